@@ -1,0 +1,63 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONPATH := $(CURDIR)
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo up migrate test check format bench openapi settings lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## Make .venv with all locked dependencies (the other targets do it by themselves)
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.x")'
+	@echo "Setting up .venv (once; a minute or two) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready ## Start everything, retrain an example twice, show the result, stop
+	@$(BIN)/python -m deploy.demo
+
+up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; Ctrl-C stops them
+	@$(BIN)/python -m deploy.stack
+
+migrate: .venv/ready ## Bring the job store's schema up to date
+	@$(BIN)/python -m shared.sql.schema
+
+test: .venv/ready ## Run all tests (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready ## Lint, types, layers, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m api.openapi | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
+	@$(BIN)/python -m deploy.settings_table --check
+
+format: .venv/ready ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/ready ## Measure speed and memory, as ratios against a baseline of the same run
+	@$(BIN)/python -m tests.bench
+
+openapi: .venv/ready ## Write docs/openapi.json anew
+	@$(BIN)/python -m api.openapi docs/openapi.json
+
+settings: .venv/ready ## Write the README's table of settings anew
+	@$(BIN)/python -m deploy.settings_table
+
+lock: .venv/ready ## Resolve the dependencies anew and write requirements/*.txt
+	@for group in api worker dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command "make lock" --group $$group --output-file requirements/$$group.txt $(ARGS) || exit 1; \
+	done
+
+clean: ## Remove .venv and caches (not .data, where jobs and models are)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
