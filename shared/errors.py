@@ -1,0 +1,124 @@
+"""Every error that this project raises.
+
+RetrainError
+├── AttemptError            an attempt cannot go on; has a code and one of the types below
+│   ├── UserError           the project, its parameters or its code: whoever sent the request must act
+│   ├── InfrastructureError docker, git host, tracking server, disk: worth another attempt
+│   ├── AttemptTimeout      a step took longer than it may
+│   └── InternalError       a fault of ours
+├── JobNotFound             no job has this id
+├── IdempotencyKeyReused    the key was used before, with another payload
+├── JobEnded                the job has ended: there is nothing to cancel
+├── LeaseLost               another worker holds the job now, or it has ended: stop writing
+├── StoreUnavailable        the database does not answer
+├── QueueUnavailable        Redis does not answer
+└── ConfigurationError      a setting is wrong: the process does not start
+"""
+
+from enum import StrEnum
+
+
+class FailureType(StrEnum):
+    """Who must act on a failure; says whether another attempt is worth it."""
+
+    USER_ERROR = "user_error"
+    INFRASTRUCTURE = "infrastructure"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class Code(StrEnum):
+    """What exactly failed, for programs."""
+
+    INVALID_PROJECT = "INVALID_PROJECT"
+    INVALID_PARAMETER = "INVALID_PARAMETER"
+    GIT_AUTH_FAILED = "GIT_AUTH_FAILED"
+    GIT_UNREACHABLE = "GIT_UNREACHABLE"
+    REF_NOT_FOUND = "REF_NOT_FOUND"
+    IMAGE_PULL_FAILED = "IMAGE_PULL_FAILED"
+    NONZERO_EXIT = "NONZERO_EXIT"
+    OOM_KILLED = "OOM_KILLED"
+    RUN_TIMEOUT = "RUN_TIMEOUT"
+    GIT_TIMEOUT = "GIT_TIMEOUT"
+    PULL_TIMEOUT = "PULL_TIMEOUT"
+    QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
+    CONTAINER_LOST = "CONTAINER_LOST"
+    CONTAINER_FAILED = "CONTAINER_FAILED"
+    DOCKER_UNAVAILABLE = "DOCKER_UNAVAILABLE"
+    HOST_LOST = "HOST_LOST"
+    DISK_FULL = "DISK_FULL"
+    TRACKING_UNAVAILABLE = "TRACKING_UNAVAILABLE"
+    USER_CANCELLED = "USER_CANCELLED"
+    INTERNAL = "INTERNAL"
+
+
+class RetrainError(Exception):
+    """Root of this project's errors; ``facts`` holds what the message says, for programs and tests."""
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+
+class AttemptError(RetrainError):
+    """An attempt cannot go on."""
+
+    type: FailureType
+
+    def __init__(self, code: Code, message: str, **facts: object) -> None:
+        super().__init__(message, **facts)
+        self.code = code
+
+
+class UserError(AttemptError):
+    """The project, its parameters or its code is wrong."""
+
+    type = FailureType.USER_ERROR
+
+
+class InfrastructureError(AttemptError):
+    """Something around the project failed; another attempt may work."""
+
+    type = FailureType.INFRASTRUCTURE
+
+
+class AttemptTimeout(AttemptError):
+    """A step took longer than it may."""
+
+    type = FailureType.TIMEOUT
+
+
+class InternalError(AttemptError):
+    """A fault of ours."""
+
+    type = FailureType.INTERNAL
+
+
+class JobNotFound(RetrainError):
+    """No job has this id."""
+
+
+class IdempotencyKeyReused(RetrainError):
+    """The idempotency key was used before, with another payload."""
+
+
+class JobEnded(RetrainError):
+    """The job has ended: there is nothing to cancel."""
+
+
+class LeaseLost(RetrainError):
+    """The claim's token is no longer the job's: stop writing, leave the container alone."""
+
+
+class StoreUnavailable(RetrainError):
+    """The database does not answer."""
+
+
+class QueueUnavailable(RetrainError):
+    """Redis does not answer."""
+
+
+class ConfigurationError(RetrainError):
+    """A setting is wrong; the message names the variable and what would be right."""

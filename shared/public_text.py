@@ -1,0 +1,32 @@
+"""Text of a request that people, logs and MLflow will see: refused where it holds a credential."""
+
+import re
+from urllib.parse import unquote
+
+# The second form is a password with a '/' in it; the first part of host:8080/path@tag is a port, and no password.
+# One letter before ':/' is a drive.
+USERINFO = re.compile(
+    r"(?://|[A-Za-z0-9+.-]{2}:/|https?:)(?:[^/\s@]+|[^/\s@:]{0,200}:(?!\d*/)[^\s@]{0,500})@", re.IGNORECASE
+)
+ADDRESS = re.compile(r"[A-Za-z0-9+.-]:?//")
+SECRET_IN_QUERY = re.compile(
+    r"[?&;#](?:sig|[\w.\[\]-]{0,60}(?:token|password|secret|key|signature))=[^&\s]", re.IGNORECASE
+)
+REFUSAL = (
+    "holds a URL with a user, password, token or key, which would show in MLflow; a git host's token belongs in "
+    "git_uri or dataset_repo, before the host"
+)
+
+
+def require_no_credentials(value: str) -> str:
+    """Return the value; ValueError, which does not repeat it, where it holds a URL with a credential."""
+    for written in {value, unquote(value)}:
+        slashed = written.replace("\\", "/")
+        if USERINFO.search(slashed) or _has_secret_in_query(slashed):
+            raise ValueError(REFUSAL)
+    return value
+
+
+def _has_secret_in_query(text: str) -> bool:
+    address = ADDRESS.search(text)
+    return address is not None and SECRET_IN_QUERY.search(text, address.end()) is not None

@@ -1,0 +1,209 @@
+"""The body of POST /retrain: the predecessor's fields and ours, validated; credentials are split off at once."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from shared.dataset_address import parse_dataset_address
+from shared.errors import FailureType
+from shared.git_uri import parse_git_uri
+from shared.public_text import require_no_credentials
+from shared.vault import JobSecrets
+
+NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9._/@+#=-]{1,250}\Z")
+MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
+MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+MOST_BYTES = 2**50
+FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
+
+
+def _no_control_characters(value: str) -> str:
+    if NOT_TEXT.search(value):
+        raise ValueError("holds a control character, or half of a character")
+    return value
+
+
+Text = Annotated[StrictStr, AfterValidator(_no_control_characters), AfterValidator(require_no_credentials)]
+Name = Annotated[Text, Field(min_length=1, max_length=250)]
+Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+ParameterName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
+ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=6000)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class Resources(_Body):
+    """What one attempt may use."""
+
+    gpus: StrictInt = Field(0, ge=0, le=64, description="GPUs for the container.")
+    cpus: StrictFloat | None = Field(None, ge=0.01, le=1024, description="CPU cores at most; null for no limit.")
+    memory: StrictStr | None = Field(
+        None, description="Memory at most, such as '512m' or '8g'; null for no limit.", examples=["8g"]
+    )
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_a_size(cls, value: str | None) -> str | None:
+        if value is not None and memory_bytes(value) < 6 * 2**20:
+            raise ValueError("is less than 6m, the least that a container can have")
+        return value
+
+
+class Timeouts(_Body):
+    """How long each step may take, in seconds; null for the service's default."""
+
+    queue_seconds: StrictFloat | None = Field(None, gt=0, le=10**8, description="Waiting for a first free slot.")
+    run_seconds: StrictFloat | None = Field(None, gt=0, le=10**8, description="The training itself.")
+    git_seconds: StrictFloat | None = Field(None, gt=0, le=86400, description="Fetching the source.")
+    pull_seconds: StrictFloat | None = Field(None, gt=0, le=86400, description="Pulling the image.")
+
+
+class Retry(_Body):
+    """When another attempt follows a failed one; null for the service's default."""
+
+    max_attempts: StrictInt | None = Field(None, ge=1, le=20, description="Attempts in all.")
+    on: frozenset[FailureType] | None = Field(None, description="The types of failure that are tried again.")
+    initial_delay_seconds: StrictFloat | None = Field(None, ge=0, le=86400, description="Backoff's first bound.")
+    max_delay_seconds: StrictFloat | None = Field(None, ge=0, le=86400, description="Backoff's last bound.")
+
+    @field_serializer("on")
+    def _in_one_order(self, value: frozenset[FailureType] | None) -> list[FailureType] | None:
+        """A set's order differs between processes; the same request must stay the same text."""
+        return None if value is None else sorted(value)
+
+
+class RetrainRequest(_Body):
+    """A retraining: which commit of which MLflow Project, with which data, base model and parameters."""
+
+    experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.")
+    git_uri: StrictStr = Field(
+        max_length=2048,
+        description="The repository. For a private one a token may stand in it, as in https://TOKEN@host/path.git: "
+        "it is taken out, kept encrypted while the job may need it, and never shown.",
+        examples=["https://git@github.com/user/repo.git"],
+    )
+    MLproject_location: Text = Field(
+        "", max_length=1024, description="Folder of the MLproject file in the repository; empty for its root."
+    )
+    commit_hash: StrictStr = Field(
+        "main", max_length=250, description="Branch, tag, or full or short commit SHA.", examples=["main"]
+    )
+    dataset_repo: StrictStr = Field(
+        "not_used",
+        max_length=2048,
+        description="The data, as URL, URL@rev or URL@rev:path; reaches the project as its parameter dataset_repo. "
+        "A token in it is treated as the one in git_uri.",
+    )
+    base_model: Text = Field(
+        "None", max_length=500, description="MLflow run id of the model to start from; 'None' for none."
+    )
+    entry_point: Name = Field("main", description="Entry point of the MLproject file.")
+    parameters: dict[ParameterName, ParameterValue] = Field(
+        default_factory=dict, max_length=200, description="Values for the entry point's parameters."
+    )
+    model_name: Name | None = Field(
+        None, description="Registered model; reaches the project as its parameter model_name."
+    )
+    queue: Word = Field("default", description="Queue of the workers that may take it.")
+    priority: StrictInt = Field(4, ge=0, le=9, description="0 to 9; higher goes first.")
+    concurrency_key: Name | None = Field(
+        None,
+        description="Jobs that share it do not run at the same time; by default the model's, else the "
+        "experiment's name.",
+    )
+    resources: Resources = Field(default_factory=Resources)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    retry: Retry = Field(default_factory=Retry)
+    labels: dict[Word, Annotated[Text, Field(max_length=250)]] = Field(
+        default_factory=dict, max_length=50, description="Your own words about the job; GET /jobs filters by them."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dataset_uri_is_dataset_repo(cls, body: Any) -> Any:
+        """Take the name that the predecessor's README documented for the field."""
+        if not isinstance(body, dict) or "dataset_uri" not in body:
+            return body
+        body = dict(body)
+        alias = body.pop("dataset_uri")
+        if body.get("dataset_repo", alias) != alias:
+            raise ValueError("dataset_uri and dataset_repo are the same field: give one of them")
+        return {**body, "dataset_repo": alias}
+
+    @field_validator("git_uri")
+    @classmethod
+    def _git_uri_is_an_address(cls, value: str) -> str:
+        parse_git_uri(_no_control_characters(value))
+        return value
+
+    @field_validator("dataset_repo")
+    @classmethod
+    def _dataset_repo_is_an_address(cls, value: str) -> str:
+        parse_dataset_address(_no_control_characters(value))
+        return value or "not_used"
+
+    @field_validator("base_model")
+    @classmethod
+    def _empty_base_model_is_none(cls, value: str) -> str:
+        return value or "None"
+
+    @field_validator("commit_hash")
+    @classmethod
+    def _commit_hash_is_a_ref(cls, value: str) -> str:
+        if not REF.match(value):
+            raise ValueError("is no branch, tag or commit SHA")
+        return value
+
+    @field_validator("MLproject_location")
+    @classmethod
+    def _location_stays_inside(cls, value: str) -> str:
+        if value.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", value):
+            raise ValueError("leaves the repository; give a folder inside it, such as examples/sklearn-dummy")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _fields_are_not_parameters(cls, value: dict[str, ParameterValue]) -> dict[str, ParameterValue]:
+        if twice := sorted(set(value) & set(FIELDS_AS_PARAMETERS)):
+            raise ValueError(f"holds {', '.join(twice)}: give it as a field of the request, beside parameters")
+        return value
+
+    @property
+    def effective_concurrency_key(self) -> str:
+        """The key that limits how many run at once: jobs that write one model run one after the other."""
+        if self.concurrency_key:
+            return self.concurrency_key
+        return f"model:{self.model_name}" if self.model_name else f"experiment:{self.experiment_name}"
+
+    def without_credentials(self) -> tuple["RetrainRequest", "JobSecrets"]:
+        """Split the request into what may be stored and shown, and the credentials that were in it."""
+        source, dataset = parse_git_uri(self.git_uri), parse_dataset_address(self.dataset_repo)
+        changes = {"git_uri": source.uri, "dataset_repo": dataset.uri}
+        return self.model_copy(update=changes), JobSecrets(source.credentials, dataset.credentials)
+
+
+def memory_bytes(value: str) -> int:
+    """Bytes of a size such as '512m' or '8g' (powers of 1024)."""
+    match = MEMORY.match(value.strip())
+    if match is None:
+        raise ValueError("is no size; use a number and a unit, such as 512m or 8g")
+    count = int(float(match[1]) * MEMORY_UNITS[match[2].lower()])
+    if count > MOST_BYTES:
+        raise ValueError("is more than 1024t")
+    return count

@@ -1,0 +1,172 @@
+"""All settings, from the environment and .env, read once at the start and passed in; the README has them as a table."""
+
+import hashlib
+import socket
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import ConfigurationError, FailureType
+from shared.jobs import RetryPolicy
+from shared.retrain_request import Retry
+from shared.vault import Vault
+
+
+def _split(value: Any) -> Any:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Settings(BaseSettings):
+    """Each field is one environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    data_dir: Path = Field(Path(".data"), description="Folder for everything that is kept on this machine.")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Job store: an SQLAlchemy URL; empty for SQLite in DATA_DIR.",
+        examples=["postgresql://…"],
+    )
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
+    mlflow_tracking_uri: str = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
+    mlflow_public_url: str = Field("", description="MLflow as people reach it; empty for MLFLOW_TRACKING_URI.")
+    mlflow_tracking_username: str = Field("", description="User of the tracking server, where it has any.")
+    mlflow_tracking_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    azure_storage_access_key: SecretStr = Field(
+        SecretStr(""), description="Key of the artifact storage; only the MLflow server that make up starts gets it."
+    )
+    artifacts_destination: str = Field(
+        "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
+    )
+    flower_url: str = Field("http://127.0.0.1:5555", description="Flower as people reach it.")
+
+    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
+    api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
+    api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Bearer tokens, comma separated. Without any the API serves this machine only."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Fernet key for credentials in requests; empty for SECRET_KEY_FILE."
+    )
+    secret_key_file: Path | None = Field(
+        None, description="Key file, made with mode 0600 when missing; by default secret.key in DATA_DIR."
+    )
+
+    runner: Literal["docker", "process"] = Field(
+        "docker", description="docker, or process: training as a plain process of the worker's user, not isolated."
+    )
+    worker_host: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$",
+        description="This host's name in the records. Keep it: a job that runs is this host's.",
+    )
+    worker_queues: Words = Field(frozenset({"default"}), description="Queues that this worker serves, comma separated.")
+    slots: int = Field(2, ge=1, le=1024, description="Attempts at the same time on this host.")
+    limit_per_key: int = Field(1, ge=1, description="Jobs of one concurrency_key that run at the same time.")
+    lease_seconds: float = Field(30, ge=3, description="How long a worker's claim holds without a sign of life.")
+    sweep_seconds: float = Field(5, gt=0, description="Time between two sweeps of a worker.")
+    resend_after_seconds: float = Field(15, gt=0, description="A message that nobody took by then is sent again.")
+    stop_grace_seconds: float = Field(10, ge=0, description="Time between SIGTERM and SIGKILL for a container.")
+
+    container_network: str = Field("", description="Docker network of training containers; empty for the default.")
+    container_tracking_uri: str = Field(
+        "", description="MLFLOW_TRACKING_URI inside containers; empty for the same, loopback as host.docker.internal."
+    )
+    project_env_allowlist: Words = Field(
+        frozenset(), description="Variables of the worker that an MLproject's docker_env may copy."
+    )
+    volume_allowlist: Words = Field(frozenset(), description="Host folders that an MLproject's docker_env may mount.")
+
+    git_schemes: Words = Field(
+        frozenset({"https", "ssh"}), description="Schemes of git_uri: https, ssh; http and file at your own risk."
+    )
+    git_hosts: Words = Field(frozenset(), description="Hosts of git_uri, comma separated; empty for any.")
+
+    queue_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="A job that waits longer fails.")
+    run_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="Training that takes longer is stopped.")
+    git_timeout_seconds: float = Field(600, gt=0, description="Fetching the source may take this long.")
+    pull_timeout_seconds: float = Field(1800, gt=0, description="Pulling an image may take this long.")
+    retry_max_attempts: int = Field(3, ge=1, le=20, description="Attempts of a job in all.")
+    retry_on: Annotated[frozenset[FailureType], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset({FailureType.INFRASTRUCTURE}), description="Types of failure that are tried again."
+    )
+    retry_initial_delay_seconds: float = Field(5, ge=0, description="First bound of the backoff.")
+    retry_max_delay_seconds: float = Field(300, ge=0, description="Last bound of the backoff.")
+    log_limit_bytes: int = Field(
+        50_000_000, ge=1000, description="Output kept of one attempt; the rest is cut, visibly."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
+    discord_webhook_url: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),
+        description="Discord webhook (the predecessor's webhook_url works too); kept for the alerts that are to come.",
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Read the environment; ConfigurationError names each wrong variable and what would be right."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+            raise ConfigurationError(f"Wrong settings in the environment or .env: {wrong}") from error
+
+    @cached_property
+    def store_url(self) -> str:
+        """The job store's SQLAlchemy URL, with the driver that we ship."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            return f"sqlite:///{self.data_dir.resolve() / 'jobs.db'}"
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+    @property
+    def service_id(self) -> str:
+        """The same for all that share a job store: tells two services on one host apart. The password is no part."""
+        scheme, _, rest = self.store_url.partition("://")
+        return hashlib.sha256(f"{scheme}://{rest.rpartition('@')[2]}".encode()).hexdigest()[:16]
+
+    @property
+    def serves_public_address(self) -> bool:
+        """Whether other machines can reach the API."""
+        return self.api_host not in LOOPBACK
+
+    def vault(self) -> Vault:
+        """The vault under the configured key."""
+        if key := self.secret_key.get_secret_value():
+            return Vault(key.encode())
+        return Vault.from_file(self.secret_key_file or self.data_dir / "secret.key")
+
+    def retry_policy(self, request: Retry) -> RetryPolicy:
+        """The request's wishes over the service's defaults."""
+
+        def chosen(wish: Any, default: Any) -> Any:
+            return default if wish is None else wish
+
+        return RetryPolicy(
+            max_attempts=chosen(request.max_attempts, self.retry_max_attempts),
+            on=chosen(request.on, self.retry_on),
+            initial_delay_seconds=chosen(request.initial_delay_seconds, self.retry_initial_delay_seconds),
+            max_delay_seconds=chosen(request.max_delay_seconds, self.retry_max_delay_seconds),
+        )
+
+    def tracking_credentials(self) -> dict[str, str]:
+        """MLflow's own variables for user and password, where they are set."""
+        password = self.mlflow_tracking_password.get_secret_value()
+        both = {"MLFLOW_TRACKING_USERNAME": self.mlflow_tracking_username, "MLFLOW_TRACKING_PASSWORD": password}
+        return {name: value for name, value in both.items() if value}
