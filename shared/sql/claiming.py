@@ -1,0 +1,136 @@
+"""What a supervising worker asks of the store: claim, renew, record, finish; every write carries the claim's token."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import JobNotFound, LeaseLost
+from shared.jobs import SUPERVISED, Job, JobState
+from shared.sql.engine import Database, Transaction
+from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
+from shared.sql.tables import attempts, jobs, log_chunks
+from shared.store import Claim, Ending, Resolved, as_cancelled
+
+
+class Claiming(Database):
+    """The part of the JobStore that needs a claim."""
+
+    def claim(self, job_id: str, *, host: str, queues: Collection[str], lease_seconds: float) -> Claim | None:
+        """Take the job by compare-and-set, or return None."""
+        with self.writing() as transaction:
+            try:
+                row = read_job(transaction, job_id, for_update=True)
+            except JobNotFound:
+                return None
+            lease = {
+                "host": host,
+                "lease_token": row.lease_token + 1,
+                "lease_expires_at": transaction.now + timedelta(seconds=lease_seconds),
+            }
+            if row.state == JobState.QUEUED and row.queue in queues:
+                if not self._has_room(transaction, row):
+                    mark_job(transaction, row, sent_at=None)
+                    return None
+                _begin_attempt(transaction, row, lease)
+            elif row.state in SUPERVISED and row.host == host and _lease_is_over(transaction, row):
+                change_job(transaction, row, **lease)
+                add_transition(
+                    transaction, row, JobState(row.state), f"taken over by the worker on {host}", attempt=row.attempt
+                )
+            else:
+                return None
+            return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
+
+    def _has_room(self, transaction: Transaction, row: sa.Row[Any]) -> bool:
+        transaction.lock(row.concurrency_key)
+        running = sa.select(sa.func.count()).where(
+            jobs.c.concurrency_key == row.concurrency_key, jobs.c.state.in_(SUPERVISED)
+        )
+        count: int = transaction.execute(running).scalar_one()
+        return count < self.limit_per_key
+
+    def renew(self, claim: Claim, *, lease_seconds: float) -> None:
+        """Make the lease last that long from now."""
+        with self._fenced(claim) as (transaction, row):
+            mark_job(transaction, row, lease_expires_at=transaction.now + timedelta(seconds=lease_seconds))
+
+    def release(self, claim: Claim) -> None:
+        """Give the lease up."""
+        with self._fenced(claim) as (transaction, row):
+            mark_job(transaction, row, lease_expires_at=None, lease_token=row.lease_token + 1)
+
+    def resolve(self, claim: Claim, found: Resolved) -> None:
+        """Record what the attempt found out about its inputs."""
+        with self._fenced(claim) as (transaction, row):
+            change_job(transaction, row, **{name: value for name, value in asdict(found).items() if value is not None})
+            if found.run_id is not None:
+                _change_attempt(transaction, row, run_id=found.run_id)
+
+    def started(self, claim: Claim, *, runner: str, container: str) -> None:
+        """Record the container and move the job to running."""
+        with self._fenced(claim) as (transaction, row):
+            if row.state != JobState.RUNNING:
+                _change_attempt(transaction, row, runner=runner, container=container)
+            if row.state == JobState.STARTING:
+                move_job(transaction, row, JobState.RUNNING, f"started on {row.host}")
+
+    def append_log(self, claim: Claim, data: bytes, *, source_offset: int) -> None:
+        """Add to the attempt's log and record how far its source was read."""
+        with self._fenced(claim) as (transaction, row):
+            mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)
+            size = transaction.execute(sa.select(attempts.c.log_size).where(*mine)).scalar_one()
+            if data:
+                chunk = {"job_id": row.id, "attempt": row.attempt, "offset": size, "data": data}
+                transaction.execute(sa.insert(log_chunks).values(**chunk))
+            _change_attempt(transaction, row, log_size=size + len(data), log_source_offset=source_offset)
+
+    def finish(self, claim: Claim, ending: Ending) -> Job:
+        """End the attempt and its lease; the job ends with it, or waits for the next one."""
+        with self._fenced(claim) as (transaction, row):
+            ending = as_cancelled(ending) if row.state == JobState.CANCELLING else ending
+            reason = reason_columns(ending.reason)
+            now = transaction.now
+            _change_attempt(
+                transaction, row, ended_at=now, exit_code=ending.exit_code, oom_killed=ending.oom_killed, **reason
+            )
+            values = {**reason, "result": ending.result, "lease_expires_at": None, "lease_token": row.lease_token + 1}
+            message = ending.reason.message if ending.reason else "the attempt succeeded"
+            if ending.retry_in_seconds is None:
+                move_job(transaction, row, ending.state, message, ended_at=now, secret=None, **values)
+            else:
+                next_at = now + timedelta(seconds=ending.retry_in_seconds)
+                move_job(transaction, row, JobState.RETRY_WAIT, message, next_attempt_at=next_at, **values)
+            return complete(transaction, read_job(transaction, row.id))
+
+    def secret(self, claim: Claim) -> bytes | None:
+        """The job's encrypted credentials."""
+        with self._fenced(claim) as (_transaction, row):
+            return bytes(row.secret) if row.secret is not None else None
+
+    @contextmanager
+    def _fenced(self, claim: Claim) -> Iterator[tuple[Transaction, sa.Row[Any]]]:
+        with self.writing() as transaction:
+            row = read_job(transaction, claim.job.id, for_update=True)
+            if row.lease_token != claim.token or row.state not in SUPERVISED:
+                raise LeaseLost(f"Job {row.id} is not this worker's any more (it is {row.state}).", job_id=row.id)
+            yield transaction, row
+
+
+def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
+    return row.lease_expires_at is None or row.lease_expires_at <= transaction.now
+
+
+def _begin_attempt(transaction: Transaction, row: sa.Row[Any], lease: dict[str, Any]) -> None:
+    number, now = row.attempt + 1, transaction.now
+    transaction.execute(sa.insert(attempts).values(job_id=row.id, number=number, host=lease["host"], started_at=now))
+    values = {"attempt": number, "started_at": row.started_at or now, "next_attempt_at": None, **reason_columns(None)}
+    move_job(transaction, row, JobState.STARTING, f"claimed by {lease['host']}", **values, **lease)
+
+
+def _change_attempt(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+    mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)
+    transaction.execute(sa.update(attempts).where(*mine).values(**values))

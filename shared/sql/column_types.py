@@ -1,0 +1,72 @@
+"""Column types that mean the same on every database, and take whatever a program or a URL may hold."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, String, Text
+from sqlalchemy.types import TypeDecorator
+
+NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what no database stores as text
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes, also where the database keeps none (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store SQLite's as naive UTC."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Read all as aware UTC."""
+        if value is None:
+            return None
+        at: datetime = value
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def as_text(value: str) -> str:
+    """The text with a replacement character for what no database stores: NUL, and halves of surrogate pairs."""
+    return NOT_TEXT.sub("\ufffd", value)
+
+
+class CleanString(TypeDecorator[str]):
+    """Text from outside: a program's last output, or an id from a URL, may hold anything."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store and compare what can be stored."""
+        return as_text(value) if value is not None else None
+
+
+class CleanText(CleanString):
+    """The same without a length."""
+
+    impl = Text
+
+
+def as_json(value: Any) -> Any:
+    """The value as JSON can carry it: a number that is none becomes its name, as in MLflow's own REST API."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {str(name): as_json(item) for name, item in value.items()}
+    return [as_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class PlainJson(TypeDecorator[Any]):
+    """JSON that every database and every reader takes."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any | None:
+        """Store numbers that JSON has none for by name: a diverged training's loss is NaN."""
+        return as_json(value)

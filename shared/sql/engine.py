@@ -1,0 +1,161 @@
+"""The database's engine: connections, transactions, the clock, and foreign errors turned into ours."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.errors import ConfigurationError, StoreUnavailable
+
+WAIT_SECONDS = 5  # for a connection, and for a lock
+STATEMENT_SECONDS = 30
+BEGIN_OPTION = "retrain_begin"
+READING = {"sqlite": {BEGIN_OPTION: "DEFERRED"}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
+WRITING = {"sqlite": {BEGIN_OPTION: "IMMEDIATE"}, "postgresql": {"isolation_level": "READ COMMITTED"}}
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """An open transaction, and the database's time at its start."""
+
+    connection: Connection
+    now: datetime
+
+    def execute(self, statement: sa.Executable) -> sa.CursorResult[Any]:
+        """Run one statement."""
+        return self.connection.execute(statement)
+
+    def one(self, statement: sa.Executable) -> sa.Row[Any] | None:
+        """Return the first row, or None."""
+        return self.connection.execute(statement).first()
+
+    def all(self, statement: sa.Executable) -> list[sa.Row[Any]]:
+        """Return all rows."""
+        return list(self.connection.execute(statement))
+
+    def lock(self, key: str) -> None:
+        """Let one transaction at a time pass for this key (SQLite has one writer at a time anyway)."""
+        if self.connection.dialect.name == "postgresql":
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
+
+
+class Database:
+    """Opens transactions on one database."""
+
+    def __init__(self, url: str, *, limit_per_key: int = 1) -> None:
+        self.engine = create_engine(url)
+        self.limit_per_key = limit_per_key
+        self._turn = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A transaction that sees one state of the database."""
+        with self._transaction(READING) as transaction:
+            yield transaction
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """A transaction that is committed at the end, or leaves nothing."""
+        with self._take_turn(), self._transaction(WRITING) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _take_turn(self) -> Iterator[None]:
+        """Queue for SQLite's one write lock: SQLite itself only polls for it, and starves one of many threads."""
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._turn.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable(f"The job store does not answer: no turn to write within {WAIT_SECONDS} s")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def _transaction(self, options: Mapping[str, dict[str, str]]) -> Iterator[Transaction]:
+        chosen: dict[str, Any] = options[self.engine.dialect.name]
+        try:
+            with self.engine.connect().execution_options(**chosen) as connection, connection.begin():
+                yield Transaction(connection, _now(connection))
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise StoreUnavailable(f"The job store does not answer: {_cause(error)}") from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise StoreUnavailable(f"The job store's connection broke: {_cause(error)}") from error
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:300]
+
+
+def _now(connection: Connection) -> datetime:
+    if connection.dialect.name == "postgresql":
+        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
+    text = connection.execute(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def create_engine(url: str) -> Engine:
+    """Make the engine; ConfigurationError for a URL that names no database that we serve."""
+    try:
+        address = make_url(url)
+    except SQLAlchemyError as error:
+        raise ConfigurationError(
+            "DATABASE_URL is no database URL, such as postgresql://user:password@host/db"
+        ) from error
+    match address.get_backend_name():
+        case "sqlite":
+            return _sqlite(address)
+        case "postgresql":
+            return _postgresql(address.set(drivername="postgresql+psycopg"))  # the driver that we ship
+        case other:
+            raise ConfigurationError(f"DATABASE_URL names {other}; use sqlite:///… or postgresql://…")
+
+
+def _postgresql(url: URL) -> Engine:
+    options = f"-c lock_timeout={WAIT_SECONDS * 1000} -c statement_timeout={STATEMENT_SECONDS * 1000}"
+    return sa.create_engine(
+        url,
+        hide_parameters=True,  # in errors: among them are a job's sealed credentials
+        pool_pre_ping=True,
+        pool_timeout=WAIT_SECONDS,
+        pool_size=10,
+        max_overflow=40,
+        connect_args={"connect_timeout": WAIT_SECONDS, "options": options},
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ConfigurationError("DATABASE_URL names a database in memory, which keeps nothing; use sqlite:///path")
+    Path(str(url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40, pool_timeout=WAIT_SECONDS)
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by its own rules
+        # The wait comes first: changing the journal mode takes a lock, too.
+        for pragma in (f"busy_timeout = {WAIT_SECONDS * 1000}", "journal_mode = WAL", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN_OPTION, 'DEFERRED')}")
+
+    return engine

@@ -1,0 +1,14 @@
+"""Alembic's environment: runs the migrations on the connection that shared.sql.schema hands over."""
+
+from alembic import context
+
+from shared.sql.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite alters by copying
+    transaction_per_migration=False,
+)
+with context.begin_transaction():
+    context.run_migrations()

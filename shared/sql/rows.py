@@ -1,0 +1,126 @@
+"""Rows to records and back, and the one way to change a job's row."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import Code, FailureType, JobNotFound
+from shared.jobs import FOLLOWING, Attempt, Job, JobState, Reason, Transition
+from shared.sql.engine import Transaction
+from shared.sql.tables import attempts, jobs, labels, transitions
+
+NOT_COLUMNS = {"state", "reason", "labels", "attempts", "transitions", "queue_timeout_seconds", "secret"}
+PLAIN_JOB_FIELDS = [field.name for field in fields(Job) if field.name not in NOT_COLUMNS]
+PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name != "reason"]
+
+
+def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
+    """Return the job's row, locked when it is to be changed; JobNotFound."""
+    statement = sa.select(jobs).where(jobs.c.id == job_id)
+    row = transaction.one(statement.with_for_update() if for_update else statement)
+    if row is None:
+        raise JobNotFound(f"There is no job {job_id!r}. GET /jobs lists those that exist.", job_id=job_id)
+    return row
+
+
+def complete(transaction: Transaction, row: sa.Row[Any]) -> Job:
+    """The whole record of one job."""
+    changes = transaction.all(
+        sa.select(transitions).where(transitions.c.job_id == row.id).order_by(transitions.c.number)
+    )
+    [job] = with_attempts(transaction, [row], history={row.id: tuple(map(_to_transition, changes))})
+    return job
+
+
+def with_attempts(
+    transaction: Transaction,
+    rows: Iterable[sa.Row[Any]],
+    *,
+    history: dict[str, tuple[Transition, ...]] | None = None,
+) -> list[Job]:
+    """Records of many jobs, with attempts and labels; two queries, however many."""
+    rows = list(rows)
+    ids = [row.id for row in rows]
+    tries = defaultdict(list)
+    for row in transaction.all(sa.select(attempts).where(attempts.c.job_id.in_(ids)).order_by(attempts.c.number)):
+        tries[row.job_id].append(_to_attempt(row))
+    words: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in transaction.all(sa.select(labels).where(labels.c.job_id.in_(ids)).order_by(labels.c.name)):
+        words[row.job_id][row.name] = row.value
+    return [
+        Job(
+            **{name: getattr(row, name) for name in PLAIN_JOB_FIELDS},
+            state=JobState(row.state),
+            reason=_to_reason(row),
+            labels=words[row.id],
+            attempts=tuple(tries[row.id]),
+            transitions=(history or {}).get(row.id, ()),
+        )
+        for row in rows
+    ]
+
+
+def _to_reason(row: sa.Row[Any]) -> Reason | None:
+    if row.reason_code is None:
+        return None
+    return Reason(Code(row.reason_code), FailureType(row.reason_type), row.reason_message)
+
+
+def _to_attempt(row: sa.Row[Any]) -> Attempt:
+    return Attempt(**{name: getattr(row, name) for name in PLAIN_ATTEMPT_FIELDS}, reason=_to_reason(row))
+
+
+def _to_transition(row: sa.Row[Any]) -> Transition:
+    return Transition(
+        from_state=JobState(row.from_state) if row.from_state else None,
+        to_state=JobState(row.to_state),
+        at=row.at,
+        attempt=row.attempt,
+        reason=row.reason,
+    )
+
+
+def reason_columns(reason: Reason | None) -> dict[str, Any]:
+    """The three columns of a reason."""
+    return {
+        "reason_code": reason.code if reason else None,
+        "reason_type": reason.type if reason else None,
+        "reason_message": reason.message if reason else None,
+    }
+
+
+def change_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+    """Write to the job's row, which the caller has locked."""
+    transaction.execute(sa.update(jobs).where(jobs.c.id == row.id).values(version=jobs.c.version + 1, **values))
+
+
+def mark_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+    """Write what nobody is shown: the version stays, so that an ETag does not change with it."""
+    transaction.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values))
+
+
+def move_job(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, **values: Any) -> None:
+    """Change the job's state and write the transition. What may not follow is a fault of ours, whoever asks."""
+    if state not in FOLLOWING[JobState(row.state)]:
+        raise AssertionError(f"{state} cannot follow {row.state} (job {row.id})")
+    change_job(transaction, row, state=state, **values)
+    add_transition(transaction, row, state, reason, attempt=values.get("attempt", row.attempt))
+
+
+def add_transition(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, *, attempt: int) -> None:
+    """Write one line of the job's history."""
+    last = sa.select(sa.func.coalesce(sa.func.max(transitions.c.number), 0)).where(transitions.c.job_id == row.id)
+    transaction.execute(
+        sa.insert(transitions).values(
+            job_id=row.id,
+            number=last.scalar_subquery() + 1,
+            from_state=row.state,
+            to_state=state,
+            at=transaction.now,
+            attempt=attempt,
+            reason=reason,
+        )
+    )

@@ -1,0 +1,131 @@
+"""The job store's tables. Alembic makes them (shared/sql/migrations); a test compares the two."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table
+
+from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _job_id(*, primary_key: bool) -> Column[str]:
+    return Column(
+        "job_id", CleanString(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
+    )
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", CleanString(36), primary_key=True),
+    Column("state", CleanString(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("experiment_name", CleanString(250), nullable=False),
+    Column("model_name", CleanString(250)),
+    Column("queue", CleanString(63), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("concurrency_key", CleanString(300), nullable=False),
+    Column("request", PlainJson, nullable=False),
+    Column("secret", LargeBinary),
+    Column("queue_deadline_at", UtcDateTime),
+    Column("reason_code", CleanString(40)),
+    Column("reason_type", CleanString(20)),
+    Column("reason_message", CleanText),
+    Column("commit_sha", CleanString(64)),
+    Column("image", CleanText),
+    Column("image_id", CleanString(200)),
+    Column("experiment_id", CleanString(64)),
+    Column("run_id", CleanString(64)),
+    Column("result", PlainJson),
+    Column("host", CleanString(255)),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("lease_token", Integer, nullable=False, default=0),
+    Column("lease_expires_at", UtcDateTime),
+    Column("sent_at", UtcDateTime),
+    Column("next_attempt_at", UtcDateTime),
+    Column("cancel_forced", Boolean, nullable=False, default=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index(None, "created_at", "id"),
+    Index(None, "state", "queue", "priority", "queued_at"),
+    Index(None, "concurrency_key", "state"),
+    Index(None, "host", "state"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    _job_id(primary_key=True),
+    Column("name", CleanString(63), primary_key=True),
+    Column("value", CleanString(250), nullable=False),
+    Index(None, "name", "value"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _job_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("host", CleanString(255), nullable=False),
+    Column("runner", CleanString(16)),
+    Column("container", CleanString(128)),
+    Column("run_id", CleanString(64)),
+    Column("exit_code", Integer),
+    Column("oom_killed", Boolean, nullable=False, default=False),
+    Column("reason_code", CleanString(40)),
+    Column("reason_type", CleanString(20)),
+    Column("reason_message", CleanText),
+    Column("log_size", BigInteger, nullable=False, default=0),
+    Column("log_source_offset", BigInteger, nullable=False, default=0),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    _job_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("from_state", CleanString(16)),
+    Column("to_state", CleanString(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", CleanText, nullable=False),
+)
+
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    _job_id(primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", CleanString(255), primary_key=True),
+    Column("payload_hash", CleanString(64), nullable=False),
+    _job_id(primary_key=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("host", CleanString(255), primary_key=True),
+    Column("slots", Integer, nullable=False),
+    Column("queues", PlainJson, nullable=False),
+    Column("runner", CleanString(16), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+pings = Table("pings", metadata, Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))

@@ -1,0 +1,199 @@
+"""What a job store promises, on any database. One contract suite holds every implementation to it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.errors import Code, FailureType
+from shared.jobs import Attempt, Job, JobState, NewJob, Reason
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The answer to a submit: the job, and whether this call made it."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; None for any."""
+
+    states: frozenset[JobState] | None = None
+    experiment_name: str | None = None
+    model_name: str | None = None
+    label: tuple[str, str | None] | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place after which the next page begins: the last job of the page before it."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class LogSlice:
+    """Part of an attempt's log: ``data`` from byte ``offset`` on, of ``size`` bytes so far."""
+
+    attempt: int
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to supervise a job until the lease ends. ``token`` fences out every earlier holder."""
+
+    job: Job
+    token: int
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that was claimed."""
+        return self.job.attempt
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What an attempt found out about its inputs; None leaves what is known."""
+
+    commit_sha: str | None = None
+    image: str | None = None
+    image_id: str | None = None
+    experiment_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. ``retry_in_seconds`` is set when another one follows."""
+
+    state: JobState
+    reason: Reason | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    result: dict[str, Any] | None = None
+    retry_in_seconds: float | None = None
+
+
+USER_CANCELLED = Reason(Code.USER_CANCELLED, FailureType.CANCELLED, "The job was cancelled on request.")
+
+
+def as_cancelled(ending: Ending) -> Ending:
+    """The same ending, of a job that was being cancelled."""
+    if ending.state is JobState.SUCCEEDED:  # it was faster, and its model may be registered: that is the truth
+        return ending
+    return replace(ending, state=JobState.CANCELLED, reason=USER_CANCELLED, retry_in_seconds=None)
+
+
+@dataclass(frozen=True)
+class WorkerBeat:
+    """A worker's sign of life."""
+
+    host: str
+    slots: int
+    queues: Collection[str]
+    runner: str
+
+
+class JobStore(Protocol):
+    """The truth about jobs. Every method is one transaction, on the database's clock.
+
+    Each may raise StoreUnavailable. Those that take a claim raise LeaseLost when its token is no longer the job's.
+    """
+
+    def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
+        """Record the job and the key together; IdempotencyKeyReused when the key stands for another payload."""
+
+    def get(self, job_id: str) -> Job:
+        """Return the job, or raise JobNotFound."""
+
+    def cancel(self, job_id: str, *, force: bool) -> Job:
+        """Cancel a job that waits, or have its worker stop it; JobEnded when it has ended, JobNotFound.
+
+        Asking again changes nothing, but ``force`` may be added: then nobody waits for the training to end by itself.
+        """
+
+    def get_version(self, job_id: str) -> tuple[int, JobState]:
+        """Return what a long poll compares, without reading the rest; JobNotFound."""
+
+    def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:
+        """Return the newest jobs first, without their transitions."""
+
+    def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
+        """Return at most ``limit`` bytes; ``attempt`` None is the last one, a negative offset counts from the end."""
+
+    def claim(self, job_id: str, *, host: str, queues: Collection[str], lease_seconds: float) -> Claim | None:
+        """Take a queued job as a new attempt, or go on with one of this host whose lease ended; None if neither.
+
+        A job is not claimable while its concurrency_key is at its limit: it stays queued, marked as not sent.
+        """
+
+    def renew(self, claim: Claim, *, lease_seconds: float) -> None:
+        """Make the lease last that long from now."""
+
+    def release(self, claim: Claim) -> None:
+        """Give the lease up and leave the job as it is, for the next worker on this host."""
+
+    def resolve(self, claim: Claim, found: Resolved) -> None:
+        """Record what the attempt found out about its inputs."""
+
+    def started(self, claim: Claim, *, runner: str, container: str) -> None:
+        """Record the container and move the job to running; one that is being cancelled stays so.
+
+        Calling it again for the same one changes nothing.
+        """
+
+    def append_log(self, claim: Claim, data: bytes, *, source_offset: int) -> None:
+        """Add to the attempt's log and record how far its source was read, both or neither."""
+
+    def finish(self, claim: Claim, ending: Ending) -> Job:
+        """End the attempt: the job ends with it, or waits for the next one. Ends the lease.
+
+        An attempt that did not succeed, of a job that is being cancelled, ends as cancelled, whatever stopped it.
+        """
+
+    def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
+        """Fail a job that nobody supervises and none may start any more; False when it moved on meanwhile."""
+
+    def secret(self, claim: Claim) -> bytes | None:
+        """The job's encrypted credentials; gone once the job has ended."""
+
+    def take_sendable(self, *, queues: Collection[str], limit: int, resend_after_seconds: float) -> Sequence[Job]:
+        """Mark as sent, and return, the next jobs that could start: by priority, then age.
+
+        Jobs whose concurrency_key is at its limit, and those sent less than that long ago, are left out.
+        """
+
+    def unmark_sent(self, job_id: str) -> None:
+        """Say that the message was not sent after all."""
+
+    def wake_retries(self) -> int:
+        """Queue the jobs whose backoff is over; return how many."""
+
+    def find_orphans(self, *, host: str) -> Sequence[str]:
+        """Ids of this host's jobs whose lease has ended."""
+
+    def find_overdue(self) -> Sequence[str]:
+        """Ids of jobs that have waited for their first attempt longer than they may."""
+
+    def running_on(self, host: str) -> Sequence[Job]:
+        """This host's supervised jobs, with or without a live lease."""
+
+    def beat(self, worker: WorkerBeat) -> None:
+        """Record a worker's sign of life."""
+
+    def leave(self, host: str) -> None:
+        """Take back a worker's sign of life: it has stopped, or is about to be started."""
+
+    def live_workers(self, *, within_seconds: float) -> int:
+        """How many workers gave a sign of life within that time."""
+
+    def ping(self) -> None:
+        """Write something and read it back; StoreUnavailable when that fails."""

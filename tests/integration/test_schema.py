@@ -1,0 +1,159 @@
+"""The migrations make the tables that the code was written for, on both databases, whoever runs them and how often."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+
+from shared.errors import ConfigurationError, StoreUnavailable
+from shared.sql import SqlStore, schema
+from shared.sql.engine import Database
+from shared.sql.tables import metadata
+from tests.support.jobs import submit
+from tests.support.threads import at_once
+
+NEXT_MIGRATION = """
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "0002", "0001"
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("note", sa.Text(), nullable=True))
+"""
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    """A database without tables."""
+    database = Database(empty_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's next version, which has one migration more."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
+    (folder / "versions" / "0002_a_note.py").write_text(NEXT_MIGRATION)
+    this_version = schema._config
+
+    def config() -> Config:
+        made = this_version()
+        made.set_main_option("script_location", str(folder))
+        return made
+
+    monkeypatch.setattr(schema, "_config", config)
+
+
+def _differences(database: Database) -> object:
+    with database.reading() as transaction:
+        context = MigrationContext.configure(
+            transaction.connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return compare_metadata(context, metadata)
+
+
+def test_the_migrations_make_the_tables_that_the_code_was_written_for(empty: Database) -> None:
+    schema.upgrade(empty)
+    assert _differences(empty) == []
+    schema.check(empty)
+
+
+def test_the_comparison_sees_what_is_missing(empty: Database) -> None:
+    schema.upgrade(empty)
+    with empty.writing() as transaction:
+        transaction.execute(sa.text("DROP INDEX ix_jobs_host_state"))
+    assert _differences(empty)
+
+
+def test_upgrading_again_changes_nothing(empty: Database) -> None:
+    schema.upgrade(empty)
+    schema.upgrade(empty)
+    schema.check(empty)
+
+
+def test_four_that_upgrade_at_once_do_it_one_after_the_other(empty_url: str) -> None:
+    databases = [Database(empty_url) for _ in range(4)]
+    at_once(4, lambda number: schema.upgrade(databases[number]))
+    schema.check(databases[0])
+    for database in databases:
+        database.close()
+
+
+@pytest.mark.usefixtures("next_version")
+def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
+    store = SqlStore(sql_url)
+    job_id = submit(store)
+    schema.upgrade(store)
+    schema.check(store)
+    assert store.get(job_id).id == job_id
+    store.close()
+
+
+def test_a_missing_schema_names_the_command_that_makes_it(empty: Database) -> None:
+    with pytest.raises(ConfigurationError, match=r"missing, and 0001 is needed. Run: python -m shared.sql.schema"):
+        schema.check(empty)
+
+
+@pytest.mark.usefixtures("next_version")
+def test_an_old_schema_names_both_versions_and_the_command(sql_url: str) -> None:
+    database = Database(sql_url)
+    with pytest.raises(ConfigurationError, match=r"is 0001, and 0002 is needed. Run: python -m shared.sql.schema"):
+        schema.check(database)
+    database.close()
+
+
+def test_a_newer_schema_asks_for_the_newer_program(sql_url: str) -> None:
+    database = Database(sql_url)
+    with database.writing() as transaction:
+        transaction.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match=r"9999\) is newer than this program") as caught:
+        schema.check(database)
+    assert caught.value.facts == {"current": "9999"}
+    database.close()
+
+
+def test_a_newer_schema_is_not_upgraded_by_an_older_program(sql_url: str) -> None:
+    database = Database(sql_url)
+    with database.writing() as transaction:
+        transaction.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="newer than this program"):
+        schema.upgrade(database)
+    database.close()
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: Database) -> None:
+    with empty.writing() as transaction:
+        transaction.execute(sa.text("CREATE TABLE transitions (id INTEGER)"))  # in the way of the last table
+    with pytest.raises((sa.exc.SQLAlchemyError, StoreUnavailable), match="transitions"):
+        schema.upgrade(empty)
+    with empty.reading() as transaction:
+        assert set(sa.inspect(transaction.connection).get_table_names()) <= {"transitions", "alembic_version"}
+
+
+def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert schema.main() == 0
+    with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    connection.close()
+
+
+def test_the_command_says_what_is_wrong_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:hunter2@host/db")
+    assert schema.main() == 1
+    said = capsys.readouterr().err
+    assert "DATABASE_URL" in said
+    assert "hunter2" not in said

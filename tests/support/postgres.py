@@ -1,0 +1,118 @@
+"""A real PostgreSQL in a container: one server for the test session, a fresh database for each test."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from docker.errors import APIError
+from docker.models.containers import Container
+from psycopg import sql
+
+from shared.sql.engine import Database
+from shared.sql.schema import upgrade
+from tests.support.engines import docker_or_skip, require
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+IMAGE = "postgres:15-bookworm"
+FAST = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+MIGRATED = "migrated"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server; its port stays the same when it is stopped and started."""
+
+    container: Container
+    port: int
+    password: str
+
+    def url(self, database: str) -> str:
+        """The database's SQLAlchemy URL."""
+        return f"postgresql+psycopg://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, *, migrated: bool = True) -> str:
+        """Make a database and return its name."""
+        name = f"test_{secrets.token_hex(6)}"
+        template = MIGRATED if migrated else "template1"
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected."""
+        self._run("DROP DATABASE {} WITH (FORCE)", name)
+
+    def stop(self) -> None:
+        """Stop the server; what was committed stays."""
+        self.container.stop(timeout=20)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.container.start()
+        wait_until(self.answers, timeout_seconds=60, what="PostgreSQL's first answer")
+
+    def answers(self) -> bool:
+        """Whether it takes a connection."""
+        try:
+            self._run("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def end_connection(self, pid: int) -> None:
+        """Break one client's connection."""
+        with self._connect() as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    def make_template(self) -> None:
+        """Make the database that tests' databases are copies of."""
+        self._run("CREATE DATABASE {}", MIGRATED)
+        database = Database(self.url(MIGRATED))
+        upgrade(database)
+        database.close()
+
+    def _run(self, statement: LiteralString, *names: str) -> None:
+        with self._connect() as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=self.password,
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server that is removed, with its data, when the session ends."""
+    client = docker_or_skip()
+    try:
+        password, port = secrets.token_hex(16), free_port()
+        try:
+            container = client.containers.run(
+                IMAGE,
+                ["postgres", *FAST],
+                detach=True,
+                environment={"POSTGRES_PASSWORD": password},
+                ports={"5432/tcp": ("127.0.0.1", port)},
+            )
+        except APIError as error:
+            require(False, f"the image {IMAGE} ({error.explanation})")
+            raise
+        try:
+            server = PostgresServer(container, port, password)
+            wait_until(server.answers, timeout_seconds=60, every_seconds=0.2, what="PostgreSQL's first answer")
+            server.make_template()
+            yield server
+        finally:
+            container.remove(force=True, v=True)
+    finally:
+        client.close()
