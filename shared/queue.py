@@ -1,0 +1,125 @@
+"""The queue: how a job's id gets to a worker. A message is a hint; the job store is the truth."""
+
+import logging
+from typing import Protocol
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.errors import QueueUnavailable
+from shared.jobs import Job
+from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+TASK = "retrain.run_job"
+HIGHEST_PRIORITY = 9
+SOCKET_SECONDS = 10
+SEND_SECONDS = 2  # a client waits for it
+RESULT_SECONDS = 7 * 86400
+PING_SECONDS = 60
+
+
+class JobQueue(Protocol):
+    """Sends a job's id to the workers."""
+
+    def send(self, job: Job) -> None:
+        """Publish the job's message; QueueUnavailable when Redis does not take it."""
+
+    def ping(self) -> None:
+        """Write something and read it back; QueueUnavailable when that fails."""
+
+
+def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float = SOCKET_SECONDS) -> Celery:
+    """The Celery app, set as docs/decisions/0003 explains.
+
+    A sender is made without a result backend: with one, it would subscribe to the result of all that it ever sent.
+    """
+    url = settings.redis_url.get_secret_value()
+    app = Celery("retrain", broker=url, backend=url if with_results else None, set_as_current=with_results)
+    options = {"socket_timeout": socket_seconds, "socket_connect_timeout": socket_seconds, "socket_keepalive": True}
+    app.conf.update(
+        task_acks_late=False,
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="threads",
+        worker_concurrency=settings.slots,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        task_track_started=True,
+        task_default_queue="default",
+        task_queues=[Queue(name) for name in sorted(settings.worker_queues)],
+        task_create_missing_queues=True,
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
+        result_extended=True,
+        result_expires=RESULT_SECONDS,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=socket_seconds,
+        broker_transport_options={
+            **options,
+            "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
+            "queue_order_strategy": "priority",
+        },
+        redis_socket_timeout=socket_seconds,
+        redis_socket_connect_timeout=socket_seconds,
+        redis_socket_keepalive=True,
+        redis_retry_on_timeout=True,
+    )
+    return app
+
+
+class CeleryQueue:
+    """A JobQueue through Celery and Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = make_celery(settings, with_results=False, socket_seconds=SEND_SECONDS)
+        self._redis = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=SEND_SECONDS,
+            socket_connect_timeout=SEND_SECONDS,
+        )
+
+    def send(self, job: Job) -> None:
+        """Publish under the job's own id, so that Flower and AsyncResult know it by that id."""
+        try:
+            self._celery.send_task(
+                TASK,
+                kwargs={"job_id": job.id, "experiment_name": job.experiment_name},
+                task_id=job.id,
+                queue=job.queue,
+                priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
+            )
+        except (OperationalError, RedisError) as error:
+            raise QueueUnavailable(f"Redis does not take messages: {error}") from error
+
+    def ping(self) -> None:
+        """Write a key that ends by itself, and read it back."""
+        try:
+            self._redis.set("retrain:ping", "1", ex=PING_SECONDS)
+            if self._redis.get("retrain:ping") != b"1":
+                raise QueueUnavailable("Redis does not keep what is written to it.")
+        except RedisError as error:
+            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
+
+def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark") -> bool:
+    """Send the job's message; where Redis does not take it, the next sweep sends it."""
+    try:
+        queue.send(job)
+    except QueueUnavailable as error:
+        logger.warning("message not sent; the sweep will send it", extra={"job_id": job.id, "cause": error.message})
+        unmark.unmark_sent(job.id)
+        return False
+    return True
+
+
+class Unmark(Protocol):
+    """The part of the job store that a sender needs."""
+
+    def unmark_sent(self, job_id: str) -> None:
+        """Say that the message was not sent after all."""
