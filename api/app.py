@@ -1,0 +1,41 @@
+"""The Flask app. It is built from what it works with, and opens and reads nothing by itself."""
+
+from flask_openapi3.openapi import OpenAPI
+
+from api import access, documentation, problems, request_ids
+from api.json_request import JsonRequest
+from api.links import Links
+from api.long_poll import LongPoll
+from api.openapi import BLUEPRINTS, INFO
+from api.services import EXTENSION, Services
+from api.validation import refuse
+from shared.queue import JobQueue
+from shared.settings import Settings
+from shared.store import JobStore
+from shared.vault import Vault
+
+
+class Api(OpenAPI):
+    """Flask with our request bodies."""
+
+    request_class = JsonRequest
+
+
+def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault) -> Api:
+    """Return the app; of the tokens in the settings it keeps the hashes only."""
+    app = Api("api", info=INFO, doc_ui=False, validation_error_callback=refuse, static_folder=None)
+    app.extensions[EXTENSION] = Services(
+        settings=settings.model_copy(update={"api_tokens": ()}),
+        store=store,
+        queue=queue,
+        vault=vault,
+        long_poll=LongPoll(store, limit=settings.api_threads // 2),
+        links=Links.of(settings),
+    )
+    request_ids.register(app)
+    access.register(app, settings)
+    problems.register(app)
+    for blueprint in BLUEPRINTS:
+        app.register_api(blueprint)
+    documentation.register(app)
+    return app

@@ -1,0 +1,127 @@
+"""What the API itself refuses, each with its HTTP status and a code for programs.
+
+RetrainError
+└── Refusal
+    ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
+    ├── MalformedBody        the body is no JSON object
+    ├── WrongContentType     the body is not declared as JSON
+    ├── NotAuthenticated     no token, or none that we know
+    ├── NotFromThisMachine   without tokens, only this machine is served
+    ├── AttemptNotFound      the job has no attempt of this number
+    └── NotReady             the store or Redis does not answer
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from shared.errors import RetrainError
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing that is wrong with a request. The value itself is never repeated: it may hold a token."""
+
+    place: str  # body, query or header
+    pointer: str  # RFC 6901
+    message: str
+    code: str
+
+
+class Refusal(RetrainError):
+    """The API does not do what was asked."""
+
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str]
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """What the problem document says beside title, status, detail and code."""
+        return {}
+
+
+class InvalidRequest(Refusal):
+    """A field, query parameter or header is wrong."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "VALIDATION_FAILED"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = errors
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """Where each error is."""
+        errors = [{"in": e.place, "pointer": e.pointer, "message": e.message, "code": e.code} for e in self.errors]
+        return {"errors": errors}
+
+
+class MalformedBody(Refusal):
+    """The body is no JSON object."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "MALFORMED_JSON"
+
+
+class WrongContentType(Refusal):
+    """The body is not declared as JSON."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    headers = {"Accept-Post": "application/json"}  # noqa: RUF012 - the base class says ClassVar
+
+
+class NotAuthenticated(Refusal):
+    """No token, or none that we know."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "UNAUTHORIZED"
+    headers = {"WWW-Authenticate": 'Bearer realm="automated-training"'}  # noqa: RUF012
+
+
+class NotFromThisMachine(Refusal):
+    """Without tokens, only this machine is served."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "LOOPBACK_ONLY"
+
+
+class AttemptNotFound(Refusal):
+    """The job has no attempt of this number."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "ATTEMPT_NOT_FOUND"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What /readyz found out; a part that does not answer is 'unavailable'."""
+
+    store: str
+    redis: str
+    live_workers: int | None
+
+    @property
+    def missing(self) -> list[str]:
+        """The parts that do not answer."""
+        return [name for name, state in (("the job store", self.store), ("Redis", self.redis)) if state != "ok"]
+
+
+class NotReady(Refusal):
+    """The store or Redis does not answer."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "NOT_READY"
+    headers = {"Retry-After": "5"}  # noqa: RUF012
+
+    def __init__(self, readiness: Readiness) -> None:
+        super().__init__(f"Not ready: no answer from {' and '.join(readiness.missing)}.")
+        self.readiness = readiness
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """The state of each part."""
+        return vars(self.readiness)

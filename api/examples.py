@@ -1,0 +1,113 @@
+"""Examples in the OpenAPI document; a test holds them to its schemas."""
+
+from typing import Any
+
+JOB_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
+SHA = "1f0c7a3e5b9d2c4f6a8e0b1d3f5a7c9e2b4d6f80"
+RUN = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+
+REQUESTS: dict[str, Any] = {
+    "predecessor": {
+        "summary": "The predecessor's body",
+        "value": {
+            "experiment_name": "vehicle-detection",
+            "git_uri": "https://git@github.com/user/repo.git",
+            "MLproject_location": "path/to/MLproject/directory",
+            "commit_hash": "main",
+            "dataset_uri": "",
+            "base_model": "",
+        },
+    },
+    "more": {
+        "summary": "With parameters, a model and limits",
+        "value": {
+            "experiment_name": "iris",
+            "git_uri": "https://github.com/user/iris.git",
+            "commit_hash": SHA[:7],
+            "model_name": "iris-classifier",
+            "parameters": {"alpha": 0.5, "epochs": 10},
+            "resources": {"gpus": 1, "memory": "8g"},
+            "labels": {"team": "vision"},
+        },
+    },
+}
+
+JOB: dict[str, Any] = {
+    "id": JOB_ID,
+    "state": "succeeded",
+    "reason": None,
+    "attempts": [
+        {
+            "number": 1,
+            "host": "gpu-1",
+            "runner": "docker",
+            "container": "9b1d0c6f3f5e",
+            "run_id": RUN,
+            "exit_code": 0,
+            "oom_killed": False,
+            "reason": None,
+            "started_at": "2026-01-31T12:00:01.250Z",
+            "ended_at": "2026-01-31T12:03:44.010Z",
+        }
+    ],
+    "request": REQUESTS["more"]["value"],
+    "resolved": {"commit_sha": SHA, "image": "python:3.11-slim", "image_id": f"sha256:{SHA}"},
+    "mlflow": {"experiment_id": "3", "run_id": RUN, "url": f"http://127.0.0.1:5007/#/experiments/3/runs/{RUN}"},
+    "model": {"name": "iris-classifier", "version": "7"},
+    "promotion": {"promoted": False, "reason": "0.91 < 0.94", "metric": "accuracy", "champion_version": "5"},
+    "metrics": {"accuracy": 0.91},
+    "priority": 4,
+    "queue": "default",
+    "concurrency_key": "model:iris-classifier",
+    "labels": {"team": "vision"},
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "queued_at": "2026-01-31T12:00:00.000Z",
+    "started_at": "2026-01-31T12:00:01.250Z",
+    "ended_at": "2026-01-31T12:03:44.010Z",
+    "next_attempt_at": None,
+    "links": {
+        "self": f"/jobs/{JOB_ID}",
+        "logs": f"/jobs/{JOB_ID}/logs",
+        "mlflow": f"http://127.0.0.1:5007/#/experiments/3/runs/{RUN}",
+        "flower": f"http://127.0.0.1:5555/task/{JOB_ID}",
+    },
+    "transitions": [
+        {"from": None, "to": "queued", "at": "2026-01-31T12:00:00.000Z", "attempt": 0, "reason": "submitted"},
+        {
+            "from": "queued",
+            "to": "starting",
+            "at": "2026-01-31T12:00:01.250Z",
+            "attempt": 1,
+            "reason": "claimed by gpu-1",
+        },
+        {
+            "from": "starting",
+            "to": "running",
+            "at": "2026-01-31T12:00:01.900Z",
+            "attempt": 1,
+            "reason": "started on gpu-1",
+        },
+        {
+            "from": "running",
+            "to": "succeeded",
+            "at": "2026-01-31T12:03:44.010Z",
+            "attempt": 1,
+            "reason": "the attempt succeeded",
+        },
+    ],
+}
+
+NEW_JOB: dict[str, Any] = {
+    **JOB,
+    "state": "queued",
+    "attempts": [],
+    "resolved": {"commit_sha": None, "image": None, "image_id": None},
+    "mlflow": None,
+    "model": None,
+    "promotion": None,
+    "metrics": {},
+    "started_at": None,
+    "ended_at": None,
+    "links": {**JOB["links"], "mlflow": None},
+    "transitions": JOB["transitions"][:1],
+}

@@ -1,0 +1,47 @@
+"""Pages of jobs: the cursor in a link to the next page, and the link itself."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import MultiDict
+
+from shared.jobs import Job
+from shared.store import Cursor
+
+
+def encode_cursor(last: Job) -> str:
+    """The place after this job, as a word without meaning to the caller."""
+    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()}|{last.id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(value: Any) -> Any:
+    """Read what `encode_cursor` made; ValueError for anything else."""
+    if not isinstance(value, str):
+        return value
+    try:
+        padded = value + "=" * (-len(value) % 4)
+        at, _, job_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition("|")
+        return Cursor(_aware(datetime.fromisoformat(at)), _plain(job_id))
+    except (binascii.Error, ValueError, OverflowError) as error:
+        raise ValueError("is none that this API gave; take it from the link to the next page") from error
+
+
+def _aware(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError
+    return at.astimezone(UTC)
+
+
+def _plain(job_id: str) -> str:
+    if not job_id.replace("-", "").isalnum():
+        raise ValueError
+    return job_id
+
+
+def next_page(path: str, asked: MultiDict[str, str], last: Job) -> str:
+    """The address of the page after this job, with the same filters."""
+    filters = [(name, value) for name, value in asked.items(multi=True) if name != "cursor"]
+    return f"{path}?{urlencode([*filters, ('cursor', encode_cursor(last))])}"

@@ -1,0 +1,148 @@
+"""Paths, query parameters and headers that the API takes."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+    model_validator,
+)
+
+from api.paging import decode_cursor
+from shared.errors import JobNotFound
+from shared.jobs import JobState
+from shared.store import Cursor
+
+MAX_WAIT_SECONDS = 60
+MAX_LOG_BYTES = 8 * 2**20
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
+
+
+def _split(values: Any) -> Any:
+    return [word for value in values for word in str(value).split(",")] if isinstance(values, list) else values
+
+
+def _check_time(value: Any) -> Any:
+    if isinstance(value, str) and not RFC_3339.fullmatch(value):
+        raise ValueError("is no RFC 3339 time, such as 2026-01-31T12:00:00Z (in a URL, '+' is written %2B)")
+    return value
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the years that a calendar has in UTC") from error
+
+
+def _check_job_id(value: str) -> str:
+    if not JOB_ID.fullmatch(value):  # no database need be asked, and PostgreSQL's text takes no NUL
+        raise JobNotFound("There is no such job. GET /jobs lists those that exist.", job_id=value)
+    return value
+
+
+def _describe(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **schema})
+
+
+Filter = Annotated[str, Field(min_length=1, max_length=314, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_check_time),
+    AfterValidator(_to_utc),
+    _describe(format="date-time", example="2026-01-31T12:00:00Z"),
+]
+
+
+class CancelRequest(BaseModel):
+    """How to cancel."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    force: StrictBool = Field(False, description="Kill the training at once, without a grace.")
+
+
+class JobPath(BaseModel):
+    """Which job."""
+
+    job_id: Annotated[str, AfterValidator(_check_job_id)] = Field(description="The job's id.")
+
+
+class Query(BaseModel):
+    """Query parameters; a misspelt one is refused, for its filter would silently not be applied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class JobsQuery(Query):
+    """Which jobs to list."""
+
+    state: Annotated[list[JobState], BeforeValidator(_split)] = Field(
+        default_factory=list, description="Any of these states; repeat it, or separate them by commas."
+    )
+    experiment: Filter | None = Field(None, description="Jobs of this MLflow experiment.")
+    model: Filter | None = Field(None, description="Jobs of this registered model.")
+    label: Filter | None = Field(None, description="A label's name, or name=value.")
+    created_after: Time | None = Field(None, description="Jobs accepted after this RFC 3339 time.")
+    limit: int = Field(50, ge=1, le=200, description="Jobs on a page.")
+    cursor: Annotated[Cursor, BeforeValidator(decode_cursor), _describe()] | None = Field(
+        None, description="Where the page begins: take it from the link to the next page."
+    )
+
+
+class JobQuery(Query):
+    """How to read a job."""
+
+    wait: float = Field(
+        0,
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Seconds to wait for the job to end or, with If-None-Match, to change. When many requests wait "
+        "already, the answer comes at once.",
+    )
+
+
+class LogQuery(Query):
+    """Which part of a log to read."""
+
+    attempt: int | None = Field(None, ge=1, description="The attempt's number; the last one by default.")
+    offset: int | None = Field(None, ge=0, description="Byte to begin at: X-Log-Next-Offset of the answer before.")
+    tail: int | None = Field(None, ge=1, le=MAX_LOG_BYTES, description="Only so many last bytes; instead of offset.")
+    limit: int | None = Field(
+        None, ge=16, le=MAX_LOG_BYTES, description="Bytes to answer at most; by default 1 MiB, or what tail asks for."
+    )
+
+    @model_validator(mode="after")
+    def _offset_or_tail(self) -> "LogQuery":
+        if self.offset is not None and self.tail is not None:
+            raise ValueError("takes offset or tail, not both")
+        return self
+
+
+class SubmitHeaders(BaseModel):
+    """Headers of a submission."""
+
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="A word of your own for this request. Sent again with the same body, it answers the same job.",
+    )
+
+
+class ReadHeaders(BaseModel):
+    """Headers of a read."""
+
+    if_none_match: str | None = Field(
+        None, alias="If-None-Match", description="The ETag that you have: 304 while the job is as it was."
+    )

@@ -1,0 +1,32 @@
+"""What the views work with: built once by create_app, and handed to them through the Flask app."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from api.links import Links
+from api.long_poll import LongPoll
+from shared.queue import JobQueue
+from shared.settings import Settings
+from shared.store import JobStore
+from shared.vault import Vault
+
+EXTENSION = "retrain"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The outside of the API. ``settings`` holds no tokens: api.access keeps their hashes."""
+
+    settings: Settings
+    store: JobStore
+    queue: JobQueue
+    vault: Vault
+    long_poll: LongPoll
+    links: Links
+
+
+def services() -> Services:
+    """Return the services of the app that handles this request."""
+    return cast(Services, current_app.extensions[EXTENSION])

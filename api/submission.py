@@ -1,0 +1,68 @@
+"""From a valid request to a recorded and sent job."""
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from api.errors import FieldError, InvalidRequest
+from api.services import Services
+from shared.errors import StoreUnavailable
+from shared.git_uri import AllowedAddresses, parse_git_uri
+from shared.jobs import Job, NewJob
+from shared.queue import send_or_leave_to_sweep
+from shared.retrain_request import RetrainRequest
+from shared.settings import Settings
+from shared.store import Submission
+
+logger = logging.getLogger(__name__)
+
+
+def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
+    """Record the job and send it; a key that was used for the same request answers that request's job."""
+    check_git_uri_is_allowed(request.git_uri, services.settings)
+    new = _new_job(request, services)
+    submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(new.request))
+    if submission.created:
+        logger.info("job accepted", extra={"job_id": new.id, "experiment_name": new.experiment_name})
+        _send(submission.job, services)
+    return submission
+
+
+def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
+    """Refuse at once what every worker would refuse later."""
+    allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts)
+    if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
+        raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
+
+
+def _new_job(request: RetrainRequest, services: Services) -> NewJob:
+    clean, secrets = request.without_credentials()
+    wish = clean.timeouts.queue_seconds
+    return NewJob(
+        id=str(uuid.uuid4()),
+        experiment_name=clean.experiment_name,
+        model_name=clean.model_name,
+        queue=clean.queue,
+        priority=clean.priority,
+        concurrency_key=clean.effective_concurrency_key,
+        request=clean.model_dump(mode="json"),
+        labels=clean.labels,
+        queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
+        secret=services.vault.seal(secrets),
+    )
+
+
+def payload_hash(request: Mapping[str, Any]) -> str:
+    """The same for the same request, in whatever order and with whatever defaults it was sent."""
+    canonical = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _send(job: Job, services: Services) -> None:
+    try:
+        send_or_leave_to_sweep(job, queue=services.queue, unmark=services.store)
+    except StoreUnavailable as error:  # the job is recorded: a refusal now would make the caller send it twice
+        logger.warning("job left to the sweep", extra={"job_id": job.id, "cause": error.message})

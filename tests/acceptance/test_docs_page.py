@@ -1,0 +1,71 @@
+"""The documentation page in a real browser, without the internet."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, Route, expect, sync_playwright
+
+from tests.support.api_server import ApiServer, running_api
+from tests.support.engines import require
+from tests.support.ports import free_port
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+TIMEOUT_MILLISECONDS = 30_000
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    require(chromium is not None, "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
+        opened = browser.new_page()
+        opened.set_default_timeout(TIMEOUT_MILLISECONDS)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ApiServer]:
+    with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as server:
+        yield server
+
+
+def keep_inside(page: Page) -> list[str]:
+    """Let the page ask this machine only; return what else it asked for, and what the browser complained about."""
+    wrong: list[str] = []
+
+    def decide(route: Route) -> None:
+        url = route.request.url
+        if urlsplit(url).hostname in ("127.0.0.1", None):
+            route.continue_()
+        else:
+            wrong.append(url)
+            route.abort()
+
+    page.route("**/*", decide)
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    return wrong
+
+
+def test_the_page_shows_the_operations_and_asks_this_machine_only(page: Page, api: ApiServer) -> None:
+    wrong = keep_inside(page)
+    page.goto(f"{api.url}/docs")
+    expect(page.locator("#operations-jobs-retrain .opblock-summary-path", has_text="/retrain")).to_be_visible()
+    page.locator("#operations-jobs-retrain .opblock-summary-control").click()
+    expect(page.locator("#operations-jobs-retrain .opblock-body")).to_contain_text("Idempotency-Key")
+    assert wrong == []
+
+
+def test_the_page_can_send_a_retraining(page: Page, api: ApiServer) -> None:
+    wrong = keep_inside(page)
+    page.goto(f"{api.url}/docs")
+    page.locator("#operations-jobs-retrain .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response .response-col_status")).to_contain_text("202")
+    assert wrong == []

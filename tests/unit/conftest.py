@@ -1,0 +1,72 @@
+"""The API on fakes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from flask.testing import FlaskClient
+
+from api.app import Api, create_app
+from shared.settings import Settings
+from shared.store import Claim
+from shared.vault import Vault
+from tests.fakes.queue import RecordingQueue
+from tests.fakes.store import MemoryStore
+
+BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
+
+MakeApp = Callable[..., Api]
+Submit = Callable[..., dict[str, Any]]
+ClaimJob = Callable[[str], Claim]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(limit_per_key=100)
+
+
+@pytest.fixture
+def queue() -> RecordingQueue:
+    return RecordingQueue()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(Fernet.generate_key())
+
+
+@pytest.fixture
+def make_app(store: MemoryStore, queue: RecordingQueue, vault: Vault, tmp_path: Path) -> MakeApp:
+    def make(**settings: Any) -> Api:
+        loaded = Settings.load(_env_file=None, **{"data_dir": tmp_path, "api_tokens": (), **settings})
+        return create_app(loaded, store=store, queue=queue, vault=vault)
+
+    return make
+
+
+@pytest.fixture
+def client(make_app: MakeApp) -> FlaskClient:
+    return make_app().test_client()
+
+
+@pytest.fixture
+def submit(client: FlaskClient) -> Submit:
+    def post(**fields: Any) -> dict[str, Any]:
+        answer = client.post("/retrain", json={**BODY, **fields})
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json or {}
+        return job
+
+    return post
+
+
+@pytest.fixture
+def claim_job(store: MemoryStore) -> ClaimJob:
+    def claim(job_id: str) -> Claim:
+        claimed = store.claim(job_id, host="gpu-1", queues={"default"}, lease_seconds=60)
+        assert claimed is not None
+        return claimed
+
+    return claim

@@ -1,0 +1,154 @@
+"""POST /retrain: what is accepted, recorded and sent."""
+
+import logging
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared.errors import StoreUnavailable
+from shared.jobs import NewJob
+from shared.store import Submission
+from shared.vault import Vault
+from tests.fakes.queue import RecordingQueue
+from tests.fakes.store import MemoryStore
+from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
+
+TOKEN = "ghp_0123456789abcdef"
+PRIVATE = f"https://{TOKEN}@github.com/user/iris.git"
+
+
+def test_a_request_is_recorded_then_sent_and_answered_with_its_job(
+    client: FlaskClient, store: MemoryStore, queue: RecordingQueue
+) -> None:
+    answer = client.post("/retrain", json=BODY)
+    assert answer.status_code == 202
+    assert answer.json
+    job = store.get(answer.json["id"])
+    assert answer.headers["Location"] == f"/jobs/{job.id}"
+    assert answer.json["state"] == "queued"
+    assert queue.sent == [job.id]
+
+
+def test_the_predecessors_body_works_unchanged(submit: Submit) -> None:
+    job = submit(MLproject_location="a/b", commit_hash="main", dataset_uri="", base_model="")
+    assert job["request"]["MLproject_location"] == "a/b"
+    assert job["request"]["dataset_repo"] == "not_used"
+    assert job["request"]["base_model"] == "None"
+
+
+def test_a_token_in_git_uri_is_kept_only_in_the_vault(
+    submit: Submit, claim_job: ClaimJob, store: MemoryStore, vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    job = submit(git_uri=PRIVATE)
+    assert job["request"]["git_uri"] == "https://github.com/user/iris.git"
+    assert TOKEN not in str(job) + str(store.get(job["id"])) + caplog.text
+    secrets = vault.open(store.secret(claim_job(job["id"])))
+    assert secrets.source is not None
+    assert TOKEN in secrets.source.secrets
+
+
+@pytest.mark.parametrize("field", ["git_uri", "dataset_repo", "experiment_name", "MLproject_location"])
+@pytest.mark.parametrize("value", [f"https://{TOKEN}@ho st/x", f"ftp://{TOKEN}@host/x", f"https://{TOKEN}@host/x?a#b"])
+def test_a_token_in_a_wrong_request_is_neither_answered_nor_logged(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, field: str, value: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer = client.post("/retrain", json={**BODY, field: value})
+    assert answer.status_code == 422
+    assert TOKEN not in answer.text + str(answer.headers) + caplog.text
+    assert answer.json
+    assert answer.json["errors"][0]["pointer"] == f"/{field}"
+
+
+def test_a_job_is_accepted_while_redis_is_down_and_left_to_the_sweep(
+    submit: Submit, store: MemoryStore, queue: RecordingQueue
+) -> None:
+    queue.down = True
+    job = submit()
+    sendable = store.take_sendable(queues={"default"}, limit=10, resend_after_seconds=3600)
+    assert [waiting.id for waiting in sendable] == [job["id"]]
+
+
+def test_a_recorded_job_is_accepted_even_if_the_store_fails_right_after(
+    make_app: MakeApp, store: MemoryStore, queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(job_id: str) -> None:
+        raise StoreUnavailable(f"gone before {job_id}")
+
+    queue.down = True
+    monkeypatch.setattr(store, "unmark_sent", fail)
+    assert make_app().test_client().post("/retrain", json=BODY).status_code == 202
+
+
+def test_the_same_key_and_body_answer_the_same_job_and_send_nothing(client: FlaskClient, queue: RecordingQueue) -> None:
+    first = client.post("/retrain", json=BODY, headers={"Idempotency-Key": "k"})
+    again = client.post("/retrain", json={**BODY, "priority": 4}, headers={"Idempotency-Key": "k"})
+    assert again.status_code == 202
+    assert first.json
+    assert again.json
+    assert again.json["id"] == first.json["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first.headers
+    assert len(queue.sent) == 1
+
+
+def test_the_same_key_with_another_token_is_the_same_request(client: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = client.post("/retrain", json={**BODY, "git_uri": PRIVATE}, headers=headers)
+    again = client.post("/retrain", json={**BODY, "git_uri": PRIVATE.replace("ghp", "new")}, headers=headers)
+    assert first.json
+    assert again.json
+    assert again.json["id"] == first.json["id"]
+
+
+def test_the_same_key_with_another_body_is_refused(client: FlaskClient) -> None:
+    client.post("/retrain", json=BODY, headers={"Idempotency-Key": "k"})
+    answer = client.post("/retrain", json={**BODY, "priority": 5}, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 422
+    assert answer.json
+    assert answer.json["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ключ".encode().decode("latin-1")])
+def test_a_key_that_is_no_printable_ascii_of_255_characters_is_refused(client: FlaskClient, key: str) -> None:
+    answer = client.post("/retrain", json=BODY, headers={"Idempotency-Key": key})
+    assert answer.status_code == 422
+    assert answer.json
+    [error] = answer.json["errors"]
+    assert (error["in"], error["pointer"]) == ("header", "/Idempotency-Key")
+
+
+def test_a_job_waits_as_long_as_its_request_says_else_as_the_setting_says(
+    make_app: MakeApp, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[float | None] = []
+    submit = store.submit
+
+    def note(new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
+        taken.append(new.queue_timeout_seconds)
+        return submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash)
+
+    monkeypatch.setattr(store, "submit", note)
+    client = make_app(queue_timeout_seconds=50).test_client()
+    client.post("/retrain", json=BODY)
+    client.post("/retrain", json={**BODY, "timeouts": {"queue_seconds": 7}})
+    assert taken == [50, 7]
+
+
+@pytest.mark.parametrize(
+    ("git_uri", "setting"),
+    [("http://git.example.org/a.git", "GIT_SCHEMES"), ("https://github.com/a/b.git", "GIT_HOSTS")],
+)
+def test_an_address_that_the_operator_does_not_allow_is_refused_naming_the_setting(
+    make_app: MakeApp, queue: RecordingQueue, git_uri: str, setting: str
+) -> None:
+    client = make_app(git_hosts="Git.example.org").test_client()
+    answer = client.post("/retrain", json={**BODY, "git_uri": git_uri})
+    assert answer.status_code == 422
+    assert answer.json
+    [error] = answer.json["errors"]
+    assert error["pointer"] == "/git_uri"
+    assert setting in error["message"]
+    assert not queue.sent
+    assert client.post("/retrain", json={**BODY, "git_uri": "https://git.example.org/a.git"}).status_code == 202
