@@ -1,0 +1,44 @@
+"""What is kept of a command's output when it has no end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shared.errors import AttemptTimeout, Code, UserError
+from worker.git import Deadline, Git
+from worker.git_output import KEPT_STDERR_BYTES
+
+
+def make_git(folder: Path, script: str, *, timeout_seconds: float = 30) -> Git:
+    """A git that runs the script in git's place."""
+    (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "git").chmod(0o700)
+    path = f"{folder}:{os.environ['PATH']}"
+    return Git("https://host/a.git", Deadline(timeout_seconds), frozenset({"https"}), {"PATH": path})
+
+
+def test_a_command_that_prints_without_end_is_ended(tmp_path: Path) -> None:
+    git = make_git(tmp_path, f"echo $$ > {tmp_path}/pid; yes")
+    with pytest.raises(UserError, match="more refs or files") as caught:
+        git.run("ls-remote")
+    assert caught.value.code is Code.INVALID_PROJECT
+    group = (tmp_path / "pid").read_text().strip()
+    left = subprocess.run(["ps", "-o", "stat=", "-g", group], capture_output=True, text=True, check=False, timeout=10)
+    assert all(state.startswith("Z") for state in left.stdout.split())
+
+
+def test_a_command_that_complains_without_end_costs_the_timeout_and_no_memory(tmp_path: Path) -> None:
+    with pytest.raises(AttemptTimeout):
+        make_git(tmp_path, "yes >&2", timeout_seconds=1).run("fetch")
+
+
+@pytest.mark.parametrize("end", ["\\n", "\\r"])
+def test_of_a_long_complaint_the_last_whole_lines_are_kept(tmp_path: Path, end: str) -> None:
+    script = f"yes s3cret | head -c 9000000 | tr '\\n' '{end}' >&2; printf 'fatal: no' >&2; exit 3"
+    result = make_git(tmp_path, script).run("fetch")
+    assert result.exit_code == 3
+    assert len(result.stderr) <= 3 * KEPT_STDERR_BYTES
+    assert {line for line in result.stderr.splitlines()[:-1] if line} == {"s3cret"}
+    assert result.stderr.endswith("fatal: no")

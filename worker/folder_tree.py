@@ -1,0 +1,52 @@
+"""Folder trees that others made, however deep: Python's own functions recurse, and a repository may be deeper."""
+
+import errno
+import itertools
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all in it, or a file or link of its name; FileNotFoundError where there is none.
+
+    Folders in it are moved up first, so that no path gets too long, and get back the permissions that a training
+    script took from them: without those they cannot be emptied.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink()
+        return
+    prefix, numbers = secrets.token_hex(8), itertools.count()
+    folder.chmod(stat.S_IRWXU)
+    folders = [folder]
+    for current in folders:  # grows meanwhile
+        with os.scandir(current) as scanned:
+            entries = list(scanned)
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            with suppress(PermissionError):
+                os.chmod(entry.path, stat.S_IRWXU)
+            folders.append(Path(entry.path).rename(folder / f"{prefix}-{next(numbers)}"))
+    for current in reversed(folders):
+        current.rmdir()
+
+
+def is_deeper(folder: Path, levels: int) -> bool:
+    """Whether folders in it are nested more than so many levels."""
+    pending = [(folder, 0)]
+    while pending:
+        current, depth = pending.pop()
+        if depth > levels:
+            return True
+        try:
+            with os.scandir(current) as entries:
+                pending += [(Path(each.path), depth + 1) for each in entries if each.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return True
+            raise
+    return False

@@ -1,0 +1,190 @@
+"""The one module that runs git: what every command's environment, credentials, deadline and processes are."""
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from shared.errors import AttemptError, AttemptTimeout, Code, UserError
+from shared.git_uri import Credentials
+from shared.vault import Redactor
+from worker.git_errors import REDIRECTED, explain
+from worker.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
+
+TERMINATE_SECONDS = 3  # git removes its lock files on SIGTERM; on SIGKILL it leaves them
+PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|SSH_AUTH_SOCK|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
+    r"|GIT_SSL_[A-Z_]+|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY"
+)
+SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=accept-new"
+ALWAYS = (
+    ("advice.detachedHead", "false"),
+    ("core.askPass", ""),
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("credential.helper", ""),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.unpackLimit", "1"),  # a fetch is one pack, so that the mirror can count them
+    ("gc.auto", "0"),  # a gc that git starts by itself outlives the command
+    ("http.lowSpeedLimit", "1"),  # a host that counts objects sends little, but it does send
+    ("http.lowSpeedTime", "120"),
+    ("init.defaultBranch", "main"),
+    ("maintenance.auto", "false"),
+    ("protocol.allow", "never"),
+    ("safe.directory", "*"),
+    ("submodule.recurse", "false"),
+)
+
+
+class Deadline:
+    """The time that all commands of one checkout have together."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._ends_at = time.monotonic() + timeout_seconds
+
+    @property
+    def remaining_seconds(self) -> float:
+        """What is left; never negative."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+
+@dataclass(frozen=True)
+class GitResult:
+    """What a git command answered; stderr's end as git wrote it, not redacted."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was asked."""
+        return self.exit_code == 0
+
+    def says(self, *phrases: str) -> bool:
+        """Whether git complained in one of these words."""
+        return any(phrase in self.stderr for phrase in phrases)
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the host sent git to another address, where it was not allowed to follow."""
+        return REDIRECTED.search(self.stderr) is not None
+
+
+@dataclass(frozen=True)
+class Git:
+    """git, for one repository and one attempt. ``keep_open`` are descriptors that its processes inherit."""
+
+    uri: str
+    deadline: Deadline
+    schemes: frozenset[str]
+    environ: Mapping[str, str] = field(repr=False)
+    credentials: Credentials | None = None
+    follow_redirects: bool = False
+    keep_open: tuple[int, ...] = ()
+
+    def local(self) -> "Git":
+        """The same, but it speaks to repositories on this machine only, without credentials."""
+        return replace(self, schemes=frozenset({"file"}), credentials=None)
+
+    def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
+        """Run one command to its end; AttemptTimeout, with all its processes ended, when the time is over."""
+        if not self.deadline.remaining_seconds:
+            raise self.timeout(arguments)
+        with subprocess.Popen(
+            ["git", *arguments],
+            cwd=cwd,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=self.keep_open,
+        ) as process:
+            try:
+                return self._finished(process)
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
+                raise self.timeout(arguments) from error
+            except TooMuchOutput as error:
+                raise self._too_much() from error
+            finally:
+                _end(process)
+
+    def _finished(self, process: "subprocess.Popen[bytes]") -> GitResult:
+        stdout, stderr = read_output(process, remaining_seconds=lambda: self.deadline.remaining_seconds)
+        exit_code = process.wait(self.deadline.remaining_seconds)
+        lines = stderr.replace(b"\r", b"\n")  # progress
+        return GitResult(exit_code, stdout.decode(errors="replace"), lines.decode(errors="replace"))
+
+    def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
+        """Run one command and return what it printed; raise what its failure means."""
+        result = self.run(*arguments, cwd=cwd)
+        if not result.ok:
+            raise self.failure(result)
+        return result.stdout.strip()
+
+    def failure(self, result: GitResult) -> AttemptError:
+        """Return the error that a failed command means."""
+        return explain(result.stderr, uri=self.uri, redactor=self._redactor())
+
+    def timeout(self, arguments: Sequence[object]) -> AttemptTimeout:
+        """Return the error for a deadline that is over."""
+        seconds = self.deadline.timeout_seconds
+        return AttemptTimeout(
+            Code.GIT_TIMEOUT,
+            f"Fetching {self.uri} took longer than {seconds:g} s. Raise timeouts.git_seconds in the request, or "
+            "GIT_TIMEOUT_SECONDS, if the repository is that large.",
+            uri=self.uri,
+            timeout_seconds=seconds,
+            command=str(arguments[0]) if arguments else None,
+        )
+
+    def _too_much(self) -> UserError:
+        megabytes = MAX_STDOUT_BYTES // 1024**2
+        message = f"{self.uri} has more refs or files than this service reads the names of ({megabytes} MB)."
+        return UserError(Code.INVALID_PROJECT, f"{message} Give a smaller repository.", uri=self.uri)
+
+    def _redactor(self) -> Redactor:
+        return Redactor.of([self.credentials] if self.credentials else [])
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in self.environ.items() if PASSED_ON.fullmatch(name)}
+        ssh = self.environ.get("GIT_SSH_COMMAND", "ssh")
+        config = list(self._config())
+        return {
+            **kept,
+            "LC_ALL": "C",  # the complaints that git_errors.py knows are the untranslated ones
+            "GIT_ASKPASS": "",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": f"{ssh} {SSH_OPTIONS}",
+            "GIT_CONFIG_COUNT": str(len(config)),
+            **{f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(config)},
+            **{f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(config)},
+        }
+
+    def _config(self) -> Iterator[tuple[str, str]]:
+        yield from ALWAYS
+        yield from ((f"protocol.{scheme}.allow", "always") for scheme in sorted(self.schemes))
+        yield "http.followRedirects", "initial" if self.follow_redirects else "false"
+        if self.credentials:
+            pair = f"{self.credentials.username}:{self.credentials.password}".encode()
+            header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+            yield f"http.{self.credentials.origin}.extraHeader", header
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what still runs of a command: its whole group, since ssh, remote-https and index-pack are processes too."""
+    if process.poll() is not None:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATE_SECONDS)

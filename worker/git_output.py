@@ -1,0 +1,51 @@
+"""What a command of git printed, read within bounds: what a hostile host makes it print has no end."""
+
+import os
+import selectors
+from collections.abc import Callable
+from typing import IO, Protocol
+
+MAX_STDOUT_BYTES = 16 * 1024**2
+KEPT_STDERR_BYTES = 64 * 1024  # what matters is said last
+CHUNK_BYTES = 64 * 1024
+
+
+class TooMuchOutput(Exception):
+    """A command printed more than MAX_STDOUT_BYTES."""
+
+
+class WithPipes(Protocol):
+    """What is read of a process; subprocess itself is git.py's."""
+
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+
+
+def read_output(process: WithPipes, *, remaining_seconds: Callable[[], float]) -> tuple[bytearray, bytearray]:
+    """Return all of stdout and the end of stderr when both are closed; TooMuchOutput, or TimeoutError."""
+    printed, complained = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        for pipe, kept in ((process.stdout, printed), (process.stderr, complained)):
+            if pipe:
+                selector.register(pipe, selectors.EVENT_READ, kept)
+        while selector.get_map():
+            if not (seconds := remaining_seconds()):
+                raise TimeoutError
+            for key, _ in selector.select(seconds):
+                chunk = os.read(key.fd, CHUNK_BYTES)
+                key.data.extend(chunk)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+            if len(printed) > MAX_STDOUT_BYTES:
+                raise TooMuchOutput
+            _keep_end(complained)
+    return printed, complained
+
+
+def _keep_end(complained: bytearray) -> None:
+    """Cut the beginning off, up to the end of a line: half of a secret would not be found to be masked."""
+    if len(complained) <= 2 * KEPT_STDERR_BYTES:
+        return
+    del complained[:-KEPT_STDERR_BYTES]
+    ends = [end for end in (complained.find(b"\n"), complained.find(b"\r")) if end >= 0]
+    del complained[: min(ends) + 1 if ends else None]

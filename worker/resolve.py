@@ -1,0 +1,160 @@
+"""How a branch, tag or SHA becomes the one commit that is trained, and what is said where no commit has that name."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.errors import Code, UserError
+
+FULL_SHA = re.compile(r"^[0-9a-f]{40}$")
+SHORT_SHA = re.compile(r"^[0-9a-f]{4,39}$")
+NOT_IN_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
+NAMED_BRANCHES = 10
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The commit that a ref means now, and the branch, where the ref is one."""
+
+    commit_sha: str
+    branch: str | None = None
+
+
+@dataclass(frozen=True)
+class RemoteRefs:
+    """What a remote has: the commit or tag object of each ref, and the branch that its HEAD names."""
+
+    tips: Mapping[str, str]
+    default_branch: str | None = None
+
+    @classmethod
+    def parse(cls, listing: str) -> "RemoteRefs":
+        """Read what `git ls-remote --symref` printed."""
+        tips, default = {}, None
+        for line in listing.splitlines():
+            value, _, name = line.partition("\t")
+            if not value.startswith("ref: "):
+                tips[name] = value
+            elif name == "HEAD":
+                default = value.removeprefix("ref: refs/heads/")
+        return cls(tips, default)
+
+    @property
+    def branches(self) -> list[str]:
+        """The names of all branches."""
+        return [name.removeprefix("refs/heads/") for name in self.tips if name.startswith("refs/heads/")]
+
+    def find(self, ref: str) -> str | None:
+        """Return the full name of a ref: branch first, then tag; HEAD is its branch."""
+        if ref == "HEAD":
+            branch = f"refs/heads/{self.default_branch}"
+            return branch if branch in self.tips else "HEAD" if "HEAD" in self.tips else None
+        names = (f"refs/heads/{ref}", f"refs/tags/{ref}")
+        return next((name for name in names if name in self.tips), None)
+
+    def commits(self, prefix: str) -> set[str]:
+        """Return the commits at the ends of branches and tags whose SHA begins so."""
+        peeled = {name: sha for name, sha in self.tips.items() if f"{name}^{{}}" not in self.tips}
+        return {sha for sha in peeled.values() if sha.startswith(prefix)}
+
+
+class Repository(Protocol):
+    """What resolving needs of a mirror."""
+
+    def fetch(self, name: str) -> bool:
+        """Fetch one ref or SHA; False where the remote has none, or does not give it."""
+
+    def fetch_history(self) -> None:
+        """Fetch all branches and tags with all their commits."""
+
+    def list_remote(self) -> RemoteRefs:
+        """Ask the remote what it has."""
+
+    def find_commit(self, name: str) -> str | None:
+        """Return the full SHA of a commit that is here, or None."""
+
+    def find_fetched(self) -> str | None:
+        """Return the commit that the last fetch() brought, or None where it is no commit."""
+
+    def find_commits(self, prefix: str) -> set[str]:
+        """Return the commits here whose SHA begins so."""
+
+
+def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) -> Resolved:
+    """Bring the commit of a ref here: branch, tag, HEAD, full SHA, short SHA, in this order.
+
+    A pinned SHA goes before the ref, and where it is here already the remote is not asked. A SHA that stands in a
+    request always is asked for: the host, not the mirror, says who may read a private repository.
+    """
+    if pinned_sha:
+        return Resolved(repository.find_commit(pinned_sha) or _fetch_sha(repository, pinned_sha, ref))
+    if FULL_SHA.match(ref.lower()):
+        return Resolved(_fetch_sha(repository, ref.lower(), ref))
+    if NOT_IN_A_REF.search(ref) or not ref:
+        raise ref_not_found(ref, repository.list_remote())
+    if ref != "HEAD":  # the usual case needs no listing, and is one look at the remote: it cannot move in between
+        name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
+        if repository.fetch(name) and (commit := repository.find_fetched()):
+            return Resolved(commit, _branch(name))
+    return _resolve_listed(repository, ref, repository.list_remote())
+
+
+def _resolve_listed(repository: Repository, ref: str, remote: RemoteRefs) -> Resolved:
+    name = remote.find(ref)
+    if name is None and SHORT_SHA.match(ref.lower()):
+        return Resolved(_fetch_short_sha(repository, ref.lower(), remote))
+    if name and repository.fetch(name) and (commit := repository.find_fetched()):
+        return Resolved(commit, _branch(name))
+    raise ref_not_found(ref, remote)
+
+
+def _fetch_sha(repository: Repository, sha: str, ref: str) -> str:
+    if not repository.fetch(sha) and not repository.find_commit(sha):
+        repository.fetch_history()  # the host does not give commits by SHA, or only those that a ref ends at
+    if commit := repository.find_commit(sha):
+        return commit
+    raise ref_not_found(ref if ref.lower() == sha else f"{ref} ({sha})", repository.list_remote())
+
+
+def _fetch_short_sha(repository: Repository, prefix: str, remote: RemoteRefs) -> str:
+    found = remote.commits(prefix)
+    if not found:
+        repository.fetch_history()
+        found = repository.find_commits(prefix)
+    if len(found) != 1:
+        raise ref_not_found(prefix, remote, candidates=sorted(found))
+    (sha,) = found
+    return repository.find_commit(sha) or _fetch_sha(repository, sha, prefix)
+
+
+def _branch(name: str) -> str | None:
+    return name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None
+
+
+def ref_not_found(ref: str, remote: RemoteRefs, *, candidates: Sequence[str] = ()) -> UserError:
+    """Return the error for a ref that names no commit, or more than one; it says what there is instead."""
+    if candidates:
+        what = f"is ambiguous: {len(candidates)} commits begin so, such as {candidates[0]}. Give more of the SHA"
+    elif not remote.branches:
+        what = "names no commit: the repository has no branches. Push to it first"
+    else:
+        likely = _likely(ref, remote)
+        names = ", ".join(likely) + (", …" if len(remote.branches) > len(likely) else "")
+        what = f"names no branch, tag or commit. Did you mean {likely[0]!r}? Its branches: {names}"
+    return UserError(
+        Code.REF_NOT_FOUND,
+        f"{ref[:100]!r} {what}.",
+        ref=ref,
+        branches=_likely(ref, remote),
+        default_branch=remote.default_branch,
+        candidates=tuple(candidates),
+    )
+
+
+def _likely(ref: str, remote: RemoteRefs) -> tuple[str, ...]:
+    """Some branches, the likeliest first: those that are spelled alike, the default one, the rest by name."""
+    branches = sorted(remote.branches)
+    first: Iterable[str | None] = [*difflib.get_close_matches(ref, branches, cutoff=0.75), remote.default_branch]
+    return tuple(dict.fromkeys(name for name in [*first, *branches] if name in branches))[:NAMED_BRANCHES]

@@ -1,0 +1,172 @@
+"""The project's source: from an address and a ref to a folder of exactly one commit, with its submodules."""
+
+import hashlib
+import itertools
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import Code, UserError
+from shared.git_uri import AllowedAddresses, Credentials, GitUri, parse_git_uri
+from worker.allowed import AddressRules
+from worker.folder_tree import is_deeper, remove_tree
+from worker.git import Deadline, Git
+from worker.git_errors import explain_os_error
+from worker.mirror import Mirror
+from worker.submodules import check_out_submodules
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT_SECONDS = 600.0
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+SUGGESTED_FOLDERS = 5
+MAX_DEPTH = 200  # what comes after us recurses, in Python and in the engine
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What to fetch. ``uri`` holds no credentials; ``commit_sha`` is what an earlier attempt trained."""
+
+    uri: str
+    ref: str
+    commit_sha: str | None = None
+    subfolder: str = ""
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A commit's work tree; ``project_folder`` is in it, symlinks resolved. Pinned commits have no branch."""
+
+    folder: Path
+    project_folder: Path
+    commit_sha: str
+    branch: str | None
+
+
+class GitSource:
+    """Fetches sources into ``work``, by way of the mirrors. Safe to share between threads and processes."""
+
+    def __init__(
+        self,
+        mirrors: Path,
+        work: Path,
+        *,
+        allowed_schemes: frozenset[str],
+        allowed_hosts: frozenset[str] = frozenset(),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._mirrors = mirrors.absolute()
+        self._work = work.absolute()
+        private = (self._mirrors.parent, self._work)
+        self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts), private)
+        self._environ = environ
+
+    def checkout(
+        self, request: SourceRequest, *, name: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> Checkout:
+        """Make the folder ``work/name`` anew with the commit that the request means; nothing is left on failure."""
+        try:
+            return self._checkout(request, name, timeout_seconds)
+        except OSError as error:
+            raise explain_os_error(error, uri=request.uri) from error
+
+    def _checkout(self, request: SourceRequest, name: str, timeout_seconds: float) -> Checkout:
+        address = _parsed(request.uri)
+        self._rules.check(address, what="git_uri", code=Code.INVALID_PARAMETER)
+        git = self._git(address, request.credentials or address.credentials, Deadline(timeout_seconds))
+        mirror = Mirror(self._mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
+        resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
+        self.discard(name)
+        folder = self._folder(name)
+        try:
+            mirror.copy(resolved.commit_sha, folder)
+            check_out_submodules(folder, git=git, rules=self._rules)
+            _check_depth(folder, git.uri)
+            project_folder = find_project_folder(folder, request.subfolder)
+        except BaseException:
+            self.discard(name)
+            raise
+        logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha, "attempt": name})
+        return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
+
+    def discard(self, name: str) -> None:
+        """Remove an attempt's folder; where there is none, it is no error."""
+        folder = self._folder(name)
+        with suppress(FileNotFoundError):
+            remove_tree(folder)
+
+    def list_names(self) -> list[str]:
+        """The attempts whose folders are here."""
+        with suppress(FileNotFoundError):
+            return sorted(folder.name for folder in self._work.iterdir())
+        return []
+
+    def _folder(self, name: str) -> Path:
+        if not NAME.match(name):
+            raise ValueError(f"{name!r} is no name of an attempt")
+        return self._work / name
+
+    def _git(self, address: GitUri, credentials: Credentials | None, deadline: Deadline) -> Git:
+        return Git(
+            address.uri,
+            deadline,
+            self._rules.allowed.schemes,
+            os.environ if self._environ is None else self._environ,
+            credentials=credentials,
+            # git would show the credentials, as a header of ours, to whatever host it is redirected to
+            follow_redirects=not self._rules.allowed.hosts and credentials is None,
+        )
+
+
+def find_project_folder(folder: Path, subfolder: str) -> Path:
+    """Return the real folder of a project in a work tree; it may be named by its MLproject file too."""
+    parts = Path(subfolder.strip()).parts
+    if subfolder.startswith(("/", "\\")) or ".." in parts or ".git" in parts or "\0" in subfolder:
+        raise _no_such_project(folder, subfolder, "is no folder inside the repository")
+    real = _real_folder(folder.joinpath(*parts))
+    if real is None:
+        raise _no_such_project(folder, subfolder, "is no folder in this commit")
+    if not real.is_relative_to(folder.resolve()):
+        raise _no_such_project(folder, subfolder, "is a symlink that leaves the repository")
+    return real
+
+
+def _real_folder(path: Path) -> Path | None:
+    try:
+        real = path.parent.resolve() if path.name == "MLproject" and path.is_file() else path.resolve()
+        return real if real.is_dir() else None
+    except (OSError, RuntimeError):  # a circle of symlinks, a name that no file system takes
+        return None
+
+
+def _no_such_project(folder: Path, subfolder: str, why: str) -> UserError:
+    found = tuple(itertools.islice(_folders_with_a_project(folder), SUGGESTED_FOLDERS))
+    hint = f"Folders with an MLproject file: {', '.join(found)}" if found else "No folder of it has an MLproject file"
+    message = f"MLproject_location {subfolder[:200]!r} {why}. {hint}."
+    return UserError(Code.INVALID_PROJECT, message, subfolder=subfolder, project_folders=found)
+
+
+def _folders_with_a_project(folder: Path) -> Iterator[str]:
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        if "MLproject" in files:
+            inside = Path(path).relative_to(folder).as_posix()
+            yield "the repository's root (an empty MLproject_location)" if inside == "." else inside
+
+
+def _parsed(uri: str) -> GitUri:
+    try:
+        return parse_git_uri(uri)
+    except ValueError as error:
+        raise UserError(Code.INVALID_PARAMETER, f"git_uri {error}.") from None
+
+
+def _check_depth(folder: Path, uri: str) -> None:
+    if is_deeper(folder, MAX_DEPTH):
+        message = f"{uri} has folders nested more than {MAX_DEPTH} deep. Flatten them."
+        raise UserError(Code.INVALID_PROJECT, message, uri=uri)
