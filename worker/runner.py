@@ -1,0 +1,109 @@
+"""The seam to whatever runs an attempt's command: Docker, or a plain process. One contract suite holds both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend puts a project
+# A shell dies of SIGTERM at once, and what it runs would lose its grace and its exit code. With this before the
+# command it waits for that and ends, never as a success: what stands behind it in the command did not run.
+END_AFTER_SIGTERM = "trap 'exit $(( $? ? $? : 143 ))' TERM\n"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A host folder or named volume that the operator allows a project to mount."""
+
+    source: str
+    target: str
+    mode: str = "rw"
+
+
+@dataclass(frozen=True)
+class AttemptSpec:
+    """All that a runner needs to start one attempt. ``source`` is read at the start only.
+
+    ``private_files`` maps file names to contents that must not show in the environment or in argv; the runner
+    puts them where only the attempt reads them. ``private_env`` maps each of these names to the variable that
+    gets the file's path.
+    """
+
+    job_id: str
+    attempt: int
+    image: str | None
+    command: str
+    source: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    private_files: Mapping[str, bytes] = field(default_factory=dict)
+    private_env: Mapping[str, str] = field(default_factory=dict)
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    gpus: int = 0
+    volumes: Sequence[Volume] = ()
+    network: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The attempt's name on its host, unique for ever."""
+        return f"retrain-{self.job_id}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A started attempt on this host. ``id`` is the container id, or ``pid:start time`` of a process."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How an attempt's command ended."""
+
+    exit_code: int
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as the engine knows it; ``digest`` is the registry's, where there is one."""
+
+    id: str
+    digest: str | None
+
+
+class Runner(Protocol):
+    """Starts, watches and removes attempts on this host. Raises AttemptError subclasses only."""
+
+    kind: str
+
+    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
+        """Make sure that the image is here, pulling it when missing; None where images mean nothing."""
+
+    def start_or_attach(self, spec: AttemptSpec) -> Handle:
+        """Start the attempt; where one of its name exists already, attach to it and start nothing."""
+
+    def attach(self, name: str) -> Handle | None:
+        """Return the handle of a started attempt of this name, or None where there is none."""
+
+    def poll(self, handle: Handle) -> Exit | None:
+        """Return None while it runs; raise CONTAINER_LOST when it is gone without an exit code."""
+
+    def read_log(self, handle: Handle, offset: int) -> bytes:
+        """Return what was printed from byte ``offset`` on, b"" when there is nothing new.
+
+        After the end repeated calls return the rest: nothing is lost and nothing comes twice.
+        """
+
+    def close_log(self, handle: Handle) -> None:
+        """Let go of what reading the log holds; reading again is possible, and begins anew."""
+
+    def stop(self, handle: Handle, *, grace_seconds: float) -> None:
+        """SIGTERM, the grace, SIGKILL; returns when it no longer runs. Stopping what has ended is no error."""
+
+    def remove(self, handle: Handle) -> None:
+        """Remove every trace of an ended attempt from this host. Removing twice is no error."""
+
+    def list_mine(self) -> list[Handle]:
+        """All attempts that this service started on this host and has not removed."""

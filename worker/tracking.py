@@ -1,0 +1,272 @@
+"""MLflow: its loader of MLproject files, and the tracking server. The only module that imports mlflow.
+
+Nothing of mlflow leaves it, neither a type nor an error.
+"""
+
+import json
+import logging
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it starts with the import, and calls home
+
+import mlflow.entities as mlflow_entities
+import mlflow.projects.utils as mlflow_projects
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from requests.exceptions import RequestException
+
+from shared.errors import AttemptError, Code, ConfigurationError, InfrastructureError, UserError
+from worker.project import EntryPoint, EnvironmentVariable, Parameter, Project
+from worker.project_file import check_project_file
+from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
+
+DECISION_TAG = "retrain.decision"  # what mypackage sets
+DECISION_FIELDS = (
+    *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
+    *("model_name", "model_version"),
+)
+PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
+SHOWN_CHARACTERS = 300
+RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+USER_INFO = re.compile(r"//[^/@\s]*@")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An MLflow run; ``url`` is its page, where the server has pages."""
+
+    run_id: str
+    experiment_id: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to. A value that is no finite number is None: JSON has no word for it."""
+
+    metrics: Mapping[str, float | None]
+    decision: Mapping[str, Any] | None
+    model_versions: tuple[tuple[str, str], ...]
+
+
+def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
+    """Make MLflow's client give up in about a minute instead of its twenty; what the operator has set stays.
+
+    To be called once, at the start of a process: the environment is the only way to tell MLflow.
+    """
+    environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
+    environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    environment.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+
+
+def load_project(folder: Path) -> Project:
+    """Read the folder's MLproject file with MLflow's own loader; INVALID_PROJECT says what is wrong with it."""
+    check_project_file(folder)
+    try:
+        loaded = mlflow_projects.load_project(str(folder))  # type: ignore[no-untyped-call]
+    except MlflowException as error:
+        raise UserError(Code.INVALID_PROJECT, f"MLflow cannot read the MLproject file: {_short(error)}") from error
+    docker_env = loaded.docker_env or {}
+    return Project(
+        name=str(loaded.name or "unnamed"),
+        image=docker_env.get("image"),
+        entry_points={name: _entry_point(each) for name, each in loaded._entry_points.items()},
+        volumes=tuple(docker_env.get("volumes") or ()),
+        environment=tuple(map(_variable, docker_env.get("environment") or ())),
+    )
+
+
+def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
+    """Return the variables by which mlflow.start_run() in the training finds the run, as MLflow's own backends do."""
+    return {
+        "MLFLOW_RUN_ID": run.run_id,
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "MLFLOW_EXPERIMENT_ID": run.experiment_id,
+    }
+
+
+class Tracking:
+    """The tracking server. User and password are MLflow's own environment variables, never part of the address."""
+
+    def __init__(self, tracking_uri: str, *, public_url: str = "") -> None:
+        if urlsplit(tracking_uri).password or urlsplit(tracking_uri).username:
+            raise ConfigurationError(
+                "MLFLOW_TRACKING_URI holds a user or password, which would show in containers and logs. "
+                "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
+        self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
+
+    def ensure_run(self, request: RunRequest) -> Run:
+        """Return the attempt's run, made with its tags when there is none; its parameters are logged either way.
+
+        Safe to call again after a failure at any point: job and attempt identify the run.
+        """
+        with _server_answers("prepare the run", experiment=request.experiment_name):
+            experiment_id = self._ensure_experiment(request.experiment_name)
+            run_id = self._find_run(experiment_id, request)
+            if run_id is None:
+                self._client.create_run(experiment_id, tags=tags_of(request))
+                run_id = self._find_run(experiment_id, request)
+            if run_id is None:
+                raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server does not show a new run.")
+            parameters = [mlflow_entities.Param(n, _bounded(text)) for n, text in request.parameters.items()]
+            self._client.log_batch(run_id, params=parameters)
+        url = f"{self._url}/#/experiments/{experiment_id}/runs/{run_id}" if self._url else None
+        return Run(run_id, experiment_id, url)
+
+    def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
+        """Tag the run with the image that it runs in, as MLflow does."""
+        with _server_answers("tag the run", run_id=run_id):
+            self._client.set_tag(run_id, "mlflow.docker.image.uri", image)
+            self._client.set_tag(run_id, "mlflow.docker.image.id", image_id)
+
+    def finish_run(self, run_id: str, status: str) -> None:
+        """Give the run its final status: FINISHED, FAILED or KILLED. Calling again changes nothing.
+
+        The exit code has the last word, over what the training itself said. A run that somebody deleted stays so.
+        """
+        with _server_answers("finish the run", run_id=run_id):
+            info = self._find_info(run_id)
+            if info is None or info.lifecycle_stage == "deleted":
+                logger.warning("run was deleted", extra={"run_id": run_id})
+            elif info.status != status or info.end_time is None:
+                self._client.set_terminated(run_id, status)
+
+    def log_file(self, run_id: str, path: Path, folder: str) -> None:
+        """Keep a file as an artifact of the run, in this folder of its artifacts."""
+        with _server_answers("keep an artifact", run_id=run_id):
+            self._client.log_artifact(run_id, str(path), folder)
+
+    def result(self, run_id: str) -> RunResult:
+        """Return the last value of each metric, the gate's decision, and the model versions that the run made."""
+        with _server_answers("read the run", run_id=run_id):
+            try:
+                data = self._client.get_run(run_id).data
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                logger.warning("run was deleted", extra={"run_id": run_id})
+                return RunResult({}, None, ())
+            versions = self._client.search_model_versions(f"run_id='{run_id}'")
+        kept = sorted(data.metrics.items())[:RESULT_ITEMS]
+        metrics = {name: value if math.isfinite(value) else None for name, value in kept}
+        made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
+        return RunResult(metrics, _decision(data.tags, run_id), tuple((n, str(version)) for n, version in made))
+
+    def _ensure_experiment(self, name: str) -> str:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return self._client.create_experiment(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                experiment = self._client.get_experiment_by_name(name)  # another worker was faster
+        if experiment is None or experiment.lifecycle_stage == "deleted":
+            raise UserError(
+                Code.INVALID_PARAMETER,
+                f"The experiment '{name}' is deleted in MLflow, which keeps its name taken. Restore it in MLflow "
+                "(mlflow experiments restore), or send another experiment_name.",
+                experiment=name,
+            )
+        return str(experiment.experiment_id)
+
+    def _find_run(self, experiment_id: str, request: RunRequest) -> str | None:
+        """Return the attempt's oldest run. A lost answer makes the client create a second one, which is deleted."""
+        wanted = f"tags.`{JOB_ID}` = '{request.job_id}' and tags.`{ATTEMPT}` = '{request.attempt}'"
+        found = self._client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"])
+        for surplus in found[1:]:
+            logger.warning("deleting a run that was created twice", extra={"run_id": surplus.info.run_id})
+            self._client.delete_run(surplus.info.run_id)
+        return str(found[0].info.run_id) if found else None
+
+    def _find_info(self, run_id: str) -> mlflow_entities.RunInfo | None:
+        try:
+            return self._client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+
+def _entry_point(loaded: Any) -> EntryPoint:
+    parameters = (
+        Parameter(name, each.type, None if each.default is None else str(each.default))
+        for name, each in loaded.parameters.items()
+    )
+    return EntryPoint(loaded.name, loaded.command, tuple(parameters))
+
+
+def _variable(entry: Any) -> EnvironmentVariable:
+    return EnvironmentVariable(entry) if isinstance(entry, str) else EnvironmentVariable(entry[0], str(entry[1]))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= PARAMETER_CHARACTERS:
+        return text
+    note = f"… (cut; {len(text)} characters in all)"
+    return text[: PARAMETER_CHARACTERS - len(note)] + note
+
+
+def _decision(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
+    """Read what mypackage wrote. Any training can write that tag, and the job's record must be able to keep it."""
+    if DECISION_TAG not in tags:
+        return None
+    try:
+        decision = json.loads(tags[DECISION_TAG])
+    except (ValueError, RecursionError):
+        decision = None
+    if isinstance(decision, dict) and isinstance(decision.get("promoted"), bool):
+        return {name: _plain(decision.get(name)) for name in DECISION_FIELDS}
+    logger.warning("the run's decision cannot be read", extra={"run_id": run_id})
+    return None
+
+
+def _plain(value: object) -> str | int | float | None:
+    if isinstance(value, str):
+        return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return value
+    return None
+
+
+@contextmanager
+def _server_answers(what: str, **facts: object) -> Iterator[None]:
+    """Turn MLflow's errors into ours."""
+    try:
+        yield
+    except MlflowException as error:
+        raise _failure(error, what, facts) from error
+    except RequestException as error:  # artifacts go by plain HTTP
+        raise _unavailable(error, what, facts) from error
+
+
+def _failure(error: MlflowException, what: str, facts: Mapping[str, object]) -> AttemptError:
+    # A code that MLflow does not know leaves it without the attribute.
+    if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+        message = f"The tracking server refused to {what}: {_short(error)}. Correct it in the request."
+        return UserError(Code.INVALID_PARAMETER, message, **facts)
+    return _unavailable(error, what, facts)
+
+
+def _unavailable(error: Exception, what: str, facts: Mapping[str, object]) -> InfrastructureError:
+    message = f"The tracking server did not {what}: {_short(error)}. Check MLFLOW_TRACKING_URI and the server's log."
+    return InfrastructureError(Code.TRACKING_UNAVAILABLE, message, **facts)
+
+
+def _short(error: Exception) -> str:
+    text = USER_INFO.sub("//", " ".join(str(error).split())).rstrip(".")
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
