@@ -1,0 +1,164 @@
+"""An in-memory runner: attempts print and end as their script says, one step a poll, or as the test says.
+
+It keeps to the same contract suite as the real ones (tests/integration/test_runner_contract.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from shared.errors import AttemptError, Code, InfrastructureError
+from worker.runner import AttemptSpec, Exit, Handle, Image
+
+KILLED_EXIT_CODE = 137
+TERMINATED_EXIT_CODE = 143
+
+
+@dataclass(frozen=True)
+class Script:
+    """What an attempt does: each poll prints the next output; after the last it ends, unless it ``hangs``.
+
+    ``on_sigterm`` is the exit code after SIGTERM; None ignores it, and the attempt is killed after the grace.
+    """
+
+    outputs: Sequence[bytes] = ()
+    exit: Exit = field(default_factory=lambda: Exit(exit_code=0))
+    hangs: bool = False
+    on_sigterm: int | None = TERMINATED_EXIT_CODE
+    start_error: AttemptError | None = None
+
+
+@dataclass
+class FakeAttempt:
+    """One attempt as the fake host knows it."""
+
+    handle: Handle
+    script: Script
+    log: bytes = b""
+    exit: Exit | None = None
+    steps: int = 0
+
+    def step(self) -> None:
+        """Do the next thing of the script."""
+        if self.exit:
+            return
+        if self.steps < len(self.script.outputs):
+            self.log += self.script.outputs[self.steps]
+            self.steps += 1
+        elif not self.script.hangs:
+            self.exit = self.script.exit
+
+
+@dataclass
+class FakeHost:
+    """What outlives a runner: the attempts, and what was asked for."""
+
+    attempts: dict[str, FakeAttempt] = field(default_factory=dict)
+    started: list[AttemptSpec] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+
+
+class FakeRunner:
+    """A runner for unit tests. ``plan`` gives each attempt its script."""
+
+    kind = "fake"
+
+    def __init__(self, plan: Script | Callable[[AttemptSpec], Script] | None = None, *, host: FakeHost | None = None):
+        self.plan = plan or Script()
+        self.host = host or FakeHost()
+        self.image_error: AttemptError | None = None
+        self.is_available = True
+
+    def restarted(self) -> "FakeRunner":
+        """Return the runner of a worker that was started anew on the same host."""
+        return FakeRunner(self.plan, host=self.host)
+
+    def print(self, name: str, output: bytes) -> None:
+        """Let an attempt print something now."""
+        self.host.attempts[name].log += output
+
+    def finish(self, name: str, *, exit_code: int = 0, oom_killed: bool = False) -> None:
+        """Let an attempt end now."""
+        self.host.attempts[name].exit = Exit(exit_code=exit_code, oom_killed=oom_killed)
+
+    def vanish(self, name: str) -> None:
+        """Remove an attempt from outside."""
+        del self.host.attempts[name]
+
+    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
+        """Return an image, unless ``image_error`` is set."""
+        self._answer()
+        if self.image_error:
+            raise self.image_error
+        if image is None:
+            return None
+        self.host.images.append(image)
+        return Image(id=f"sha256:{image}", digest=None)
+
+    def start_or_attach(self, spec: AttemptSpec) -> Handle:
+        """Start the attempt, unless one of its name exists."""
+        self._answer()
+        if found := self.attach(spec.name):
+            return found
+        script = self.plan(spec) if callable(self.plan) else self.plan
+        if script.start_error:
+            raise script.start_error
+        self.host.started.append(replace(spec))
+        handle = Handle(id=f"fake-{len(self.host.started)}", name=spec.name)
+        self.host.attempts[spec.name] = FakeAttempt(handle, script)
+        return handle
+
+    def attach(self, name: str) -> Handle | None:
+        """Return the attempt's handle, or None."""
+        self._answer()
+        attempt = self.host.attempts.get(name)
+        return attempt.handle if attempt else None
+
+    def poll(self, handle: Handle) -> Exit | None:
+        """Do one step of the script; return how it ended, if it has."""
+        attempt = self._get(handle)
+        attempt.step()
+        return attempt.exit
+
+    def read_log(self, handle: Handle, offset: int) -> bytes:
+        """Return what was printed from ``offset`` on."""
+        self.host.read.append(offset)
+        return self._get(handle).log[offset:]
+
+    def close_log(self, handle: Handle) -> None:
+        """Note that nobody reads on."""
+        self.host.closed.append(handle.name)
+
+    def stop(self, handle: Handle, *, grace_seconds: float) -> None:
+        """End the attempt as its script says, at once."""
+        self._answer()
+        self.host.stopped.append(handle.name)
+        attempt = self.host.attempts.get(handle.name)
+        if attempt and not attempt.exit:
+            code = attempt.script.on_sigterm
+            attempt.exit = Exit(exit_code=KILLED_EXIT_CODE if code is None else code)
+
+    def remove(self, handle: Handle) -> None:
+        """Forget the attempt."""
+        self._answer()
+        self.host.removed.append(handle.name)
+        self.host.attempts.pop(handle.name, None)
+
+    def list_mine(self) -> list[Handle]:
+        """All attempts that were not removed."""
+        self._answer()
+        return [attempt.handle for attempt in self.host.attempts.values()]
+
+    def _get(self, handle: Handle) -> FakeAttempt:
+        self._answer()
+        attempt = self.host.attempts.get(handle.name)
+        if attempt is None:
+            raise InfrastructureError(Code.CONTAINER_LOST, f"'{handle.name}' is no longer there.", name=handle.name)
+        return attempt
+
+    def _answer(self) -> None:
+        if not self.is_available:
+            raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "The fake host does not answer.")

@@ -1,0 +1,339 @@
+"""What every runner does, whatever runs the command. The fake is held to what the seam promises."""
+
+import os
+import secrets
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import AttemptError, Code
+from tests.fakes.runner import FakeRunner, Script
+from tests.support.engines import docker_or_skip
+from tests.support.waiting import wait_until
+from worker.docker_runner import DockerRunner
+from worker.process_runner import ProcessRunner
+from worker.runner import AttemptSpec, Exit, Handle, Runner
+
+IMAGE = "python:3.11-slim"
+HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}
+LINES = b"".join(b"%d\n" % number for number in range(1, 5001))
+HANDLES_SIGTERM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), sys.exit({code})))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@dataclass
+class Bench:
+    """One runner under test, and what it started."""
+
+    runner: Runner
+    restarted: Callable[[], Runner]
+    source: Path
+    opened: list[DockerRunner] = field(default_factory=list)
+
+    def spec(self, command: str, **fields: Any) -> AttemptSpec:
+        return AttemptSpec(
+            job_id=secrets.token_hex(6), attempt=1, image=IMAGE, command=command, source=self.source, **fields
+        )
+
+    def start(self, command: str, script: Script | None = None, **fields: Any) -> Handle:
+        return self.start_spec(self.spec(command, **fields), script)
+
+    def start_spec(self, spec: AttemptSpec, script: Script | None = None) -> Handle:
+        if isinstance(self.runner, FakeRunner):
+            self.runner.plan = script or Script()
+        return self.runner.start_or_attach(spec)
+
+    def wait(self, handle: Handle, *, runner: Runner | None = None) -> Exit:
+        found = wait_until(lambda: (runner or self.runner).poll(handle), what=f"the end of {handle.name}")
+        assert found is not None
+        return found
+
+    def log(self, handle: Handle, offset: int = 0, *, runner: Runner | None = None) -> bytes:
+        """Read the rest of an ended attempt's log as a supervisor does."""
+        log = b""
+        while data := (runner or self.runner).read_log(handle, offset + len(log)):
+            log += data
+        return log
+
+    def run(self, command: str, script: Script | None = None, **fields: Any) -> tuple[int, str]:
+        handle = self.start(command, script, **fields)
+        return self.wait(handle).exit_code, self.log(handle).decode()
+
+    def wait_for_log(self, handle: Handle, text: bytes) -> bytes:
+        log = bytearray()
+
+        def seen() -> bool:
+            self.runner.poll(handle)
+            log.extend(self.runner.read_log(handle, len(log)))
+            return text in log
+
+        wait_until(seen, what=f"{text!r} in the log of {handle.name}")
+        return bytes(log)
+
+
+def _docker_bench(source: Path) -> Bench:
+    docker_or_skip().close()
+    host = f"test-{secrets.token_hex(4)}"
+
+    opened: list[DockerRunner] = []
+
+    def runner() -> DockerRunner:
+        opened.append(DockerRunner(os.environ, host=host))
+        return opened[-1]
+
+    return Bench(runner(), runner, source, opened)
+
+
+def _process_bench(source: Path, state_folder: Path) -> Bench:
+    def runner() -> ProcessRunner:
+        return ProcessRunner(state_folder, python=Path(sys.executable), base_env=HOST_ENV)
+
+    return Bench(runner(), runner, source)
+
+
+def _fake_bench(source: Path) -> Bench:
+    runner = FakeRunner()
+    return Bench(runner, runner.restarted, source)
+
+
+def _bench(kind: str, folder: Path) -> Iterator[Bench]:
+    source = folder / "source"
+    source.mkdir()
+    match kind:
+        case "docker":
+            bench = _docker_bench(source)
+        case "process":
+            bench = _process_bench(source, folder / "state")
+        case _:
+            bench = _fake_bench(source)
+    yield bench
+    for handle in bench.runner.list_mine():
+        bench.runner.remove(handle)
+    for runner in bench.opened:
+        runner.close()
+
+
+@pytest.fixture(params=["fake", "process", "docker"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    yield from _bench(request.param, tmp_path)
+
+
+@pytest.fixture(params=["process", "docker"])
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """A runner that runs commands; the fake has nothing to say about what they see."""
+    yield from _bench(request.param, tmp_path)
+
+
+def code_of(call: Callable[[], object]) -> Code:
+    with pytest.raises(AttemptError) as caught:
+        call()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_a_command_gives_its_output_and_its_exit_code(bench: Bench, exit_code: int) -> None:
+    script = Script(outputs=[b"out\n", b"err\n"], exit=Exit(exit_code))
+    handle = bench.start(f"echo out; sleep 0.1; echo err >&2; exit {exit_code}", script)
+    assert bench.wait(handle) == Exit(exit_code=exit_code, oom_killed=False)
+    assert bench.log(handle) == b"out\nerr\n"
+
+
+def test_fast_output_comes_exact(bench: Bench) -> None:
+    handle = bench.start("i=1; while [ $i -le 5000 ]; do echo $i; i=$((i+1)); done", Script(outputs=[LINES]))
+    bench.wait(handle)
+    assert bench.log(handle) == LINES
+
+
+def test_a_log_is_read_while_it_is_written_without_gap_or_repeat(bench: Bench) -> None:
+    script = Script(outputs=[b"%d\n" % number for number in range(1, 301)])
+    handle = bench.start("i=1; while [ $i -le 300 ]; do echo $i; i=$((i+1)); sleep 0.005; done", script)
+    log = b""
+    while bench.runner.poll(handle) is None:
+        log += bench.runner.read_log(handle, len(log))
+    log += bench.log(handle, len(log))
+    assert log.split() == [b"%d" % number for number in range(1, 301)]
+
+
+def test_a_restarted_worker_goes_on_in_the_middle_of_the_log(bench: Bench) -> None:
+    script = Script(outputs=[b"%d\n" % number for number in range(1, 101)])
+    handle = bench.start("i=1; while [ $i -le 100 ]; do echo $i; i=$((i+1)); sleep 0.02; done", script)
+    log = bench.wait_for_log(handle, b"20\n")
+    restarted = bench.restarted()
+    assert restarted.attach(handle.name) == handle
+    while restarted.poll(handle) is None:
+        log += restarted.read_log(handle, len(log))
+    log += bench.log(handle, len(log), runner=restarted)
+    restarted.remove(handle)
+    assert log.split() == [b"%d" % number for number in range(1, 101)]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 9, 10])
+def test_an_ended_log_is_read_from_any_offset_and_again(bench: Bench, offset: int) -> None:
+    handle = bench.start("echo 012345678", Script(outputs=[b"012345678\n"]))
+    bench.wait(handle)
+    assert bench.log(handle, offset) == b"012345678\n"[offset:]
+    assert bench.log(handle, offset, runner=bench.restarted()) == b"012345678\n"[offset:]
+
+
+def test_a_last_line_without_newline_is_not_lost(bench: Bench) -> None:
+    handle = bench.start("printf 'a\\n\\000b'", Script(outputs=[b"a\n\0b"]))
+    bench.wait(handle)
+    assert bench.log(handle) == b"a\n\0b"
+
+
+def test_a_log_that_was_closed_keeps_no_thread_and_is_read_on(bench: Bench) -> None:
+    handle = bench.start("echo 012345678; exec sleep 60", Script(outputs=[b"012345678\n"], hangs=True))
+    bench.wait_for_log(handle, b"8\n")
+    bench.runner.close_log(handle)
+    bench.runner.close_log(handle)
+    assert not [each for each in threading.enumerate() if each.name == "attempt-log"]
+    bench.runner.stop(handle, grace_seconds=0)
+    assert bench.log(handle, 5) == b"5678\n"
+
+
+def test_starting_twice_starts_once(bench: Bench) -> None:
+    spec = bench.spec("echo started; sleep 0.2")
+    first = bench.start_spec(spec, Script(outputs=[b"started\n"]))
+    assert bench.restarted().start_or_attach(spec) == first
+    bench.wait(first)
+    assert bench.runner.start_or_attach(spec) == first
+    assert bench.log(first) == b"started\n"
+    assert bench.runner.list_mine() == [first]
+
+
+def test_attaching_to_a_started_attempt_finds_it_and_to_an_unknown_one_finds_none(bench: Bench) -> None:
+    handle = bench.start("sleep 30", Script(hangs=True))
+    assert bench.restarted().attach(handle.name) == handle
+    assert bench.runner.attach("retrain-unknown-1") is None
+
+
+def test_a_command_that_ignores_sigterm_is_killed_after_the_grace(bench: Bench) -> None:
+    command = "trap '' TERM; echo ready; while true; do sleep 0.1; done"
+    handle = bench.start(command, Script(outputs=[b"ready\n"], hangs=True, on_sigterm=None))
+    bench.wait_for_log(handle, b"ready")
+    began_at = time.monotonic()
+    bench.runner.stop(handle, grace_seconds=1)
+    assert time.monotonic() - began_at < 10
+    assert bench.runner.poll(handle) == Exit(exit_code=137)
+
+
+def test_a_command_that_handles_sigterm_ends_with_its_own_code_and_nothing_after_it_runs(bench: Bench) -> None:
+    command = f"python3 -c {shlex.quote(HANDLES_SIGTERM.format(code=7))}; echo second"
+    handle = bench.start(command, Script(outputs=[b"ready\n"], hangs=True, on_sigterm=7))
+    bench.wait_for_log(handle, b"ready")
+    bench.runner.stop(handle, grace_seconds=20)
+    assert bench.runner.poll(handle) == Exit(exit_code=7)
+    assert bench.log(handle) == b"ready\n"
+
+
+def test_a_stopped_command_is_never_a_success(real: Bench) -> None:
+    handle = real.start(f"python3 -c {shlex.quote(HANDLES_SIGTERM.format(code=0))} && echo second")
+    real.wait_for_log(handle, b"ready")
+    real.runner.stop(handle, grace_seconds=20)
+    assert real.runner.poll(handle) == Exit(exit_code=143)
+
+
+def test_a_command_that_does_nothing_about_sigterm_ends_by_it(bench: Bench) -> None:
+    handle = bench.start("echo ready; exec sleep 60", Script(outputs=[b"ready\n"], hangs=True))
+    bench.wait_for_log(handle, b"ready")
+    bench.restarted().stop(handle, grace_seconds=20)
+    assert bench.runner.poll(handle) == Exit(exit_code=143)
+
+
+def test_stopping_what_has_ended_changes_nothing(bench: Bench) -> None:
+    handle = bench.start("exit 3", Script(exit=Exit(3)))
+    bench.wait(handle)
+    bench.runner.stop(handle, grace_seconds=1)
+    assert bench.runner.poll(handle) == Exit(exit_code=3)
+
+
+def test_what_is_removed_is_gone_and_can_be_stopped_and_removed_again(bench: Bench) -> None:
+    handle = bench.start("true")
+    bench.wait(handle)
+    bench.runner.remove(handle)
+    bench.runner.remove(handle)
+    bench.runner.stop(handle, grace_seconds=1)
+    assert bench.runner.attach(handle.name) is None
+    assert code_of(lambda: bench.runner.poll(handle)) is Code.CONTAINER_LOST
+    assert code_of(lambda: bench.runner.read_log(handle, 0)) is Code.CONTAINER_LOST
+
+
+def test_removing_ends_what_still_runs(bench: Bench) -> None:
+    handle = bench.start("sleep 60", Script(hangs=True))
+    bench.runner.remove(handle)
+    assert code_of(lambda: bench.restarted().poll(handle)) is Code.CONTAINER_LOST
+
+
+def test_list_mine_names_what_was_started_and_not_removed(bench: Bench) -> None:
+    running, ended, removed = bench.start("sleep 30", Script(hangs=True)), bench.start("true"), bench.start("true")
+    bench.wait(ended)
+    bench.runner.remove(removed)
+    found = bench.restarted().list_mine()
+    assert sorted(found, key=lambda handle: handle.name) == sorted([running, ended], key=lambda handle: handle.name)
+
+
+def test_shell_features_work_inside_the_attempt(real: Bench) -> None:
+    command = "echo one two | tr ' ' '\\n' | sort -r; X=3; echo $X $(echo sub) > out.txt && cat out.txt"
+    assert real.run(command) == (0, "two\none\n3 sub\n")
+    assert not (real.source / "out.txt").exists()
+
+
+def test_what_a_command_left_running_does_not_outlive_it(real: Bench) -> None:
+    handle = real.start("(sleep 0.5; echo late) & echo done")
+    assert real.wait(handle).exit_code == 0
+    assert real.log(handle) == b"done\n"
+
+
+def test_the_environment_asked_for_reaches_the_command_and_the_worker_s_own_does_not(real: Bench) -> None:
+    code, log = real.run("env", env={"MLFLOW_RUN_ID": "a b;c"})
+    assert code == 0
+    assert "MLFLOW_RUN_ID=a b;c\n" in log
+    assert "redis://secret" not in log
+
+
+def test_a_private_file_is_readable_by_the_command_alone(real: Bench) -> None:
+    private: Mapping[str, Any] = {"private_files": {"token": b"s3cret"}, "private_env": {"token": "TOKEN_FILE"}}
+    code, log = real.run('cat "$TOKEN_FILE"; stat -c " %a" "$TOKEN_FILE"; env', **private)
+    assert code == 0
+    assert log.startswith("s3cret 600\n")
+    assert "s3cret" not in log.removeprefix("s3cret")
+
+
+def test_the_project_s_tree_reaches_the_working_folder(real: Bench) -> None:
+    (real.source / "sub folder" / "deep").mkdir(parents=True)
+    (real.source / "sub folder" / "deep" / "žluť.txt").write_text("unicode")
+    (real.source / "empty").mkdir()
+    (real.source / "run.sh").write_text("#!/bin/sh\necho ran\n")
+    (real.source / "run.sh").chmod(0o700)
+    (real.source / "link").symlink_to("sub folder/deep")
+    (real.source / "dangling").symlink_to("/nowhere")
+    command = (
+        "./run.sh && cat link/*.txt && echo && readlink link dangling && ls -A empty && touch new && find . | sort"
+    )
+    code, log = real.run(command, env={"LC_ALL": "C.UTF-8"})
+    assert code == 0, log
+    assert log.splitlines() == [
+        "ran", "unicode", "sub folder/deep", "/nowhere",
+        ".", "./dangling", "./empty", "./link", "./new", "./run.sh",
+        "./sub folder", "./sub folder/deep", "./sub folder/deep/žluť.txt",
+    ]  # fmt: skip
+
+
+def test_the_source_may_go_right_after_the_start(real: Bench) -> None:
+    (real.source / "late.txt").write_text("still here")
+    handle = real.start("sleep 0.5; cat late.txt")
+    (real.source / "late.txt").unlink()
+    real.source.rmdir()
+    assert real.wait(handle).exit_code == 0
+    assert real.log(handle) == b"still here"

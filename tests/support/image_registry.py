@@ -1,0 +1,85 @@
+"""A registry on loopback with one image, for pulls; it can also keep silent. Docker trusts loopback without TLS."""
+
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import tarfile
+import threading
+from typing import Any
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+class ImageRegistry:
+    """Serves ``name``, an image without anything in it that runs, until closed."""
+
+    def __init__(self, *, is_silent: bool = False) -> None:
+        self._goes_on = threading.Event()
+        self._manifest, self._blobs = _image()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(is_silent=is_silent))
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.name = f"127.0.0.1:{self._server.server_port}/team/trainer:1"
+        self.digest = _digest(self._manifest)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._goes_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def _handler(self, *, is_silent: bool) -> type[http.server.BaseHTTPRequestHandler]:
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if is_silent:
+                    registry._goes_on.wait(60)
+                    return
+                content, content_type = registry._answer(self.path)
+                self.send_response(200 if content else 404)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Docker-Content-Digest", _digest(content))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(content)
+
+            do_HEAD = do_GET  # noqa: N815 - the base class's name
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        return Handler
+
+    def _answer(self, path: str) -> tuple[bytes, str]:
+        if path == "/v2/":
+            return b"{}", "application/json"
+        if "/team/trainer/manifests/" in path and path.rpartition("/")[2] in ("1", self.digest):
+            return self._manifest, MANIFEST_TYPE
+        return self._blobs.get(path.rpartition("/")[2], b""), "application/octet-stream"
+
+
+def _image() -> tuple[bytes, dict[str, bytes]]:
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("marker"))
+    layer = gzip.compress(tree.getvalue(), mtime=0)
+    rootfs = {"type": "layers", "diff_ids": [_digest(tree.getvalue())]}
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "size": len(config), "digest": _digest(config)},
+        "layers": [{"mediaType": LAYER_TYPE, "size": len(layer), "digest": _digest(layer)}],
+    }
+    return json.dumps(manifest).encode(), {_digest(config): config, _digest(layer): layer}
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

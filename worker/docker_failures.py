@@ -1,0 +1,60 @@
+"""What can go wrong with a container, as our errors. docker_runner turns the engine's errors into these."""
+
+import errno
+
+from shared.errors import AttemptTimeout, Code, InfrastructureError, UserError
+from worker.runner import AttemptSpec, Handle
+
+REASON_CHARACTERS = 500
+
+
+def no_image() -> UserError:
+    """Return that the docker runner was given nothing to run."""
+    return UserError(
+        Code.INVALID_PROJECT,
+        "The project names no image, and its container needs one. Add 'docker_env: {image: ...}' to its MLproject.",
+    )
+
+
+def pull_failed(image: str, why: str) -> InfrastructureError:
+    """Return that the image cannot be had."""
+    why = why[:REASON_CHARACTERS]
+    message = f"Image '{image}' could not be pulled: {why}. Check its name, that it was pushed, and `docker login`."
+    return InfrastructureError(Code.IMAGE_PULL_FAILED, message, image=image)
+
+
+def pull_timeout(image: str, timeout_seconds: float) -> AttemptTimeout:
+    """Return that the pull took too long."""
+    message = f"Image '{image}' was not pulled within {timeout_seconds:g} s. Allow more, or pull it on the host first."
+    return AttemptTimeout(Code.PULL_TIMEOUT, message, image=image, timeout_seconds=timeout_seconds)
+
+
+def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | InfrastructureError:
+    """Return that the engine answered, and its answer was no. Status 400 blames the request, others the host."""
+    facts: dict[str, object] = {"name": spec.name, "image": spec.image, "status": status}
+    message = f"Docker did not start a container of image '{spec.image}': {why[:REASON_CHARACTERS]}."
+    if "no space left on device" in why:
+        return InfrastructureError(Code.DISK_FULL, f"{message} Free space on the engine's disk.", **facts)
+    if status == 400:
+        return UserError(Code.CONTAINER_FAILED, f"{message} Check the image and the resources asked for.", **facts)
+    return InfrastructureError(Code.CONTAINER_FAILED, f"{message} Check the engine's set-up on this host.", **facts)
+
+
+def not_packed(spec: AttemptSpec, error: OSError) -> InfrastructureError:
+    """Return that the project's tree could not be read or written on this host."""
+    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.CONTAINER_FAILED
+    message = f"The project of '{spec.name}' could not be packed: {error}. Check this host's temporary folder."
+    return InfrastructureError(code, message, name=spec.name)
+
+
+def lost(handle: Handle, what: str) -> InfrastructureError:
+    """Return that the attempt has no container to ask any more."""
+    message = f"Container '{handle.name}' is {what}. How its command ended is not known."
+    return InfrastructureError(Code.CONTAINER_LOST, message, name=handle.name, container=handle.id)
+
+
+def unavailable(doing: str, error: Exception, **facts: object) -> InfrastructureError:
+    """Return that the engine did not answer, or not with what it was asked."""
+    why = str(error)[:REASON_CHARACTERS]
+    message = f"Docker did not {doing}: {why}. Check that the engine runs and that this user may reach it."
+    return InfrastructureError(Code.DOCKER_UNAVAILABLE, message, **facts)
