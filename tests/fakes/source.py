@@ -1,0 +1,35 @@
+"""A GitSource without git: every ref is one commit, whose tree is the MLproject file that the test gives."""
+
+import hashlib
+from pathlib import Path
+
+from shared.errors import AttemptError
+from worker.source import Checkout, GitSource, SourceRequest
+
+PROJECT = """\
+name: iris
+entry_points:
+  main:
+    command: "true"
+"""
+
+
+class FakeSource(GitSource):
+    """``errors`` are raised one after the other by the next checkouts."""
+
+    def __init__(self, folder: Path, project: str = PROJECT) -> None:
+        super().__init__(folder / "mirrors", folder / "work", allowed_schemes=frozenset({"https"}))
+        self.project = project
+        self.errors: list[AttemptError] = []
+        self.requests: list[SourceRequest] = []
+
+    def checkout(self, request: SourceRequest, *, name: str, timeout_seconds: float = 600) -> Checkout:
+        """Make the folder with the MLproject file."""
+        self.requests.append(request)
+        if self.errors:
+            raise self.errors.pop(0)
+        folder = self._folder(name)
+        folder.mkdir(parents=True)
+        (folder / "MLproject").write_text(self.project)
+        sha = request.commit_sha or hashlib.sha1(request.ref.encode(), usedforsecurity=False).hexdigest()
+        return Checkout(folder, folder, sha, None)

@@ -1,0 +1,64 @@
+"""A tracking server in memory; ``down`` makes it fail as one that is away does."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.errors import Code, InfrastructureError
+from worker.run_tags import RunRequest
+from worker.tracking import Run, RunResult, Tracking
+
+
+@dataclass
+class FakeRun:
+    """One run as the server knows it."""
+
+    run_id: str
+    request: RunRequest
+    status: str = "RUNNING"
+    files: dict[str, bytes] = field(default_factory=dict)
+    image: str | None = None
+
+
+class FakeTracking(Tracking):
+    """The in-memory twin of Tracking. ``calls_until_up`` brings it back by itself after so many calls."""
+
+    def __init__(self) -> None:
+        super().__init__("http://mlflow.example")
+        self.down = False
+        self.calls_until_up: int | None = None
+        self.runs: dict[str, FakeRun] = {}
+        self.found = RunResult({"accuracy": 0.94}, None, (("iris", "1"),))
+
+    def ensure_run(self, request: RunRequest) -> Run:
+        """Return the attempt's run."""
+        self._answer()
+        run_id = f"run-{request.job_id}-{request.attempt}"
+        self.runs.setdefault(run_id, FakeRun(run_id, request))
+        return Run(run_id, "1", None)
+
+    def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
+        """Note the image."""
+        self._answer()
+        self.runs[run_id].image = f"{image} {image_id}"
+
+    def finish_run(self, run_id: str, status: str) -> None:
+        """Note the status."""
+        self._answer()
+        self.runs[run_id].status = status
+
+    def log_file(self, run_id: str, path: Path, folder: str) -> None:
+        """Keep the file."""
+        self._answer()
+        self.runs[run_id].files[f"{folder}/{path.name}"] = path.read_bytes()
+
+    def result(self, run_id: str) -> RunResult:
+        """Return ``found``."""
+        self._answer()
+        return self.found
+
+    def _answer(self) -> None:
+        if self.calls_until_up is not None:
+            self.calls_until_up -= 1
+            self.down = self.calls_until_up > 0
+        if self.down:
+            raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server does not answer.")

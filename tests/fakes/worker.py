@@ -1,0 +1,116 @@
+"""A worker's parts put together on fakes, as worker/__main__.py puts the real ones together."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from shared.git_uri import Credentials
+from shared.jobs import Job
+from shared.retrain_request import RetrainRequest
+from shared.settings import Settings
+from shared.vault import JobSecrets, Vault
+from tests.fakes.queue import RecordingQueue
+from tests.fakes.runner import FakeHost, FakeRunner
+from tests.fakes.source import FakeSource
+from tests.fakes.store import MemoryStore
+from tests.fakes.tracking import FakeTracking
+from tests.support.jobs import HOST, new_job
+from worker.finishing import Finishing
+from worker.preparation import Preparation
+from worker.runner import Exit, Handle
+from worker.supervision import Supervisor
+from worker.sweep import Active, Sweep
+from worker.tasks import TaskRunner
+
+TOKEN = "ghp_s3cret"
+LEASE_SECONDS = 3
+
+
+class Clock:
+    """The database's clock: the machine's, shifted as the test says."""
+
+    def __init__(self) -> None:
+        self.shift_seconds = 0.0
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.shift_seconds)
+
+
+class HookedRunner(FakeRunner):
+    """A FakeRunner that calls ``before_poll`` with the number of each poll, from 1."""
+
+    before_poll: Callable[[int], None] = staticmethod(lambda _number: None)
+    polls = 0
+
+    def poll(self, handle: Handle) -> Exit | None:
+        """Poll, after the hook."""
+        self.polls += 1
+        self.before_poll(self.polls)
+        return super().poll(handle)
+
+
+@dataclass
+class FakeWorker:
+    """One worker process; ``restarted`` is the next one on the same host."""
+
+    folder: Path
+    clock: Clock
+    store: MemoryStore
+    key: bytes = field(default_factory=Fernet.generate_key)
+    host: FakeHost = field(default_factory=FakeHost)
+    tracking: FakeTracking = field(default_factory=FakeTracking)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, folder: Path, **options: Any) -> "FakeWorker":
+        """A worker with an empty store; ``options`` are settings."""
+        clock = Clock()
+        return cls(folder, clock, MemoryStore(clock=clock, limit_per_key=10), options=options)
+
+    def __post_init__(self) -> None:
+        usual = {
+            "worker_host": HOST,
+            "lease_seconds": LEASE_SECONDS,
+            "retry_initial_delay_seconds": 0,
+            "mlflow_tracking_password": "mlflow-pass",
+        }
+        self.settings = Settings.load(_env_file=None, data_dir=self.folder, **{**usual, **self.options})
+        self.queue, self.stopping, self.active = RecordingQueue(), threading.Event(), Active()
+        self.source, self.runner = FakeSource(self.folder), HookedRunner(host=self.host)
+        self.vault, self.reported = Vault(self.key), list[Job]()
+        self.preparation = Preparation(
+            self.settings, self.store, self.source, self.tracking, self.runner, {"REGION": "eu"}
+        )
+        self.finishing = Finishing(self.settings, self.store, self.runner, self.tracking, self.stopping)
+        self.supervisor = Supervisor(
+            self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
+        )
+        self.sweep = Sweep(
+            self.settings, self.store, self.queue, self.runner, self.source, self.active, self.reported.append
+        )
+        self.tasks = TaskRunner(self.settings, self.store, self.supervisor, self.sweep, self.active)
+
+    def restarted(self, **changes: Any) -> "FakeWorker":
+        """The worker that was started after this one."""
+        return replace(self, **changes)
+
+    def submit(self, *, token: str | None = None, job: dict[str, Any] | None = None, **request: Any) -> str:
+        """Submit a job, with credentials if there is a token."""
+        body = RetrainRequest(experiment_name="iris", git_uri="https://git.example/iris.git", **request)
+        secrets = JobSecrets(Credentials("https://git.example", "robot", token) if token else None)
+        secret = self.vault.seal(secrets)
+        new = new_job(**{"request": body.model_dump(mode="json"), "secret": secret, **(job or {})})
+        return self.store.submit(new).job.id
+
+    def run(self, job_id: str) -> Job | None:
+        """What the Celery task does with a message."""
+        return self.tasks.run(job_id)
+
+    def log(self, job_id: str, attempt: int = 1) -> bytes:
+        """What is kept of an attempt's output."""
+        return self.store.read_log(job_id, attempt=attempt, offset=0, limit=10**9).data

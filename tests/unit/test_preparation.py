@@ -1,0 +1,176 @@
+"""From a claim to a started attempt, on fakes: what the container is given, and what the record says about it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import Code, UserError
+from shared.git_uri import Credentials
+from shared.store import Claim
+from shared.vault import JobSecrets
+from tests.fakes.worker import FakeWorker
+from tests.support.jobs import claim
+from worker.preparation import git_config, seen_from_container
+from worker.runner import AttemptSpec, Handle
+
+PROJECT = """\
+name: iris
+docker_env:
+  image: iris:1
+  environment: [["SEED", "7"], "REGION"]
+entry_points:
+  main:
+    parameters:
+      experiment_name: string
+      alpha: {type: float, default: 0.5}
+    command: "python train.py {alpha} {experiment_name}"
+"""
+
+
+class DockerWorker(FakeWorker):
+    """A worker whose runner says that it is docker."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.runner.kind = "docker"
+        self.source.project = PROJECT
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> FakeWorker:
+    return DockerWorker.new(tmp_path, project_env_allowlist="REGION", mlflow_tracking_uri="http://127.0.0.1:5007")
+
+
+def started(worker: FakeWorker, secrets: JobSecrets | None = None, **request: Any) -> tuple[Claim, AttemptSpec]:
+    """Claim a job and start its attempt."""
+    taken = claim(worker.store, worker.submit(**request))
+    worker.preparation.start(taken, secrets or JobSecrets())
+    return taken, worker.host.started[-1]
+
+
+def test_the_command_is_rendered_and_the_values_are_logged(worker: FakeWorker) -> None:
+    _, spec = started(worker, parameters={"alpha": 0.1, "layers": 3})
+
+    assert spec.command.endswith("python train.py 0.1 iris --layers 3")
+    [run] = worker.tracking.runs.values()
+    assert run.request.parameters == {"alpha": "0.1", "experiment_name": "iris", "layers": "3"}
+
+
+def test_the_training_finds_its_run_by_its_environment(worker: FakeWorker) -> None:
+    taken, spec = started(worker)
+
+    assert (
+        dict(spec.env).items()
+        >= {
+            "SEED": "7",
+            "RETRAIN_JOB_ID": taken.job.id,
+            "RETRAIN_ATTEMPT": "1",
+            "MLFLOW_RUN_ID": f"run-{taken.job.id}-1",
+            "MLFLOW_EXPERIMENT_ID": "1",
+            "MLFLOW_TRACKING_URI": "http://host.docker.internal:5007",
+        }.items()
+    )
+
+
+def test_the_tracking_password_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
+    _, spec = started(worker)
+
+    assert b"mlflow-pass" in spec.private_files.values()
+    assert "mlflow-pass" not in f"{spec.env} {spec.command}"
+
+
+def test_the_record_says_what_was_found_out(worker: FakeWorker) -> None:
+    taken, _ = started(worker)
+
+    job = worker.store.get(taken.job.id)
+    assert (job.image, job.image_id, job.experiment_id) == ("iris:1", "sha256:iris:1", "1")
+    assert job.run_id == job.attempt.run_id == f"run-{job.id}-1"
+    assert len(job.commit_sha or "") == 40
+
+
+def test_the_run_is_tagged_with_its_image(worker: FakeWorker) -> None:
+    started(worker)
+
+    assert [run.image for run in worker.tracking.runs.values()] == ["iris:1 sha256:iris:1"]
+
+
+def test_limits_reach_the_runner(worker: FakeWorker) -> None:
+    _, spec = started(worker, resources={"gpus": 1, "cpus": 1.5, "memory": "2g"})
+
+    assert (spec.gpus, spec.cpus, spec.memory_bytes) == (1, 1.5, 2 * 2**30)
+
+
+def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
+    secrets = JobSecrets(dataset=Credentials("https://git.example/", "robot", "ghp_s3cret"))
+
+    _, spec = started(worker, secrets)
+
+    assert spec.private_env["gitconfig"] == "GIT_CONFIG_GLOBAL"
+    assert b"https://git.example/" in spec.private_files["gitconfig"]
+    shown = f"{spec.env} {spec.command}"
+    assert "ghp_s3cret" not in shown
+    assert "Basic" not in shown
+
+
+def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWorker) -> None:
+    worker.source.project = 'name: iris\nentry_points: {main: {command: "true"}}\n'
+    taken = claim(worker.store, worker.submit())
+
+    with pytest.raises(UserError, match=r"docker_env\.image") as error:
+        worker.preparation.start(taken, JobSecrets())
+    assert error.value.code == Code.INVALID_PROJECT
+    assert worker.tracking.runs == {}
+
+
+def test_an_image_that_cannot_be_pulled_is_found_out_before_the_run_is_made(worker: FakeWorker) -> None:
+    worker.runner.image_error = UserError(Code.IMAGE_PULL_FAILED, "There is no image iris:1.")
+    taken = claim(worker.store, worker.submit())
+
+    with pytest.raises(UserError):
+        worker.preparation.start(taken, JobSecrets())
+    assert worker.tracking.runs == {}
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_the_source_is_gone_once_the_attempt_has_it(worker: FakeWorker, breaks: bool) -> None:
+    if breaks:
+        worker.tracking.down = True
+        with pytest.raises(Exception, match="does not answer"):
+            started(worker)
+    else:
+        started(worker)
+
+    assert worker.source.list_names() == []
+
+
+def test_a_folder_that_cannot_be_removed_does_not_end_the_attempt(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_name: str) -> None:
+        raise OSError("Device or resource busy")
+
+    monkeypatch.setattr(worker.source, "discard", refuse)
+    taken = claim(worker.store, worker.submit())
+
+    assert isinstance(worker.preparation.start(taken, JobSecrets()), Handle)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("http://127.0.0.1:5007", "http://host.docker.internal:5007"),
+        ("http://localhost:5007/mlflow", "http://host.docker.internal:5007/mlflow"),
+        ("http://[::1]:5007", "http://host.docker.internal:5007"),
+        ("http://mlflow:5000", "http://mlflow:5000"),
+    ],
+)
+def test_a_container_reaches_this_machines_loopback_by_another_name(here: str, there: str) -> None:
+    assert seen_from_container(here) == there
+
+
+def test_a_git_configuration_speaks_to_its_own_host_only() -> None:
+    text = git_config(Credentials("https://git.example/", "robot", "pass")).decode()
+
+    assert '[http "https://git.example/"]' in text
+    assert "Authorization: Basic cm9ib3Q6cGFzcw==" in text

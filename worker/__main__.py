@@ -1,0 +1,107 @@
+"""Starts a worker: builds its parts, sweeps in a thread of its own, and gives Celery the rest. `python -m worker`."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from shared import logs
+from shared.errors import RetrainError
+from shared.queue import CeleryQueue, make_celery
+from shared.settings import Settings
+from shared.sql import SqlStore, schema
+from worker.docker_runner import DockerRunner
+from worker.finishing import Finishing
+from worker.preparation import Preparation
+from worker.process_runner import ProcessRunner
+from worker.runner import Runner
+from worker.source import GitSource
+from worker.supervision import Supervisor
+from worker.sweep import Active, Sweep
+from worker.tasks import TaskRunner, register, report_to
+from worker.tracking import Tracking, configure_client
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 5
+
+
+def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> tuple[Celery, Sweep]:
+    """Put the worker's parts together; its Celery app and its sweep."""
+    store = SqlStore(settings.store_url, limit_per_key=settings.limit_per_key)
+    schema.check(store)
+    celery = make_celery(settings, with_results=True)
+    source = GitSource(
+        settings.data_dir / "mirrors",
+        settings.data_dir / "work" / settings.worker_host,
+        allowed_schemes=settings.git_schemes,
+        allowed_hosts=settings.git_hosts,
+    )
+    runner, tracking, active = _runner(settings, environment), Tracking(settings.mlflow_tracking_uri), Active()
+    preparation = Preparation(settings, store, source, tracking, runner, environment)
+    finishing = Finishing(settings, store, runner, tracking, stopping)
+    supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
+    sweep = Sweep(
+        settings, store, CeleryQueue(settings), runner, source, active, report=lambda job: report_to(celery, job)
+    )
+    register(celery, TaskRunner(settings, store, supervisor, sweep, active))
+    return celery, sweep
+
+
+def _runner(settings: Settings, environment: Mapping[str, str]) -> Runner:
+    if settings.runner == "docker":
+        return DockerRunner(environment, host=settings.worker_host, service=settings.service_id)
+    logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
+    folder = settings.data_dir / "processes" / settings.worker_host
+    return ProcessRunner(folder, python=Path(sys.executable), base_env=environment)
+
+
+def main() -> int:
+    """Run a worker until it is told to stop."""
+    parser = argparse.ArgumentParser(
+        prog="python -m worker",
+        description="Run training jobs on this host. On SIGTERM it leaves its containers running for the next worker.",
+        epilog="Settings come from the environment and .env; the README lists them.",
+    )
+    parser.parse_args()
+    try:
+        settings = Settings.load()
+        logs.configure(settings.log_level)
+        os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
+        configure_client(os.environ)
+        stopping = threading.Event()
+        celery, sweep = build(settings, dict(os.environ), stopping)
+    except RetrainError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return _work(celery, sweep, settings, stopping)
+
+
+def _work(celery: Celery, sweep: Sweep, settings: Settings, stopping: threading.Event) -> int:
+    @worker_shutting_down.connect(weak=False)
+    def on_shutdown(**_signal: Any) -> None:
+        stopping.set()
+
+    thread = threading.Thread(target=sweep.run_until, args=(stopping,), name="sweep", daemon=True)
+    thread.start()
+    queues = ",".join(sorted(settings.worker_queues))
+    arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
+    arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
+    arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
+    try:
+        celery.worker_main(arguments)
+    finally:
+        stopping.set()
+        thread.join(STOP_SECONDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

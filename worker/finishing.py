@@ -1,0 +1,165 @@
+"""The end of an attempt: the MLflow run gets its end, then the job, and only then is the container removed."""
+
+import logging
+import random
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from shared.errors import AttemptError, Code, FailureType, InfrastructureError, StoreUnavailable, UserError
+from shared.jobs import Job, JobState, Reason, RetryPolicy
+from shared.retrain_request import RetrainRequest, Retry
+from shared.settings import Settings
+from shared.store import Claim, Ending, JobStore, as_cancelled
+from shared.vault import Redactor
+from worker.preparation import attempt_name
+from worker.runner import Exit, Runner
+from worker.tracking import Tracking
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 600  # for a store or tracking server that is away
+FIRST_PAUSE_SECONDS = 0.5
+LAST_PAUSE_SECONDS = 10
+LAST_OUTPUT_BYTES = 4096
+LAST_OUTPUT_CHARACTERS = 300
+LOG_READ_BYTES = 1 << 20
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
+
+
+class WorkerStopping(Exception):
+    """The worker was told to stop: leave the container for the next one."""
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """Ends attempts. All of it may be done again, by the next worker too, if it breaks off at any point."""
+
+    settings: Settings
+    store: JobStore
+    runner: Runner
+    tracking: Tracking
+    stopping: threading.Event
+
+    def ending(self, claim: Claim, outcome: Exit) -> Ending:
+        """How the attempt ended, as the exit code tells it."""
+        if outcome.oom_killed:
+            message = "Training used more memory than it may and was killed. Raise resources.memory."
+            error = UserError(Code.OOM_KILLED, message)
+        elif outcome.exit_code != 0:
+            said = self._last_output(claim)
+            said = f" Its last output: {said}" if said else ""
+            error = UserError(Code.NONZERO_EXIT, f"Training ended with exit code {outcome.exit_code}.{said}")
+        else:
+            return Ending(JobState.SUCCEEDED, exit_code=0)
+        return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
+
+    def finish(self, claim: Claim, ending: Ending, redactor: Redactor) -> Job:
+        """End run, job and container; return the job as it is then."""
+        job = self._patiently(lambda: self.store.get(claim.job.id))
+        ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
+        if run_id := job.attempt.run_id:
+            try:
+                result = self._patiently(lambda: self._close_run(claim, run_id, ending))
+                ending = replace(ending, result=result)
+            except AttemptError as error:
+                logger.error("run not closed", extra={"run_id": run_id, "cause": error.message})
+                # Without the run's result nobody knows what became of the model.
+                ending = ending if ending.reason else failure(error)
+        ending = self._with_retry(claim, ending, redactor)
+        job = self._patiently(lambda: self.store.finish(claim, ending))
+        code = job.reason.code if job.reason else None
+        logger.info("attempt ended", extra={"job_id": job.id, "state": job.state, "reason": code})
+        self._clear_away(claim)
+        return job
+
+    def _last_output(self, claim: Claim) -> str:
+        tail = self._patiently(
+            lambda: self.store.read_log(
+                claim.job.id, attempt=claim.attempt.number, offset=-LAST_OUTPUT_BYTES, limit=LAST_OUTPUT_BYTES
+            )
+        )
+        lines = [line.strip() for line in tail.data.decode(errors="replace").replace("\r", "\n").split("\n")]
+        # Output and errors are two pipes, so what was printed before a traceback may stand behind it.
+        telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
+        return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
+
+    def _close_run(self, claim: Claim, run_id: str, ending: Ending) -> dict[str, Any] | None:
+        self._save_log(claim, run_id)
+        self.tracking.finish_run(run_id, _run_status(ending))
+        if ending.reason is not None:
+            return None
+        found = self.tracking.result(run_id)
+        versions = [{"name": name, "version": version} for name, version in found.model_versions]
+        return {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
+
+    def _save_log(self, claim: Claim, run_id: str) -> None:
+        number, offset = claim.attempt.number, 0
+        with tempfile.TemporaryDirectory(prefix="retrain-log-") as folder:
+            path = Path(folder) / f"attempt-{number}.log"
+            with path.open("wb") as file:
+                while part := self._log_part(claim, offset):
+                    file.write(part)
+                    offset += len(part)
+            self.tracking.log_file(run_id, path, "retrain")
+
+    def _log_part(self, claim: Claim, offset: int) -> bytes:
+        read = self.store.read_log(claim.job.id, attempt=claim.attempt.number, offset=offset, limit=LOG_READ_BYTES)
+        return read.data
+
+    def _with_retry(self, claim: Claim, ending: Ending, redactor: Redactor) -> Ending:
+        if ending.reason is None:
+            return ending
+        reason = replace(ending.reason, message=redactor.text(ending.reason.message))
+        policy = self._retry_policy(claim)
+        delay = policy.delay_seconds(claim.attempt.number, reason, random.random())  # noqa: S311 - jitter
+        return replace(ending, reason=reason, retry_in_seconds=delay)
+
+    def _retry_policy(self, claim: Claim) -> RetryPolicy:
+        try:
+            wish = RetrainRequest.model_validate(claim.job.request).retry
+        except ValidationError:  # recorded by another version of this program: its wishes cannot be read
+            wish = Retry()
+        return self.settings.retry_policy(wish)
+
+    def _clear_away(self, claim: Claim) -> None:
+        name = attempt_name(claim.job)
+        try:
+            if handle := self.runner.attach(name):
+                self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+                self.runner.remove(handle)
+        except AttemptError as error:  # the job has ended, whatever is still lying here
+            logger.warning("container not removed; the sweep will", extra={"container": name, "cause": error.message})
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Call again while the store or the tracking server is away, up to a limit."""
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return call()
+            except (StoreUnavailable, InfrastructureError) as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("waiting to report the end", extra={"cause": error.message})
+                if self.stopping.wait(pause):
+                    raise WorkerStopping from error
+                pause = min(LAST_PAUSE_SECONDS, pause * 2)
+
+
+def failure(error: AttemptError) -> Ending:
+    """The ending that an error stands for."""
+    return Ending(JobState.FAILED, Reason.of(error))
+
+
+def _run_status(ending: Ending) -> str:
+    if ending.reason is None:
+        return "FINISHED"
+    return "KILLED" if ending.reason.type in (FailureType.TIMEOUT, FailureType.CANCELLED) else "FAILED"

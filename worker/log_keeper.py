@@ -1,0 +1,118 @@
+"""Takes an attempt's output to the store: whole lines, without secrets, up to a limit, none lost and none twice."""
+
+import logging
+
+from shared.errors import AttemptError, Code, StoreUnavailable
+from shared.store import Claim, JobStore
+from shared.vault import Redactor
+from worker.runner import Handle, Runner
+
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 8 * 1024 * 1024  # taken at once at most, or a little more
+LONGEST_LINE_BYTES = 256 * 1024  # one that is longer is cut into pieces
+LONGEST_SECRET_BYTES = 16 * 1024
+
+
+class LogKeeper:
+    """Stores text with the offset of its end, in one transaction: the next worker reads on from there.
+
+    What was read and is not stored yet is carried in memory, because going back in a log can mean reading it again
+    from its beginning. After the mark at the limit nothing is read any more: no runner lets an attempt wait for that.
+    """
+
+    def __init__(self, claim: Claim, *, store: JobStore, runner: Runner, redactor: Redactor, limit_bytes: int) -> None:
+        self._claim = claim
+        self._store = store
+        self._runner = runner
+        self._redactor = redactor
+        self._limit = limit_bytes
+        self._source_offset = claim.attempt.log_source_offset
+        self._size = claim.attempt.log_size
+        self._carry = bytearray()  # follows the offset
+        self._is_sure = True
+
+    def pump(self, handle: Handle) -> None:
+        """Take the whole lines that are there; what cannot be read or kept now is taken another time."""
+        try:
+            if not self._is_full:
+                self._take(handle, ended=False)
+        except (AttemptError, StoreUnavailable) as error:
+            self._put_off(error)
+
+    def drain(self, handle: Handle) -> bool:
+        """Take all that is left of an ended attempt's output; False when it must be tried again."""
+        try:
+            while not self._is_full and self._take(handle, ended=True):
+                pass
+        except (AttemptError, StoreUnavailable) as error:
+            self._put_off(error)
+            return isinstance(error, AttemptError) and error.code is not Code.DOCKER_UNAVAILABLE  # gone for good
+        return True
+
+    @property
+    def _is_full(self) -> bool:
+        return self._size > self._limit  # by the mark
+
+    def _put_off(self, error: AttemptError | StoreUnavailable) -> None:
+        logger.warning("log not taken", extra={"job_id": self._claim.job.id, "cause": error.message})
+
+    def _take(self, handle: Handle, *, ended: bool) -> bool:
+        if not self._is_sure:
+            self._look_up()
+        is_all = self._read(handle)
+        raw = bytes(self._carry)
+        taken = raw if ended and is_all else self._whole_lines(raw)
+        if not taken:
+            return False
+        kept = self._within_limit(self._redactor.data(taken))
+        offset = self._source_offset + len(taken)
+        self._is_sure = False
+        self._store.append_log(self._claim, kept, source_offset=offset)
+        self._is_sure = True
+        self._went_on(offset, size=self._size + len(kept))
+        if self._is_full:
+            self._carry.clear()
+            self._runner.close_log(handle)
+        return True
+
+    def _went_on(self, offset: int, *, size: int) -> None:
+        del self._carry[: offset - self._source_offset]
+        self._source_offset, self._size = offset, size
+
+    def _look_up(self) -> None:
+        """Ask how far it is: a store that broke off may have kept the text all the same."""
+        attempt = self._store.get(self._claim.job.id).attempt
+        self._went_on(attempt.log_source_offset, size=attempt.log_size)
+        self._is_sure = True
+
+    def _read(self, handle: Handle) -> bool:
+        """Carry more of what follows; return whether that is all there is."""
+        while len(self._carry) < READ_BYTES:
+            part = self._runner.read_log(handle, self._source_offset + len(self._carry))
+            if not part:
+                return True
+            self._carry += part
+        return False
+
+    def _whole_lines(self, raw: bytes) -> bytes:
+        """Up to the last line end, so that no secret is cut in two; a carriage return is one in a progress bar."""
+        end = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
+        if not end and len(raw) >= LONGEST_LINE_BYTES:
+            end = self._end_between_secrets(raw)
+        return raw[:end]
+
+    def _end_between_secrets(self, raw: bytes) -> int:
+        """Where to cut a line: not within a secret, and before what may be the beginning of one."""
+        clean = self._redactor.data(raw)
+        for end in range(len(raw) - LONGEST_SECRET_BYTES, 0, -LONGEST_SECRET_BYTES):
+            if self._redactor.data(raw[:end]) + self._redactor.data(raw[end:]) == clean:
+                return end
+        return len(raw)
+
+    def _within_limit(self, text: bytes) -> bytes:
+        room = self._limit - self._size
+        if len(text) <= room:
+            return text
+        mark = f"\n[the log was cut here: it is longer than LOG_LIMIT_BYTES={self._limit}]\n"
+        return text[:room] + mark.encode()

@@ -1,0 +1,173 @@
+"""From a claim to a started attempt: source, project, image, MLflow run, container."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from shared.errors import Code, UserError
+from shared.git_uri import Credentials
+from shared.jobs import Attempt, Job
+from shared.retrain_request import RetrainRequest, memory_bytes
+from shared.settings import LOOPBACK, Settings
+from shared.store import Claim, JobStore, Resolved
+from shared.vault import JobSecrets
+from worker.docker_env import permit_environment, permit_volumes
+from worker.project import Project, Rendered, assemble, render
+from worker.run_tags import RunRequest
+from worker.runner import AttemptSpec, Handle, Image, Runner
+from worker.source import Checkout, GitSource, SourceRequest
+from worker.tracking import Run, Tracking, container_environment, load_project
+
+logger = logging.getLogger(__name__)
+
+HOST_FROM_CONTAINER = "host.docker.internal"
+GIT_CONFIG = "gitconfig"
+TRACKING_PASSWORD = "tracking-password"  # noqa: S105 - a file's name
+# MLflow reads its password from the environment only, and a container's environment is there for all to inspect.
+EXPORT_FROM_FILE = (
+    'MLFLOW_TRACKING_PASSWORD="$(cat "$RETRAIN_TRACKING_PASSWORD_FILE")" && export MLFLOW_TRACKING_PASSWORD || exit 1\n'
+)
+PRIVATE_VARIABLES = {GIT_CONFIG: "GIT_CONFIG_GLOBAL", TRACKING_PASSWORD: "RETRAIN_TRACKING_PASSWORD_FILE"}
+
+
+def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
+    """The name of a job's attempt on its host; by default of the one under way."""
+    return f"retrain-{job.id}-{(attempt or job.attempt).number}"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Brings attempts to their start."""
+
+    settings: Settings
+    store: JobStore
+    source: GitSource
+    tracking: Tracking
+    runner: Runner
+    host_environment: Mapping[str, str]
+
+    def start(self, claim: Claim, secrets: JobSecrets) -> Handle:
+        """Do all that comes before the container runs, recording what is found out. Raises AttemptError."""
+        name = attempt_name(claim.job)
+        try:
+            return self.runner.start_or_attach(self._prepare(claim, secrets, name))
+        finally:
+            self._discard(name)
+
+    def _discard(self, name: str) -> None:
+        try:
+            self.source.discard(name)
+        except OSError as error:  # the attempt is under way: a folder in the way must not end it
+            logger.warning("source not removed; the sweep will", extra={"attempt": name, "cause": str(error)})
+
+    def _prepare(self, claim: Claim, secrets: JobSecrets, name: str) -> AttemptSpec:
+        request = RetrainRequest.model_validate(claim.job.request)
+        checkout = self._check_out(claim, request, secrets, name)
+        project = load_project(checkout.project_folder)
+        entry_point = project.entry_point(request.entry_point)
+        fields = {"experiment_name": request.experiment_name, "base_model": request.base_model}
+        fields["dataset_repo"] = request.dataset_repo
+        if request.model_name is not None:
+            fields["model_name"] = request.model_name
+        rendered = render(entry_point, assemble(entry_point, fields=fields, parameters=request.parameters))
+        image = self._bring_image(claim, request, project)
+        run = self._open_run(claim, request, checkout, project, rendered)
+        if image and project.image:
+            self.tracking.log_image(run.run_id, image=project.image, image_id=image.digest or image.id)
+        resources, private = request.resources, self._private_files(secrets)
+        return AttemptSpec(
+            job_id=claim.job.id,
+            attempt=claim.attempt.number,
+            image=project.image,
+            command=EXPORT_FROM_FILE + rendered.command if TRACKING_PASSWORD in private else rendered.command,
+            source=checkout.project_folder,
+            env=self._environment(claim, project, run),
+            private_files=private,
+            private_env={name: PRIVATE_VARIABLES[name] for name in private},
+            cpus=resources.cpus,
+            memory_bytes=memory_bytes(resources.memory) if resources.memory else None,
+            gpus=resources.gpus,
+            volumes=permit_volumes(project, self.settings.volume_allowlist),
+            network=self.settings.container_network or None,
+        )
+
+    def _check_out(self, claim: Claim, request: RetrainRequest, secrets: JobSecrets, name: str) -> Checkout:
+        wanted = SourceRequest(
+            uri=request.git_uri,
+            ref=request.commit_hash,
+            commit_sha=claim.job.commit_sha,
+            subfolder=request.MLproject_location,
+            credentials=secrets.source,
+        )
+        seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
+        checkout = self.source.checkout(wanted, name=name, timeout_seconds=seconds)
+        self.store.resolve(claim, Resolved(commit_sha=checkout.commit_sha))
+        return checkout
+
+    def _bring_image(self, claim: Claim, request: RetrainRequest, project: Project) -> Image | None:
+        if self.runner.kind == "docker" and project.image is None:
+            raise UserError(
+                Code.INVALID_PROJECT,
+                f"Project '{project.name}' has no docker_env.image, and this service trains in containers. "
+                "Add docker_env with an image to its MLproject file.",
+                project=project.name,
+            )
+        seconds = request.timeouts.pull_seconds or self.settings.pull_timeout_seconds
+        image = self.runner.prepare_image(project.image, timeout_seconds=seconds)
+        if image is not None:
+            self.store.resolve(claim, Resolved(image=project.image, image_id=image.digest or image.id))
+        return image
+
+    def _open_run(
+        self, claim: Claim, request: RetrainRequest, checkout: Checkout, project: Project, rendered: Rendered
+    ) -> Run:
+        run = self.tracking.ensure_run(
+            RunRequest(
+                job_id=claim.job.id,
+                attempt=claim.attempt.number,
+                experiment_name=request.experiment_name,
+                git_uri=request.git_uri,
+                commit_sha=checkout.commit_sha,
+                folder=checkout.project_folder.relative_to(checkout.folder.resolve()).as_posix().removeprefix("."),
+                branch=checkout.branch,
+                entry_point=request.entry_point,
+                project_env="docker" if project.image and self.runner.kind == "docker" else None,
+                parameters=rendered.parameters,
+            )
+        )
+        self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
+        return run
+
+    def _environment(self, claim: Claim, project: Project, run: Run) -> dict[str, str]:
+        asked = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
+        about = {"RETRAIN_JOB_ID": claim.job.id, "RETRAIN_ATTEMPT": str(claim.attempt.number)}
+        uri = self.settings.mlflow_tracking_uri
+        if self.runner.kind == "docker":
+            uri = self.settings.container_tracking_uri or seen_from_container(uri)
+        user = self.settings.mlflow_tracking_username
+        access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
+        return {**asked, **about, **container_environment(run, uri), **access}
+
+    def _private_files(self, secrets: JobSecrets) -> dict[str, bytes]:
+        files = {GIT_CONFIG: git_config(secrets.dataset)} if secrets.dataset else {}
+        if password := self.settings.mlflow_tracking_password.get_secret_value():
+            files[TRACKING_PASSWORD] = password.encode()
+        return files
+
+
+def seen_from_container(tracking_uri: str) -> str:
+    """The same address, this machine's loopback by the name that it has inside a container."""
+    parts = urlsplit(tracking_uri)
+    if parts.hostname not in LOOPBACK:
+        return tracking_uri
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=f"{HOST_FROM_CONTAINER}{port}"))
+
+
+def git_config(credentials: Credentials) -> bytes:
+    """A git configuration file by which the training can read its data's repository, and no other host."""
+    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+    lines = [f'[http "{credentials.origin}"]', f'\textraHeader = "Authorization: Basic {pair}"']
+    return ("\n".join(["[include]", "\tpath = ~/.gitconfig", *lines]) + "\n").encode()

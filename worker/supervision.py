@@ -1,0 +1,202 @@
+"""One attempt from claim to end: start or attach, watch, finish, as docs/architecture.md tells it."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.errors import (
+    AttemptError,
+    AttemptTimeout,
+    Code,
+    InfrastructureError,
+    InternalError,
+    LeaseLost,
+    StoreUnavailable,
+)
+from shared.jobs import Job, JobState
+from shared.retrain_request import RetrainRequest
+from shared.settings import Settings
+from shared.store import Claim, JobStore
+from shared.vault import JobSecrets, Redactor, Vault
+from worker.finishing import Finishing, WorkerStopping, failure
+from worker.lease import LeaseKeeper
+from worker.log_keeper import LogKeeper
+from worker.preparation import Preparation, attempt_name
+from worker.runner import Exit, Handle, Runner
+
+logger = logging.getLogger(__name__)
+
+FIRST_POLL_SECONDS = 0.1
+POLL_SECONDS = 1.0
+MOST_TAKEOVERS = 3
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """Supervises claimed attempts on this host; one call of `run` for each, from many threads."""
+
+    settings: Settings
+    store: JobStore
+    vault: Vault
+    preparation: Preparation
+    runner: Runner
+    finishing: Finishing
+    stopping: threading.Event
+
+    def run(self, claim: Claim) -> Job | None:
+        """Take the attempt to its end and return the job; None when it was left to another worker."""
+        return self._hold(claim, lambda lease: self._supervise(claim, lease))
+
+    def fail(self, claim: Claim, error: AttemptError) -> Job | None:
+        """End the attempt for a reason outside its own life, such as a fault of ours; None as for `run`."""
+        redactor = self._redactor(JobSecrets())
+        return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
+
+    def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
+        facts = {"job_id": claim.job.id, "attempt": claim.attempt.number}
+        with LeaseKeeper(claim, store=self.store, lease_seconds=self.settings.lease_seconds) as lease:
+            try:
+                return work(lease)
+            except WorkerStopping:
+                logger.info("left running for the next worker", extra=facts)
+                with suppress(LeaseLost):
+                    self.store.release(claim)
+            except LeaseLost:
+                logger.warning("another worker holds the job now", extra=facts)
+        return None
+
+    def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
+        secrets = self.vault.open(self.store.secret(claim))
+        redactor = self._redactor(secrets)
+        try:
+            handle = self._attach_or_start(claim, secrets, lease)
+            logs = LogKeeper(
+                claim,
+                store=self.store,
+                runner=self.runner,
+                redactor=redactor,
+                limit_bytes=self.settings.log_limit_bytes,
+            )
+            ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
+        except AttemptError as error:
+            ending = failure(error)
+        return self.finishing.finish(claim, ending, redactor)
+
+    def _redactor(self, secrets: JobSecrets) -> Redactor:
+        password = self.settings.mlflow_tracking_password.get_secret_value()
+        return Redactor.of(secrets.all, password)
+
+    def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+        if claim.job.state is JobState.STARTING:
+            _refuse_if_it_kills_workers(claim)
+            handle = self.runner.attach(attempt_name(claim.job)) or self._start(claim, secrets)
+        else:
+            handle = self._attach(claim, lease)
+        self.store.started(claim, runner=self.runner.kind, container=handle.id)
+        logger.info("running", extra={"job_id": claim.job.id, "container": handle.id})
+        return handle
+
+    def _start(self, claim: Claim, secrets: JobSecrets) -> Handle:
+        for earlier in claim.job.attempts[:-1]:
+            # An engine that went away while it started one may have started it: two must not run at once.
+            if left := self.runner.attach(attempt_name(claim.job, earlier)):
+                self.runner.stop(left, grace_seconds=self.settings.stop_grace_seconds)
+                self.runner.remove(left)
+        return self.preparation.start(claim, secrets)
+
+    def _attach(self, claim: Claim, lease: LeaseKeeper) -> Handle:
+        name = attempt_name(claim.job)
+        while True:
+            with _engine_may_be_away(claim):
+                if handle := self.runner.attach(name):
+                    return handle
+                raise InfrastructureError(
+                    Code.CONTAINER_LOST, f"The container {name} is gone from {self.settings.worker_host}.", name=name
+                )
+            lease.check()
+            self._pause(POLL_SECONDS)
+
+    def _watch(self, claim: Claim, handle: Handle, logs: LogKeeper, lease: LeaseKeeper) -> Exit:
+        limit_seconds = self._run_limit_seconds(claim)
+        since, pause, is_overdue = _running_since(claim), FIRST_POLL_SECONDS, False
+        outcome: Exit | None = None
+        while True:
+            outcome = outcome or self._poll(claim, handle, logs)
+            if outcome and logs.drain(handle):
+                break
+            lease.check()
+            if outcome is None:
+                logs.pump(handle)
+                if self._stop_if_cancelled(claim, handle):
+                    pause = FIRST_POLL_SECONDS
+                elif (datetime.now(UTC) - since).total_seconds() > limit_seconds:
+                    is_overdue, pause = True, FIRST_POLL_SECONDS
+                    self._stop(claim, handle)
+            self._pause(pause)
+            pause = min(POLL_SECONDS, pause * 1.5)
+        if is_overdue:
+            message = f"Training was stopped after {limit_seconds:g} s. Raise timeouts.run_seconds for more."
+            raise AttemptTimeout(Code.RUN_TIMEOUT, message, limit_seconds=limit_seconds)
+        return outcome
+
+    def _poll(self, claim: Claim, handle: Handle, logs: LogKeeper) -> Exit | None:
+        try:
+            with _engine_may_be_away(claim):
+                return self.runner.poll(handle)
+        except InfrastructureError:  # it is gone, but what it printed may still be there
+            logs.drain(handle)
+            raise
+        return None
+
+    def _run_limit_seconds(self, claim: Claim) -> float:
+        wish = RetrainRequest.model_validate(claim.job.request).timeouts.run_seconds
+        return wish or self.settings.run_timeout_seconds
+
+    def _stop(self, claim: Claim, handle: Handle) -> None:
+        with _engine_may_be_away(claim):
+            self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+
+    def _stop_if_cancelled(self, claim: Claim, handle: Handle) -> bool:
+        try:
+            _version, state = self.store.get_version(claim.job.id)
+            if state is not JobState.CANCELLING:
+                return False
+            is_forced = self.store.get(claim.job.id).cancel_forced
+        except StoreUnavailable:  # asked again in a moment
+            return False
+        with _engine_may_be_away(claim):
+            self.runner.stop(handle, grace_seconds=0 if is_forced else self.settings.stop_grace_seconds)
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        if self.stopping.wait(seconds):
+            raise WorkerStopping
+
+
+@contextmanager
+def _engine_may_be_away(claim: Claim) -> Iterator[None]:
+    """Not seen is not failed: the container may well be running behind an engine that is away."""
+    try:
+        yield
+    except InfrastructureError as error:
+        if error.code is not Code.DOCKER_UNAVAILABLE:
+            raise
+        logger.warning("cannot see the container", extra={"job_id": claim.job.id, "cause": error.message})
+
+
+def _refuse_if_it_kills_workers(claim: Claim) -> None:
+    """A takeover is no attempt, so what brings each worker down while it is prepared would come back for ever."""
+    here = [each for each in claim.job.transitions if each.attempt == claim.attempt.number]
+    takeovers = sum(each.from_state is each.to_state is JobState.STARTING for each in here)
+    if takeovers >= MOST_TAKEOVERS:
+        message = f"{takeovers} workers were lost while they prepared this attempt. Their logs may say why."
+        raise InternalError(Code.INTERNAL, message, takeovers=takeovers)
+
+
+def _running_since(claim: Claim) -> datetime:
+    """When the training began: the claim knows it where an earlier worker started it."""
+    began = (each for each in claim.job.transitions if each.to_state is JobState.RUNNING)
+    return next((each.at for each in began if each.attempt == claim.attempt.number), datetime.now(UTC))

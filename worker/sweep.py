@@ -1,0 +1,163 @@
+"""What keeps jobs moving when messages, workers or Redis are lost. Runs in every worker; many at once do no harm."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from shared.errors import AttemptError, Code, FailureType, QueueUnavailable, StoreUnavailable
+from shared.jobs import Job, Reason
+from shared.queue import JobQueue, send_or_leave_to_sweep
+from shared.settings import Settings
+from shared.store import JobStore, WorkerBeat
+from worker.preparation import attempt_name
+from worker.runner import Handle, Runner
+from worker.source import GitSource
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_EVERY_SWEEPS = 6
+
+
+@dataclass
+class Active:
+    """The jobs that this worker supervises now."""
+
+    _ids: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, job_id: str) -> bool:
+        """Note the job; False when it is supervised already."""
+        with self._lock:
+            if job_id in self._ids:
+                return False
+            self._ids.add(job_id)
+            return True
+
+    def discard(self, job_id: str) -> None:
+        """Forget the job."""
+        with self._lock:
+            self._ids.discard(job_id)
+
+    def __contains__(self, job_id: str) -> bool:
+        with self._lock:
+            return job_id in self._ids
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._ids)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One worker's sweep."""
+
+    settings: Settings
+    store: JobStore
+    queue: JobQueue
+    runner: Runner
+    source: GitSource
+    active: Active
+    report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
+
+    def run_until(self, stopping: threading.Event) -> None:
+        """Sweep until the worker stops."""
+        count = 0
+        while not stopping.is_set():
+            self.once(reconcile=count % RECONCILE_EVERY_SWEEPS == 0)
+            count += 1
+            stopping.wait(self.settings.sweep_seconds)
+        try:
+            self.store.leave(self.settings.worker_host)
+        except StoreUnavailable as error:  # then it is counted for a minute more
+            logger.warning("could not sign off", extra={"cause": error.message})
+
+    def once(self, *, reconcile: bool) -> None:
+        """One round; what the store or an engine cannot answer now waits for the next one."""
+        steps = [self._beat, self._wake, self._give_up, self._adopt, self.send_next]
+        for step in [*steps, self._reconcile] if reconcile else steps:
+            try:
+                step()
+            except (StoreUnavailable, AttemptError) as error:
+                logger.warning("sweep step put off", extra={"step": step.__name__, "cause": error.message})
+            except Exception:  # the thread's outermost frame: without its sweep a worker would look well and is not
+                logger.exception("sweep step broke", extra={"step": step.__name__})
+
+    def send_next(self) -> None:
+        """Send as many jobs as this worker has free slots."""
+        running = self.store.running_on(self.settings.worker_host)  # with those that have no supervisor now
+        free = self.settings.slots - max(len(self.active), len(running))
+        if free <= 0:
+            return
+        jobs = self.store.take_sendable(
+            queues=self.settings.worker_queues, limit=free, resend_after_seconds=self.settings.resend_after_seconds
+        )
+        for job in jobs:
+            send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
+
+    def _beat(self) -> None:
+        self.store.beat(
+            WorkerBeat(
+                host=self.settings.worker_host,
+                slots=self.settings.slots,
+                queues=self.settings.worker_queues,
+                runner=self.runner.kind,
+            )
+        )
+
+    def _wake(self) -> None:
+        self.store.wake_retries()
+
+    def _give_up(self) -> None:
+        reason = Reason(
+            Code.QUEUE_TIMEOUT,
+            FailureType.TIMEOUT,
+            "The job waited too long for a free slot. Add workers to its queue or raise timeouts.queue_seconds.",
+        )
+        for job_id in self.store.find_overdue():
+            if self.store.fail_unsupervised(job_id, reason):
+                logger.error("gave up a job that nobody took", extra={"job_id": job_id})
+                self._report(self.store.get(job_id))
+
+    def _report(self, job: Job) -> None:
+        try:
+            self.report(job)
+        except QueueUnavailable as error:
+            logger.warning("end not shown in Celery's results", extra={"job_id": job.id, "cause": error.message})
+
+    def _adopt(self) -> None:
+        for job_id in self.store.find_orphans(host=self.settings.worker_host):
+            if job_id not in self.active:
+                logger.warning("attempt has no supervisor; sending it again", extra={"job_id": job_id})
+                send_or_leave_to_sweep(self._to_this_worker(job_id), queue=self.queue, unmark=self.store)
+
+    def _to_this_worker(self, job_id: str) -> Job:
+        """The job, under a queue that this worker serves: its own may be another one since the restart."""
+        job, queues = self.store.get(job_id), self.settings.worker_queues
+        return job if job.queue in queues else replace(job, queue=min(queues))
+
+    def _reconcile(self) -> None:
+        """Remove what ended attempts left on this host. What is listed first cannot be of a later claim."""
+        handles = self.runner.list_mine()
+        folders = self.source.list_names()
+        names = {attempt_name(job) for job in self.store.running_on(self.settings.worker_host)}
+        for handle in handles:
+            if handle.name not in names:
+                self._remove(handle)
+        for name in folders:
+            if name not in names:
+                self._discard(name)
+
+    def _discard(self, name: str) -> None:
+        try:
+            self.source.discard(name)
+        except (OSError, ValueError) as error:  # the others must not wait for it
+            logger.warning("not removed", extra={"folder": name, "cause": str(error)})
+
+    def _remove(self, handle: Handle) -> None:
+        logger.warning("removing what an ended attempt left", extra={"container": handle.id})
+        try:
+            self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+            self.runner.remove(handle)
+        except AttemptError as error:  # the others must not wait for it
+            logger.warning("not removed", extra={"container": handle.id, "cause": error.message})

@@ -1,0 +1,145 @@
+"""The Celery task: claim, supervise, and report the job's end as the task's result."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import BackendError, Ignore
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from shared.errors import (
+    AttemptError,
+    Code,
+    InternalError,
+    JobNotFound,
+    QueueUnavailable,
+    RetrainError,
+    StoreUnavailable,
+)
+from shared.jobs import Job, JobState
+from shared.queue import TASK
+from shared.settings import Settings
+from shared.store import Claim, JobStore
+from worker.supervision import Supervisor
+from worker.sweep import Active, Sweep
+
+logger = logging.getLogger(__name__)
+
+
+class JobFailed(Exception):
+    """The job ended as failed; the text is its reason."""
+
+
+@dataclass(frozen=True)
+class TaskRunner:
+    """What stands behind the Celery task."""
+
+    settings: Settings
+    store: JobStore
+    supervisor: Supervisor
+    sweep: Sweep
+    active: Active
+    _claiming: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, job_id: str) -> Job | None:
+        """Run the job's next attempt if it is this worker's to run; the job if it has ended, else None."""
+        if not self.active.add(job_id):
+            return None
+        try:
+            claim = self._claim(job_id)
+            job = self._supervise(claim) if claim else self.store.get(job_id)
+        except (StoreUnavailable, JobNotFound) as error:
+            logger.warning("message not followed", extra={"job_id": job_id, "cause": error.message})
+            return None
+        finally:
+            self.active.discard(job_id)
+        if claim:
+            self._free_slot()
+        return job
+
+    def _claim(self, job_id: str) -> Claim | None:
+        with self._claiming:
+            if self._is_full_without(job_id):
+                self.store.unmark_sent(job_id)
+                return None
+            return self.store.claim(
+                job_id,
+                host=self.settings.worker_host,
+                queues=self.settings.worker_queues,
+                lease_seconds=self.settings.lease_seconds,
+            )
+
+    def _is_full_without(self, job_id: str) -> bool:
+        """Whether every slot is for an attempt that runs here: those that lost their supervisor come first."""
+        running = {job.id for job in self.store.running_on(self.settings.worker_host)}
+        return job_id not in running and len(running) >= self.settings.slots
+
+    def _supervise(self, claim: Claim) -> Job | None:
+        try:
+            return self.supervisor.run(claim)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # the outermost frame: whatever it is, the job must not stay running for ever
+            logger.exception("attempt broke", extra={"job_id": claim.job.id})
+            return self.supervisor.fail(claim, _as_attempt_error(error))
+
+    def _free_slot(self) -> None:
+        try:
+            self.sweep.send_next()
+        except RetrainError as error:
+            logger.warning("next job not sent; the sweep will", extra={"cause": error.message})
+
+
+def _as_attempt_error(error: Exception) -> AttemptError:
+    if isinstance(error, AttemptError):
+        return error
+    if isinstance(error, RetrainError):
+        return InternalError(Code.INTERNAL, error.message)
+    return InternalError(Code.INTERNAL, f"The worker itself failed ({type(error).__name__}); its log has the details.")
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """The job's end as Celery's result: what GET /jobs/<id> says, in short."""
+    return {
+        "job_id": job.id,
+        "state": str(job.state),
+        "experiment_name": job.experiment_name,
+        "commit_sha": job.commit_sha,
+        "run_id": job.run_id,
+        "result": dict(job.result) if job.result else None,
+    }
+
+
+def failure_of(job: Job) -> JobFailed:
+    """The job's failure as Celery's result."""
+    return JobFailed(f"{job.reason.code}: {job.reason.message}" if job.reason else str(job.state))
+
+
+def register(celery: Celery, runner: TaskRunner) -> None:
+    """Give the app its one task."""
+
+    @celery.task(name=TASK, bind=True, shared=False, throws=(JobFailed,))  # shared: other apps would get it, too
+    def run_job(task: Task[Any, Any], /, *, job_id: str, **_shown_in_flower: object) -> dict[str, Any]:
+        job = runner.run(job_id)
+        if job is not None and job.state is JobState.SUCCEEDED:
+            return summary(job)
+        if job is not None and job.state is JobState.FAILED:
+            raise failure_of(job)
+        if job is not None and job.state is JobState.CANCELLED:
+            task.update_state(state="REVOKED")
+        if job is not None and job.state is JobState.RETRY_WAIT:
+            task.update_state(state="RETRY", meta={"exc_type": "JobFailed", "exc_message": str(failure_of(job))})
+        if job is not None and job.state is JobState.QUEUED:
+            task.update_state(state="PENDING")  # Celery had noted it as started
+        raise Ignore
+
+
+def report_to(celery: Celery, job: Job) -> None:
+    """Store the end of a job that had no task, so that Flower and AsyncResult agree with the record."""
+    try:
+        celery.backend.store_result(job.id, failure_of(job), "FAILURE")
+    except (RedisError, OperationalError, BackendError) as error:
+        raise QueueUnavailable(f"Redis does not take results: {error}") from error
