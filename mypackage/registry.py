@@ -1,0 +1,56 @@
+"""The model registry as the gate needs it: who the champion is, and a new version."""
+
+from collections.abc import Mapping
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from .gate import CHAMPION_ALIAS, Champion
+
+_NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
+_NO_ALIAS = "INVALID_PARAMETER_VALUE"
+
+
+def find_champion(client: MlflowClient, model_name: str, metric: str) -> Champion | None:
+    """Return the model's champion with its last value of the metric, or None where no version is champion."""
+    try:
+        version = client.get_model_version_by_alias(model_name, CHAMPION_ALIAS)
+    except MlflowException as error:
+        if error.error_code in (_NO_SUCH_THING, _NO_ALIAS):
+            return None
+        raise
+    return _champion(client, str(version.version), version.run_id, metric)
+
+
+def model_exists(client: MlflowClient, model_name: str) -> bool:
+    """Return whether the registry has a model of this name."""
+    try:
+        client.get_registered_model(model_name)
+    except MlflowException as error:
+        if error.error_code == _NO_SUCH_THING:
+            return False
+        raise
+    return True
+
+
+def register(model_uri: str, model_name: str, tags: Mapping[str, str]) -> str:
+    """Register the logged model as a new version and return its number."""
+    return str(mlflow.register_model(model_uri, model_name, tags=dict(tags)).version)
+
+
+def _champion(client: MlflowClient, version: str, run_id: str | None, metric: str) -> Champion:
+    if not run_id:
+        return Champion(version, None, "it was registered without a run")
+    try:
+        # A run in the trash still answers and still tells the truth about the version in use; only one that was
+        # deleted for good does not.
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == _NO_SUCH_THING:
+            return Champion(version, None, f"its run {run_id} is deleted")
+        raise
+    value = run.data.metrics.get(metric)
+    if value is None:
+        return Champion(version, None, f"its run {run_id} has no metric '{metric}'")
+    return Champion(version, float(value))
