@@ -1,0 +1,1 @@
+"""How the service is started: one machine (make up), compose files."""

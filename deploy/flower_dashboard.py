@@ -1,0 +1,48 @@
+"""Runs Flower on this machine only: whoever reaches it can shut workers down. FLOWER_BASIC_AUTH has user:password."""
+
+import argparse
+import os
+import sys
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigurationError
+from shared.queue import make_celery
+from shared.settings import Settings
+
+SAVE_MILLISECONDS = 30000
+MAX_TASKS = 5000
+
+
+def main() -> int:
+    """Run Flower until it is stopped."""
+    argparse.ArgumentParser(
+        prog="python -m deploy.flower_dashboard",
+        description="Run Flower at FLOWER_URL. FLOWER_BASIC_AUTH must hold user:password.",
+    ).parse_args()
+    try:
+        settings = Settings.load()
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if not os.environ.get("FLOWER_BASIC_AUTH"):  # Flower reads it itself; in argv it would be seen
+        sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
+        return 1
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    url = urlsplit(settings.flower_url)
+    app = make_celery(settings, with_results=True)
+    arguments = [
+        "flower",
+        f"--address={url.hostname}",
+        f"--port={url.port}",
+        f"--max-tasks={MAX_TASKS}",
+        "--persistent=True",
+        f"--db={settings.data_dir / 'flower.db'}",
+        f"--state-save-interval={SAVE_MILLISECONDS}",
+    ]
+    sys.argv = ["celery", *arguments]  # Flower looks for its options there
+    app.start(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Stacks that several acceptance tests share, since one takes ten seconds to start, and the repository as a clone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.checkout import fresh_clone
+from tests.support.stack import Stack, running_stack
+
+SLOTS = 2
+
+
+@pytest.fixture(scope="session")
+def docker_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that trains in containers."""
+    with running_stack(tmp_path_factory.mktemp("docker-stack"), runner="docker", settings={"SLOTS": str(SLOTS)}) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def process_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that trains in plain processes, on a machine where Docker does not answer."""
+    folder = tmp_path_factory.mktemp("process-stack")
+    nowhere = {"DOCKER_HOST": f"unix://{folder / 'no-docker.sock'}", "SLOTS": str(SLOTS)}
+    with running_stack(folder, runner="process", settings=nowhere) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of this repository."""
+    return fresh_clone(tmp_path_factory.mktemp("clone") / "automated-training")

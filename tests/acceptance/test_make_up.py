@@ -1,0 +1,161 @@
+"""`make up`: it refuses what it cannot do, stops without a trace, keeps its data, and shows its passwords to nobody."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.acceptance.checkout import ROOT
+from tests.acceptance.leaks import command_lines
+from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
+from tests.support.stack import Stack, running_stack
+from tests.support.waiting import wait_until
+
+STOP_SECONDS = 10
+REFUSED_SECONDS = 30
+VARIABLES = {"api": "API_PORT", "mlflow": "MLFLOW_TRACKING_URI", "redis": "REDIS_PORT", "flower": "FLOWER_URL"}
+
+
+def refusal(stack: Stack) -> str:
+    """Start a stack that must not start; what it says about that."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.stack"],
+        cwd=ROOT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=REFUSED_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def kill(process: psutil.Process) -> None:
+    """As the kernel does when memory is short."""
+    process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack of the test's own, to be stopped and killed."""
+    with running_stack(tmp_path / "stack", runner="process") as up:
+        yield up
+
+
+def body(git_uri: str) -> dict[str, str]:
+    return {"experiment_name": "make-up", "git_uri": git_uri}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_taken_port_is_named_with_its_owner_and_the_setting(
+    name: str, listener: socket.socket, tmp_path: Path
+) -> None:
+    stack = Stack(tmp_path, "process")
+    stack.ports[name] = listener.getsockname()[1]
+    said = refusal(stack)
+    owner = f"{psutil.Process().name()} (pid {os.getpid()}: "
+    assert said.startswith(f"Port {stack.ports[name]} ({name}) is taken by {owner}")
+    assert said.rstrip().endswith(f"choose another one with {VARIABLES[name]}.")
+
+
+def test_a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on(process_stack: Stack, tmp_path: Path) -> None:
+    second = replace(Stack(tmp_path, "process"), settings={"DATA_DIR": str(process_stack.data)})
+    assert f"A stack runs on {process_stack.data} already" in refusal(second)
+    assert process_stack.get("/readyz").json()["live_workers"] == 1
+
+
+def test_ctrl_c_stops_it_within_10_s_and_a_restart_finds_jobs_and_training_again(stack: Stack, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    short = repository(tmp_path / "short", {"MLproject": mlproject("echo fine")})
+    waiting = repository(tmp_path / "waiting", {"MLproject": mlproject(f"while [ ! -e {go} ]; do sleep 0.1; done")})
+    done = stack.wait(stack.post(body(short)))
+    training = stack.wait_running(stack.post(body(waiting)))
+
+    before = time.monotonic()
+    stack.stop(signal.SIGINT, seconds=STOP_SECONDS)
+    assert time.monotonic() - before < STOP_SECONDS
+    assert stack.processes() != []  # the training
+
+    stack.start()
+    listed = {job["id"]: job["state"] for job in stack.get("/jobs").json()["jobs"]}
+    assert listed == {done["id"]: "succeeded", training["id"]: "running"}
+    assert stack.job(done) == done
+    assert stack.job_log(done) == "fine\n"
+    go.touch()
+    ended = stack.wait(training)
+    assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1)
+    assert ended["attempts"][0]["container"] == training["attempts"][0]["container"]
+
+
+def test_two_stacks_on_one_host_leave_each_others_training_alone(tmp_path: Path) -> None:
+    git_uri = repository(tmp_path / "project", {"MLproject": mlproject(WAIT_FOR_GO)})
+    with running_stack(tmp_path / "first", runner="docker") as first:
+        training = first.wait_running(first.post(body(git_uri)))
+        with running_stack(tmp_path / "second", runner="docker", settings={"WORKER_HOST": first.host}) as second:
+            # It reconciles in its first sweep, before this job's end.
+            second.wait(second.post({**body(git_uri), "commit_hash": "no-such-branch"}))
+            (container,) = first.containers()
+            let_go(container)
+        ended = first.wait(training)
+    assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1)
+
+
+def test_a_killed_supervisor_leaves_no_process_behind(stack: Stack) -> None:
+    assert stack.process is not None
+    kill(psutil.Process(stack.process.pid))
+    assert stack.wait_for_end() == -signal.SIGKILL
+    wait_until(lambda: not stack.processes(), timeout_seconds=STOP_SECONDS, what=f"no process of {stack.folder}")
+    stack.assert_gone()
+    stack.start()
+
+
+@pytest.mark.parametrize("victim", ["worker", "redis"])
+def test_a_killed_part_ends_the_stack_with_an_error_and_no_process_is_left(victim: str, stack: Stack) -> None:
+    names = {"worker": "-m worker", "redis": "valkey-server"}
+    (process,) = (each for each in stack.processes() if names[victim] in " ".join(each.cmdline()))
+    kill(process)
+    assert stack.wait_for_end() != 0
+    stack.assert_gone()
+    assert f"{victim} stopped (rc=-9)" in stack.log
+
+
+def test_flower_wants_its_password_and_shows_a_job_under_its_id(process_stack: Stack, tmp_path: Path) -> None:
+    git_uri = repository(tmp_path / "project", {"MLproject": mlproject("echo fine")})
+    job = process_stack.wait(process_stack.post(body(git_uri)))
+    url = f"{process_stack.urls['flower']}/task/{job['id']}"
+    assert job["links"]["flower"] == url
+    assert requests.get(url, timeout=10).status_code == 401
+    assert requests.get(url, auth=("admin", "admin"), timeout=10).status_code == 401
+    password = (process_stack.data / "flower-password").read_text()
+
+    def page() -> str:
+        return requests.get(url, auth=("admin", password), timeout=10).text
+
+    wait_until(lambda: job["id"] in page() and "SUCCESS" in page(), timeout_seconds=20, what="the task's page")
+
+
+def test_passwords_and_keys_are_for_the_operator_alone(process_stack: Stack) -> None:
+    names = ("redis-password", "flower-password", "secret.key", "valkey/valkey.conf")
+    modes = {name: oct(stat.S_IMODE((process_stack.data / name).stat().st_mode)) for name in names}
+    assert modes == dict.fromkeys(names, "0o600")
+    secrets = [(process_stack.data / name).read_bytes() for name in names[:3]]
+    assert [line for line in command_lines() if any(secret in line for secret in secrets)] == []
+    assert [secret for secret in secrets if secret.decode() in process_stack.log] == []
