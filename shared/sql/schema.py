@@ -55,11 +55,11 @@ def _current(transaction: Transaction, scripts: ScriptDirectory) -> str | None:
     return current
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Upgrade the configured database."""
     argparse.ArgumentParser(
         prog=MIGRATE, description="Bring the job store's schema (DATABASE_URL, or SQLite in DATA_DIR) up to date."
-    ).parse_args()
+    ).parse_args(arguments)
     try:
         database = Database(Settings.load().store_url)
         upgrade(database)
@@ -71,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -132,7 +132,7 @@ def test_after_fifty_jobs_nothing_is_left_but_the_mirror_and_the_records(
         ours = {volume for volume, container in volumes.items() if container in containers}
         assert ours & {each["Name"] for each in engine.api.volumes()["Volumes"] or []} == set()
         assert images_made_from(engine, image) == [str(engine.images.get(image).id)]
-        assert files_below(stack.data / "work") == []
+        assert files_below(stack.data / "work") == [stack.host]
         assert sorted(path.suffix for path in (stack.data / "mirrors").iterdir()) == [".git", ".lock"]
         assert files_below(stack.folder / "tmp") == []
         assert files_below(stack.folder / "home") == []

@@ -37,8 +37,9 @@ def empty(empty_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program's next version, which has one migration more."""
+def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's next version, which has one migration more than the database at ``sql_url``, made before."""
+    assert sql_url
     folder = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
     (folder / "versions" / "0002_a_note.py").write_text(NEXT_MIGRATION)
@@ -142,7 +143,7 @@ def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    assert schema.main() == 0
+    assert schema.main([]) == 0
     with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     connection.close()
@@ -153,7 +154,7 @@ def test_the_command_says_what_is_wrong_and_fails(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", "mysql://user:hunter2@host/db")
-    assert schema.main() == 1
+    assert schema.main([]) == 1
     said = capsys.readouterr().err
     assert "DATABASE_URL" in said
     assert "hunter2" not in said

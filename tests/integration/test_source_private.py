@@ -63,10 +63,12 @@ def with_submodule(server: GitServer, url: str, sha: str) -> RepositoryOnServer:
 
 
 def command_lines() -> list[str]:
+    """Those of git's processes that this one started."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            found.append(" ".join(process.cmdline()))
+            if "git" in process.name():
+                found.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
     return found
