@@ -1,4 +1,4 @@
-"""The API on fakes."""
+"""The API and a worker, each on fakes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ from shared.store import Claim
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.fakes.worker import FakeWorker
 
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
 
@@ -70,3 +71,13 @@ def claim_job(store: MemoryStore) -> ClaimJob:
         return claimed
 
     return claim
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
+    """A worker whose pauses are short."""
+    monkeypatch.setattr("worker.supervision.FIRST_POLL_SECONDS", 0.001)
+    monkeypatch.setattr("worker.supervision.POLL_SECONDS", 0.002)
+    monkeypatch.setattr("worker.finishing.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("worker.finishing.LAST_PAUSE_SECONDS", 0.002)
+    return FakeWorker.new(tmp_path)
