@@ -1,6 +1,8 @@
 """The database's engine: connections, transactions, the clock, and foreign errors turned into ours."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import ConfigurationError, StoreUnavailable
 
+SWITCH_PAUSE_SECONDS = 0.01
 WAIT_SECONDS = 5  # for a connection, and for a lock
 STATEMENT_SECONDS = 30
 BEGIN_OPTION = "retrain_begin"
@@ -149,9 +152,9 @@ def _sqlite(url: URL) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by its own rules
-        # The wait comes first: changing the journal mode takes a lock, too.
-        for pragma in (f"busy_timeout = {WAIT_SECONDS * 1000}", "journal_mode = WAL", "synchronous = FULL"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")
@@ -159,3 +162,17 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN_OPTION, 'DEFERRED')}")
 
     return engine
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL; while another process does, SQLite refuses at once, whatever the busy_timeout."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(SWITCH_PAUSE_SECONDS)
+        else:
+            return
