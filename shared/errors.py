@@ -9,6 +9,7 @@ RetrainError
 ├── JobNotFound             no job has this id
 ├── IdempotencyKeyReused    the key was used before, with another payload
 ├── JobEnded                the job has ended: there is nothing to cancel
+├── JobNotEnded             the job goes on: there is nothing to repeat yet
 ├── LeaseLost               another worker holds the job now, or it has ended: stop writing
 ├── StoreUnavailable        the database does not answer
 ├── QueueUnavailable        Redis does not answer
@@ -106,6 +107,10 @@ class IdempotencyKeyReused(RetrainError):
 
 class JobEnded(RetrainError):
     """The job has ended: there is nothing to cancel."""
+
+
+class JobNotEnded(RetrainError):
+    """The job goes on: there is nothing to repeat yet."""
 
 
 class LeaseLost(RetrainError):

@@ -86,6 +86,7 @@ class Attempt:
     runner: str | None = None
     container: str | None = None
     run_id: str | None = None
+    gpu_ids: tuple[str, ...] = ()
     exit_code: int | None = None
     oom_killed: bool = False
     reason: Reason | None = None
@@ -118,6 +119,10 @@ class NewJob:
     labels: Mapping[str, str] = field(default_factory=dict)
     queue_timeout_seconds: float | None = None
     secret: bytes | None = None
+    gpus: int = 0
+    retry_of: str | None = None  # the job that this one repeats
+    commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found
+    image_id: str | None = None  # likewise
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,8 @@ class Job(NewJob):
     reason: Reason | None = None
     attempts: tuple[Attempt, ...] = ()
     transitions: tuple[Transition, ...] = ()
-    commit_sha: str | None = None
+    had_secret: bool = False  # credentials came with the request; they are deleted when the job ends
     image: str | None = None
-    image_id: str | None = None
     run_id: str | None = None
     experiment_id: str | None = None
     result: Mapping[str, Any] | None = None  # metrics, model versions and decision of the last attempt

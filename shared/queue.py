@@ -94,7 +94,8 @@ class CeleryQueue:
                 queue=job.queue,
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
             )
-        except (OperationalError, RedisError) as error:
+        except (OperationalError, RedisError, AttributeError) as error:
+            # AttributeError: kombu 5.7 forgets its connection when Redis hangs while it is opened, and then asks it.
             raise QueueUnavailable(f"Redis does not take messages: {error}") from error
 
     def ping(self) -> None:

@@ -6,17 +6,36 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
+from shared.limits import Limits
 from shared.retrain_request import Retry
 from shared.vault import Vault
 
 
 def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _key_limits(value: Any) -> Any:
+    """Take pattern=number pairs apart; a key may hold a "=" itself, so the last one counts."""
+    if not isinstance(value, str):
+        return value
+    pairs = [word.strip().rpartition("=") for word in value.split(",") if word.strip()]
+    if any(not pattern or not number.strip().isdecimal() or int(number) < 1 for pattern, _, number in pairs):
+        raise ValueError("must be pattern=number, comma separated, such as experiment:*=4")
+    return tuple((pattern.strip(), int(number)) for pattern, _, number in pairs)
 
 
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
@@ -78,8 +97,25 @@ class Settings(BaseSettings):
     worker_queues: Words = Field(frozenset({"default"}), description="Queues that this worker serves, comma separated.")
     slots: int = Field(2, ge=1, le=1024, description="Attempts at the same time on this host.")
     limit_per_key: int = Field(1, ge=1, description="Jobs of one concurrency_key that run at the same time.")
+    limits_by_key: Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(_key_limits)] = Field(
+        (),
+        description="Other limits for keys that match: pattern=number, comma separated, * for anything, first wins.",
+        examples=["model:huge-*=1,experiment:*=4"],
+    )
+    limit_total: int | None = Field(None, ge=1, description="Attempts at the same time on all hosts; empty for any.")
+    retrain_gpus: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9:/=_., -]*$",
+        description="GPUs of this host: ids or UUIDs, comma separated; empty for those found, none for none.",
+    )
+    gpu_reserve_after_seconds: float = Field(
+        600, ge=0, description="GPUs are kept free for a job that has waited longer for more than there are."
+    )
     lease_seconds: float = Field(30, ge=3, description="How long a worker's claim holds without a sign of life.")
     sweep_seconds: float = Field(5, gt=0, description="Time between two sweeps of a worker.")
+    host_lost_after_seconds: float = Field(
+        900, gt=0, description="Silence after which a host's jobs go to other hosts, as new attempts."
+    )
     resend_after_seconds: float = Field(15, gt=0, description="A message that nobody took by then is sent again.")
     stop_grace_seconds: float = Field(10, ge=0, description="Time between SIGTERM and SIGKILL for a container.")
 
@@ -110,12 +146,29 @@ class Settings(BaseSettings):
     log_limit_bytes: int = Field(
         50_000_000, ge=1000, description="Output kept of one attempt; the rest is cut, visibly."
     )
+    retention_days: float | None = Field(
+        None, gt=0, description="Ended jobs and their logs are deleted after so many days; empty to keep them."
+    )
+    mirror_days: float = Field(30, gt=0, description="A repository's mirror that no job used for so long is deleted.")
+    disk_low_bytes: int = Field(
+        2 * 10**9,
+        ge=0,
+        description="With less free disk, caches and images that were pulled are deleted, and no attempt starts.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
     discord_webhook_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),
         description="Discord webhook (the predecessor's webhook_url works too); kept for the alerts that are to come.",
     )
+
+    @field_validator("host_lost_after_seconds")
+    @classmethod
+    def _no_host_is_lost_between_two_signs_of_life(cls, value: float, others: ValidationInfo) -> float:
+        least = max(2 * others.data.get("lease_seconds", 0), 6 * others.data.get("sweep_seconds", 0))
+        if value < least:
+            raise ValueError(f"must be at least {least:g}: twice LEASE_SECONDS, and six times SWEEP_SECONDS")
+        return value
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
@@ -164,6 +217,16 @@ class Settings(BaseSettings):
             initial_delay_seconds=chosen(request.initial_delay_seconds, self.retry_initial_delay_seconds),
             max_delay_seconds=chosen(request.max_delay_seconds, self.retry_max_delay_seconds),
         )
+
+    @property
+    def limits(self) -> Limits:
+        """How many attempts may run at the same time."""
+        return Limits(self.limit_per_key, self.limits_by_key, self.limit_total, self.gpu_reserve_after_seconds)
+
+    @property
+    def freeze_after_seconds(self) -> float:
+        """A worker that is cut off freezes its training before others may give its host up."""
+        return self.host_lost_after_seconds * 2 / 3
 
     def tracking_credentials(self) -> dict[str, str]:
         """MLflow's own variables for user and password, where they are set."""

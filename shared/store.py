@@ -1,12 +1,13 @@
 """What a job store promises, on any database. One contract suite holds every implementation to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from shared.errors import Code, FailureType
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
+from shared.limits import Host, QueuePlace
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,6 @@ def as_cancelled(ending: Ending) -> Ending:
     return replace(ending, state=JobState.CANCELLED, reason=USER_CANCELLED, retry_in_seconds=None)
 
 
-@dataclass(frozen=True)
-class WorkerBeat:
-    """A worker's sign of life."""
-
-    host: str
-    slots: int
-    queues: Collection[str]
-    runner: str
-
-
 class JobStore(Protocol):
     """The truth about jobs. Every method is one transaction, on the database's clock.
 
@@ -129,10 +120,11 @@ class JobStore(Protocol):
     def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
         """Return at most ``limit`` bytes; ``attempt`` None is the last one, a negative offset counts from the end."""
 
-    def claim(self, job_id: str, *, host: str, queues: Collection[str], lease_seconds: float) -> Claim | None:
+    def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         """Take a queued job as a new attempt, or go on with one of this host whose lease ended; None if neither.
 
-        A job is not claimable while its concurrency_key is at its limit: it stays queued, marked as not sent.
+        All limits are counted here, from the jobs' own rows. A job that may not start now stays queued, marked as
+        not sent. A new attempt gets its GPU devices: ``claim.attempt.gpu_ids``.
         """
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
@@ -165,11 +157,15 @@ class JobStore(Protocol):
     def secret(self, claim: Claim) -> bytes | None:
         """The job's encrypted credentials; gone once the job has ended."""
 
-    def take_sendable(self, *, queues: Collection[str], limit: int, resend_after_seconds: float) -> Sequence[Job]:
-        """Mark as sent, and return, the next jobs that could start: by priority, then age.
+    def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
+        """Mark as sent, and return, the next jobs that could start on this host: by priority, then age.
 
-        Jobs whose concurrency_key is at its limit, and those sent less than that long ago, are left out.
+        As many as it has free slots. Jobs that a limit holds back, and those sent less than that long ago, are left
+        out.
         """
+
+    def find_place(self, job_id: str) -> QueuePlace | None:
+        """Where a queued job stands and what it waits for; None for one that is not queued; JobNotFound."""
 
     def unmark_sent(self, job_id: str) -> None:
         """Say that the message was not sent after all."""
@@ -186,11 +182,27 @@ class JobStore(Protocol):
     def running_on(self, host: str) -> Sequence[Job]:
         """This host's supervised jobs, with or without a live lease."""
 
-    def beat(self, worker: WorkerBeat) -> None:
-        """Record a worker's sign of life."""
+    def beat(self, host: Host, *, gap_seconds: float) -> None:
+        """Record a worker's sign of life; after a silence of more than ``gap_seconds`` its watch begins anew."""
 
     def leave(self, host: str) -> None:
-        """Take back a worker's sign of life: it has stopped, or is about to be started."""
+        """Say that a host has no worker now: it has stopped, or is about to be started. What it last said stays."""
+
+    def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
+        """Ids of jobs whose lease is over and whose host gave no sign of life for that long.
+
+        None at all while the host ``by`` has not itself watched without interruption for that long: after a failure
+        of the store all hosts look lost.
+        """
+
+    def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:
+        """Take such a job to end its attempt, fencing its host out; None when it is not lost (any more).
+
+        The job stays the lost host's: if ``by`` is lost too, the next one finds it as it was.
+        """
+
+    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
+        """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""

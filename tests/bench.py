@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from shared.jobs import NewJob
+from shared.limits import Host
 from shared.sql import SqlStore, schema
 from worker.docker_runner import DockerRunner, engine_version
 from worker.runner import AttemptSpec
@@ -78,7 +79,8 @@ def _store(folder: Path) -> tuple[float, float]:
     waiting = iter(ids)
     submit = _median(lambda: store.submit(_job(next(waiting))), ROUNDS)
     queued = iter(ids)
-    claim = _median(lambda: store.claim(next(queued), host="bench", queues={"default"}, lease_seconds=30), ROUNDS)
+    host = Host("bench", slots=ROUNDS, queues={"default"}, runner="docker")
+    claim = _median(lambda: store.claim(next(queued), host=host, lease_seconds=30), ROUNDS)
     store.close()
     return submit, claim
 

@@ -1,9 +1,11 @@
 """The job store in SQL: SQLite on one machine, PostgreSQL for many hosts."""
 
 from shared.sql.claiming import Claiming
+from shared.sql.hosts import Hosts
+from shared.sql.places import Places
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
 
 
-class SqlStore(Reading, Claiming, Sweeping):
+class SqlStore(Reading, Places, Claiming, Sweeping, Hosts):
     """A JobStore on SQLite or PostgreSQL."""

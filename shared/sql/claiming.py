@@ -1,6 +1,6 @@
 """What a supervising worker asks of the store: claim, renew, record, finish; every write carries the claim's token."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs import SUPERVISED, Job, JobState
-from shared.sql.engine import Database, Transaction
+from shared.limits import Host, QueueCode, Standing, Waiting, allot, free_gpus
+from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
+from shared.sql.standing import count_running, is_behind, reserving, running, to_waiting
 from shared.sql.tables import attempts, jobs, log_chunks
 from shared.store import Claim, Ending, Resolved, as_cancelled
 
@@ -19,7 +21,7 @@ from shared.store import Claim, Ending, Resolved, as_cancelled
 class Claiming(Database):
     """The part of the JobStore that needs a claim."""
 
-    def claim(self, job_id: str, *, host: str, queues: Collection[str], lease_seconds: float) -> Claim | None:
+    def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         """Take the job by compare-and-set, or return None."""
         with self.writing() as transaction:
             try:
@@ -27,31 +29,43 @@ class Claiming(Database):
             except JobNotFound:
                 return None
             lease = {
-                "host": host,
+                "host": host.name,
                 "lease_token": row.lease_token + 1,
                 "lease_expires_at": transaction.now + timedelta(seconds=lease_seconds),
             }
-            if row.state == JobState.QUEUED and row.queue in queues:
-                if not self._has_room(transaction, row):
+            if row.state == JobState.QUEUED and row.queue in host.queues:
+                devices = self._allot(transaction, to_waiting(row), host)
+                if isinstance(devices, QueueCode):
                     mark_job(transaction, row, sent_at=None)
                     return None
-                _begin_attempt(transaction, row, lease)
-            elif row.state in SUPERVISED and row.host == host and _lease_is_over(transaction, row):
+                _begin_attempt(transaction, row, lease, devices)
+            elif row.state in SUPERVISED and row.host == host.name and _lease_is_over(transaction, row):
                 change_job(transaction, row, **lease)
-                add_transition(
-                    transaction, row, JobState(row.state), f"taken over by the worker on {host}", attempt=row.attempt
-                )
+                message = f"taken over by the worker on {host.name}"
+                add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
             else:
                 return None
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
 
-    def _has_room(self, transaction: Transaction, row: sa.Row[Any]) -> bool:
-        transaction.lock(row.concurrency_key)
-        running = sa.select(sa.func.count()).where(
-            jobs.c.concurrency_key == row.concurrency_key, jobs.c.state.in_(SUPERVISED)
+    def _allot(self, transaction: Transaction, job: Waiting, host: Host) -> tuple[str, ...] | QueueCode:
+        """Count under locks that are always taken in this order, after the job's row."""
+        if self.limits.total is not None:
+            transaction.lock("", Lock.TOTAL)
+        transaction.lock(job.key)
+        transaction.lock(host.name, Lock.HOST)
+        return allot(job, host, standing=self._read_standing(transaction, job, host), limits=self.limits)
+
+    def _read_standing(self, transaction: Transaction, job: Waiting, host: Host) -> Standing:
+        on_host = running(transaction, jobs.c.host == host.name)
+        needs = max(job.gpus, len(free_gpus(host, on_host)) - job.gpus)
+        ahead = reserving(transaction, host, limits=self.limits, more_than=needs, ahead_of=job) if job.gpus else []
+        return Standing(
+            of_key=count_running(transaction, jobs.c.concurrency_key == job.key),
+            total=count_running(transaction) if self.limits.total is not None else 0,
+            on_host=on_host,
+            is_behind=is_behind(transaction, job),
+            reserving=ahead,
         )
-        count: int = transaction.execute(running).scalar_one()
-        return count < self.limit_per_key
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
         """Make the lease last that long from now."""
@@ -124,9 +138,10 @@ def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
     return row.lease_expires_at is None or row.lease_expires_at <= transaction.now
 
 
-def _begin_attempt(transaction: Transaction, row: sa.Row[Any], lease: dict[str, Any]) -> None:
+def _begin_attempt(transaction: Transaction, row: sa.Row[Any], lease: dict[str, Any], devices: tuple[str, ...]) -> None:
     number, now = row.attempt + 1, transaction.now
-    transaction.execute(sa.insert(attempts).values(job_id=row.id, number=number, host=lease["host"], started_at=now))
+    values = {"job_id": row.id, "number": number, "host": lease["host"], "gpu_ids": devices, "started_at": now}
+    transaction.execute(sa.insert(attempts).values(**values))
     values = {"attempt": number, "started_at": row.started_at or now, "next_attempt_at": None, **reason_columns(None)}
     move_job(transaction, row, JobState.STARTING, f"claimed by {lease['host']}", **values, **lease)
 

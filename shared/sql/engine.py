@@ -1,12 +1,12 @@
 """The database's engine: connections, transactions, the clock, and foreign errors turned into ours."""
 
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,32 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import ConfigurationError, StoreUnavailable
+from shared.limits import Limits
+from shared.sql.turns import Turns
 
 SWITCH_PAUSE_SECONDS = 0.01
 WAIT_SECONDS = 5  # for a connection, and for a lock
 STATEMENT_SECONDS = 30
 BEGIN_OPTION = "retrain_begin"
+DEFAULT_LIMITS = Limits()
+# A cut network says nothing: without these a statement waits for as long as the kernel likes, which is hours.
+CUT_IS_NOTICED = {
+    "tcp_user_timeout": 8000,
+    "keepalives": 1,
+    "keepalives_idle": 3,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 READING = {"sqlite": {BEGIN_OPTION: "DEFERRED"}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
 WRITING = {"sqlite": {BEGIN_OPTION: "IMMEDIATE"}, "postgresql": {"isolation_level": "READ COMMITTED"}}
+
+
+class Lock(IntEnum):
+    """Kinds of advisory locks; PostgreSQL keeps these apart from those without a kind (job keys)."""
+
+    TOTAL = 1
+    HOST = 2
+    SENDING = 3
 
 
 @dataclass(frozen=True)
@@ -44,19 +63,30 @@ class Transaction:
         """Return all rows."""
         return list(self.connection.execute(statement))
 
-    def lock(self, key: str) -> None:
-        """Let one transaction at a time pass for this key (SQLite has one writer at a time anyway)."""
-        if self.connection.dialect.name == "postgresql":
-            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
+    def lock(self, key: str, kind: Lock | None = None) -> None:
+        """Let one transaction at a time pass for this key (SQLite has one writer at a time anyway).
+
+        Who takes several takes them by kind, those without one before HOST: whoever goes another way may deadlock.
+        """
+        if self.connection.dialect.name != "postgresql":
+            return
+        if kind is None:
+            taken = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))
+        else:
+            taken = sa.func.pg_advisory_xact_lock(sa.literal(kind.value), sa.func.hashtext(key))
+        self.connection.execute(sa.select(taken))
 
 
 class Database:
-    """Opens transactions on one database."""
+    """Opens transactions on one database; ``clock`` stands in for the database's, in simulations."""
 
-    def __init__(self, url: str, *, limit_per_key: int = 1) -> None:
+    def __init__(
+        self, url: str, *, limits: Limits = DEFAULT_LIMITS, clock: Callable[[], datetime] | None = None
+    ) -> None:
         self.engine = create_engine(url)
-        self.limit_per_key = limit_per_key
-        self._turn = threading.Lock()
+        self.limits = limits
+        self._clock = clock
+        self._turns = Turns()
 
     def close(self) -> None:
         """Close all connections."""
@@ -80,19 +110,19 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             yield
             return
-        if not self._turn.acquire(timeout=WAIT_SECONDS):
+        if not self._turns.take(timeout_seconds=WAIT_SECONDS):
             raise StoreUnavailable(f"The job store does not answer: no turn to write within {WAIT_SECONDS} s")
         try:
             yield
         finally:
-            self._turn.release()
+            self._turns.end()
 
     @contextmanager
     def _transaction(self, options: Mapping[str, dict[str, str]]) -> Iterator[Transaction]:
         chosen: dict[str, Any] = options[self.engine.dialect.name]
         try:
             with self.engine.connect().execution_options(**chosen) as connection, connection.begin():
-                yield Transaction(connection, _now(connection))
+                yield Transaction(connection, self._clock() if self._clock else _now(connection))
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise StoreUnavailable(f"The job store does not answer: {_cause(error)}") from error
         except DBAPIError as error:
@@ -131,7 +161,12 @@ def create_engine(url: str) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    options = f"-c lock_timeout={WAIT_SECONDS * 1000} -c statement_timeout={STATEMENT_SECONDS * 1000}"
+    limits = {
+        "lock_timeout": WAIT_SECONDS,
+        "statement_timeout": STATEMENT_SECONDS,
+        "idle_in_transaction_session_timeout": STATEMENT_SECONDS,  # of a client that is gone: its locks must go too
+    }
+    options = " ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())
     return sa.create_engine(
         url,
         hide_parameters=True,  # in errors: among them are a job's sealed credentials
@@ -139,7 +174,7 @@ def _postgresql(url: URL) -> Engine:
         pool_timeout=WAIT_SECONDS,
         pool_size=10,
         max_overflow=40,
-        connect_args={"connect_timeout": WAIT_SECONDS, "options": options},
+        connect_args={"connect_timeout": WAIT_SECONDS, "options": options, **CUT_IS_NOTICED},
     )
 
 

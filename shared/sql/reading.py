@@ -118,8 +118,8 @@ def _insert(transaction: Transaction, new: NewJob) -> None:
     deadline = now + timedelta(seconds=seconds) if seconds is not None else None
     # Marked as sent: the caller publishes next. If it dies first, the sweep sends it when the mark is old enough.
     times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
-    counters = {"version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False}
-    transaction.execute(sa.insert(jobs).values(**values, **times, **counters, state=JobState.QUEUED))
+    begin = {"version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False, "had_secret": new.secret is not None}
+    transaction.execute(sa.insert(jobs).values(**values, **times, **begin, state=JobState.QUEUED))
     if words:
         rows = [{"job_id": new.id, "name": name, "value": value} for name, value in words.items()]
         transaction.execute(sa.insert(labels).values(rows))

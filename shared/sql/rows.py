@@ -14,7 +14,7 @@ from shared.sql.tables import attempts, jobs, labels, transitions
 
 NOT_COLUMNS = {"state", "reason", "labels", "attempts", "transitions", "queue_timeout_seconds", "secret"}
 PLAIN_JOB_FIELDS = [field.name for field in fields(Job) if field.name not in NOT_COLUMNS]
-PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name != "reason"]
+PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name not in ("reason", "gpu_ids")]
 
 
 def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
@@ -70,7 +70,8 @@ def _to_reason(row: sa.Row[Any]) -> Reason | None:
 
 
 def _to_attempt(row: sa.Row[Any]) -> Attempt:
-    return Attempt(**{name: getattr(row, name) for name in PLAIN_ATTEMPT_FIELDS}, reason=_to_reason(row))
+    plain = {name: getattr(row, name) for name in PLAIN_ATTEMPT_FIELDS}
+    return Attempt(**plain, gpu_ids=tuple(row.gpu_ids or ()), reason=_to_reason(row))
 
 
 def _to_transition(row: sa.Row[Any]) -> Transition:

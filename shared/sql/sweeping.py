@@ -1,49 +1,54 @@
-"""What the sweep asks of the store: what to send, wake, take over or give up, and which workers live."""
+"""What the sweep asks of the store: what to send, wake, take over, give up or delete."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
-from shared.jobs import SUPERVISED, Job, JobState, Reason
-from shared.sql.engine import Database
+from shared.jobs import SUPERVISED, TERMINAL, Job, JobState, Reason
+from shared.limits import Host, Sending, Span, Waiting
+from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
-from shared.sql.tables import jobs, workers
-from shared.store import WorkerBeat
+from shared.sql.standing import (
+    IN_ORDER,
+    WAITING,
+    after,
+    count_by_key,
+    count_running,
+    lease_is_over,
+    reserving,
+    running,
+    to_waiting,
+)
+from shared.sql.tables import jobs
 
-CANDIDATES_PER_SLOT = 8
+PAGE = 100
+PAGES = 50  # enough for thousands of keys that are at their limit, and an end in any case
 
 
 class Sweeping(Database):
     """The part of the JobStore that needs no claim; harmless when many workers do it at once."""
 
-    def take_sendable(self, *, queues: Collection[str], limit: int, resend_after_seconds: float) -> Sequence[Job]:
-        """Mark as sent, and return, the next jobs that could start."""
+    def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
+        """Mark as sent, and return, the next jobs that could start on this host."""
         with self.writing() as transaction:
-            since = transaction.now - timedelta(seconds=resend_after_seconds)
-            busy = _busy_by_key(since)
-            unsent = sa.or_(jobs.c.sent_at.is_(None), jobs.c.sent_at < since)
-            rows = transaction.all(
-                sa.select(jobs, busy.label("busy"))
-                .where(jobs.c.state == JobState.QUEUED, jobs.c.queue.in_(queues), unsent, busy < self.limit_per_key)
-                .order_by(jobs.c.priority.desc(), jobs.c.queued_at, jobs.c.id)
-                .limit(limit * CANDIDATES_PER_SLOT)
-                .with_for_update(skip_locked=True)
-            )
-            chosen = self._within_limits(rows)[:limit]
-            for row in chosen:
-                mark_job(transaction, row, sent_at=transaction.now)
-            return with_attempts(transaction, chosen)
+            span = Span.around(transaction.now, resend_after_seconds)
+            on_host = running(transaction, jobs.c.host == host.name)
+            sending = Sending(host, self.limits, on_host, Counter(), total=0, reserving=())
+            if sending.is_over or not _is_any_waiting(transaction, host, span):
+                return []
+            transaction.lock("", Lock.SENDING)  # two at once would each send another job of one key
+            self._read_counts(transaction, sending, span)
+            _choose(transaction, sending, span)
+            return _mark_sent(transaction, sending.chosen, span)
 
-    def _within_limits(self, rows: Sequence[sa.Row[Any]]) -> list[sa.Row[Any]]:
-        chosen, taken = [], Counter[str]()
-        for row in rows:
-            if row.busy + taken[row.concurrency_key] < self.limit_per_key:
-                taken[row.concurrency_key] += 1
-                chosen.append(row)
-        return chosen
+    def _read_counts(self, transaction: Transaction, sending: Sending, span: Span) -> None:
+        under_way = (jobs.c.state == JobState.QUEUED, jobs.c.sent_at.between(span.since, span.until))
+        sending.busy.update(count_by_key(transaction, *under_way))
+        if self.limits.total is not None:
+            sending.total = count_running(transaction) + sending.busy.total()
+        sending.reserving = reserving(transaction, sending.host, limits=self.limits, more_than=1)
 
     def unmark_sent(self, job_id: str) -> None:
         """Say that the message was not sent after all."""
@@ -73,8 +78,7 @@ class Sweeping(Database):
     def find_orphans(self, *, host: str) -> Sequence[str]:
         """Ids of this host's jobs whose lease has ended."""
         with self.reading() as transaction:
-            over = sa.or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= transaction.now)
-            mine = (jobs.c.state.in_(SUPERVISED), jobs.c.host == host, over)
+            mine = (jobs.c.state.in_(SUPERVISED), jobs.c.host == host, lease_is_over(transaction))
             return [row.id for row in transaction.all(sa.select(jobs.c.id).where(*mine).order_by(jobs.c.queued_at))]
 
     def find_overdue(self) -> Sequence[str]:
@@ -93,41 +97,70 @@ class Sweeping(Database):
             mine = sa.select(jobs).where(jobs.c.state.in_(SUPERVISED), jobs.c.host == host)
             return with_attempts(transaction, transaction.all(mine))
 
-    def beat(self, worker: WorkerBeat) -> None:
-        """Record a worker's sign of life."""
+    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
+        """Delete jobs that ended longer ago than that, the oldest first; what hangs on them goes with them."""
         with self.writing() as transaction:
-            transaction.lock(f"worker:{worker.host}")  # two of one name may start at once
-            values = {
-                "slots": worker.slots,
-                "queues": sorted(worker.queues),
-                "runner": worker.runner,
-                "seen_at": transaction.now,
-            }
-            updated = transaction.execute(sa.update(workers).where(workers.c.host == worker.host).values(**values))
-            if updated.rowcount == 0:
-                transaction.execute(sa.insert(workers).values(host=worker.host, **values))
-
-    def leave(self, host: str) -> None:
-        """Take back a worker's sign of life."""
-        with self.writing() as transaction:
-            transaction.execute(sa.delete(workers).where(workers.c.host == host))
-
-    def live_workers(self, *, within_seconds: float) -> int:
-        """How many workers gave a sign of life within that time."""
-        with self.reading() as transaction:
-            since = transaction.now - timedelta(seconds=within_seconds)
-            alive = sa.select(sa.func.count()).select_from(workers).where(workers.c.seen_at > since)
-            count: int = transaction.execute(alive).scalar_one()
-            return count
+            until = transaction.now - timedelta(seconds=older_than_seconds)
+            old = sa.select(jobs.c.id).where(jobs.c.ended_at <= until, jobs.c.state.in_(TERMINAL))
+            oldest = old.order_by(jobs.c.ended_at, jobs.c.id).limit(limit).with_for_update(skip_locked=True)
+            ids = [row.id for row in transaction.all(oldest)]
+            if ids:
+                transaction.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))
+            return len(ids)
 
 
-def _busy_by_key(since: Any) -> sa.ScalarSelect[int]:
-    """How many jobs of the same key run, or have a message under way."""
-    other = jobs.alias("other")
-    under_way = sa.and_(other.c.state == JobState.QUEUED, other.c.sent_at >= since)
-    return (
-        sa.select(sa.func.count())
-        .where(other.c.concurrency_key == jobs.c.concurrency_key, sa.or_(other.c.state.in_(SUPERVISED), under_way))
-        .correlate(jobs)
-        .scalar_subquery()
-    )
+def _unsent(span: Span) -> sa.ColumnElement[bool]:
+    return sa.or_(jobs.c.sent_at.is_(None), sa.not_(jobs.c.sent_at.between(span.since, span.until)))
+
+
+def _choose(transaction: Transaction, sending: Sending, span: Span) -> None:
+    """Offer the waiting jobs page by page. What is known to be held back is left out, however much it is."""
+    known: set[str] = set()
+    last: Waiting | None = None
+    for _ in range(PAGES):
+        page = _read_page(transaction, sending, span, after_job=last)
+        if keys := {job.key for job in page} - known:
+            busy = count_by_key(transaction, jobs.c.state.in_(SUPERVISED), jobs.c.concurrency_key.in_(keys))
+            sending.busy.update(busy)
+            known |= keys
+        for job in page:
+            sending.offer(job)
+        if sending.is_over or len(page) < PAGE:
+            return
+        last = page[-1]
+
+
+def _is_any_waiting(transaction: Transaction, host: Host, span: Span) -> bool:
+    found: bool = transaction.execute(sa.select(sa.exists().where(*_candidates(host, span)))).scalar_one()
+    return found
+
+
+def _candidates(host: Host, span: Span) -> list[sa.ColumnElement[bool]]:
+    return [jobs.c.state == JobState.QUEUED, jobs.c.queue.in_(host.queues), _unsent(span)]
+
+
+def _read_page(
+    transaction: Transaction,
+    sending: Sending,
+    span: Span,
+    *,
+    after_job: Waiting | None,
+) -> list[Waiting]:
+    conditions = _candidates(sending.host, span)
+    if sending.held_keys:
+        conditions.append(jobs.c.concurrency_key.not_in(sending.held_keys))
+    if sending.refused_gpus:
+        conditions.append(jobs.c.gpus.not_in(sending.refused_gpus))
+    if after_job is not None:
+        conditions.append(after(after_job))
+    rows = transaction.all(sa.select(*WAITING).where(*conditions).order_by(*IN_ORDER).limit(PAGE))
+    return [to_waiting(row) for row in rows]
+
+
+def _mark_sent(transaction: Transaction, chosen: Sequence[str], span: Span) -> list[Job]:
+    """Mark those that nobody has locked: a claim or a cancel is just taking them."""
+    still = (jobs.c.id.in_(chosen), jobs.c.state == JobState.QUEUED, _unsent(span))
+    rows = transaction.all(sa.select(jobs).where(*still).order_by(*IN_ORDER).with_for_update(skip_locked=True))
+    for row in rows:
+        mark_job(transaction, row, sent_at=transaction.now)
+    return with_attempts(transaction, rows)

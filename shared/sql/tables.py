@@ -1,6 +1,6 @@
 """The job store's tables. Alembic makes them (shared/sql/migrations); a test compares the two."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, false
 
 from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime
 
@@ -49,14 +49,20 @@ jobs = Table(
     Column("sent_at", UtcDateTime),
     Column("next_attempt_at", UtcDateTime),
     Column("cancel_forced", Boolean, nullable=False, default=False),
+    Column("gpus", Integer, nullable=False, server_default="0"),
+    Column("retry_of", CleanString(36)),
+    Column("had_secret", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index(None, "created_at", "id"),
     Index(None, "state", "queue", "priority", "queued_at"),
-    Index(None, "concurrency_key", "state"),
+    Index(None, "concurrency_key", "state", "queue", "priority", "queued_at", "id"),
     Index(None, "host", "state"),
+    Index(None, "state", "gpus"),
+    Index(None, "state", "sent_at"),
+    Index(None, "ended_at", "id"),
 )
 
 labels = Table(
@@ -77,6 +83,7 @@ attempts = Table(
     Column("runner", CleanString(16)),
     Column("container", CleanString(128)),
     Column("run_id", CleanString(64)),
+    Column("gpu_ids", PlainJson),  # None for none: rows of older workers have none
     Column("exit_code", Integer),
     Column("oom_killed", Boolean, nullable=False, default=False),
     Column("reason_code", CleanString(40)),
@@ -116,6 +123,7 @@ idempotency_keys = Table(
     Column("payload_hash", CleanString(64), nullable=False),
     _job_id(primary_key=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "job_id"),
 )
 
 workers = Table(
@@ -125,7 +133,11 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("queues", PlainJson, nullable=False),
     Column("runner", CleanString(16), nullable=False),
+    Column("gpus", PlainJson),
+    Column("closed_because", CleanString(40)),
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("watching_since", UtcDateTime),  # signs of life without a gap since then
+    Column("has_left", Boolean, nullable=False, server_default=false()),
 )
 
 pings = Table("pings", metadata, Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))

@@ -5,15 +5,30 @@ Every method runs under one lock, which stands for the transaction: what may rai
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
-from shared.jobs import FOLLOWING, SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
-from shared.sql.column_types import as_json, as_text
+from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
+from shared.limits import (
+    LIVE_SECONDS,
+    Host,
+    Limits,
+    QueueCode,
+    QueuePlace,
+    Running,
+    Sending,
+    Span,
+    Standing,
+    Waiting,
+    allot,
+    reserved_on,
+    with_host,
+)
+from shared.queue_place import Scene, place_of
+from shared.sql.column_types import as_json
 from shared.store import (
     USER_CANCELLED,
     Claim,
@@ -23,55 +38,24 @@ from shared.store import (
     LogSlice,
     Resolved,
     Submission,
-    WorkerBeat,
     as_cancelled,
 )
+from tests.fakes.records import Beat, Record, clean, is_due, is_over, matches, new_record_job
 
-
-@dataclass
-class Record:
-    """A job, and what nobody is shown of it."""
-
-    job: Job
-    secret: bytes | None
-    deadline_at: datetime | None
-    sent_at: datetime | None
-    token: int = 0
-    logs: dict[int, bytes] = field(default_factory=dict)
-
-    def change(self, **values: Any) -> None:
-        """Change what is shown."""
-        self.job = replace(self.job, version=self.job.version + 1, **values)
-
-    def change_attempt(self, **values: Any) -> None:
-        """Change the attempt under way; the version stays, as it does in SQL."""
-        attempt = replace(self.job.attempt, **values)
-        self.job = replace(self.job, attempts=(*self.job.attempts[:-1], attempt))
-
-    def move(self, state: JobState, why: str, now: datetime, **values: Any) -> None:
-        """Change the state and write the transition."""
-        if state not in FOLLOWING[self.job.state]:
-            raise AssertionError(f"{state} cannot follow {self.job.state} (job {self.job.id})")
-        before = self.job.state
-        self.change(state=state, **values)
-        self.add_transition(Transition(before, state, now, len(self.job.attempts), as_text(why)))
-
-    def add_transition(self, transition: Transition) -> None:
-        """Write one line of the job's history."""
-        self.job = replace(self.job, transitions=(*self.job.transitions, transition))
+ANY_LIMITS = Limits()
 
 
 class MemoryStore:
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC), limit_per_key: int = 1) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] | None = None, limits: Limits = ANY_LIMITS) -> None:
         self.down = False
-        self._clock = clock
-        self._limit_per_key = limit_per_key
+        self.limits = limits
+        self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
         self._keys: dict[str, tuple[str, str]] = {}
-        self._beats: dict[str, datetime] = {}
+        self._beats: dict[str, Beat] = {}
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:
@@ -82,7 +66,7 @@ class MemoryStore:
                 return Submission(self._records[job_id].job, created=False)
             seconds = new.queue_timeout_seconds
             deadline = now + timedelta(seconds=seconds) if seconds is not None else None
-            record = Record(_new_job(new, now), new.secret, deadline, sent_at=now)
+            record = Record(new_record_job(new, now), new.secret, deadline, sent_at=now)
             record.add_transition(Transition(None, JobState.QUEUED, now, 0, "submitted"))
             self._records[new.id] = record
             if idempotency_key is not None:
@@ -114,7 +98,7 @@ class MemoryStore:
 
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:
         with self._transaction():
-            found = [record.job for record in self._records.values() if _matches(record.job, where)]
+            found = [record.job for record in self._records.values() if matches(record.job, where)]
             if after is not None:
                 found = [job for job in found if (job.created_at, job.id) < (after.created_at, after.id)]
             found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
@@ -128,27 +112,38 @@ class MemoryStore:
             start = max(0, len(log) + offset) if offset < 0 else min(offset, len(log))
             return LogSlice(number, start, log[start : start + limit], len(log))
 
-    def claim(self, job_id: str, *, host: str, queues: Collection[str], lease_seconds: float) -> Claim | None:
+    def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         with self._transaction() as now:
             record = self._records.get(job_id)
             if record is None:
                 return None
-            job, lease = record.job, {"host": host, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
-            if job.state is JobState.QUEUED and job.queue in queues:
-                if self._running(job.concurrency_key) >= self._limit_per_key:
+            job, lease = record.job, {"host": host.name, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
+            if job.state is JobState.QUEUED and job.queue in host.queues:
+                devices = self._allot(record.waiting, host, now)
+                if isinstance(devices, QueueCode):
                     record.sent_at = None
                     return None
-                attempts = (*job.attempts, Attempt(len(job.attempts) + 1, host, now))
-                values = {"attempts": attempts, "started_at": job.started_at or now, "reason": None}
-                record.move(JobState.STARTING, f"claimed by {host}", now, next_attempt_at=None, **values, **lease)
-            elif job.state in SUPERVISED and job.host == host and _is_over(job.lease_expires_at, now):
+                attempt = Attempt(len(job.attempts) + 1, host.name, now, gpu_ids=devices)
+                values = {"attempts": (*job.attempts, attempt), "started_at": job.started_at or now, "reason": None}
+                record.move(JobState.STARTING, f"claimed by {host.name}", now, next_attempt_at=None, **values, **lease)
+            elif record.is_supervised and job.host == host.name and is_over(job.lease_expires_at, now):
                 record.change(**lease)
-                message = f"taken over by the worker on {host}"
-                record.add_transition(Transition(job.state, job.state, now, len(job.attempts), message))
+                record.note(f"taken over by the worker on {host.name}", now)
             else:
                 return None
             record.token += 1
             return Claim(record.job, record.token)
+
+    def _allot(self, job: Waiting, host: Host, now: datetime) -> tuple[str, ...] | QueueCode:
+        running = self._running()
+        standing = Standing(
+            of_key=sum(other.key == job.key for other in running),
+            total=len(running),
+            on_host=[other for other in running if other.host == host.name],
+            is_behind=any(other.goes_before(job) for other in self._waiting()),
+            reserving=reserved_on(host, self._long_waiting(now), with_host(self._live(now), host)),
+        )
+        return allot(job, host, standing=standing, limits=self.limits)
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
         with self._fenced(claim) as (record, now):
@@ -182,7 +177,7 @@ class MemoryStore:
         with self._fenced(claim) as (record, now):
             ending = as_cancelled(ending) if record.job.state is JobState.CANCELLING else ending
             message = ending.reason.message if ending.reason else "the attempt succeeded"
-            reason = _clean(ending.reason)
+            reason = clean(ending.reason)
             values = {"reason": reason, "result": as_json(ending.result), "lease_expires_at": None}
             if ending.retry_in_seconds is None:
                 record.move(ending.state, message, now, ended_at=now, **values)
@@ -199,7 +194,7 @@ class MemoryStore:
             record = self._record(job_id)
             if record.job.state not in (JobState.QUEUED, JobState.RETRY_WAIT):
                 return False
-            record.move(JobState.FAILED, reason.message, now, ended_at=now, reason=_clean(reason))
+            record.move(JobState.FAILED, reason.message, now, ended_at=now, reason=clean(reason))
             record.secret = None
             return True
 
@@ -207,20 +202,42 @@ class MemoryStore:
         with self._fenced(claim) as (record, _now):
             return record.secret
 
-    def take_sendable(self, *, queues: Collection[str], limit: int, resend_after_seconds: float) -> Sequence[Job]:
+    def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
         with self._transaction() as now:
-            since = now - timedelta(seconds=resend_after_seconds)
+            span = Span.around(now, resend_after_seconds)
             waiting = [record for record in self._records.values() if record.job.state is JobState.QUEUED]
-            busy = Counter(record.job.concurrency_key for record in waiting if not _is_over(record.sent_at, since))
-            chosen: list[Record] = []
-            for record in sorted(waiting, key=_sending_order):
-                key = record.job.concurrency_key
-                room = self._running(key) + busy[key] < self._limit_per_key
-                if len(chosen) < limit and room and record.job.queue in queues and _is_over(record.sent_at, since):
-                    busy[key] += 1
-                    record.sent_at = now
-                    chosen.append(record)
+            under_way = [record.waiting for record in waiting if span.holds(record.sent_at)]
+            running = self._running()
+            sending = Sending(
+                host,
+                self.limits,
+                on_host=[other for other in running if other.host == host.name],
+                busy=Counter([other.key for other in running] + [other.key for other in under_way]),
+                total=len(running) + len(under_way),
+                reserving=reserved_on(host, self._long_waiting(now), with_host(self._live(now), host)),
+            )
+            for record in sorted(waiting, key=lambda one: one.waiting.order):
+                if record.job.queue in host.queues and not span.holds(record.sent_at):
+                    sending.offer(record.waiting)
+            chosen = [self._records[job_id] for job_id in sending.chosen]
+            for record in chosen:
+                record.sent_at = now
             return [replace(record.job, transitions=()) for record in chosen]
+
+    def find_place(self, job_id: str) -> QueuePlace | None:
+        with self._transaction() as now:
+            record = self._record(job_id)
+            if record.job.state is not JobState.QUEUED:
+                return None
+            job, waiting = record.waiting, self._waiting()
+            scene = Scene(
+                position=1 + sum(other.queue == job.queue and other.order < job.order for other in waiting),
+                running=self._running(),
+                first=[other.id for other in waiting if other.goes_before(job)],
+                live=self._live(now),
+                long_waiting=self._long_waiting(now),
+            )
+            return place_of(job, scene, self.limits)
 
     def unmark_sent(self, job_id: str) -> None:
         with self._transaction():
@@ -229,7 +246,7 @@ class MemoryStore:
 
     def wake_retries(self) -> int:
         with self._transaction() as now:
-            due = [record for record in self._records.values() if _is_due(record.job, now)]
+            due = [record for record in self._records.values() if is_due(record.job, now)]
             for record in due:
                 values = {"queued_at": now, "next_attempt_at": None}
                 record.move(JobState.QUEUED, "the wait before the next attempt is over", now, **values)
@@ -239,7 +256,7 @@ class MemoryStore:
     def find_orphans(self, *, host: str) -> Sequence[str]:
         with self._transaction() as now:
             mine = sorted(self._supervised_on(host), key=lambda job: job.queued_at)
-            return [job.id for job in mine if _is_over(job.lease_expires_at, now)]
+            return [job.id for job in mine if is_over(job.lease_expires_at, now)]
 
     def find_overdue(self) -> Sequence[str]:
         with self._transaction() as now:
@@ -250,17 +267,60 @@ class MemoryStore:
         with self._transaction():
             return [replace(job, transitions=()) for job in self._supervised_on(host)]
 
-    def beat(self, worker: WorkerBeat) -> None:
+    def beat(self, host: Host, *, gap_seconds: float) -> None:
         with self._transaction() as now:
-            self._beats[worker.host] = now
+            known = self._beats.get(host.name)
+            is_anew = known is None or now - known.seen_at > timedelta(seconds=gap_seconds)
+            since = now if known is None or is_anew else known.watching_since
+            self._beats[host.name] = Beat(host, now, since)
 
     def leave(self, host: str) -> None:
         with self._transaction():
-            self._beats.pop(host, None)
+            if known := self._beats.get(host):
+                self._beats[host] = replace(known, has_left=True)
 
     def live_workers(self, *, within_seconds: float) -> int:
         with self._transaction() as now:
-            return sum(seen_at > now - timedelta(seconds=within_seconds) for seen_at in self._beats.values())
+            return len(self._live(now, within_seconds))
+
+    def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
+        with self._transaction() as now:
+            lost = [one for one in self._records.values() if self._is_lost(one, by, after_seconds, now)]
+            return [one.job.id for one in sorted(lost, key=lambda one: one.job.queued_at)]
+
+    def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:
+        with self._transaction() as now:
+            record = self._records.get(job_id)
+            if record is None or not self._is_lost(record, by, after_seconds, now):
+                return None
+            silent_seconds = int((now - self._heard_at(record)).total_seconds())
+            record.change(lease_expires_at=now + timedelta(seconds=lease_seconds))
+            gave_up = f"its attempt is given up by the worker on {by}"
+            record.note(f"host {record.job.host} gave no sign of life for {silent_seconds} s; {gave_up}", now)
+            record.token += 1
+            return Claim(record.job, record.token)
+
+    def _is_lost(self, record: Record, by: str, after_seconds: float, now: datetime) -> bool:
+        silence, watcher = timedelta(seconds=after_seconds), self._beats.get(by)
+        if watcher is None or watcher.has_left or watcher.watching_since > now - silence:
+            return False
+        if watcher.seen_at < now - min(silence, timedelta(seconds=LIVE_SECONDS)):
+            return False
+        is_free = record.is_supervised and is_over(record.job.lease_expires_at, now)
+        return is_free and self._heard_at(record) <= now - silence
+
+    def _heard_at(self, record: Record) -> datetime:
+        known = self._beats.get(record.job.host or "")
+        return known.seen_at if known else record.job.attempt.started_at
+
+    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
+        with self._transaction() as now:
+            until = now - timedelta(seconds=older_than_seconds)
+            old = [(job.ended_at, job.id) for job in self._jobs() if job.ended_at and job.ended_at <= until]
+            gone = {job_id for _, job_id in sorted(old)[:limit]}
+            self._records = {job_id: one for job_id, one in self._records.items() if job_id not in gone}
+            self._keys = {key: known for key, known in self._keys.items() if known[0] not in gone}
+            return len(gone)
 
     def ping(self) -> None:
         with self._transaction():
@@ -286,44 +346,31 @@ class MemoryStore:
             raise JobNotFound(f"There is no job {job_id!r}.", job_id=job_id)
         return self._records[job_id]
 
-    def _running(self, key: str) -> int:
-        jobs = (record.job for record in self._records.values())
-        return sum(job.concurrency_key == key and job.state in SUPERVISED for job in jobs)
+    def _jobs(self) -> Sequence[Job]:
+        return [record.job for record in self._records.values()]
+
+    def _running(self) -> Sequence[Running]:
+        supervised = [record for record in self._records.values() if record.is_supervised]
+        return [one.running for one in sorted(supervised, key=lambda one: (one.job.queued_at, one.job.id))]
+
+    def _waiting(self) -> Sequence[Waiting]:
+        queued = [one.waiting for one in self._records.values() if one.job.state is JobState.QUEUED]
+        return sorted(queued, key=lambda job: job.order)
+
+    def _long_waiting(self, now: datetime) -> Sequence[Waiting]:
+        """Jobs that GPUs may be kept for: none that its key holds back."""
+        since, waiting = now - timedelta(seconds=self.limits.reserve_gpus_after_seconds), self._waiting()
+        busy = Counter(other.key for other in self._running())
+        return [
+            job
+            for job in waiting
+            if job.gpus and job.queued_at <= since and busy[job.key] < self.limits.for_key(job.key)
+            if not any(other.goes_before(job) for other in waiting)
+        ]
+
+    def _live(self, now: datetime, within_seconds: float = LIVE_SECONDS) -> Sequence[Host]:
+        since = now - timedelta(seconds=within_seconds)
+        return [known.host for known in self._beats.values() if known.seen_at > since and not known.has_left]
 
     def _supervised_on(self, host: str) -> Sequence[Job]:
-        jobs = (record.job for record in self._records.values())
-        return [job for job in jobs if job.host == host and job.state in SUPERVISED]
-
-
-def _new_job(new: NewJob, now: datetime) -> Job:
-    values = {item.name: getattr(new, item.name) for item in fields(NewJob)}
-    hidden = {"secret": None, "queue_timeout_seconds": None}
-    copied = {"request": as_json(new.request), "labels": dict(new.labels)}
-    return Job(**{**values, **hidden, **copied}, created_at=now, queued_at=now)
-
-
-def _clean(reason: Reason | None) -> Reason | None:
-    return replace(reason, message=as_text(reason.message)) if reason else None
-
-
-def _matches(job: Job, where: JobFilter) -> bool:
-    name, value = where.label or (None, None)
-    return (
-        (where.states is None or job.state in where.states)
-        and where.experiment_name in (None, job.experiment_name)
-        and where.model_name in (None, job.model_name)
-        and (where.created_after is None or job.created_at > where.created_after)
-        and (name is None or (name in job.labels and value in (None, job.labels[name])))
-    )
-
-
-def _is_over(at: datetime | None, now: datetime) -> bool:
-    return at is None or at <= now
-
-
-def _is_due(job: Job, now: datetime) -> bool:
-    return job.state is JobState.RETRY_WAIT and _is_over(job.next_attempt_at, now)
-
-
-def _sending_order(record: Record) -> tuple[int, datetime, str]:
-    return -record.job.priority, record.job.queued_at, record.job.id
+        return [job for job in self._jobs() if job.host == host and job.state in SUPERVISED]

@@ -18,7 +18,7 @@ from shared.jobs import Job
 from shared.queue import HIGHEST_PRIORITY, CeleryQueue, make_celery, send_or_leave_to_sweep
 from shared.settings import Settings
 from tests.fakes.store import MemoryStore
-from tests.support.jobs import QUEUES, new_job, submit
+from tests.support.jobs import QUEUES, a_host, new_job, submit
 from tests.support.threads import at_once
 from tests.support.valkey import Valkey, running_valkey
 
@@ -190,7 +190,7 @@ def test_what_could_not_be_sent_is_left_to_the_sweep(queue: CeleryQueue, valkey:
     job = store.get(submit(store))
     valkey.stop()
     assert not send_or_leave_to_sweep(job, queue=queue, unmark=store)
-    [sendable] = store.take_sendable(queues=QUEUES, limit=5, resend_after_seconds=3600)
+    [sendable] = store.take_sendable(a_host(), resend_after_seconds=3600)
     valkey.start()
     assert send_or_leave_to_sweep(sendable, queue=queue, unmark=store)
     assert [message["headers"]["id"] for message in _messages(valkey)] == [job.id]

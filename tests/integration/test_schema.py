@@ -3,10 +3,12 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -21,10 +23,27 @@ from tests.support.threads import at_once
 NEXT_MIGRATION = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("note", sa.Text(), nullable=True))
+"""
+
+
+LAST_VERSION = "0001"
+LONG_SECONDS = 86400.0  # the database may take a time without a zone for its own
+# As workers of that version write, before and after the upgrade.
+OLD_JOB = """
+INSERT INTO jobs (id, state, version, experiment_name, queue, priority, concurrency_key, request, secret, attempt,
+    lease_token, cancel_forced, created_at, queued_at)
+VALUES (:id, 'queued', 1, 'iris', 'default', 4, :id, '{}', :secret, 0, 0, false, :at, :at)
+"""
+OLD_BEAT = """
+INSERT INTO workers (host, slots, queues, runner, seen_at) VALUES (:id, 2, '["default"]', 'docker', :at)
+"""
+OLD_ATTEMPT = """
+INSERT INTO attempts (job_id, number, host, oom_killed, log_size, log_source_offset, started_at)
+VALUES (:id, 1, 'gpu-1', false, 0, 0, :at)
 """
 
 
@@ -42,7 +61,7 @@ def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sql_url
     folder = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
-    (folder / "versions" / "0002_a_note.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "0003_a_note.py").write_text(NEXT_MIGRATION)
     this_version = schema._config
 
     def config() -> Config:
@@ -88,6 +107,31 @@ def test_four_that_upgrade_at_once_do_it_one_after_the_other(empty_url: str) -> 
         database.close()
 
 
+def _write_as_before(database: Database, job_id: str, *, secret: bytes | None) -> None:
+    with database.writing() as transaction:
+        at: sa.BindParameter[datetime] = sa.bindparam("at", transaction.now.replace(tzinfo=None))
+        for statement in (OLD_JOB, OLD_BEAT, OLD_ATTEMPT):
+            names = {"id": job_id, "secret": secret}
+            values = {name: value for name, value in names.items() if f":{name}" in statement}
+            transaction.execute(sa.text(statement).bindparams(at, **values))
+
+
+def test_workers_of_the_last_version_go_on_writing_while_and_after_the_schema_is_upgraded(empty: Database) -> None:
+    with empty.writing() as transaction:
+        config = schema._config()
+        config.attributes["connection"] = transaction.connection
+        command.upgrade(config, LAST_VERSION)
+    _write_as_before(empty, "before", secret=b"sealed")
+    schema.upgrade(empty)
+    _write_as_before(empty, "after", secret=None)
+    store = SqlStore(empty.engine.url.render_as_string(hide_password=False))
+    read = [store.get(job_id) for job_id in ("before", "after")]
+    assert [(job.gpus, job.retry_of, job.had_secret) for job in read] == [(0, None, True), (0, None, False)]
+    assert [job.attempt.gpu_ids for job in read] == [(), ()]
+    assert store.live_workers(within_seconds=LONG_SECONDS) == 2
+    store.close()
+
+
 @pytest.mark.usefixtures("next_version")
 def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
     store = SqlStore(sql_url)
@@ -99,14 +143,14 @@ def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
 
 
 def test_a_missing_schema_names_the_command_that_makes_it(empty: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing, and 0001 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"missing, and 0002 is needed. Run: python -m shared.sql.schema"):
         schema.check(empty)
 
 
 @pytest.mark.usefixtures("next_version")
 def test_an_old_schema_names_both_versions_and_the_command(sql_url: str) -> None:
     database = Database(sql_url)
-    with pytest.raises(ConfigurationError, match=r"is 0001, and 0002 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"is 0002, and 0003 is needed. Run: python -m shared.sql.schema"):
         schema.check(database)
     database.close()
 
@@ -145,7 +189,7 @@ def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert schema.main([]) == 0
     with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
     connection.close()
 
 

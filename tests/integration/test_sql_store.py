@@ -1,8 +1,9 @@
 """What only a database has: connections that break, locks, other processes, a clock of its own."""
 
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,14 +13,14 @@ import sqlalchemy as sa
 
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.jobs import JobState
+from shared.limits import Limits
 from shared.sql import SqlStore, engine
-from shared.store import JobFilter, JobStore, Resolved, WorkerBeat
+from shared.store import Claim
 from tests.fakes.store import MemoryStore
+from tests.support.clocks import HeldClock
 from tests.support.jobs import (
     HOST,
-    QUEUES,
-    SUCCEEDED,
-    WAITED_TOO_LONG,
+    a_host,
     claim,
     new_job,
     running,
@@ -31,89 +32,12 @@ from tests.support.stores import fresh_database
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 
-BEAT = WorkerBeat(host=HOST, slots=1, queues=QUEUES, runner="docker")
-Call = Callable[[JobStore], object]
-READS: dict[str, Call] = {
-    "get": lambda store: store.get("id"),
-    "get_version": lambda store: store.get_version("id"),
-    "list": lambda store: store.list(JobFilter(), limit=1),
-    "read_log": lambda store: store.read_log("id", attempt=1, offset=0, limit=1),
-    "find_orphans": lambda store: store.find_orphans(host=HOST),
-    "find_overdue": lambda store: store.find_overdue(),
-    "running_on": lambda store: store.running_on(HOST),
-    "live_workers": lambda store: store.live_workers(within_seconds=1),
-}
-WRITES: dict[str, Call] = {
-    "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
-    "claim": lambda store: try_claim(store, "id"),
-    "fail_unsupervised": lambda store: store.fail_unsupervised("id", WAITED_TOO_LONG),
-    "take_sendable": lambda store: store.take_sendable(queues=QUEUES, limit=1, resend_after_seconds=1),
-    "unmark_sent": lambda store: store.unmark_sent("id"),
-    "wake_retries": lambda store: store.wake_retries(),
-    "beat": lambda store: store.beat(BEAT),
-    "cancel": lambda store: store.cancel("id", force=False),
-    "leave": lambda store: store.leave(HOST),
-    "ping": lambda store: store.ping(),
-}
 SHIFTED_CLOCK = """
 CREATE SCHEMA shifted;
 CREATE TABLE shifted.clock AS SELECT interval '1 day' AS ahead;
 CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
     AS 'SELECT pg_catalog.clock_timestamp() + (SELECT ahead FROM shifted.clock)';
 """
-
-
-def _with_claim(store: JobStore) -> dict[str, Call]:
-    held = running(store)
-    return {
-        "renew": lambda s: s.renew(held, lease_seconds=60),
-        "release": lambda s: s.release(held),
-        "resolve": lambda s: s.resolve(held, Resolved(image="i")),
-        "started": lambda s: s.started(held, runner="docker", container="c"),
-        "append_log": lambda s: s.append_log(held, b"x", source_offset=1),
-        "finish": lambda s: s.finish(held, SUCCEEDED),
-        "secret": lambda s: s.secret(held),
-    }
-
-
-def _answering(store: JobStore, calls: dict[str, Call]) -> list[str]:
-    """Names of the calls that do not raise StoreUnavailable."""
-    names = []
-    for name, call in calls.items():
-        try:
-            call(store)
-        except StoreUnavailable:
-            continue
-        names.append(name)
-    return names
-
-
-def test_every_method_says_that_the_store_is_unavailable_and_works_again_when_it_is_back(
-    postgres_server: PostgresServer, postgresql_url: str
-) -> None:
-    store = SqlStore(postgresql_url)
-    calls = {**READS, **WRITES, **_with_claim(store)}
-    job_id = submit(store)
-    postgres_server.stop()
-    try:
-        before = time.monotonic()
-        assert _answering(store, calls) == []
-        assert time.monotonic() - before < 10
-    finally:
-        postgres_server.start()
-    assert store.get(job_id).state is JobState.QUEUED
-    assert claim(store, job_id).attempt.number == 1
-    store.close()
-
-
-def test_the_memory_twin_fails_in_every_method_when_it_is_taken_down() -> None:
-    store = MemoryStore()
-    calls = {**READS, **WRITES, **_with_claim(store)}
-    assert set(calls) == {name for name in dir(JobStore) if not name.startswith("_")}
-    store.down = True
-    assert _answering(store, calls) == []
-    store.down = False
-    store.ping()
 
 
 def test_the_memory_twin_goes_by_the_clock_that_it_is_given() -> None:
@@ -125,94 +49,73 @@ def test_the_memory_twin_goes_by_the_clock_that_it_is_given() -> None:
     assert store.find_orphans(host=HOST) == [held.job.id]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for locks are a second at most."""
-    monkeypatch.setattr(engine, "WAIT_SECONDS", 1)
-
-
-@pytest.fixture
-def locked_file(sqlite_url: str) -> Iterator[sqlite3.Connection]:
-    """Another process's connection to the SQLite file, which holds the write lock."""
-    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    yield connection
-    connection.close()
-
-
-@pytest.mark.usefixtures("impatient")
-def test_sqlite_writes_give_up_on_a_lock_that_stays_and_reads_go_on(
-    sqlite_url: str, locked_file: sqlite3.Connection
-) -> None:
-    locked_file.execute("COMMIT")
-    store = SqlStore(sqlite_url)
-    calls = _with_claim(store)
-    job_id = submit(store)
-    locked_file.execute("BEGIN EXCLUSIVE")
-    assert _answering(store, {**WRITES, **calls}) == []
-    assert store.get(job_id).state is JobState.QUEUED
-    assert len(store.list(JobFilter(), limit=5)) == 2
-    locked_file.execute("COMMIT")
-    store.ping()
-    store.close()
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_crowd_of_threads_on_one_sqlite_file_gets_its_turn(sqlite_url: str) -> None:
-    store = SqlStore(sqlite_url)
-    at_once(32, lambda _: [submit(store) for _ in range(20)])
-    assert len(store.list(JobFilter(), limit=1000)) == 640
-    store.close()
-
-
-def test_sqlite_waits_for_a_lock_that_passes(sqlite_url: str, locked_file: sqlite3.Connection) -> None:
-    locked_file.execute("COMMIT")
-    store = SqlStore(sqlite_url)
-
-    def hold_or_submit(number: int) -> str | None:
-        if number:
-            return submit(store)
-        connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("UPDATE jobs SET version = version")
-        connection.execute("COMMIT")
-        connection.close()
-        return None
-
-    assert len([job_id for job_id in at_once(5, hold_or_submit) if job_id]) == 4
-    store.close()
-
-
-@pytest.mark.usefixtures("impatient")
-def test_postgresql_gives_up_on_a_row_that_stays_locked(postgresql_url: str) -> None:
+def test_a_network_that_is_cut_is_noticed_within_ten_seconds(postgresql_url: str) -> None:
     store = SqlStore(postgresql_url)
-    job_id = submit(store)
-    with store.engine.connect() as other, other.begin():
-        other.execute(sa.text("SELECT 1 FROM jobs FOR UPDATE"))
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
-            try_claim(store, job_id)
-        assert store.take_sendable(queues=QUEUES, limit=1, resend_after_seconds=0) == []
-        assert store.get(job_id).state is JobState.QUEUED
-    claim(store, job_id)
+    with store.reading() as transaction:
+        driver = transaction.connection.connection.driver_connection
+        assert driver is not None
+        with socket.socket(fileno=os.dup(driver.fileno())) as connection:
+            unanswered = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            idle, every, count = (
+                connection.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     store.close()
+    assert 0 < unanswered <= 10_000
+    assert idle + every * count <= 10
 
 
-def test_a_connection_that_breaks_in_a_transaction_is_told_and_leaves_nothing(
-    postgres_server: PostgresServer, postgresql_url: str
+def test_the_locks_of_a_client_that_fell_silent_are_given_up(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = SqlStore(postgresql_url)
+    monkeypatch.setattr(engine, "STATEMENT_SECONDS", 1)
+    store, other = SqlStore(postgresql_url), SqlStore(postgresql_url)
     job_id = submit(store)
     with pytest.raises(StoreUnavailable):
-        _change_on_a_connection_that_breaks(store, postgres_server)
-    assert store.get(job_id).version == 1
+        _lock_and_fall_silent(store, lambda: claim(other, job_id))  # waits for the lock, and gets it
+    assert other.get(job_id).state is JobState.STARTING
+    for one in (store, other):
+        one.close()
+
+
+def _lock_and_fall_silent(store: SqlStore, meanwhile: Callable[[], object]) -> None:
+    with store.writing() as transaction:
+        transaction.execute(sa.text("SELECT 1 FROM jobs FOR UPDATE"))
+        meanwhile()
+        transaction.execute(sa.text("UPDATE jobs SET state = 'cancelled'"))
+
+
+def test_a_simulation_brings_its_own_clock(sql_url: str) -> None:
+    clock = HeldClock()
+    store = SqlStore(sql_url, clock=clock)
+    held = running(store)
+    assert held.job.created_at == clock.now
+    clock.pass_seconds(86400)
+    assert store.find_orphans(host=HOST) == [held.job.id]
+    assert claim(store, held.job.id).job.transitions[-1].at == clock.now
     store.close()
 
 
-def _change_on_a_connection_that_breaks(store: SqlStore, server: PostgresServer) -> None:
-    with store.writing() as transaction:
-        transaction.execute(sa.text("UPDATE jobs SET version = 99"))
-        server.end_connection(transaction.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
-        transaction.execute(sa.text("SELECT 1"))
+def test_many_processes_stores_keep_every_limit(sql_url: str) -> None:
+    limits = Limits(per_key=3, total=6)
+    stores = [SqlStore(sql_url, limits=limits) for _ in range(4)]
+    hosts = [a_host(f"host-{number}", slots=3, gpus=("0", "1")) for number in range(3)]
+    jobs = [submit(stores[0], concurrency_key=f"key {n % 4}", gpus=n % 3) for n in range(24)]
+
+    def claim_many(number: int) -> list[Claim]:
+        order = jobs[number:] + jobs[:number]
+        tries = (try_claim(stores[number % 4], job_id, host=hosts[number % 3]) for job_id in order)
+        return [one for one in tries if one]
+
+    taken = [one for claims in at_once(12, claim_many) for one in claims]
+    devices = Counter((one.attempt.host, device) for one in taken for device in one.attempt.gpu_ids)
+    assert len({one.job.id for one in taken}) == len(taken) == 6
+    assert max(Counter(one.job.concurrency_key for one in taken).values()) <= 3
+    assert max(Counter(one.attempt.host for one in taken).values()) <= 3
+    assert set(devices.values()) <= {1}
+    for store in stores:
+        store.close()
 
 
 def test_a_wrong_password_is_not_repeated(postgresql_url: str) -> None:
@@ -308,7 +211,7 @@ def test_a_postgresql_url_is_served_by_the_driver_that_we_ship_whatever_it_names
 
 def test_signs_of_life_are_one_row_a_host(sql_store: SqlStore) -> None:
     for _ in range(3):
-        sql_store.beat(BEAT)
+        sql_store.beat(a_host(), gap_seconds=60)
     with sql_store.reading() as transaction:
         assert transaction.execute(sa.text("SELECT count(*) FROM workers")).scalar_one() == 1
     wait_until(lambda: sql_store.live_workers(within_seconds=60) == 1)

@@ -5,16 +5,24 @@ from typing import Any
 
 from shared.errors import Code, FailureType
 from shared.jobs import JobState, NewJob, Reason
+from shared.limits import Host
 from shared.store import Claim, Ending, JobStore
 
 HOST = "gpu-1"
 QUEUES = frozenset({"default"})
+MANY_SLOTS = 1000
 LONG_LEASE_SECONDS = 60.0
 SHORT_LEASE_SECONDS = 0.2
 DOCKER_AWAY = Reason(Code.DOCKER_UNAVAILABLE, FailureType.INFRASTRUCTURE, "Docker does not answer on gpu-1.")
 WAITED_TOO_LONG = Reason(Code.QUEUE_TIMEOUT, FailureType.TIMEOUT, "The job waited too long for a free slot.")
 SUCCEEDED = Ending(JobState.SUCCEEDED, exit_code=0, result={"metrics": {"accuracy": 0.94}})
 FAILED = Ending(JobState.FAILED, DOCKER_AWAY)
+
+
+def a_host(name: str = HOST, **fields: Any) -> Host:
+    """A machine as its worker describes it; it has room for everything unless the test says otherwise."""
+    usual = {"slots": MANY_SLOTS, "queues": QUEUES, "runner": "docker"}
+    return Host(name, **{**usual, **fields})
 
 
 def new_job(**fields: Any) -> NewJob:
@@ -38,13 +46,14 @@ def submit(store: JobStore, **fields: Any) -> str:
 
 
 def try_claim(
-    store: JobStore, job_id: str, *, host: str = HOST, lease_seconds: float = LONG_LEASE_SECONDS
+    store: JobStore, job_id: str, *, host: str | Host = HOST, lease_seconds: float = LONG_LEASE_SECONDS
 ) -> Claim | None:
     """Claim as a worker of the default queue does."""
-    return store.claim(job_id, host=host, queues=QUEUES, lease_seconds=lease_seconds)
+    described = host if isinstance(host, Host) else a_host(host)
+    return store.claim(job_id, host=described, lease_seconds=lease_seconds)
 
 
-def claim(store: JobStore, job_id: str, *, host: str = HOST, lease_seconds: float = LONG_LEASE_SECONDS) -> Claim:
+def claim(store: JobStore, job_id: str, *, host: str | Host = HOST, lease_seconds: float = LONG_LEASE_SECONDS) -> Claim:
     """Claim, and expect to get it."""
     taken = try_claim(store, job_id, host=host, lease_seconds=lease_seconds)
     assert taken is not None, store.get(job_id)

@@ -1,13 +1,15 @@
 """The three job stores that one contract holds for, each empty for each test."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from shared.limits import Limits
 from shared.sql import SqlStore
 from shared.sql.engine import Database
 from shared.sql.schema import upgrade
@@ -16,12 +18,14 @@ from tests.fakes.store import MemoryStore
 from tests.support.postgres import PostgresServer
 
 SQL = ("sqlite", "postgresql")
+LIMITS = Limits()
+Clock = Callable[[], datetime]
 
 
 class MakeStore(Protocol):
     """Makes the test's store."""
 
-    def __call__(self, *, limit_per_key: int = 1) -> JobStore: ...
+    def __call__(self, *, limits: Limits = LIMITS, clock: Clock | None = None) -> JobStore: ...
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +83,10 @@ def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Makes a store of each kind; what it made is closed at the end."""
     with ExitStack() as stack:
 
-        def make(*, limit_per_key: int = 1) -> JobStore:
+        def make(*, limits: Limits = LIMITS, clock: Clock | None = None) -> JobStore:
             if request.param == "memory":
-                return MemoryStore(limit_per_key=limit_per_key)
-            store = SqlStore(request.getfixturevalue(f"{request.param}_url"), limit_per_key=limit_per_key)
+                return MemoryStore(limits=limits, clock=clock)
+            store = SqlStore(request.getfixturevalue(f"{request.param}_url"), limits=limits, clock=clock)
             stack.callback(store.close)
             return store
 

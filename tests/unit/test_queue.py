@@ -8,7 +8,7 @@ from shared.queue import make_celery, send_or_leave_to_sweep
 from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
-from tests.support.jobs import QUEUES, new_job
+from tests.support.jobs import a_host, new_job
 
 LONG = 3600.0
 
@@ -33,7 +33,7 @@ def job(store: MemoryStore) -> Job:
 
 
 def _sendable(store: MemoryStore) -> list[str]:
-    return [job.id for job in store.take_sendable(queues=QUEUES, limit=5, resend_after_seconds=LONG)]
+    return [job.id for job in store.take_sendable(a_host(), resend_after_seconds=LONG)]
 
 
 def test_a_job_that_was_sent_is_not_left_to_the_sweep(store: MemoryStore, job: Job) -> None:

@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
+from shared.limits import Limits
 from shared.retrain_request import Retry
 from shared.settings import Settings
 from shared.vault import JobSecrets
@@ -101,9 +102,41 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [token.get_secret_value() for token in settings.api_tokens] == ["a", "b"]
 
 
+def test_limits_are_read_with_patterns_whose_keys_may_hold_an_equals_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = " model:huge-*=1, experiment:*=4 ,a=b=2,"
+    settings = _load(monkeypatch, LIMITS_BY_KEY=pairs, LIMIT_PER_KEY="3", LIMIT_TOTAL="20")
+    assert settings.limits.by_key == (("model:huge-*", 1), ("experiment:*", 4), ("a=b", 2))
+    keys = ("model:huge-7", "experiment:iris", "a=b", "model:iris")
+    assert [settings.limits.for_key(key) for key in keys] == [1, 4, 2, 3]
+    assert settings.limits.total == 20
+
+
+def test_without_settings_one_job_of_a_key_runs_and_nothing_else_is_limited_or_deleted() -> None:
+    settings = Settings.load()
+    assert settings.limits == Limits(per_key=1, by_key=(), total=None, reserve_gpus_after_seconds=600)
+    assert (settings.retention_days, settings.host_lost_after_seconds, settings.retrain_gpus) == (None, 900, "")
+
+
+def test_how_long_gpus_are_kept_free_is_part_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, GPU_RESERVE_AFTER_SECONDS="5", RETENTION_DAYS="0.5", RETRAIN_GPUS="GPU-1a:0/1,2")
+    assert settings.limits.reserve_gpus_after_seconds == 5
+    assert (settings.retention_days, settings.retrain_gpus) == (0.5, "GPU-1a:0/1,2")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
+        ("LIMITS_BY_KEY", "model:iris", "pattern=number"),
+        ("LIMITS_BY_KEY", "experiment:*=x", "pattern=number"),
+        ("LIMITS_BY_KEY", "experiment:*=0", "pattern=number"),
+        ("LIMITS_BY_KEY", "=3", "pattern=number"),
+        ("LIMITS_BY_KEY", "a=1,=3", "such as experiment:*=4"),
+        ("LIMIT_TOTAL", "0", "greater than or equal to 1"),
+        ("RETRAIN_GPUS", "0;rm", "match pattern"),
+        ("HOST_LOST_AFTER_SECONDS", "0", "greater than 0"),
+        ("RETENTION_DAYS", "0", "greater than 0"),
+        ("MIRROR_DAYS", "inf", "finite"),
+        ("DISK_LOW_BYTES", "-1", "greater than or equal to 0"),
         ("API_PORT", "hunter2", "integer"),
         ("API_PORT", "70000", "65535"),
         ("RUNNER", "podman", "'docker' or 'process'"),

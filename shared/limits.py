@@ -1,0 +1,232 @@
+"""What may run where: limits by key, in all, by slots and by GPU device; and who goes first. Pure decisions, no I/O."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+LIVE_SECONDS = 60.0  # a host that was silent for longer is not counted on
+
+
+class QueueCode(StrEnum):
+    """Why a job is queued, for programs."""
+
+    NEXT = "NEXT"  # nothing is in its way
+    NO_WORKER = "NO_WORKER"
+    NO_HOST_FITS = "NO_HOST_FITS"
+    SLOTS = "SLOTS"
+    KEY_LIMIT = "KEY_LIMIT"
+    TOTAL_LIMIT = "TOTAL_LIMIT"
+    GPUS = "GPUS"
+    GPUS_RESERVED = "GPUS_RESERVED"
+    DISK_FULL = "DISK_FULL"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many attempts may run at the same time. ``by_key``: pattern (``*``: anything) and limit; the first wins."""
+
+    per_key: int = 1
+    by_key: tuple[tuple[str, int], ...] = ()
+    total: int | None = None
+    reserve_gpus_after_seconds: float = 600
+
+    def for_key(self, key: str) -> int:
+        """How many jobs of this key may run at the same time."""
+        return next((limit for pattern, limit in self.by_key if _compiled(pattern).fullmatch(key)), self.per_key)
+
+
+@lru_cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts, None when it does."""
+
+    name: str
+    slots: int
+    queues: Collection[str]
+    runner: str
+    gpus: tuple[str, ...] = ()
+    closed_because: QueueCode | None = None
+
+
+@dataclass(frozen=True)
+class QueuePlace:
+    """Where a job stands: 1 is the next of its queue; ``blocking`` are ids of jobs that it waits for."""
+
+    position: int
+    code: QueueCode
+    message: str
+    blocking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued job, and what it asks for."""
+
+    id: str
+    queue: str
+    key: str
+    gpus: int
+    priority: int
+    queued_at: datetime
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """Smaller goes first: by priority, then age."""
+        return -self.priority, self.queued_at, self.id
+
+    def goes_before(self, other: "Waiting") -> bool:
+        """Whether it starts first of one key's jobs: wherever the other one could start, it could too."""
+        same = (self.key, self.queue) == (other.key, other.queue)
+        return same and self.gpus <= other.gpus and self.order < other.order
+
+
+@dataclass(frozen=True)
+class Running:
+    """A supervised job, and what it holds."""
+
+    id: str
+    key: str
+    host: str
+    gpu_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What counts when a job asks to start on a host. ``reserving`` are jobs that the host's GPUs are kept for."""
+
+    of_key: int
+    total: int
+    on_host: Sequence[Running]
+    is_behind: bool = False  # another job of its key goes before it
+    reserving: Sequence[Waiting] = ()
+
+
+def allot(job: Waiting, host: Host, *, standing: Standing, limits: Limits) -> tuple[str, ...] | QueueCode:
+    """The GPU devices that the job starts with on this host, or what holds it back."""
+    if standing.is_behind or standing.of_key >= limits.for_key(job.key):
+        return QueueCode.KEY_LIMIT
+    if limits.total is not None and standing.total >= limits.total:
+        return QueueCode.TOTAL_LIMIT
+    return allot_on_host(job, host, on_host=standing.on_host, reserving=standing.reserving)
+
+
+def allot_on_host(
+    job: Waiting, host: Host, *, on_host: Sequence[Running], reserving: Iterable[Waiting]
+) -> tuple[str, ...] | QueueCode:
+    """The same, for the limits of the host alone."""
+    if host.closed_because is not None:
+        return host.closed_because
+    if job.gpus > len(host.gpus):
+        return QueueCode.NO_HOST_FITS
+    if len(on_host) >= host.slots:
+        return QueueCode.SLOTS
+    free = free_gpus(host, on_host)
+    if job.gpus > len(free):
+        return QueueCode.GPUS
+    if find_keeper(job, len(free), reserving) is not None:
+        return QueueCode.GPUS_RESERVED
+    return free[: job.gpus]
+
+
+def free_gpus(host: Host, on_host: Iterable[Running]) -> tuple[str, ...]:
+    """The devices that no supervised job on the host holds, in the host's order."""
+    held = {device for job in on_host for device in job.gpu_ids}
+    return tuple(device for device in dict.fromkeys(host.gpus) if device not in held)
+
+
+def find_keeper(job: Waiting, free: int, reserving: Iterable[Waiting]) -> Waiting | None:
+    """A job that this one's start would set back: it is ahead, needs more devices, and more than would be left.
+
+    One that needs as many is not: it could have started in this one's place.
+    """
+    if job.gpus == 0:
+        return None
+    needs = max(job.gpus, free - job.gpus)
+    return next((other for other in reserving if other.gpus > needs and other.order < job.order), None)
+
+
+def reserved_on(host: Host, long_waiting: Iterable[Waiting], live: Collection[Host]) -> list[Waiting]:
+    """Those of the jobs for which this host's GPUs are kept: each has them kept on one host, the largest."""
+    return [job for job in long_waiting if _reserved_host(job, live) == host.name]
+
+
+def _reserved_host(job: Waiting, live: Iterable[Host]) -> str | None:
+    fitting = (
+        host for host in live if host.closed_because is None and job.queue in host.queues and len(host.gpus) >= job.gpus
+    )
+    largest = min(fitting, key=lambda host: (-len(host.gpus), host.name), default=None)
+    return largest.name if largest else None
+
+
+def with_host(live: Iterable[Host], host: Host) -> list[Host]:
+    """The live hosts, this one as it says that it is now."""
+    return [*(other for other in live if other.name != host.name), host]
+
+
+@dataclass
+class Sending:
+    """Chooses, of jobs that are offered in their order, those that a host could start now.
+
+    ``busy`` counts by key, and ``total`` in all, what is supervised or has a message under way.
+    """
+
+    host: Host
+    limits: Limits
+    on_host: list[Running]
+    busy: Counter[str]
+    total: int
+    reserving: Sequence[Waiting]
+    chosen: list[str] = field(default_factory=list)
+    held_keys: set[str] = field(default_factory=set)
+    refused_gpus: set[int] = field(default_factory=set)  # so many are refused to all that follow
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be chosen."""
+        is_full = self.limits.total is not None and self.total >= self.limits.total
+        return is_full or len(self.on_host) >= self.host.slots or self.host.closed_because is not None
+
+    def offer(self, job: Waiting) -> None:
+        """Choose the job, unless something holds it back."""
+        if self.is_over or job.key in self.held_keys or job.gpus in self.refused_gpus:
+            return
+        standing = Standing(self.busy[job.key], self.total, self.on_host, reserving=self.reserving)
+        devices = allot(job, self.host, standing=standing, limits=self.limits)
+        if devices is QueueCode.KEY_LIMIT:
+            self.held_keys.add(job.key)
+        elif isinstance(devices, QueueCode):
+            self.refused_gpus.add(job.gpus)
+        else:
+            self._choose(job, devices)
+
+    def _choose(self, job: Waiting, devices: tuple[str, ...]) -> None:
+        self.chosen.append(job.id)
+        self.on_host.append(Running(job.id, job.key, self.host.name, devices))
+        self.busy[job.key] += 1
+        self.total += 1
+        self.reserving = [other for other in self.reserving if other.id != job.id]
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a message may be under way. One sent later than now is none: the machine's clock was set back."""
+
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def around(cls, now: datetime, seconds: float) -> "Span":
+        """That many seconds before and after; after, because on PostgreSQL another transaction's time may be later."""
+        return cls(now - timedelta(seconds=seconds), now + timedelta(seconds=seconds))
+
+    def holds(self, sent_at: datetime | None) -> bool:
+        """Whether a message of that time may be under way."""
+        return sent_at is not None and self.since <= sent_at <= self.until

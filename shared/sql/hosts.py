@@ -1,0 +1,114 @@
+"""What the store knows of the hosts: their signs of life, and the jobs of those that have fallen silent."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import JobNotFound
+from shared.jobs import SUPERVISED, JobState
+from shared.limits import LIVE_SECONDS, Host
+from shared.sql.engine import Database, Transaction
+from shared.sql.rows import add_transition, change_job, complete, read_job
+from shared.sql.standing import lease_is_over
+from shared.sql.tables import attempts, jobs, workers
+from shared.store import Claim
+
+
+class Hosts(Database):
+    """The part of the JobStore that is about hosts."""
+
+    def beat(self, host: Host, *, gap_seconds: float) -> None:
+        """Record a worker's sign of life."""
+        with self.writing() as transaction:
+            transaction.lock(f"worker:{host.name}")  # two of one name may start at once
+            known = transaction.one(sa.select(workers).where(workers.c.host == host.name))
+            values = {
+                "slots": host.slots,
+                "queues": sorted(host.queues),
+                "runner": host.runner,
+                "gpus": host.gpus,
+                "closed_because": host.closed_because,
+                "seen_at": transaction.now,
+                "watching_since": _watching_since(known, transaction.now, gap_seconds),
+                "has_left": False,
+            }
+            if known is None:
+                transaction.execute(sa.insert(workers).values(host=host.name, **values))
+            else:
+                transaction.execute(sa.update(workers).where(workers.c.host == host.name).values(**values))
+
+    def leave(self, host: str) -> None:
+        """Say that a host has no worker now."""
+        with self.writing() as transaction:
+            transaction.execute(sa.update(workers).where(workers.c.host == host).values(has_left=True))
+
+    def live_workers(self, *, within_seconds: float) -> int:
+        """How many workers gave a sign of life within that time."""
+        with self.reading() as transaction:
+            since = transaction.now - timedelta(seconds=within_seconds)
+            alive = sa.select(sa.func.count()).where(workers.c.seen_at > since, sa.not_(workers.c.has_left))
+            count: int = transaction.execute(alive).scalar_one()
+            return count
+
+    def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
+        """Ids of jobs whose lease is over and whose host gave no sign of life for that long."""
+        with self.reading() as transaction:
+            if not _has_watched(transaction, by, after_seconds):
+                return []
+            return [row.id for row in _find_lost(transaction, after_seconds)]
+
+    def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:
+        """Take a lost host's job to end its attempt, fencing the host out."""
+        with self.writing() as transaction:
+            try:
+                row = read_job(transaction, job_id, for_update=True)
+            except JobNotFound:
+                return None
+            lost = _find_lost(transaction, after_seconds, jobs.c.id == job_id)
+            if not lost or not _has_watched(transaction, by, after_seconds):
+                return None
+            lease = {
+                "lease_token": row.lease_token + 1,
+                "lease_expires_at": transaction.now + timedelta(seconds=lease_seconds),
+            }
+            change_job(transaction, row, **lease)
+            silent_seconds = int((transaction.now - lost[0].heard_at).total_seconds())
+            gave_up = f"its attempt is given up by the worker on {by}"
+            message = f"host {row.host} gave no sign of life for {silent_seconds} s; {gave_up}"
+            add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
+            return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
+
+
+def _watching_since(known: sa.Row[Any] | None, now: datetime, gap_seconds: float) -> datetime:
+    if known is None or known.watching_since is None or now - known.seen_at > timedelta(seconds=gap_seconds):
+        return now
+    since: datetime = known.watching_since
+    return since
+
+
+def _has_watched(transaction: Transaction, host: str, seconds: float) -> bool:
+    seen_after = transaction.now - timedelta(seconds=min(seconds, LIVE_SECONDS))
+    watched = (
+        workers.c.host == host,
+        sa.not_(workers.c.has_left),
+        workers.c.seen_at >= seen_after,
+        workers.c.watching_since <= transaction.now - timedelta(seconds=seconds),
+    )
+    return transaction.one(sa.select(workers.c.host).where(*watched)) is not None
+
+
+def _find_lost(transaction: Transaction, after_seconds: float, *where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+    """Ids, and when their host was last heard of: at the attempt's start where it never gave a sign of life."""
+    heard_at = sa.func.coalesce(workers.c.seen_at, attempts.c.started_at).label("heard_at")
+    last = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+    silent = heard_at <= transaction.now - timedelta(seconds=after_seconds)
+    statement = (
+        sa.select(jobs.c.id, heard_at)
+        .join(attempts, last)
+        .join(workers, workers.c.host == jobs.c.host, isouter=True)
+        .where(jobs.c.state.in_(SUPERVISED), lease_is_over(transaction), silent, *where)
+        .order_by(jobs.c.queued_at, jobs.c.id)
+    )
+    return transaction.all(statement)

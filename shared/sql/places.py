@@ -1,0 +1,46 @@
+"""What the store knows of a queued job's place: the facts that shared.queue_place decides by."""
+
+import sqlalchemy as sa
+
+from shared.jobs import JobState
+from shared.limits import QueuePlace
+from shared.queue_place import BLOCKING_SHOWN, Scene, place_of
+from shared.sql.engine import Database, Transaction
+from shared.sql.rows import read_job
+from shared.sql.standing import (
+    IN_ORDER,
+    before,
+    find_long_waiting,
+    goes_before_one,
+    live_hosts,
+    running,
+    to_waiting,
+)
+from shared.sql.tables import jobs
+
+
+class Places(Database):
+    """The part of the JobStore that says why a job waits."""
+
+    def find_place(self, job_id: str) -> QueuePlace | None:
+        """Where a queued job stands and what it waits for."""
+        with self.reading() as transaction:
+            row = read_job(transaction, job_id)
+            if row.state != JobState.QUEUED:
+                return None
+            job = to_waiting(row)
+            same_queue = (jobs.c.state == JobState.QUEUED, jobs.c.queue == job.queue)
+            first = sa.select(jobs.c.id).where(*goes_before_one(job)).order_by(*IN_ORDER).limit(BLOCKING_SHOWN)
+            scene = Scene(
+                position=1 + _count(transaction, *same_queue, before(job)),
+                running=running(transaction),
+                first=[other.id for other in transaction.all(first)],
+                live=live_hosts(transaction),
+                long_waiting=find_long_waiting(transaction, limits=self.limits, ahead_of=job) if job.gpus else (),
+            )
+            return place_of(job, scene, self.limits)
+
+
+def _count(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
+    count: int = transaction.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one()
+    return count

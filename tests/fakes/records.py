@@ -1,0 +1,104 @@
+"""What the in-memory store keeps of a job and of a host, and the questions that are asked of one of them."""
+
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.limits import Host, Running, Waiting
+from shared.sql.column_types import as_json, as_text
+from shared.store import JobFilter
+
+
+@dataclass
+class Record:
+    """A job, and what nobody is shown of it."""
+
+    job: Job
+    secret: bytes | None
+    deadline_at: datetime | None
+    sent_at: datetime | None
+    token: int = 0
+    logs: dict[int, bytes] = field(default_factory=dict)
+
+    def change(self, **values: Any) -> None:
+        """Change what is shown."""
+        self.job = replace(self.job, version=self.job.version + 1, **values)
+
+    def change_attempt(self, **values: Any) -> None:
+        """Change the attempt under way; the version stays, as it does in SQL."""
+        attempt = replace(self.job.attempt, **values)
+        self.job = replace(self.job, attempts=(*self.job.attempts[:-1], attempt))
+
+    def move(self, state: JobState, why: str, now: datetime, **values: Any) -> None:
+        """Change the state and write the transition."""
+        if state not in FOLLOWING[self.job.state]:
+            raise AssertionError(f"{state} cannot follow {self.job.state} (job {self.job.id})")
+        before = self.job.state
+        self.change(state=state, **values)
+        self.add_transition(Transition(before, state, now, len(self.job.attempts), as_text(why)))
+
+    def note(self, why: str, now: datetime) -> None:
+        """Write a line of the job's history that changes no state."""
+        self.add_transition(Transition(self.job.state, self.job.state, now, len(self.job.attempts), why))
+
+    def add_transition(self, transition: Transition) -> None:
+        """Write one line of the job's history."""
+        self.job = replace(self.job, transitions=(*self.job.transitions, transition))
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a worker has it, or had it when it was last heard of."""
+        return self.job.state in SUPERVISED
+
+    @property
+    def waiting(self) -> Waiting:
+        """A queued job, as limits look at it."""
+        job = self.job
+        return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, job.priority, job.queued_at)
+
+    @property
+    def running(self) -> Running:
+        """A supervised job, as limits look at it."""
+        return Running(self.job.id, self.job.concurrency_key, self.job.host or "", self.job.attempt.gpu_ids)
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a host last said of itself."""
+
+    host: Host
+    seen_at: datetime
+    watching_since: datetime
+    has_left: bool = False
+
+
+def new_record_job(new: NewJob, now: datetime) -> Job:
+    values = {item.name: getattr(new, item.name) for item in fields(NewJob)}
+    hidden = {"secret": None, "queue_timeout_seconds": None}
+    values["had_secret"] = new.secret is not None
+    copied = {"request": as_json(new.request), "labels": dict(new.labels)}
+    return Job(**{**values, **hidden, **copied}, created_at=now, queued_at=now)
+
+
+def clean(reason: Reason | None) -> Reason | None:
+    return replace(reason, message=as_text(reason.message)) if reason else None
+
+
+def matches(job: Job, where: JobFilter) -> bool:
+    name, value = where.label or (None, None)
+    return (
+        (where.states is None or job.state in where.states)
+        and where.experiment_name in (None, job.experiment_name)
+        and where.model_name in (None, job.model_name)
+        and (where.created_after is None or job.created_at > where.created_after)
+        and (name is None or (name in job.labels and value in (None, job.labels[name])))
+    )
+
+
+def is_over(at: datetime | None, now: datetime) -> bool:
+    return at is None or at <= now
+
+
+def is_due(job: Job, now: datetime) -> bool:
+    return job.state is JobState.RETRY_WAIT and is_over(job.next_attempt_at, now)
