@@ -1,4 +1,4 @@
-"""Runs attempts as Docker containers. The only module that imports docker; its errors do not leave it."""
+"""Runs attempts as Docker containers. docker is imported here, in docker_engine and in docker_images alone."""
 
 import io
 import logging
@@ -7,39 +7,35 @@ import socket
 import struct
 import tarfile
 import tempfile
-import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Mapping
+from contextlib import closing, suppress
 from functools import cached_property
 from ipaddress import ip_network
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
-from docker.types import CancellableStream, DeviceRequest, LogConfig
+from docker.types import CancellableStream
 from docker.utils import kwargs_from_env
-from requests.exceptions import ReadTimeout, RequestException
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from requests.exceptions import RequestException
 
-from worker.docker_failures import lost, not_packed, pull_failed, pull_timeout, refused, unavailable
+from worker.docker_engine import ENGINE_ERRORS, Engine, engine_answers, why
+from worker.docker_failures import lost, not_packed, pull_failed, refused
+from worker.docker_images import DockerImages
 from worker.docker_log import AttemptLog, EngineStream
+from worker.docker_options import container_options, gpus_in
+from worker.gpus import cdi_gpus, find_gpus
 from worker.image_reference import require_image
-from worker.project_archive import PRIVATE_FOLDER, Owner, find_owner, write_archive
-from worker.runner import END_AFTER_SIGTERM, PROJECT_FOLDER, AttemptSpec, Exit, Handle, Image
+from worker.project_archive import Owner, find_owner, write_archive
+from worker.pulled_images import PulledImages
+from worker.runner import END_AFTER_SIGTERM, AttemptSpec, Exit, Handle, Image
 
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
-HOST_GATEWAY = "host.docker.internal"
-PIDS_LIMIT = 4096
-SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
-# Said explicitly, because a host's own defaults (often 10 MB) would rotate away what was not read yet.
-LOG_CONFIG = LogConfig(type=LogConfig.types.JSON, config={"max-size": "1t"})
-INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
-PULL_SILENCE_SECONDS = 60
 PROBE_SECONDS = 10
 USERS_FILE_BYTES = 1024**2
-ENGINE_ERRORS = (DockerException, RequestException, HTTPError)
 
 logger = logging.getLogger(__name__)
 
@@ -53,37 +49,30 @@ class DockerRunner:
     kind = "docker"
 
     def __init__(
-        self, environment: Mapping[str, str], *, host: str, service: str = "", timeout_seconds: float = 60
+        self,
+        environment: Mapping[str, str],
+        *,
+        host: str,
+        service: str = "",
+        timeout_seconds: float = 60,
+        pulled: PulledImages | None = None,
     ) -> None:
-        self._environment = dict(environment)
+        self._engine = Engine(environment, timeout_seconds=timeout_seconds)
+        self._images = DockerImages(self._engine, pulled)
         self._host = host
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
-        self._timeout_seconds = math.ceil(timeout_seconds)
         self._logs: dict[str, AttemptLog] = {}
 
-    @cached_property
-    def _client(self) -> docker.DockerClient:
-        return docker.DockerClient(version="auto", timeout=self._timeout_seconds, **self._connection())
-
-    def _connection(self) -> dict[str, Any]:
-        return {**kwargs_from_env(environment=self._environment)}
-
-    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
-        """Make sure that the image is here, pulling it when missing."""
-        name = require_image(image)
-        with _engine_answers(f"look for the image '{name}'", image=name):
-            if found := self._find_image(name):
-                return found
-        self._pull(name, timeout_seconds=timeout_seconds)
-        with _engine_answers(f"look for the pulled image '{name}'", image=name):
-            return self._find_image(name)
+    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+        """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
+        return self._images.prepare(image, pinned=pinned, timeout_seconds=timeout_seconds)
 
     def start_or_attach(self, spec: AttemptSpec) -> Handle:
         """Start the attempt, unless a container of its name has been started already.
 
         One that was created and not started may have part of its files: it gets all of them again.
         """
-        with _engine_answers(f"start '{spec.name}'", name=spec.name):
+        with engine_answers(f"start '{spec.name}'", name=spec.name):
             container = self._create_or_find(spec)
             if container.status == "created":
                 self._fill_and_start(container, spec)
@@ -91,18 +80,18 @@ class DockerRunner:
 
     def attach(self, name: str) -> Handle | None:
         """Return the handle of a started attempt of this name, or None where there is none."""
-        with _engine_answers(f"look for '{name}'", name=name):
+        with engine_answers(f"look for '{name}'", name=name):
             try:
-                container = self._client.containers.get(name)
+                container = self._engine.client.containers.get(name)
             except NotFound:
                 return None
         return None if container.status == "created" else _handle(container, name)
 
     def poll(self, handle: Handle) -> Exit | None:
         """Return None while it runs; DOCKER_UNAVAILABLE means that it cannot be seen, not that it failed."""
-        with _engine_answers(f"inspect '{handle.name}'", name=handle.name):
+        with engine_answers(f"inspect '{handle.name}'", name=handle.name):
             try:
-                state = self._client.api.inspect_container(handle.id)["State"]
+                state = self._engine.client.api.inspect_container(handle.id)["State"]
             except NotFound as error:
                 raise lost(handle, "no longer there: it was removed from outside") from error
         if state["Status"] in ("exited", "dead"):
@@ -118,7 +107,7 @@ class DockerRunner:
             return data
         ended = self.poll(handle) is not None
         log = log or self._logs.setdefault(handle.id, self._log_of(handle))
-        with _engine_answers(f"send the log of '{handle.name}'", name=handle.name):
+        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
             return log.read_ended(offset) if ended else log.read_running(offset)
 
     def close_log(self, handle: Handle) -> None:
@@ -128,83 +117,67 @@ class DockerRunner:
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
         """SIGTERM, the grace, SIGKILL; returns when it no longer runs."""
-        with _engine_answers(f"stop '{handle.name}'", name=handle.name), suppress(NotFound):
-            self._client.api.stop(handle.id, timeout=math.ceil(grace_seconds))
+        with engine_answers(f"stop '{handle.name}'", name=handle.name), suppress(NotFound):
+            self._engine.client.api.stop(handle.id, timeout=math.ceil(grace_seconds))
+
+    def pause(self, handle: Handle) -> None:
+        """Freeze all processes of the container. Its stop and its removal end the pause by themselves."""
+        with engine_answers(f"pause '{handle.name}'", name=handle.name):
+            self._freeze(handle, is_wanted=True)
+
+    def resume(self, handle: Handle) -> None:
+        """Let it go on after a pause."""
+        with engine_answers(f"resume '{handle.name}'", name=handle.name):
+            self._freeze(handle, is_wanted=False)
 
     def remove(self, handle: Handle) -> None:
         """Remove the container and its anonymous volumes."""
         self.close_log(handle)
-        with _engine_answers(f"remove '{handle.name}'", name=handle.name):
+        with engine_answers(f"remove '{handle.name}'", name=handle.name):
             self._remove(handle.id)
 
     def list_mine(self) -> list[Handle]:
         """All containers with this service's and host's labels, those that were never started too."""
         wanted = [f"{name}={value}" for name, value in self._mine.items()]
-        with _engine_answers("list containers", host=self._host):
-            found = self._client.api.containers(all=True, filters={"label": wanted})
-        return [Handle(id=each["Id"], name=each["Names"][0].lstrip("/")) for each in found if each["Names"]]
+        with engine_answers("list containers", host=self._host):
+            found = self._engine.client.api.containers(all=True, filters={"label": wanted})
+        return [
+            Handle(id=each["Id"], name=each["Names"][0].lstrip("/"), gpu_ids=gpus_in(each.get("Labels") or {}))
+            for each in found
+            if each["Names"]
+        ]
+
+    def find_gpus(self) -> tuple[str, ...]:
+        """What nvidia-smi says; where there is none, as in a container, what the engine has discovered."""
+        found = find_gpus()
+        return self._discovered_gpus() if found is None else found
+
+    def find_disk(self) -> Path | None:
+        """The engine's data folder, where it is on this machine."""
+        folder = Path(self._root_folder)
+        return folder if folder.is_dir() else None
+
+    def remove_image(self, image_id: str) -> bool:
+        """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
+        return self._images.remove(image_id)
 
     def close(self) -> None:
         """End all reading; the containers go on."""
         while self._logs:
             self._logs.popitem()[1].close()
 
-    def _find_image(self, name: str) -> Image | None:
-        try:
-            found = self._client.images.get(name).attrs
-        except ImageNotFound:
-            return None
-        digests = found.get("RepoDigests") or []
-        return Image(id=found["Id"], digest=digests[0].partition("@")[2] if digests else None)
-
-    def _pull(self, name: str, *, timeout_seconds: float) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        silence_seconds = math.ceil(min(timeout_seconds, PULL_SILENCE_SECONDS))
-        logger.info("pulling an image", extra={"image": name})
-        try:
-            with closing(_PullClient(version="auto", timeout=silence_seconds, **self._connection())) as client:
-                for progress in client.pull(name, stream=True, decode=True):
-                    if "error" in progress:
-                        raise pull_failed(name, progress["error"])
-                    if time.monotonic() > deadline:
-                        raise pull_timeout(name, timeout_seconds)
-        except (ReadTimeout, ReadTimeoutError) as error:
-            raise pull_timeout(name, timeout_seconds) from error
-        except APIError as error:
-            raise pull_failed(name, _why(error)) from error
-        except ENGINE_ERRORS as error:
-            raise unavailable(f"pull '{name}'", error, image=name) from error
-
     def _create_or_find(self, spec: AttemptSpec) -> Container:
         image = require_image(spec.image)
         command = ["/bin/sh", "-c", END_AFTER_SIGTERM + spec.command]
         try:
-            return self._client.containers.create(image, command, **self._options(spec))
+            return self._engine.client.containers.create(image, command, **container_options(spec, self._mine))
         except ImageNotFound as error:
             raise pull_failed(image, "it is not on this host (any more)") from error
         except APIError as error:
             if error.status_code != 409:
-                raise refused(spec, status=error.status_code, why=_why(error)) from error
+                raise refused(spec, status=error.status_code, why=why(error)) from error
         logger.info("container exists, attaching", extra={"container": spec.name})
-        return self._client.containers.get(spec.name)
-
-    def _options(self, spec: AttemptSpec) -> dict[str, Any]:
-        paths = {spec.private_env[name]: f"{PRIVATE_FOLDER}/{name}" for name in spec.private_files}
-        labels = {"retrain.job": spec.job_id, "retrain.attempt": str(spec.attempt), **self._mine}
-        options: dict[str, Any] = {
-            "name": spec.name,
-            "labels": labels,
-            "environment": {**INIT_ENV, **spec.env, **paths},
-            "working_dir": PROJECT_FOLDER,
-            "init": True,
-            "stop_signal": "SIGTERM",
-            "security_opt": ["no-new-privileges"],
-            "pids_limit": PIDS_LIMIT,
-            "shm_size": SHM_BYTES,
-            "log_config": LOG_CONFIG,
-            "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
-        }
-        return options | _limits(spec) | _network(spec.network)
+        return self._engine.client.containers.get(spec.name)
 
     def _fill_and_start(self, container: Container, spec: AttemptSpec) -> None:
         try:
@@ -216,7 +189,7 @@ class DockerRunner:
             container.start()
         except APIError as error:
             self._remove(str(container.id))  # what the engine refuses once it refuses always
-            raise refused(spec, status=error.status_code, why=_why(error)) from error
+            raise refused(spec, status=error.status_code, why=why(error)) from error
         except OSError as error:
             if isinstance(error, RequestException):
                 raise
@@ -230,44 +203,42 @@ class DockerRunner:
 
     def _remove(self, container_id: str) -> None:
         try:
-            self._client.api.remove_container(container_id, v=True, force=True)
+            self._engine.client.api.remove_container(container_id, v=True, force=True)
         except NotFound:
             return
         except APIError as error:
             if error.status_code != 409:  # its removal is under way already
                 raise
 
+    def _freeze(self, handle: Handle, *, is_wanted: bool) -> None:
+        """Pause or resume. The engine answers "it is so already" as it does failures, so a look says which it was."""
+        api = self._engine.client.api
+        try:
+            (api.pause if is_wanted else api.unpause)(handle.id)
+        except NotFound:
+            return
+        except APIError:
+            with suppress(NotFound):
+                state = api.inspect_container(handle.id)["State"]
+                if state["Running"] and state["Paused"] is not is_wanted:
+                    raise
+
+    @cached_property
+    def _root_folder(self) -> str:
+        with engine_answers("tell its data folder", host=self._host):
+            return str(self._engine.client.api.info()["DockerRootDir"])
+
+    def _discovered_gpus(self) -> tuple[str, ...]:
+        with engine_answers("tell its devices", host=self._host):
+            devices = self._engine.client.api.info().get("DiscoveredDevices") or []
+        return cdi_gpus(str(each.get("ID")) for each in devices)
+
     def _log_of(self, handle: Handle) -> AttemptLog:
         def open_stream(follow: bool) -> EngineStream:
-            stream = self._client.api.logs(handle.id, stream=True, follow=follow)
+            stream = self._engine.client.api.logs(handle.id, stream=True, follow=follow)
             return EngineStream(chunks=_until_it_breaks(stream), close=lambda: _close(stream))
 
-        return AttemptLog(open_stream, name=handle.name, timeout_seconds=self._timeout_seconds)
-
-
-class _PullClient(docker.APIClient):
-    """docker-py pulls with no timeout at all; this client gives up on an engine or registry that says nothing."""
-
-    def post(self, url: str | bytes, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
-        return super().post(url, data, json, **{**kwargs, "timeout": self.timeout})
-
-
-def _limits(spec: AttemptSpec) -> dict[str, Any]:
-    limits: dict[str, Any] = {}
-    if spec.cpus:
-        limits["nano_cpus"] = int(spec.cpus * 1e9)
-    if spec.memory_bytes:  # no swap on top: beyond the limit it is killed, and says so, instead of crawling
-        limits["mem_limit"] = limits["memswap_limit"] = spec.memory_bytes
-    if spec.gpus:
-        limits["device_requests"] = [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])]
-    return limits
-
-
-def _network(network: str | None) -> dict[str, Any]:
-    if network == "host":
-        return {"network": network}
-    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: "host-gateway"}}
-    return options | {"network": network} if network else options
+        return AttemptLog(open_stream, name=handle.name, timeout_seconds=self._engine.timeout_seconds)
 
 
 def _read_file(container: Container, path: str) -> str:
@@ -304,20 +275,8 @@ def _close(stream: "CancellableStream[bytes]") -> None:
         stream.close()
 
 
-@contextmanager
-def _engine_answers(doing: str, **facts: object) -> Iterator[None]:
-    try:
-        yield
-    except ENGINE_ERRORS as error:
-        raise unavailable(doing, error, **facts) from error
-
-
 def _handle(container: Container, name: str) -> Handle:
     return Handle(id=str(container.id), name=name)
-
-
-def _why(error: APIError) -> str:
-    return str(error.explanation or error)
 
 
 def engine_version(environment: Mapping[str, str]) -> str | None:

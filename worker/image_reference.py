@@ -28,3 +28,10 @@ def require_image(image: str | None) -> str:
             image=image[:SHOWN_CHARACTERS],
         )
     return image
+
+
+def digest_reference(name: str, digest: str) -> str:
+    """Return the reference to exactly one image of the name's repository."""
+    repository = name.partition("@")[0]
+    path, slash, last = repository.rpartition("/")
+    return f"{path}{slash}{last.partition(':')[0]}@{digest}"

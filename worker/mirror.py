@@ -24,9 +24,15 @@ MAX_PACKS = 40
 LOCK_POLL_SECONDS = 0.05
 FETCHED = "refs/retrain/fetched"
 PINS = "refs/retrain/pins"
+USES = "retrain-uses"  # a file for each commit, touched when it is used
 UPLOAD_PACK = "--upload-pack=git -c 'safe.directory=*' upload-pack"  # git passes it none of our environment's config
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 DAMAGED = ("corrupt", "bad object", "bad tree", "unable to read", "invalid sha1 pointer", "did not send all necessary")
+
+
+def lock_of(folder: Path) -> Path:
+    """Return the file that is locked by whoever works with the mirror. It stays when the mirror goes."""
+    return folder.with_suffix(".lock")
 
 
 class Mirror:
@@ -139,7 +145,7 @@ class Mirror:
 
     def _keep(self, commit_sha: str) -> None:
         """Pin the commit, and let go of those that were not used for longest."""
-        uses = self._folder / "retrain-uses"
+        uses = self._folder / USES
         uses.mkdir(exist_ok=True)
         self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
         (uses / commit_sha).touch()
@@ -162,7 +168,7 @@ class Mirror:
     def _locked(self, mode: int) -> Iterator[None]:
         """Hold the mirror's lock. git's processes inherit it: one that outlives a killed worker still holds it."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._folder.with_suffix(".lock").open("a") as file:
+        with lock_of(self._folder).open("a") as file:
             self._wait_for_lock(file.fileno(), mode)
             before, self._git = self._git, replace(self._git, keep_open=(file.fileno(),))
             try:

@@ -1,4 +1,4 @@
-"""The processes of an attempt that the process runner started: which they are, and how they are ended."""
+"""The processes of an attempt that the process runner started: which they are, how they are paused and ended."""
 
 import logging
 import os
@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 
 KILL_SECONDS = 10
+FREEZE_SECONDS = 10
 POLL_SECONDS = 0.02
+STILL = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,26 @@ def kill(process: psutil.Process) -> None:
         process.kill()
 
 
+def freeze(launcher: psutil.Process, folder: Path, *, session: str) -> None:
+    """SIGSTOP to all of an attempt's processes; again, for what they started before it reached them."""
+    deadline = time.monotonic() + FREEZE_SECONDS
+    while going := [each for each in _family(launcher, folder, session) if not _is_still(each)]:
+        if time.monotonic() > deadline:  # one that waits for a disk stops when that has answered
+            logger.warning("not paused yet", extra={"name": folder.name, "pids": [each.pid for each in going]})
+            return
+        for process in going:
+            with suppress(psutil.Error):
+                process.suspend()
+        time.sleep(POLL_SECONDS)
+
+
+def thaw(launcher: psutil.Process, folder: Path, *, session: str) -> None:
+    """SIGCONT to all of an attempt's processes; to one that runs it means nothing."""
+    for process in _family(launcher, folder, session):
+        with suppress(psutil.Error):
+            process.resume()
+
+
 def signal_group(group: int, signal_number: signal.Signals) -> None:
     """Send a signal to a process group, unless it has ended."""
     with suppress(ProcessLookupError):
@@ -37,13 +59,28 @@ def signal_group(group: int, signal_number: signal.Signals) -> None:
 def end_what_is_left(folder: Path, *, session: str) -> None:
     """Kill what runs on without the attempt's launcher, or out of its reach; again, for what is started meanwhile."""
     deadline = time.monotonic() + KILL_SECONDS
-    while left := [each for each in psutil.process_iter() if _is_part(each, folder, session)]:
+    while left := _parts(folder, session):
         if time.monotonic() > deadline:
             logger.error("processes left", extra={"name": folder.name, "pids": [each.pid for each in left]})
             return
         for process in left:
             kill(process)
         time.sleep(POLL_SECONDS)
+
+
+def _family(launcher: psutil.Process, folder: Path, session: str) -> set[psutil.Process]:
+    return {launcher, *descendants(launcher), *_parts(folder, session)}
+
+
+def _parts(folder: Path, session: str) -> list[psutil.Process]:
+    return [each for each in psutil.process_iter() if _is_part(each, folder, session)]
+
+
+def _is_still(process: psutil.Process) -> bool:
+    try:
+        return process.status() in STILL
+    except psutil.Error:  # it has ended
+        return True
 
 
 def _is_part(process: psutil.Process, folder: Path, session: str) -> bool:

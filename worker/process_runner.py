@@ -1,7 +1,8 @@
 """Runs attempts as processes of this host, for a laptop or a first try without Docker.
 
 There is no isolation: the project's code runs as the worker's user, in the worker's Python, and can read and do what
-that user can; limits, GPUs, images, networks and volumes mean nothing. A process outlives its worker.
+that user can; limits, images, networks and volumes mean nothing, and GPUs are no more than pointed out. A process
+outlives its worker.
 """
 
 import errno
@@ -13,19 +14,32 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import psutil
 
 from shared.errors import Code, InfrastructureError
 from worker.folder_tree import remove_tree
-from worker.process_family import KILL_SECONDS, POLL_SECONDS, descendants, end_what_is_left, kill, signal_group
+from worker.gpus import find_gpus
+from worker.process_family import (
+    KILL_SECONDS,
+    POLL_SECONDS,
+    descendants,
+    end_what_is_left,
+    freeze,
+    kill,
+    signal_group,
+    thaw,
+)
 from worker.runner import END_AFTER_SIGTERM, AttemptSpec, Exit, Handle, Image
 
 READ_LIMIT_BYTES = 1024 * 1024
 LAUNCH_SECONDS = 30
 KILLED_EXIT_CODE = 128 + signal.SIGKILL
 NEVER_LAUNCHED = "never launched"
+GPUS_FILE = "gpus"
 PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
@@ -62,7 +76,7 @@ class ProcessRunner:
         self._env = _passed_on(base_env, python)
         self._children: set[int] = set()
 
-    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
+    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
         """Return None: images mean nothing here."""
         return None
 
@@ -70,8 +84,8 @@ class ProcessRunner:
         """Start the attempt; where one of its name exists already, attach to it and start nothing."""
         if handle := self.attach(spec.name):
             return handle
-        if spec.cpus or spec.memory_bytes or spec.gpus or spec.volumes:
-            logger.warning("limits, GPUs and volumes mean nothing to the process runner", extra={"name": spec.name})
+        if spec.cpus or spec.memory_bytes or spec.volumes:
+            logger.warning("limits and volumes mean nothing to the process runner", extra={"name": spec.name})
         try:
             self._launch(spec)
         except OSError as error:
@@ -118,6 +132,17 @@ class ProcessRunner:
         if launcher := self._find_launcher(handle):
             self._stop_launched(handle, launcher, grace_seconds=grace_seconds)
         self._end_what_is_left(handle)
+        self._reap()
+
+    def pause(self, handle: Handle) -> None:
+        """SIGSTOP to all processes of the attempt, wherever they went."""
+        if launcher := self._find_launcher(handle):
+            freeze(launcher, self._state_folder / handle.name, session=str(launcher.pid))
+
+    def resume(self, handle: Handle) -> None:
+        """SIGCONT to all of them."""
+        if launcher := self._find_launcher(handle):
+            thaw(launcher, self._state_folder / handle.name, session=str(launcher.pid))
 
     def remove(self, handle: Handle) -> None:
         """Remove the attempt's folder, ending first what still runs in it."""
@@ -128,10 +153,29 @@ class ProcessRunner:
 
     def list_mine(self) -> list[Handle]:
         """All attempts in the state folder, those whose start was cut off too."""
+        self._reap()
         with suppress(FileNotFoundError):
-            names = sorted(each.name for each in self._state_folder.iterdir())
-            return [self.attach(name) or Handle(id=NEVER_LAUNCHED, name=name) for name in names]
+            return [self._handle_of(each) for each in sorted(self._state_folder.iterdir())]
         return []
+
+    def find_gpus(self) -> tuple[str, ...]:
+        """What nvidia-smi says."""
+        return find_gpus() or ()
+
+    def find_disk(self) -> Path | None:
+        """The state folder."""
+        return self._state_folder
+
+    def remove_image(self, image_id: str) -> bool:
+        """Return False: there are none."""
+        return False
+
+    def _handle_of(self, folder: Path) -> Handle:
+        handle = self.attach(folder.name) or Handle(id=NEVER_LAUNCHED, name=folder.name)
+        try:
+            return replace(handle, gpu_ids=tuple((folder / GPUS_FILE).read_text().split()))
+        except FileNotFoundError:
+            return handle
 
     def _launch(self, spec: AttemptSpec) -> None:
         folder = self._state_folder / spec.name
@@ -139,19 +183,31 @@ class ProcessRunner:
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in spec.private_files.items():
             _write(folder / "private" / name, content)
+        _write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
         _copy_whole(spec.source, folder / "code")
         _write(folder / "launcher", LAUNCHER.encode())
         argv = ["/bin/sh", str(folder / "launcher"), END_AFTER_SIGTERM + spec.command]
         paths = {spec.private_env[name]: str(folder / "private" / name) for name in spec.private_files}
-        env = {**self._env, "TMPDIR": str(folder / "tmp"), **spec.env, **paths}
+        env = {**self._env, "TMPDIR": str(folder / "tmp"), **spec.env, **self._gpu_env(spec), **paths}
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
         defaults = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE]
         pid = os.posix_spawn(argv[0], argv, env, file_actions=null, setsid=True, setsigmask=[], setsigdef=defaults)
         self._children.add(pid)
 
+    def _gpu_env(self, spec: AttemptSpec) -> dict[str, str]:
+        """What shows CUDA the attempt's own GPUs and hides all others, where there are any."""
+        if not spec.gpu_ids and not self._has_gpus:
+            return {}
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)}
+
+    @cached_property
+    def _has_gpus(self) -> bool:
+        return bool(self.find_gpus())
+
     def _stop_launched(self, handle: Handle, launcher: psutil.Process, *, grace_seconds: float) -> None:
         family = descendants(launcher)  # looked up while they can be: those that left the group are killed as well
         signal_group(launcher.pid, signal.SIGTERM)
+        self.resume(handle)  # what is paused would get the signal after it, and the launcher could not write
         self._wait_for_end(handle, timeout_seconds=grace_seconds)
         for process in {*family, *descendants(launcher)}:
             kill(process)

@@ -39,7 +39,7 @@ class AttemptSpec:
     private_env: Mapping[str, str] = field(default_factory=dict)
     cpus: float | None = None
     memory_bytes: int | None = None
-    gpus: int = 0
+    gpu_ids: Sequence[str] = ()  # devices that are this attempt's alone
     volumes: Sequence[Volume] = ()
     network: str | None = None
 
@@ -55,6 +55,7 @@ class Handle:
 
     id: str
     name: str
+    gpu_ids: tuple[str, ...] = field(default=(), compare=False)  # only list_mine() looks for them
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Image:
 
     id: str
     digest: str | None
+    was_pulled: bool = False  # just now, for this attempt
 
 
 class Runner(Protocol):
@@ -78,8 +80,12 @@ class Runner(Protocol):
 
     kind: str
 
-    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
-        """Make sure that the image is here, pulling it when missing; None where images mean nothing."""
+    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+        """Make sure that the image is here, pulling it when missing; None where images mean nothing.
+
+        ``pinned`` is the id or digest that an earlier attempt ran: exactly that one is looked for first, here and at
+        its registry. Where it cannot be had any more, it is the one that the name means now, with a warning.
+        """
 
     def start_or_attach(self, spec: AttemptSpec) -> Handle:
         """Start the attempt; where one of its name exists already, attach to it and start nothing."""
@@ -102,8 +108,26 @@ class Runner(Protocol):
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
         """SIGTERM, the grace, SIGKILL; returns when it no longer runs. Stopping what has ended is no error."""
 
+    def pause(self, handle: Handle) -> None:
+        """Freeze it: it does nothing until it is resumed. What is paused or has ended stays so."""
+
+    def resume(self, handle: Handle) -> None:
+        """Let it go on after a pause. What runs or has ended is no error."""
+
     def remove(self, handle: Handle) -> None:
         """Remove every trace of an ended attempt from this host. Removing twice is no error."""
 
     def list_mine(self) -> list[Handle]:
         """All attempts that this service started on this host and has not removed."""
+
+    def find_gpus(self) -> tuple[str, ...]:
+        """The ids of this host's GPUs; none where there is no way to ask."""
+
+    def find_disk(self) -> Path | None:
+        """The folder where it keeps images and containers; None where that is not on a disk seen from here."""
+
+    def remove_image(self, image_id: str) -> bool:
+        """Remove an image that this service pulled; False where something uses it or it is not ours to remove.
+
+        Removing twice is no error.
+        """

@@ -18,6 +18,7 @@ from worker.git import Deadline, Git
 from worker.git_errors import explain_os_error
 from worker.mirror import Mirror
 from worker.submodules import check_out_submodules
+from worker.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +61,19 @@ class GitSource:
         allowed_hosts: frozenset[str] = frozenset(),
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._mirrors = mirrors.absolute()
+        self.mirrors = mirrors.absolute()
         self._work = work.absolute()
-        private = (self._mirrors.parent, self._work)
+        private = (self.mirrors.parent, self._work)
         self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts), private)
         self._environ = environ
 
     def checkout(
         self, request: SourceRequest, *, name: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> Checkout:
-        """Make the folder ``work/name`` anew with the commit that the request means; nothing is left on failure."""
+        """Make the folder ``work/name`` anew with the commit that the request means.
+
+        Discarding it is the caller's, after a failure too.
+        """
         try:
             return self._checkout(request, name, timeout_seconds)
         except OSError as error:
@@ -79,18 +83,14 @@ class GitSource:
         address = _parsed(request.uri)
         self._rules.check(address, what="git_uri", code=Code.INVALID_PARAMETER)
         git = self._git(address, request.credentials or address.credentials, Deadline(timeout_seconds))
-        mirror = Mirror(self._mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
+        mirror = Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
         resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
         self.discard(name)
         folder = self._folder(name)
-        try:
-            mirror.copy(resolved.commit_sha, folder)
-            check_out_submodules(folder, git=git, rules=self._rules)
-            _check_depth(folder, git.uri)
-            project_folder = find_project_folder(folder, request.subfolder)
-        except BaseException:
-            self.discard(name)
-            raise
+        mirror.copy(resolved.commit_sha, folder)
+        check_out_submodules(folder, git=git, rules=self._rules)
+        _check_depth(folder, git.uri)
+        project_folder = find_project_folder(folder, request.subfolder)
         logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha, "attempt": name})
         return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
 
@@ -105,6 +105,14 @@ class GitSource:
         with suppress(FileNotFoundError):
             return sorted(folder.name for folder in self._work.iterdir())
         return []
+
+    def remove_mirrors(self, older_than_seconds: float) -> int:
+        """Remove the mirrors that no attempt used for so long; return how many."""
+        return remove_unused_mirrors(self.mirrors, older_than_seconds)
+
+    def remove_oldest_mirror(self) -> bool:
+        """Remove the mirror that was not used for longest; False where none may go now."""
+        return remove_oldest_mirror(self.mirrors)
 
     def _folder(self, name: str) -> Path:
         if not NAME.match(name):

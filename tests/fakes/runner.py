@@ -5,6 +5,7 @@ It keeps to the same contract suite as the real ones (tests/integration/test_run
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
 from worker.runner import AttemptSpec, Exit, Handle, Image
@@ -33,13 +34,15 @@ class FakeAttempt:
 
     handle: Handle
     script: Script
+    spec: AttemptSpec
+    is_paused: bool = False
     log: bytes = b""
     exit: Exit | None = None
     steps: int = 0
 
     def step(self) -> None:
         """Do the next thing of the script."""
-        if self.exit:
+        if self.exit or self.is_paused:
             return
         if self.steps < len(self.script.outputs):
             self.log += self.script.outputs[self.steps]
@@ -58,7 +61,12 @@ class FakeHost:
     removed: list[str] = field(default_factory=list)
     read: list[int] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    paused: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    pinned: list[str | None] = field(default_factory=list)
+    removed_images: list[str] = field(default_factory=list)
+    gpus: tuple[str, ...] = ()
+    disk: Path | None = None
 
 
 class FakeRunner:
@@ -88,7 +96,7 @@ class FakeRunner:
         """Remove an attempt from outside."""
         del self.host.attempts[name]
 
-    def prepare_image(self, image: str | None, *, timeout_seconds: float) -> Image | None:
+    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
         """Return an image, unless ``image_error`` is set."""
         self._answer()
         if self.image_error:
@@ -96,7 +104,8 @@ class FakeRunner:
         if image is None:
             return None
         self.host.images.append(image)
-        return Image(id=f"sha256:{image}", digest=None)
+        self.host.pinned.append(pinned)
+        return Image(id=pinned or f"sha256:{image}", digest=None)
 
     def start_or_attach(self, spec: AttemptSpec) -> Handle:
         """Start the attempt, unless one of its name exists."""
@@ -108,7 +117,7 @@ class FakeRunner:
             raise script.start_error
         self.host.started.append(replace(spec))
         handle = Handle(id=f"fake-{len(self.host.started)}", name=spec.name)
-        self.host.attempts[spec.name] = FakeAttempt(handle, script)
+        self.host.attempts[spec.name] = FakeAttempt(handle, script, spec)
         return handle
 
     def attach(self, name: str) -> Handle | None:
@@ -141,6 +150,19 @@ class FakeRunner:
             code = attempt.script.on_sigterm
             attempt.exit = Exit(exit_code=KILLED_EXIT_CODE if code is None else code)
 
+    def pause(self, handle: Handle) -> None:
+        """Let the script rest."""
+        self._answer()
+        self.host.paused.append(handle.name)
+        if attempt := self.host.attempts.get(handle.name):
+            attempt.is_paused = True
+
+    def resume(self, handle: Handle) -> None:
+        """Let the script go on."""
+        self._answer()
+        if attempt := self.host.attempts.get(handle.name):
+            attempt.is_paused = False
+
     def remove(self, handle: Handle) -> None:
         """Forget the attempt."""
         self._answer()
@@ -150,7 +172,25 @@ class FakeRunner:
     def list_mine(self) -> list[Handle]:
         """All attempts that were not removed."""
         self._answer()
-        return [attempt.handle for attempt in self.host.attempts.values()]
+        return [replace(each.handle, gpu_ids=tuple(each.spec.gpu_ids)) for each in self.host.attempts.values()]
+
+    def find_gpus(self) -> tuple[str, ...]:
+        """The GPUs that the test gave to the host."""
+        self._answer()
+        return self.host.gpus
+
+    def find_disk(self) -> Path | None:
+        """The folder that the test gave to the host."""
+        self._answer()
+        return self.host.disk
+
+    def remove_image(self, image_id: str) -> bool:
+        """Note it, unless an attempt that was not removed uses the image."""
+        self._answer()
+        if any(image_id in (each.spec.image, f"sha256:{each.spec.image}") for each in self.host.attempts.values()):
+            return False
+        self.host.removed_images.append(image_id)
+        return True
 
     def _get(self, handle: Handle) -> FakeAttempt:
         self._answer()

@@ -6,17 +6,18 @@ import secrets
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError, UserError
+from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from tests.support.cuttable import CuttableEngine
 from tests.support.engines import docker_or_skip, require
-from tests.support.image_registry import ImageRegistry
 from tests.support.waiting import wait_until
+from worker.docker_options import container_options
 from worker.docker_runner import DockerRunner
 from worker.runner import PROJECT_FOLDER, AttemptSpec, Exit, Handle, Volume
 
@@ -154,6 +155,34 @@ def test_a_container_that_was_never_started_gets_all_its_files_and_starts(
     assert read_all(runner, handle) == b"whole"
 
 
+def test_gpus_are_asked_for_by_id_and_what_holds_them_is_found_by_label(
+    runner: DockerRunner, engine: docker.DockerClient, spec: Callable[..., AttemptSpec]
+) -> None:
+    asked = spec("true", gpu_ids=("GPU-a", "GPU-b"))
+    labels = {"retrain.host": HOST, "retrain.service": ""}
+    made = engine.containers.create(IMAGE, ["true"], **container_options(asked, labels))
+    (request,) = engine.api.inspect_container(str(made.id))["HostConfig"]["DeviceRequests"]
+    assert (request["Count"], request["DeviceIDs"], request["Capabilities"]) == (0, ["GPU-a", "GPU-b"], [["gpu"]])
+    assert [handle.gpu_ids for handle in runner.list_mine()] == [("GPU-a", "GPU-b")]
+
+
+def test_gpus_on_an_engine_that_knows_of_none_are_the_operator_s_to_mend(
+    runner: DockerRunner, spec: Callable[..., AttemptSpec]
+) -> None:
+    require(not runner.find_gpus(), "an engine without GPUs")
+    error = error_of(lambda: runner.start_or_attach(spec("true", gpu_ids=("GPU-a",))))
+    assert isinstance(error, InfrastructureError)
+    assert error.code is Code.CONTAINER_FAILED
+    assert runner.list_mine() == []
+
+
+def test_an_image_that_asks_for_all_gpus_gets_none_that_its_attempt_was_not_given(
+    runner: DockerRunner, spec: Callable[..., AttemptSpec], image: Callable[[str], str]
+) -> None:
+    asked = spec("echo $NVIDIA_VISIBLE_DEVICES", image=image("ENV NVIDIA_VISIBLE_DEVICES=all"))
+    assert run(runner, replace(asked, env={"NVIDIA_VISIBLE_DEVICES": "0"})) == (0, "void\n")
+
+
 def test_the_image_s_entrypoint_is_kept(
     runner: DockerRunner, spec: Callable[..., AttemptSpec], image: Callable[[str], str]
 ) -> None:
@@ -256,61 +285,6 @@ def test_a_network_that_is_missing_is_the_operator_s_to_mend(
     assert runner.list_mine() == []
 
 
-def test_an_image_that_is_here_is_not_pulled(runner: DockerRunner, engine: docker.DockerClient) -> None:
-    found = runner.prepare_image(IMAGE, timeout_seconds=1)
-    assert found is not None
-    assert found.id == engine.images.get(IMAGE).id
-
-
-def test_a_project_without_image_is_told_to_name_one(runner: DockerRunner) -> None:
-    assert error_of(lambda: runner.prepare_image(None, timeout_seconds=1)).code is Code.INVALID_PROJECT
-
-
-@pytest.mark.parametrize("image", ["-foo", "PYTHON", "--privileged", "http://x/y", "../containers/json"])
-def test_what_is_no_image_is_refused_before_the_engine_is_asked(image: str) -> None:
-    runner = DockerRunner({"DOCKER_HOST": "tcp://127.0.0.1:1"}, host=HOST)
-    error = error_of(lambda: runner.prepare_image(image, timeout_seconds=1))
-    assert error.code is Code.INVALID_PROJECT
-    assert image in error.message
-
-
-@pytest.fixture
-def registry(engine: docker.DockerClient) -> Iterator[ImageRegistry]:
-    registry = ImageRegistry()
-    yield registry
-    registry.close()
-    if engine.images.list(registry.name):
-        engine.images.remove(registry.name)
-
-
-def test_a_missing_image_is_pulled_and_its_digest_kept(runner: DockerRunner, registry: ImageRegistry) -> None:
-    found = runner.prepare_image(registry.name, timeout_seconds=60)
-    assert found is not None
-    assert found.digest == registry.digest
-    assert runner.prepare_image(registry.name, timeout_seconds=60) == found
-
-
-def test_an_image_that_the_registry_does_not_have_fails_by_name(
-    runner: DockerRunner, registry: ImageRegistry, spec: Callable[..., AttemptSpec]
-) -> None:
-    missing = registry.name.replace("trainer", "nothing")
-    error = error_of(lambda: runner.prepare_image(missing, timeout_seconds=60))
-    assert isinstance(error, InfrastructureError)
-    assert error.code is Code.IMAGE_PULL_FAILED
-    assert error.facts == {"image": missing}
-    assert error_of(lambda: runner.start_or_attach(spec("true", image=missing))).code is Code.IMAGE_PULL_FAILED
-
-
-def test_a_registry_that_says_nothing_is_given_up(runner: DockerRunner) -> None:
-    registry = ImageRegistry(is_silent=True)
-    try:
-        error = error_of(lambda: runner.prepare_image(registry.name, timeout_seconds=1))
-    finally:
-        registry.close()
-    assert isinstance(error, AttemptTimeout)
-    assert error.code is Code.PULL_TIMEOUT
-
-
 def test_a_log_far_larger_than_any_buffer_comes_whole_in_small_pieces(
     runner: DockerRunner, spec: Callable[..., AttemptSpec]
 ) -> None:
@@ -388,7 +362,10 @@ def test_an_engine_that_does_not_answer_is_unavailable_and_nothing_is_lost_by_it
         lambda: runner.read_log(handle, 0),
         lambda: runner.stop(handle, grace_seconds=1),
         lambda: runner.remove(handle),
+        lambda: runner.pause(handle),
+        lambda: runner.resume(handle),
         runner.list_mine,
+        runner.find_disk,
     ):
         assert error_of(call).code is Code.DOCKER_UNAVAILABLE
 

@@ -92,6 +92,51 @@ def test_a_command_gets_the_worker_s_python_a_folder_for_temporary_files_and_lit
     assert env.keys() - {"PWD", "OLDPWD", "SHLVL", "_"} == {"HOME", "LANG", "MLFLOW_RUN_ID"}
 
 
+def cuda_env(log: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in log.splitlines() if line.startswith("CUDA_"))
+
+
+def test_an_attempt_sees_its_own_gpus_whatever_its_project_says_and_its_handle_tells_them(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec], state: Path
+) -> None:
+    asked = spec("env", gpu_ids=("GPU-a", "GPU-b"), env={"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
+    assert cuda_env(run(runner, asked)) == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"}
+    next_worker = ProcessRunner(state, python=PYTHON, base_env=HOST_ENV)
+    assert [handle.gpu_ids for handle in next_worker.list_mine()] == [("GPU-a", "GPU-b")]
+
+
+@pytest.mark.parametrize(("gpus", "shown"), [((), None), (("GPU-a",), "")])
+def test_an_attempt_without_gpus_sees_none_of_a_host_that_has_some(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec], monkeypatch: pytest.MonkeyPatch,
+    gpus: tuple[str, ...], shown: str | None
+) -> None:  # fmt: skip
+    monkeypatch.setattr(runner, "find_gpus", lambda: gpus)
+    assert cuda_env(run(runner, spec("env"))).get("CUDA_VISIBLE_DEVICES") == shown
+
+
+def test_a_pause_reaches_what_left_the_process_group(runner: ProcessRunner, spec: Callable[..., AttemptSpec]) -> None:
+    asked = spec("setsid sleep 60 & echo $!; (sleep 60 & echo $!); sleep 60 & echo $!; wait")
+    about = {"RETRAIN_JOB_ID": asked.job_id, "RETRAIN_ATTEMPT": "1"}
+    handle = runner.start_or_attach(replace(asked, env=about))
+    members = [psutil.Process(int(line)) for line in wait_for_log(runner, handle, lines=3)]
+    members.append(psutil.Process(int(handle.id.partition(":")[0])))
+    runner.pause(handle)
+    assert {each.status() for each in members} == {psutil.STATUS_STOPPED}
+    runner.resume(handle)
+    wait_until(lambda: {each.status() for each in members} == {psutil.STATUS_SLEEPING}, what="all of them to go on")
+
+
+def test_a_pause_catches_up_with_a_command_that_starts_one_process_after_the_other(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec]
+) -> None:
+    handle = runner.start_or_attach(spec("echo x; while :; do /bin/true & /bin/true; done"))
+    wait_for_log(runner, handle)
+    runner.pause(handle)
+    launcher = psutil.Process(int(handle.id.partition(":")[0]))
+    family = [launcher, *launcher.children(recursive=True)]
+    assert {each.status() for each in family} <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+
+
 def test_binary_output_comes_exact(runner: ProcessRunner, spec: Callable[..., AttemptSpec]) -> None:
     handle = runner.start_or_attach(spec("printf '\\377\\000\\n\\200'"))
     wait(runner, handle)

@@ -1,138 +1,31 @@
 """What every runner does, whatever runs the command. The fake is held to what the seam promises."""
 
-import os
-import secrets
 import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.errors import AttemptError, Code
-from tests.fakes.runner import FakeRunner, Script
-from tests.support.engines import docker_or_skip
-from tests.support.waiting import wait_until
-from worker.docker_runner import DockerRunner
-from worker.process_runner import ProcessRunner
-from worker.runner import AttemptSpec, Exit, Handle, Runner
+from tests.fakes.runner import Script
+from tests.support.runner_bench import HANDLES_SIGTERM, IMAGE, Bench, open_bench
+from worker.runner import Exit
 
-IMAGE = "python:3.11-slim"
-HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}
 LINES = b"".join(b"%d\n" % number for number in range(1, 5001))
-HANDLES_SIGTERM = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), sys.exit({code})))
-print("ready", flush=True)
-time.sleep(60)
-"""
-
-
-@dataclass
-class Bench:
-    """One runner under test, and what it started."""
-
-    runner: Runner
-    restarted: Callable[[], Runner]
-    source: Path
-    opened: list[DockerRunner] = field(default_factory=list)
-
-    def spec(self, command: str, **fields: Any) -> AttemptSpec:
-        return AttemptSpec(
-            job_id=secrets.token_hex(6), attempt=1, image=IMAGE, command=command, source=self.source, **fields
-        )
-
-    def start(self, command: str, script: Script | None = None, **fields: Any) -> Handle:
-        return self.start_spec(self.spec(command, **fields), script)
-
-    def start_spec(self, spec: AttemptSpec, script: Script | None = None) -> Handle:
-        if isinstance(self.runner, FakeRunner):
-            self.runner.plan = script or Script()
-        return self.runner.start_or_attach(spec)
-
-    def wait(self, handle: Handle, *, runner: Runner | None = None) -> Exit:
-        found = wait_until(lambda: (runner or self.runner).poll(handle), what=f"the end of {handle.name}")
-        assert found is not None
-        return found
-
-    def log(self, handle: Handle, offset: int = 0, *, runner: Runner | None = None) -> bytes:
-        """Read the rest of an ended attempt's log as a supervisor does."""
-        log = b""
-        while data := (runner or self.runner).read_log(handle, offset + len(log)):
-            log += data
-        return log
-
-    def run(self, command: str, script: Script | None = None, **fields: Any) -> tuple[int, str]:
-        handle = self.start(command, script, **fields)
-        return self.wait(handle).exit_code, self.log(handle).decode()
-
-    def wait_for_log(self, handle: Handle, text: bytes) -> bytes:
-        log = bytearray()
-
-        def seen() -> bool:
-            self.runner.poll(handle)
-            log.extend(self.runner.read_log(handle, len(log)))
-            return text in log
-
-        wait_until(seen, what=f"{text!r} in the log of {handle.name}")
-        return bytes(log)
-
-
-def _docker_bench(source: Path) -> Bench:
-    docker_or_skip().close()
-    host = f"test-{secrets.token_hex(4)}"
-
-    opened: list[DockerRunner] = []
-
-    def runner() -> DockerRunner:
-        opened.append(DockerRunner(os.environ, host=host))
-        return opened[-1]
-
-    return Bench(runner(), runner, source, opened)
-
-
-def _process_bench(source: Path, state_folder: Path) -> Bench:
-    def runner() -> ProcessRunner:
-        return ProcessRunner(state_folder, python=Path(sys.executable), base_env=HOST_ENV)
-
-    return Bench(runner(), runner, source)
-
-
-def _fake_bench(source: Path) -> Bench:
-    runner = FakeRunner()
-    return Bench(runner, runner.restarted, source)
-
-
-def _bench(kind: str, folder: Path) -> Iterator[Bench]:
-    source = folder / "source"
-    source.mkdir()
-    match kind:
-        case "docker":
-            bench = _docker_bench(source)
-        case "process":
-            bench = _process_bench(source, folder / "state")
-        case _:
-            bench = _fake_bench(source)
-    yield bench
-    for handle in bench.runner.list_mine():
-        bench.runner.remove(handle)
-    for runner in bench.opened:
-        runner.close()
 
 
 @pytest.fixture(params=["fake", "process", "docker"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    yield from _bench(request.param, tmp_path)
+    yield from open_bench(request.param, tmp_path)
 
 
 @pytest.fixture(params=["process", "docker"])
 def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """A runner that runs commands; the fake has nothing to say about what they see."""
-    yield from _bench(request.param, tmp_path)
+    yield from open_bench(request.param, tmp_path)
 
 
 def code_of(call: Callable[[], object]) -> Code:
@@ -256,6 +149,21 @@ def test_stopping_what_has_ended_changes_nothing(bench: Bench) -> None:
     bench.wait(handle)
     bench.runner.stop(handle, grace_seconds=1)
     assert bench.runner.poll(handle) == Exit(exit_code=3)
+
+
+def test_an_image_that_this_service_did_not_pull_stays(real: Bench) -> None:
+    assert not real.runner.remove_image(IMAGE)
+    assert not real.runner.remove_image("sha256:" + "0" * 64)
+
+
+def test_a_disk_that_is_seen_from_here_is_a_folder_of_this_machine(real: Bench) -> None:
+    real.wait(real.start("true"))
+    found = real.runner.find_disk()
+    assert found is None or found.is_dir()
+
+
+def test_the_gpus_of_the_host_are_asked_for_without_harm(bench: Bench) -> None:
+    assert len(set(bench.runner.find_gpus())) == len(bench.runner.find_gpus())
 
 
 def test_what_is_removed_is_gone_and_can_be_stopped_and_removed_again(bench: Bench) -> None:

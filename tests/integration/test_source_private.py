@@ -214,7 +214,6 @@ def test_a_submodule_is_held_to_what_the_operator_allows(server: GitServer, tmp_
         fetch(make_source(tmp_path, hosts=frozenset({"127.0.0.1"})), server.url("super", with_credentials=True))
     assert caught.value.code == Code.INVALID_PROJECT
     assert not (tmp_path / "pwned").exists()
-    assert not list((tmp_path / "work").iterdir())
 
 
 @pytest.mark.parametrize("form", ["{mirror}", "{mirror}/../{name}", "{encoded}", "{link}", "{work}"])

@@ -1,0 +1,118 @@
+"""A runner under test with what it started: the fake, the process runner or the Docker runner, by the same words."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.runner import FakeRunner, Script
+from tests.support.engines import docker_or_skip
+from tests.support.waiting import wait_until
+from worker.docker_runner import DockerRunner
+from worker.process_runner import ProcessRunner
+from worker.runner import AttemptSpec, Exit, Handle, Runner
+
+IMAGE = "python:3.11-slim"
+HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}
+HANDLES_SIGTERM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), sys.exit({code})))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@dataclass
+class Bench:
+    """One runner under test, and what it started."""
+
+    runner: Runner
+    restarted: Callable[[], Runner]
+    source: Path
+    opened: list[DockerRunner] = field(default_factory=list)
+
+    def spec(self, command: str, **fields: Any) -> AttemptSpec:
+        return AttemptSpec(
+            job_id=secrets.token_hex(6), attempt=1, image=IMAGE, command=command, source=self.source, **fields
+        )
+
+    def start(self, command: str, script: Script | None = None, **fields: Any) -> Handle:
+        return self.start_spec(self.spec(command, **fields), script)
+
+    def start_spec(self, spec: AttemptSpec, script: Script | None = None) -> Handle:
+        if isinstance(self.runner, FakeRunner):
+            self.runner.plan = script or Script()
+        return self.runner.start_or_attach(spec)
+
+    def wait(self, handle: Handle, *, runner: Runner | None = None) -> Exit:
+        found = wait_until(lambda: (runner or self.runner).poll(handle), what=f"the end of {handle.name}")
+        assert found is not None
+        return found
+
+    def log(self, handle: Handle, offset: int = 0, *, runner: Runner | None = None) -> bytes:
+        """Read the rest of an ended attempt's log as a supervisor does."""
+        log = b""
+        while data := (runner or self.runner).read_log(handle, offset + len(log)):
+            log += data
+        return log
+
+    def run(self, command: str, script: Script | None = None, **fields: Any) -> tuple[int, str]:
+        handle = self.start(command, script, **fields)
+        return self.wait(handle).exit_code, self.log(handle).decode()
+
+    def wait_for_log(self, handle: Handle, text: bytes) -> bytes:
+        log = bytearray()
+
+        def seen() -> bool:
+            self.runner.poll(handle)
+            log.extend(self.runner.read_log(handle, len(log)))
+            return text in log
+
+        wait_until(seen, what=f"{text!r} in the log of {handle.name}")
+        return bytes(log)
+
+
+def _docker_bench(source: Path) -> Bench:
+    docker_or_skip().close()
+    host = f"test-{secrets.token_hex(4)}"
+
+    opened: list[DockerRunner] = []
+
+    def runner() -> DockerRunner:
+        opened.append(DockerRunner(os.environ, host=host))
+        return opened[-1]
+
+    return Bench(runner(), runner, source, opened)
+
+
+def _process_bench(source: Path, state_folder: Path) -> Bench:
+    def runner() -> ProcessRunner:
+        return ProcessRunner(state_folder, python=Path(sys.executable), base_env=HOST_ENV)
+
+    return Bench(runner(), runner, source)
+
+
+def _fake_bench(source: Path) -> Bench:
+    runner = FakeRunner()
+    return Bench(runner, runner.restarted, source)
+
+
+def open_bench(kind: str, folder: Path) -> Iterator[Bench]:
+    """Yield one of its kind; what it started is removed afterwards."""
+    source = folder / "source"
+    source.mkdir()
+    match kind:
+        case "docker":
+            bench = _docker_bench(source)
+        case "process":
+            bench = _process_bench(source, folder / "state")
+        case _:
+            bench = _fake_bench(source)
+    yield bench
+    for handle in bench.runner.list_mine():
+        bench.runner.remove(handle)
+    for runner in bench.opened:
+        runner.close()

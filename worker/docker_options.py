@@ -1,0 +1,75 @@
+"""What an attempt's container is created with: its confinement, limits, devices and network. Touches nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from worker.project_archive import PRIVATE_FOLDER
+from worker.runner import PROJECT_FOLDER, AttemptSpec
+
+GPUS_LABEL = "retrain.gpus"
+HOST_GATEWAY = "host.docker.internal"
+PIDS_LIMIT = 4096
+SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
+# Said explicitly, because a host's own defaults (often 10 MB) would rotate away what was not read yet.
+LOG_CONFIG = {"type": "json-file", "config": {"max-size": "1t"}}
+INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
+# Where NVIDIA's runtime is an engine's default, an image that asks for all GPUs in its environment, as NVIDIA's own
+# do, gets them without being given any. Theirs are the last word on it.
+GPUS_VARIABLE = "NVIDIA_VISIBLE_DEVICES"
+NO_GPUS = "void"
+
+
+def container_options(spec: AttemptSpec, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return docker-py's options for the attempt's container."""
+    paths = {spec.private_env[name]: f"{PRIVATE_FOLDER}/{name}" for name in spec.private_files}
+    about = {"retrain.job": spec.job_id, "retrain.attempt": str(spec.attempt)}
+    gpus = ",".join(spec.gpu_ids)
+    visible = NO_GPUS if _are_cdi_names(spec.gpu_ids) else gpus
+    options: dict[str, Any] = {
+        "name": spec.name,
+        "labels": {**about, **({GPUS_LABEL: gpus} if gpus else {}), **labels},
+        "environment": {**INIT_ENV, **spec.env, **paths, GPUS_VARIABLE: visible},
+        "working_dir": PROJECT_FOLDER,
+        "init": True,
+        "stop_signal": "SIGTERM",
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": PIDS_LIMIT,
+        "shm_size": SHM_BYTES,
+        "log_config": LOG_CONFIG,
+        "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
+    }
+    return options | _limits(spec) | _network(spec.network)
+
+
+def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the GPUs that a container's labels say it was given."""
+    return tuple(gpu for gpu in labels.get(GPUS_LABEL, "").split(",") if gpu)
+
+
+def _limits(spec: AttemptSpec) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if spec.cpus:
+        limits["nano_cpus"] = int(spec.cpus * 1e9)
+    if spec.memory_bytes:  # no swap on top: beyond the limit it is killed, and says so, instead of crawling
+        limits["mem_limit"] = limits["memswap_limit"] = spec.memory_bytes
+    if spec.gpu_ids:
+        limits["device_requests"] = [_device_request(list(spec.gpu_ids))]
+    return limits
+
+
+def _device_request(gpu_ids: list[str]) -> dict[str, Any]:
+    if _are_cdi_names(gpu_ids):
+        return {"driver": "cdi", "device_ids": gpu_ids}
+    return {"device_ids": gpu_ids, "capabilities": [["gpu"]]}
+
+
+def _are_cdi_names(gpu_ids: Sequence[str]) -> bool:
+    """Whether they are the names by which an engine found them itself, not NVIDIA's; also true of no GPUs."""
+    return all("/" in each and "=" in each for each in gpu_ids)
+
+
+def _network(network: str | None) -> dict[str, Any]:
+    if network == "host":
+        return {"network": network}
+    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: "host-gateway"}}
+    return options | {"network": network} if network else options
