@@ -15,6 +15,11 @@ from .registry import find_champion, model_exists, register
 DECISION_TAG = "retrain.decision"
 PROMOTED_TAG = "retrain.promoted"
 JOB_TAG = "retrain.job_id"
+FENCED_TAG = "retrain.fenced"
+
+
+class RunEnded(RuntimeError):
+    """The service has given this attempt up and started the job anew elsewhere: its model must not be promoted."""
 
 
 def auto_compare_and_register(
@@ -30,6 +35,7 @@ def auto_compare_and_register(
 
     Works in the active run, or starts one as mlflow.log_metric does and leaves it active. ``lower`` is True or
     "true" where a lower ``p_metric`` is better. The decision is printed, returned, and kept in the run's tags.
+    Raises RunEnded where the service has given this attempt up meanwhile.
     """
     run_id = (mlflow.active_run() or mlflow.start_run()).info.run_id
     # First of all: a mistake in another argument must not cost the training its result.
@@ -92,11 +98,14 @@ def _version_tags(client: MlflowClient, run_id: str, challenger: Challenger) -> 
 def _pass_gate(
     challenger: Challenger, *, model_uri: str, tags: Mapping[str, str], client: MlflowClient, lower_is_better: bool
 ) -> DecisionRecord:
+    run_id = tags["retrain.run_id"]
+    _require_not_fenced(client, run_id)
     champion = find_champion(client, challenger.model_name, challenger.metric)
     decision = decide(challenger, champion, lower_is_better=lower_is_better)
     version = None
     if decision.promoted:
         version = register(model_uri, challenger.model_name, tags)
+        _require_not_fenced(client, run_id)
         # Look again: the registry has no compare-and-set, so a few milliseconds stay open before the alias moves.
         # The service closes them, it trains one job of a model at a time (the concurrency key); this look is for
         # runs and people outside of it.
@@ -108,6 +117,12 @@ def _pass_gate(
             note = f"another champion came meanwhile; version {version} stays without the alias"
             decision = replace(decision, reason=f"{decision.reason}: {note}")
     return _record(challenger, champion, decision, version=version, lower_is_better=lower_is_better)
+
+
+def _require_not_fenced(client: MlflowClient, run_id: str) -> None:
+    """Refuse where the service has fenced the run: this host was cut off, and another attempt took over."""
+    if client.get_run(run_id).data.tags.get(FENCED_TAG) == "true":
+        raise RunEnded(f"The service has given up the attempt of run {run_id}: its model is not made champion.")
 
 
 def _record(

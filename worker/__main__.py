@@ -17,15 +17,19 @@ from shared.errors import RetrainError
 from shared.queue import CeleryQueue, make_celery
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
+from worker.cleaning import Cleaning
+from worker.disk import DiskGuard
 from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
 from worker.preparation import Preparation
 from worker.process_runner import ProcessRunner
+from worker.pulled_images import PulledImages
 from worker.runner import Runner
 from worker.source import GitSource
 from worker.supervision import Supervisor
 from worker.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register, report_to
+from worker.this_host import ThisHost
 from worker.tracking import Tracking, configure_client
 
 logger = logging.getLogger(__name__)
@@ -35,7 +39,7 @@ STOP_SECONDS = 5
 
 def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> tuple[Celery, Sweep]:
     """Put the worker's parts together; its Celery app and its sweep."""
-    store = SqlStore(settings.store_url, limit_per_key=settings.limit_per_key)
+    store = SqlStore(settings.store_url, limits=settings.limits)
     schema.check(store)
     celery = make_celery(settings, with_results=True)
     source = GitSource(
@@ -44,23 +48,42 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         allowed_schemes=settings.git_schemes,
         allowed_hosts=settings.git_hosts,
     )
-    runner, tracking, active = _runner(settings, environment), Tracking(settings.mlflow_tracking_uri), Active()
+    pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
+    runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()
     preparation = Preparation(settings, store, source, tracking, runner, environment)
     finishing = Finishing(settings, store, runner, tracking, stopping)
     supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
+    here = ThisHost(settings, runner)
     sweep = Sweep(
-        settings, store, CeleryQueue(settings), runner, source, active, report=lambda job: report_to(celery, job)
+        settings,
+        store,
+        CeleryQueue(settings),
+        runner,
+        source,
+        active,
+        here,
+        finishing,
+        Cleaning(settings, store, source, _disk_guard(settings, runner, source, pulled), here),
+        report=lambda job: report_to(celery, job),
     )
-    register(celery, TaskRunner(settings, store, supervisor, sweep, active))
+    register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     return celery, sweep
 
 
-def _runner(settings: Settings, environment: Mapping[str, str]) -> Runner:
+def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
     if settings.runner == "docker":
-        return DockerRunner(environment, host=settings.worker_host, service=settings.service_id)
+        return DockerRunner(environment, host=settings.worker_host, service=settings.service_id, pulled=pulled)
     logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
     folder = settings.data_dir / "processes" / settings.worker_host
     return ProcessRunner(folder, python=Path(sys.executable), base_env=environment)
+
+
+def _disk_guard(settings: Settings, runner: Runner, source: GitSource, pulled: PulledImages) -> DiskGuard:
+    def folders() -> list[Path]:
+        disk = runner.find_disk()
+        return [settings.data_dir, *([disk] if disk else [])]
+
+    return DiskGuard(folders, low_bytes=settings.disk_low_bytes, source=source, runner=runner, pulled=pulled)
 
 
 def main() -> int:

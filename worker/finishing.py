@@ -7,13 +7,23 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from shared.errors import AttemptError, Code, FailureType, InfrastructureError, StoreUnavailable, UserError
+from shared.errors import (
+    AttemptError,
+    Code,
+    FailureType,
+    InfrastructureError,
+    JobNotFound,
+    LeaseLost,
+    StoreUnavailable,
+    UserError,
+)
 from shared.jobs import Job, JobState, Reason, RetryPolicy
 from shared.retrain_request import RetrainRequest, Retry
 from shared.settings import Settings
@@ -48,6 +58,7 @@ class Finishing:
     runner: Runner
     tracking: Tracking
     stopping: threading.Event
+    clock: Callable[[], float] = time.monotonic
 
     def ending(self, claim: Claim, outcome: Exit) -> Ending:
         """How the attempt ended, as the exit code tells it."""
@@ -63,23 +74,68 @@ class Finishing:
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
 
     def finish(self, claim: Claim, ending: Ending, redactor: Redactor) -> Job:
-        """End run, job and container; return the job as it is then."""
-        job = self._patiently(lambda: self.store.get(claim.job.id))
+        """End run, job and container; return the job as it is then. LeaseLost before it touches another's run."""
+        job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
-        if run_id := job.attempt.run_id:
+        if job.attempt.run_id:
             try:
-                result = self._patiently(lambda: self._close_run(claim, run_id, ending))
+                result = self._patiently(lambda: self._close_run(job, ending))
                 ending = replace(ending, result=result)
             except AttemptError as error:
-                logger.error("run not closed", extra={"run_id": run_id, "cause": error.message})
+                logger.error("run not closed", extra={"job_id": job.id, "cause": error.message})
                 # Without the run's result nobody knows what became of the model.
                 ending = ending if ending.reason else failure(error)
+        elif _may_have_left_a_run(ending):
+            self._close_unrecorded_run(job, ending)
         ending = self._with_retry(claim, ending, redactor)
         job = self._patiently(lambda: self.store.finish(claim, ending))
+        if job.state is JobState.CANCELLED and ending.state is not JobState.CANCELLED and job.attempt.run_id:
+            self._correct_run(job)
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"job_id": job.id, "state": job.state, "reason": code})
         self._clear_away(claim)
         return job
+
+    def _get_held(self, claim: Claim) -> Job:
+        self.store.renew(claim, lease_seconds=self.settings.lease_seconds)  # fenced
+        job = self.store.get(claim.job.id)
+        if job.attempt.number != claim.attempt.number:
+            raise LeaseLost(f"Job {job.id} has another attempt now.", job_id=job.id)
+        return job
+
+    def _correct_run(self, job: Job) -> None:
+        """The job was cancelled after its run got another end."""
+        try:
+            self.tracking.finish_run(str(job.attempt.run_id), "KILLED")
+        except AttemptError as error:
+            logger.warning("run not corrected", extra={"job_id": job.id, "cause": error.message})
+
+    def _close_unrecorded_run(self, job: Job, ending: Ending) -> None:
+        """One try: where the tracking server is away, the next attempt must not wait for it here."""
+        try:
+            self._close_run(job, ending)
+        except AttemptError as error:
+            logger.warning("no look for an unrecorded run", extra={"job_id": job.id, "cause": error.message})
+
+    def give_up(self, claim: Claim, reason: AttemptError) -> Job:
+        """End the attempt of a host that is lost; where run or store cannot be ended now, this raises and ends none.
+
+        The run is fenced first: the training may go on where nobody can reach it, and must not promote its model.
+        """
+        ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
+        if run_id := self._find_run(claim.job):
+            self.tracking.fence_run(run_id)
+            self._close_run(claim.job, ending)
+        return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
+
+    def end_lost_run(self, name: str) -> None:
+        """Give the run of an attempt that was given up its end once more: its training has ended it by itself."""
+        job_id, _, number = name.removeprefix("retrain-").rpartition("-")
+        with suppress(JobNotFound):
+            for attempt in self.store.get(job_id).attempts:
+                is_lost = attempt.reason is not None and attempt.reason.code is Code.HOST_LOST
+                if is_lost and attempt.run_id and str(attempt.number) == number:
+                    self.tracking.finish_run(attempt.run_id, "FAILED")
 
     def _last_output(self, claim: Claim) -> str:
         tail = self._patiently(
@@ -92,8 +148,16 @@ class Finishing:
         telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
         return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
 
-    def _close_run(self, claim: Claim, run_id: str, ending: Ending) -> dict[str, Any] | None:
-        self._save_log(claim, run_id)
+    def _find_run(self, job: Job) -> str | None:
+        """The attempt's run; one that was made may not be recorded, when the answer or the worker was lost then."""
+        attempt = job.attempt
+        return attempt.run_id or self.tracking.find_run(job.experiment_name, job_id=job.id, attempt=attempt.number)
+
+    def _close_run(self, job: Job, ending: Ending) -> dict[str, Any] | None:
+        run_id = self._find_run(job)
+        if run_id is None:
+            return None
+        self._save_log(job, run_id)
         self.tracking.finish_run(run_id, _run_status(ending))
         if ending.reason is not None:
             return None
@@ -101,18 +165,18 @@ class Finishing:
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
         return {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
 
-    def _save_log(self, claim: Claim, run_id: str) -> None:
-        number, offset = claim.attempt.number, 0
+    def _save_log(self, job: Job, run_id: str) -> None:
+        number, offset = job.attempt.number, 0
         with tempfile.TemporaryDirectory(prefix="retrain-log-") as folder:
             path = Path(folder) / f"attempt-{number}.log"
             with path.open("wb") as file:
-                while part := self._log_part(claim, offset):
+                while part := self._log_part(job, offset):
                     file.write(part)
                     offset += len(part)
             self.tracking.log_file(run_id, path, "retrain")
 
-    def _log_part(self, claim: Claim, offset: int) -> bytes:
-        read = self.store.read_log(claim.job.id, attempt=claim.attempt.number, offset=offset, limit=LOG_READ_BYTES)
+    def _log_part(self, job: Job, offset: int) -> bytes:
+        read = self.store.read_log(job.id, attempt=job.attempt.number, offset=offset, limit=LOG_READ_BYTES)
         return read.data
 
     def _with_retry(self, claim: Claim, ending: Ending, redactor: Redactor) -> Ending:
@@ -141,12 +205,12 @@ class Finishing:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Call again while the store or the tracking server is away, up to a limit."""
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        deadline, pause = self.clock() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
         while True:
             try:
                 return call()
             except (StoreUnavailable, InfrastructureError) as error:
-                if time.monotonic() > deadline:
+                if self.clock() > deadline:
                     raise
                 logger.warning("waiting to report the end", extra={"cause": error.message})
                 if self.stopping.wait(pause):
@@ -157,6 +221,14 @@ class Finishing:
 def failure(error: AttemptError) -> Ending:
     """The ending that an error stands for."""
     return Ending(JobState.FAILED, Reason.of(error))
+
+
+def _may_have_left_a_run(ending: Ending) -> bool:
+    return ending.reason is not None and ending.reason.code in (
+        Code.TRACKING_UNAVAILABLE,
+        Code.USER_CANCELLED,
+        Code.INTERNAL,
+    )
 
 
 def _run_status(ending: Ending) -> str:

@@ -80,7 +80,7 @@ class Preparation:
         return AttemptSpec(
             job_id=claim.job.id,
             attempt=claim.attempt.number,
-            image=project.image,
+            image=image.id if image else None,  # the name may mean another one in a moment
             command=EXPORT_FROM_FILE + rendered.command if TRACKING_PASSWORD in private else rendered.command,
             source=checkout.project_folder,
             env=self._environment(claim, project, run),
@@ -88,7 +88,7 @@ class Preparation:
             private_env={name: PRIVATE_VARIABLES[name] for name in private},
             cpus=resources.cpus,
             memory_bytes=memory_bytes(resources.memory) if resources.memory else None,
-            gpus=resources.gpus,
+            gpu_ids=claim.attempt.gpu_ids,
             volumes=permit_volumes(project, self.settings.volume_allowlist),
             network=self.settings.container_network or None,
         )
@@ -115,7 +115,7 @@ class Preparation:
                 project=project.name,
             )
         seconds = request.timeouts.pull_seconds or self.settings.pull_timeout_seconds
-        image = self.runner.prepare_image(project.image, timeout_seconds=seconds)
+        image = self.runner.prepare_image(project.image, pinned=claim.job.image_id, timeout_seconds=seconds)
         if image is not None:
             self.store.resolve(claim, Resolved(image=project.image, image_id=image.digest or image.id))
         return image

@@ -45,6 +45,7 @@ class Supervisor:
     runner: Runner
     finishing: Finishing
     stopping: threading.Event
+    lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
 
     def run(self, claim: Claim) -> Job | None:
         """Take the attempt to its end and return the job; None when it was left to another worker."""
@@ -57,7 +58,13 @@ class Supervisor:
 
     def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
         facts = {"job_id": claim.job.id, "attempt": claim.attempt.number}
-        with LeaseKeeper(claim, store=self.store, lease_seconds=self.settings.lease_seconds) as lease:
+        with self.lease_keeper(
+            claim,
+            store=self.store,
+            runner=self.runner,
+            lease_seconds=self.settings.lease_seconds,
+            freeze_after_seconds=self.settings.freeze_after_seconds,
+        ) as lease:
             try:
                 return work(lease)
             except WorkerStopping:
@@ -95,9 +102,28 @@ class Supervisor:
             handle = self.runner.attach(attempt_name(claim.job)) or self._start(claim, secrets)
         else:
             handle = self._attach(claim, lease)
-        self.store.started(claim, runner=self.runner.kind, container=handle.id)
+        lease.watch_over(handle)
+        self._record_start(claim, handle, lease)
+        self._thaw(claim, handle)
         logger.info("running", extra={"job_id": claim.job.id, "container": handle.id})
         return handle
+
+    def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
+        """Wait for a store that is away: it trains already, and somebody must watch over it."""
+        while True:
+            try:
+                self.store.started(claim, runner=self.runner.kind, container=handle.id)
+            except StoreUnavailable as error:
+                logger.warning("start not recorded yet", extra={"job_id": claim.job.id, "cause": error.message})
+                lease.check()
+                self._pause(POLL_SECONDS)
+            else:
+                return
+
+    def _thaw(self, claim: Claim, handle: Handle) -> None:
+        """Let it go on: the worker before may have frozen it when it was cut off."""
+        with _engine_may_be_away(claim):
+            self.runner.resume(handle)
 
     def _start(self, claim: Claim, secrets: JobSecrets) -> Handle:
         for earlier in claim.job.attempts[:-1]:

@@ -5,18 +5,30 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from shared.errors import AttemptError, Code, FailureType, QueueUnavailable, StoreUnavailable
+from shared.errors import (
+    AttemptError,
+    Code,
+    FailureType,
+    InfrastructureError,
+    LeaseLost,
+    QueueUnavailable,
+    StoreUnavailable,
+)
 from shared.jobs import Job, Reason
 from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.settings import Settings
-from shared.store import JobStore, WorkerBeat
+from shared.store import JobStore
+from worker.cleaning import Cleaning
+from worker.finishing import Finishing
 from worker.preparation import attempt_name
 from worker.runner import Handle, Runner
 from worker.source import GitSource
+from worker.this_host import ThisHost
 
 logger = logging.getLogger(__name__)
 
 RECONCILE_EVERY_SWEEPS = 6
+SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
 
 
 @dataclass
@@ -58,6 +70,9 @@ class Sweep:
     runner: Runner
     source: GitSource
     active: Active
+    here: ThisHost
+    finishing: Finishing
+    cleaning: Cleaning
     report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
 
     def run_until(self, stopping: threading.Event) -> None:
@@ -74,8 +89,9 @@ class Sweep:
 
     def once(self, *, reconcile: bool) -> None:
         """One round; what the store or an engine cannot answer now waits for the next one."""
-        steps = [self._beat, self._wake, self._give_up, self._adopt, self.send_next]
-        for step in [*steps, self._reconcile] if reconcile else steps:
+        steps = [self.cleaning.look_at_disk, self._beat, self._wake, self._give_up, self._adopt, self._end_lost]
+        steps += [self.send_next, *([self.reconcile, self.cleaning.tidy] if reconcile else [])]
+        for step in steps:
             try:
                 step()
             except (StoreUnavailable, AttemptError) as error:
@@ -84,26 +100,14 @@ class Sweep:
                 logger.exception("sweep step broke", extra={"step": step.__name__})
 
     def send_next(self) -> None:
-        """Send as many jobs as this worker has free slots."""
-        running = self.store.running_on(self.settings.worker_host)  # with those that have no supervisor now
-        free = self.settings.slots - max(len(self.active), len(running))
-        if free <= 0:
-            return
-        jobs = self.store.take_sendable(
-            queues=self.settings.worker_queues, limit=free, resend_after_seconds=self.settings.resend_after_seconds
-        )
+        """Send as many jobs as this host has free slots; those that lost their supervisor hold theirs."""
+        jobs = self.store.take_sendable(self.here.now(), resend_after_seconds=self.settings.resend_after_seconds)
         for job in jobs:
             send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
 
     def _beat(self) -> None:
-        self.store.beat(
-            WorkerBeat(
-                host=self.settings.worker_host,
-                slots=self.settings.slots,
-                queues=self.settings.worker_queues,
-                runner=self.runner.kind,
-            )
-        )
+        gap_seconds = self.settings.host_lost_after_seconds / SIGNS_PER_LOSS
+        self.store.beat(self.here.now(), gap_seconds=gap_seconds)
 
     def _wake(self) -> None:
         self.store.wake_retries()
@@ -136,14 +140,31 @@ class Sweep:
         job, queues = self.store.get(job_id), self.settings.worker_queues
         return job if job.queue in queues else replace(job, queue=min(queues))
 
-    def _reconcile(self) -> None:
+    def _end_lost(self) -> None:
+        """End the attempts of hosts that gave no sign of life for too long; what may follow is another attempt."""
+        after_seconds = self.settings.host_lost_after_seconds
+        for job_id in self.store.find_lost(by=self.here.name, after_seconds=after_seconds):
+            claim = self.store.take_from_lost_host(
+                job_id, by=self.here.name, after_seconds=after_seconds, lease_seconds=self.settings.lease_seconds
+            )
+            if claim is None:
+                continue
+            message = f"The host {claim.job.host} gave no sign of life for {after_seconds:g} s."
+            logger.error("host is lost", extra={"job_id": job_id, "host": claim.job.host})
+            try:
+                job = self.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, message, host=claim.job.host))
+            except LeaseLost:  # another worker was faster while the tracking server took its time
+                continue
+            if job.state.is_terminal:
+                self._report(job)
+
+    def reconcile(self) -> None:
         """Remove what ended attempts left on this host. What is listed first cannot be of a later claim."""
         handles = self.runner.list_mine()
         folders = self.source.list_names()
         names = {attempt_name(job) for job in self.store.running_on(self.settings.worker_host)}
-        for handle in handles:
-            if handle.name not in names:
-                self._remove(handle)
+        left = [handle for handle in handles if handle.name not in names and not self._remove(handle)]
+        self.here.offer_gpus(held={gpu for handle in left for gpu in handle.gpu_ids})
         for name in folders:
             if name not in names:
                 self._discard(name)
@@ -154,10 +175,13 @@ class Sweep:
         except (OSError, ValueError) as error:  # the others must not wait for it
             logger.warning("not removed", extra={"folder": name, "cause": str(error)})
 
-    def _remove(self, handle: Handle) -> None:
+    def _remove(self, handle: Handle) -> bool:
         logger.warning("removing what an ended attempt left", extra={"container": handle.id})
         try:
             self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+            self.finishing.end_lost_run(handle.name)
             self.runner.remove(handle)
-        except AttemptError as error:  # the others must not wait for it
+        except (AttemptError, StoreUnavailable) as error:  # the others must not wait for it
             logger.warning("not removed", extra={"container": handle.id, "cause": error.message})
+            return False
+        return True

@@ -1,8 +1,7 @@
 """The Celery task: claim, supervise, and report the job's end as the task's result."""
 
 import logging
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery, Task
@@ -25,6 +24,7 @@ from shared.settings import Settings
 from shared.store import Claim, JobStore
 from worker.supervision import Supervisor
 from worker.sweep import Active, Sweep
+from worker.this_host import ThisHost
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class TaskRunner:
     supervisor: Supervisor
     sweep: Sweep
     active: Active
-    _claiming: threading.Lock = field(default_factory=threading.Lock)
+    here: ThisHost
 
     def run(self, job_id: str) -> Job | None:
         """Run the job's next attempt if it is this worker's to run; the job if it has ended, else None."""
         if not self.active.add(job_id):
             return None
         try:
-            claim = self._claim(job_id)
+            claim = self.store.claim(job_id, host=self.here.now(), lease_seconds=self.settings.lease_seconds)
             job = self._supervise(claim) if claim else self.store.get(job_id)
         except (StoreUnavailable, JobNotFound) as error:
             logger.warning("message not followed", extra={"job_id": job_id, "cause": error.message})
@@ -57,25 +57,8 @@ class TaskRunner:
         finally:
             self.active.discard(job_id)
         if claim:
-            self._free_slot()
+            self._after(is_left=job is None)
         return job
-
-    def _claim(self, job_id: str) -> Claim | None:
-        with self._claiming:
-            if self._is_full_without(job_id):
-                self.store.unmark_sent(job_id)
-                return None
-            return self.store.claim(
-                job_id,
-                host=self.settings.worker_host,
-                queues=self.settings.worker_queues,
-                lease_seconds=self.settings.lease_seconds,
-            )
-
-    def _is_full_without(self, job_id: str) -> bool:
-        """Whether every slot is for an attempt that runs here: those that lost their supervisor come first."""
-        running = {job.id for job in self.store.running_on(self.settings.worker_host)}
-        return job_id not in running and len(running) >= self.settings.slots
 
     def _supervise(self, claim: Claim) -> Job | None:
         try:
@@ -86,11 +69,14 @@ class TaskRunner:
             logger.exception("attempt broke", extra={"job_id": claim.job.id})
             return self.supervisor.fail(claim, _as_attempt_error(error))
 
-    def _free_slot(self) -> None:
+    def _after(self, *, is_left: bool) -> None:
+        """A slot is free; and where the job was left, its container may be nobody's now."""
         try:
+            if is_left and not self.supervisor.stopping.is_set():
+                self.sweep.reconcile()
             self.sweep.send_next()
         except RetrainError as error:
-            logger.warning("next job not sent; the sweep will", extra={"cause": error.message})
+            logger.warning("put off; the sweep will do it", extra={"cause": error.message})
 
 
 def _as_attempt_error(error: Exception) -> AttemptError:
@@ -139,7 +125,8 @@ def register(celery: Celery, runner: TaskRunner) -> None:
 
 def report_to(celery: Celery, job: Job) -> None:
     """Store the end of a job that had no task, so that Flower and AsyncResult agree with the record."""
+    state = "REVOKED" if job.state is JobState.CANCELLED else "FAILURE"
     try:
-        celery.backend.store_result(job.id, failure_of(job), "FAILURE")
+        celery.backend.store_result(job.id, failure_of(job), state)
     except (RedisError, OperationalError, BackendError) as error:
         raise QueueUnavailable(f"Redis does not take results: {error}") from error

@@ -30,6 +30,7 @@ from worker.project_file import check_project_file
 from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
 
 DECISION_TAG = "retrain.decision"  # what mypackage sets
+FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
 DECISION_FIELDS = (
     *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
     *("model_name", "model_version"),
@@ -116,16 +117,22 @@ class Tracking:
         """
         with _server_answers("prepare the run", experiment=request.experiment_name):
             experiment_id = self._ensure_experiment(request.experiment_name)
-            run_id = self._find_run(experiment_id, request)
+            run_id = self._find_run(experiment_id, request.job_id, request.attempt)
             if run_id is None:
                 self._client.create_run(experiment_id, tags=tags_of(request))
-                run_id = self._find_run(experiment_id, request)
+                run_id = self._find_run(experiment_id, request.job_id, request.attempt)
             if run_id is None:
                 raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server does not show a new run.")
             parameters = [mlflow_entities.Param(n, _bounded(text)) for n, text in request.parameters.items()]
             self._client.log_batch(run_id, params=parameters)
         url = f"{self._url}/#/experiments/{experiment_id}/runs/{run_id}" if self._url else None
         return Run(run_id, experiment_id, url)
+
+    def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:
+        """Return the attempt's run, which may be there although the answer to its creation was lost."""
+        with _server_answers("find the run", experiment=experiment_name):
+            experiment = self._client.get_experiment_by_name(experiment_name)
+            return self._find_run(experiment.experiment_id, job_id, attempt) if experiment else None
 
     def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
         """Tag the run with the image that it runs in, as MLflow does."""
@@ -144,6 +151,12 @@ class Tracking:
                 logger.warning("run was deleted", extra={"run_id": run_id})
             elif info.status != status or info.end_time is None:
                 self._client.set_terminated(run_id, status)
+
+    def fence_run(self, run_id: str) -> None:
+        """Tell the training, wherever it still runs, that this run is over: mypackage's gate promotes nothing then."""
+        with _server_answers("fence the run", run_id=run_id):
+            if self._find_info(run_id) is not None:
+                self._client.set_tag(run_id, FENCED_TAG, "true")
 
     def log_file(self, run_id: str, path: Path, folder: str) -> None:
         """Keep a file as an artifact of the run, in this folder of its artifacts."""
@@ -184,9 +197,9 @@ class Tracking:
             )
         return str(experiment.experiment_id)
 
-    def _find_run(self, experiment_id: str, request: RunRequest) -> str | None:
+    def _find_run(self, experiment_id: str, job_id: str, attempt: int) -> str | None:
         """Return the attempt's oldest run. A lost answer makes the client create a second one, which is deleted."""
-        wanted = f"tags.`{JOB_ID}` = '{request.job_id}' and tags.`{ATTEMPT}` = '{request.attempt}'"
+        wanted = f"tags.`{JOB_ID}` = '{job_id}' and tags.`{ATTEMPT}` = '{attempt}'"
         found = self._client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"])
         for surplus in found[1:]:
             logger.warning("deleting a run that was created twice", extra={"run_id": surplus.info.run_id})

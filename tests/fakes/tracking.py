@@ -17,6 +17,7 @@ class FakeRun:
     status: str = "RUNNING"
     files: dict[str, bytes] = field(default_factory=dict)
     image: str | None = None
+    is_fenced: bool = False
 
 
 class FakeTracking(Tracking):
@@ -36,6 +37,12 @@ class FakeTracking(Tracking):
         self.runs.setdefault(run_id, FakeRun(run_id, request))
         return Run(run_id, "1", None)
 
+    def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:
+        """Return the attempt's run, if there is one."""
+        self._answer()
+        run_id = f"run-{job_id}-{attempt}"
+        return run_id if run_id in self.runs else None
+
     def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
         """Note the image."""
         self._answer()
@@ -45,6 +52,11 @@ class FakeTracking(Tracking):
         """Note the status."""
         self._answer()
         self.runs[run_id].status = status
+
+    def fence_run(self, run_id: str) -> None:
+        """Note that the run is over."""
+        self._answer()
+        self.runs[run_id].is_fenced = True
 
     def log_file(self, run_id: str, path: Path, folder: str) -> None:
         """Keep the file."""

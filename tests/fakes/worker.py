@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 
 from shared.git_uri import Credentials
 from shared.jobs import Job
+from shared.limits import Limits
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.vault import JobSecrets, Vault
@@ -20,12 +21,15 @@ from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.jobs import HOST, new_job
+from worker.cleaning import Cleaning
+from worker.disk import DiskGuard
 from worker.finishing import Finishing
 from worker.preparation import Preparation
 from worker.runner import Exit, Handle
 from worker.supervision import Supervisor
 from worker.sweep import Active, Sweep
 from worker.tasks import TaskRunner
+from worker.this_host import ThisHost
 
 TOKEN = "ghp_s3cret"
 LEASE_SECONDS = 3
@@ -70,7 +74,7 @@ class FakeWorker:
     def new(cls, folder: Path, **options: Any) -> "FakeWorker":
         """A worker with an empty store; ``options`` are settings."""
         clock = Clock()
-        return cls(folder, clock, MemoryStore(clock=clock, limit_per_key=10), options=options)
+        return cls(folder, clock, MemoryStore(clock=clock, limits=Limits(per_key=10)), options=options)
 
     def __post_init__(self) -> None:
         usual = {
@@ -90,10 +94,22 @@ class FakeWorker:
         self.supervisor = Supervisor(
             self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
         )
+        self.here = ThisHost(self.settings, self.runner)
+        self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
+        cleaning = Cleaning(self.settings, self.store, self.source, self.disk, self.here)
         self.sweep = Sweep(
-            self.settings, self.store, self.queue, self.runner, self.source, self.active, self.reported.append
+            self.settings,
+            self.store,
+            self.queue,
+            self.runner,
+            self.source,
+            self.active,
+            self.here,
+            self.finishing,
+            cleaning,
+            self.reported.append,
         )
-        self.tasks = TaskRunner(self.settings, self.store, self.supervisor, self.sweep, self.active)
+        self.tasks = TaskRunner(self.settings, self.store, self.supervisor, self.sweep, self.active, self.here)
 
     def restarted(self, **changes: Any) -> "FakeWorker":
         """The worker that was started after this one."""

@@ -96,9 +96,9 @@ def test_the_run_is_tagged_with_its_image(worker: FakeWorker) -> None:
 
 
 def test_limits_reach_the_runner(worker: FakeWorker) -> None:
-    _, spec = started(worker, resources={"gpus": 1, "cpus": 1.5, "memory": "2g"})
+    _, spec = started(worker, resources={"cpus": 1.5, "memory": "2g"})
 
-    assert (spec.gpus, spec.cpus, spec.memory_bytes) == (1, 1.5, 2 * 2**30)
+    assert (spec.cpus, spec.memory_bytes) == (1.5, 2 * 2**30)
 
 
 def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
@@ -174,3 +174,13 @@ def test_a_git_configuration_speaks_to_its_own_host_only() -> None:
 
     assert '[http "https://git.example/"]' in text
     assert "Authorization: Basic cm9ib3Q6cGFzcw==" in text
+
+
+def test_the_gpus_of_the_claim_reach_the_runner(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, retrain_gpus="a,b")
+    worker.sweep.once(reconcile=True)
+    job_id = worker.submit(resources={"gpus": 2}, job={"gpus": 2})
+    worker.run(job_id)
+
+    assert [spec.gpu_ids for spec in worker.host.started] == [("a", "b")]
+    assert worker.store.get(job_id).attempt.gpu_ids == ("a", "b")

@@ -1,12 +1,14 @@
 """What an attempt survives: the loss of each thing around it, on fakes."""
 
+import threading
+
 import pytest
 
 from shared.errors import Code, FailureType, InfrastructureError
 from shared.jobs import JobState
 from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, TOKEN, FakeWorker
-from tests.support.jobs import HOST, QUEUES
+from tests.support.jobs import try_claim
 from tests.support.supervising import HANGING, code_of, ended, name_of, stop_at
 from worker.runner import AttemptSpec, Exit, Handle
 
@@ -100,25 +102,23 @@ def test_a_request_that_this_version_cannot_read_ends_the_job(worker: FakeWorker
 
 
 def test_a_store_that_goes_away_after_the_start_costs_nothing(worker: FakeWorker) -> None:
+    def come_back() -> None:
+        worker.store.down = False
+
+    back = threading.Timer(0.3, come_back)
+
     def plan(_spec: AttemptSpec) -> Script:
         worker.store.down = True
+        back.start()
         return Script(outputs=[b"one\n"])
 
     worker.runner.plan = plan
-    job_id = worker.submit()
-    assert worker.run(job_id) is None
-
-    worker.store.down = False
-    worker.sweep.once(reconcile=True)
-    assert worker.queue.sent == []  # the lease is not over
-    worker.clock.shift_seconds = LEASE_SECONDS + 1
-    worker.sweep.once(reconcile=True)
-    assert worker.queue.sent == [job_id]
-    job = ended(worker.run(job_id))
+    job = ended(worker.run(worker.submit()))
+    back.join()
 
     assert (job.state, len(job.attempts), len(worker.host.started)) == (JobState.SUCCEEDED, 1, 1)
     assert job.attempt.container == "fake-1"
-    assert worker.log(job_id) == b"one\n"
+    assert worker.log(job.id) == b"one\n"
 
 
 def test_a_store_that_is_away_while_training_gets_the_whole_log_later(worker: FakeWorker) -> None:
@@ -312,7 +312,7 @@ def test_a_worker_that_lost_its_lease_leaves_everything_alone(worker: FakeWorker
     def lose(poll: int) -> None:
         if poll == 2:
             worker.clock.shift_seconds = LEASE_SECONDS + 1
-            assert worker.store.claim(job_id, host=HOST, queues=QUEUES, lease_seconds=LEASE_SECONDS)
+            assert try_claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
             worker.runner.print(name_of(job_id), b"epoch 2\n")
 
     job_id = worker.submit()
@@ -327,7 +327,7 @@ def test_a_worker_that_lost_its_lease_leaves_everything_alone(worker: FakeWorker
 def test_a_job_that_brings_each_worker_down_while_it_is_prepared_is_given_up(worker: FakeWorker) -> None:
     job_id = worker.submit()
     for _ in range(4):  # a first claim and three takeovers; none of these workers comes to a start
-        worker.store.claim(job_id, host=HOST, queues=QUEUES, lease_seconds=LEASE_SECONDS)
+        try_claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
         worker.clock.shift_seconds += LEASE_SECONDS + 1
 
     job = ended(worker.run(job_id))

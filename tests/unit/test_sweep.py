@@ -65,8 +65,8 @@ def test_no_more_is_sent_than_there_are_free_slots(tmp_path: Path) -> None:
     worker = FakeWorker.new(tmp_path, slots=3)
     for _ in range(5):
         worker.submit()
+    claim(worker.store, worker.submit())
     later(worker)
-    worker.active.add("a job")
 
     worker.sweep.send_next()
 
@@ -206,7 +206,7 @@ def test_a_container_that_starts_during_the_look_is_left_alone(
         return found
 
     monkeypatch.setattr(worker.store, "running_on", claim_meanwhile)
-    worker.sweep._reconcile()
+    worker.sweep.reconcile()
 
     assert list(worker.host.attempts) == [f"retrain-{job_id}-1"]
     assert worker.host.stopped == []

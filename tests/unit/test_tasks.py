@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import Code, InfrastructureError, QueueUnavailable, UserError
 from shared.jobs import JobState
+from shared.limits import Limits
 from shared.queue import TASK
 from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
@@ -125,7 +126,7 @@ def test_a_message_for_a_job_that_does_not_exist_is_ignored(celery: Celery, work
 
 
 def test_a_job_at_its_keys_limit_waits_and_goes_when_the_other_ends(celery: Celery, worker: FakeWorker) -> None:
-    worker.store._limit_per_key = 1
+    worker.store.limits = Limits(per_key=1)
     first, second = (worker.submit(job={"concurrency_key": "iris"}) for _ in range(2))
     shown: list[str] = []
 

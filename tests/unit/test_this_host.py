@@ -1,0 +1,73 @@
+"""What a host offers: GPUs that nobody holds, and nothing new while its disk is full, on fakes."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Code, InfrastructureError
+from shared.limits import QueueCode
+from tests.fakes.runner import Script
+from tests.fakes.worker import FakeWorker
+from worker.runner import AttemptSpec, Handle
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> FakeWorker:
+    return FakeWorker.new(tmp_path, retrain_gpus="a,b")
+
+
+def leave_container(worker: FakeWorker, *gpu_ids: str) -> Handle:
+    worker.runner.plan = Script(hangs=True)
+    return worker.runner.start_or_attach(AttemptSpec("another job", 1, None, "true", Path(), gpu_ids=gpu_ids))
+
+
+def test_no_gpu_is_offered_before_the_containers_were_looked_at(worker: FakeWorker) -> None:
+    assert worker.here.now().gpus == ()
+    worker.sweep.once(reconcile=True)
+    assert worker.here.now().gpus == ("a", "b")
+
+
+def test_a_gpu_of_a_container_that_cannot_be_removed_is_not_offered(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = leave_container(worker, "a")
+
+    def refuse(_handle: Handle) -> None:
+        raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "The engine does not answer.")
+
+    with monkeypatch.context() as engine:
+        engine.setattr(worker.runner, "remove", refuse)
+        worker.sweep.reconcile()
+    assert worker.here.now().gpus == ("b",)
+
+    worker.sweep.reconcile()
+    assert worker.host.removed == [handle.name]
+    assert worker.here.now().gpus == ("a", "b")
+
+
+def test_a_host_takes_no_new_attempt_while_its_disk_is_nearly_full(worker: FakeWorker) -> None:
+    free = {"bytes": 10}
+    object.__setattr__(worker.disk, "low_bytes", 100)
+    object.__setattr__(worker.disk, "free", lambda _folder: free["bytes"])
+    job_id = worker.submit()
+    worker.sweep.once(reconcile=False)
+
+    assert worker.run(job_id) == worker.store.get(job_id)
+    place = worker.store.find_place(job_id)
+    assert place is not None
+    assert place.code is QueueCode.DISK_FULL
+
+    free["bytes"] = 1000
+    worker.sweep.once(reconcile=False)
+    worker.run(job_id)
+    assert worker.store.get(job_id).state.is_terminal
+
+
+def test_ended_jobs_are_deleted_only_where_the_operator_wants_that(tmp_path: Path) -> None:
+    keeping, deleting = FakeWorker.new(tmp_path), FakeWorker.new(tmp_path, retention_days=1)
+    for worker, kept in ((keeping, 2), (deleting, 1)):
+        ended, waiting = worker.submit(), worker.submit()
+        worker.run(ended)
+        worker.clock.shift_seconds += 2 * 86400
+        worker.sweep.once(reconcile=True)
+        assert sum(job_id in worker.store._records for job_id in (ended, waiting)) == kept

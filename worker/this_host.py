@@ -1,0 +1,45 @@
+"""What this machine offers now: its slots, queues and GPUs, and whether it takes new attempts."""
+
+import logging
+from collections.abc import Collection
+
+from shared.limits import Host, QueueCode
+from shared.settings import Settings
+from worker.gpus import gpus_of
+from worker.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+
+class ThisHost:
+    """Read by every task, written by the sweep. No GPU is offered before the containers here were looked at."""
+
+    def __init__(self, settings: Settings, runner: Runner) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._gpus: tuple[str, ...] | None = None
+        self._offered: tuple[str, ...] = ()
+        self.closed_because: QueueCode | None = None
+
+    @property
+    def name(self) -> str:
+        """The host's name in the records."""
+        return self._settings.worker_host
+
+    def now(self) -> Host:
+        """What it offers at this moment."""
+        return Host(
+            name=self._settings.worker_host,
+            slots=self._settings.slots,
+            queues=self._settings.worker_queues,
+            runner=self._runner.kind,
+            gpus=self._offered,
+            closed_because=self.closed_because,
+        )
+
+    def offer_gpus(self, *, held: Collection[str]) -> None:
+        """Offer this host's GPUs, but for those that containers hold for which no job answers."""
+        if self._gpus is None:
+            self._gpus = gpus_of(self._settings.retrain_gpus, self._runner)
+            logger.info("GPUs of this host", extra={"gpus": ",".join(self._gpus) or "none"})
+        self._offered = tuple(gpu for gpu in self._gpus if gpu not in held)
