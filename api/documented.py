@@ -17,7 +17,7 @@ BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 
 HEADERS = {
     "Location": "The job's address.",
-    "ETag": "The job's version; send it as If-None-Match.",
+    "ETag": "Changes with all that is answered of the job; send it as If-None-Match.",
     "Retry-After": "Seconds until it is worth asking again.",
     "Link": 'The next page, as <…>; rel="next"; absent on the last one.',
     "Idempotency-Replayed": "true when the job is that of an earlier request with this Idempotency-Key.",

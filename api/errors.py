@@ -3,11 +3,13 @@
 RetrainError
 └── Refusal
     ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
+    │   └── CredentialsNeeded   the job's credentials are deleted: it can be repeated only with new ones
     ├── MalformedBody        the body is no JSON object
     ├── WrongContentType     the body is not declared as JSON
     ├── NotAuthenticated     no token, or none that we know
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── AttemptNotFound      the job has no attempt of this number
+    ├── RequestOutdated      the job's request is none that this version takes
     └── NotReady             the store or Redis does not answer
 """
 
@@ -59,6 +61,12 @@ class InvalidRequest(Refusal):
         return {"errors": errors}
 
 
+class CredentialsNeeded(InvalidRequest):
+    """The job's credentials are deleted: it can be repeated only with new ones."""
+
+    code = "CREDENTIALS_NEEDED"
+
+
 class MalformedBody(Refusal):
     """The body is no JSON object."""
 
@@ -94,6 +102,13 @@ class AttemptNotFound(Refusal):
 
     status = HTTPStatus.NOT_FOUND
     code = "ATTEMPT_NOT_FOUND"
+
+
+class RequestOutdated(Refusal):
+    """The job's request is none that this version takes."""
+
+    status = HTTPStatus.CONFLICT
+    code = "REQUEST_OUTDATED"
 
 
 @dataclass(frozen=True)

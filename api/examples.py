@@ -34,6 +34,7 @@ REQUESTS: dict[str, Any] = {
 
 JOB: dict[str, Any] = {
     "id": JOB_ID,
+    "retry_of": None,
     "state": "succeeded",
     "reason": None,
     "attempts": [
@@ -43,6 +44,7 @@ JOB: dict[str, Any] = {
             "runner": "docker",
             "container": "9b1d0c6f3f5e",
             "run_id": RUN,
+            "gpu_ids": ["0"],
             "exit_code": 0,
             "oom_killed": False,
             "reason": None,
@@ -57,7 +59,7 @@ JOB: dict[str, Any] = {
     "promotion": {"promoted": False, "reason": "0.91 < 0.94", "metric": "accuracy", "champion_version": "5"},
     "metrics": {"accuracy": 0.91},
     "priority": 4,
-    "queue": "default",
+    "queue": {"name": "default", "position": None, "code": None, "blocking": [], "message": None},
     "concurrency_key": "model:iris-classifier",
     "labels": {"team": "vision"},
     "created_at": "2026-01-31T12:00:00.000Z",

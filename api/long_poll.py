@@ -5,6 +5,7 @@ import time
 
 from werkzeug.datastructures import ETags
 
+from api.representation import knows_version
 from shared.store import JobStore
 
 POLL_SECONDS = 0.25
@@ -31,7 +32,7 @@ class LongPoll:
 
     def _has_news(self, job_id: str, seen: ETags) -> bool:
         version, state = self._store.get_version(job_id)
-        return state.is_terminal or (bool(seen) and not seen.contains_weak(str(version)))
+        return state.is_terminal or (bool(seen) and not knows_version(seen, version))
 
     def stop(self) -> None:
         """Answer all who wait, and let nobody wait any more. Takes no lock: a signal handler calls it."""

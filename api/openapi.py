@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples
 from api.documented import SCHEMAS
-from api.queries import CancelRequest
+from api.queries import CancelRequest, RetryRequest
 from api.schemas import Health, Job, JobPage, Problem, Ready
 from api.views import health, jobs, logs, retrain
 from shared.retrain_request import RetrainRequest
@@ -25,6 +25,7 @@ INFO = Info(
 MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RetrainRequest, "validation"),
     (CancelRequest, "validation"),
+    (RetryRequest, "validation"),
     *((model, "serialization") for model in (Job, JobPage, Problem, Health, Ready)),
 ]
 BEARER = {
@@ -53,7 +54,8 @@ def _paths() -> dict[str, Any]:
         for blueprint in BLUEPRINTS
         for path, item in blueprint.paths.items()
     }
-    found["/jobs/{job_id}/cancel"]["post"]["requestBody"]["required"] = False
+    for name in ("cancel", "retry"):
+        found[f"/jobs/{{job_id}}/{name}"]["post"]["requestBody"]["required"] = False
     for item in found.values():
         for operation in item.values():  # flask-openapi3 makes HTML of a docstring, where Markdown is meant
             operation["description"] = operation.get("description", "").replace("<br/>", "\n").strip()

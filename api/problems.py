@@ -12,7 +12,7 @@ from werkzeug.http import HTTP_STATUS_CODES  # the standard library's differ bet
 from api.errors import Refusal
 from api.json_request import MAX_BODY_BYTES
 from api.request_ids import request_id
-from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, RetrainError, StoreUnavailable
+from shared.errors import IdempotencyKeyReused, JobEnded, JobNotEnded, JobNotFound, RetrainError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ def on_known_error(error: RetrainError) -> Response:
             problem = Problem(HTTPStatus.NOT_FOUND, "JOB_NOT_FOUND", error.message)
         case JobEnded():
             problem = Problem(HTTPStatus.CONFLICT, "JOB_ENDED", error.message)
+        case JobNotEnded():
+            problem = Problem(HTTPStatus.CONFLICT, "JOB_NOT_ENDED", error.message)
         case IdempotencyKeyReused():
             problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", error.message)
         case StoreUnavailable():

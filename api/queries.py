@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictStr,
     WithJsonSchema,
     model_validator,
 )
@@ -70,6 +71,25 @@ class CancelRequest(BaseModel):
     force: StrictBool = Field(False, description="Kill the training at once, without a grace.")
 
 
+class RetryRequest(BaseModel):
+    """How to repeat a job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    pin: StrictBool = Field(
+        True, description="Train the commit that the job's commit_hash stood for; false to look it up again."
+    )
+    git_uri: StrictStr | None = Field(
+        None,
+        max_length=2048,
+        description="The job's own git_uri with a token, as in https://TOKEN@host/path.git: those that came with the "
+        "job were deleted when it ended.",
+    )
+    dataset_repo: StrictStr | None = Field(
+        None, max_length=2048, description="The job's own dataset_repo with a token, likewise."
+    )
+
+
 class JobPath(BaseModel):
     """Which job."""
 
@@ -106,7 +126,7 @@ class JobQuery(Query):
         ge=0,
         le=MAX_WAIT_SECONDS,
         description="Seconds to wait for the job to end or, with If-None-Match, to change. When many requests wait "
-        "already, the answer comes at once.",
+        "already, the answer comes at once. A change of the place in the queue alone does not end the wait.",
     )
 
 
@@ -144,5 +164,7 @@ class ReadHeaders(BaseModel):
     """Headers of a read."""
 
     if_none_match: str | None = Field(
-        None, alias="If-None-Match", description="The ETag that you have: 304 while the job is as it was."
+        None,
+        alias="If-None-Match",
+        description="The ETag that you have: 304 while the job, with its place in the queue, is as it was.",
     )

@@ -1,4 +1,4 @@
-"""What the API answers, and how a job's record becomes JSON."""
+"""What the API answers, as models. api.representation makes them of records."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from api.links import Links
-from shared import jobs as records
 from shared.errors import Code, FailureType
 from shared.jobs import JobState
+from shared.limits import QueueCode
 
 
 def rfc_3339(at: datetime) -> str:
@@ -20,6 +19,12 @@ def rfc_3339(at: datetime) -> str:
 Timestamp = Annotated[
     datetime, PlainSerializer(rfc_3339, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+
+QUEUE_CODES = (
+    "NEXT (nothing is in its way), NO_WORKER (none serves this queue), NO_HOST_FITS (it asks for more than any host "
+    "has), SLOTS (all are taken), KEY_LIMIT (jobs of its concurrency_key run, or go before it), TOTAL_LIMIT (as many "
+    "jobs run as may), GPUS (all are taken), GPUS_RESERVED (kept free for a job that has waited longer), DISK_FULL."
+)
 
 
 class Body(BaseModel):
@@ -44,6 +49,7 @@ class Attempt(Body):
     runner: str | None = Field(description="docker or process.")
     container: str | None
     run_id: str | None = Field(description="MLflow run.")
+    gpu_ids: tuple[str, ...] = Field(description="The GPUs of that machine that were this attempt's alone.")
     exit_code: int | None
     oom_killed: bool
     reason: Reason | None
@@ -84,6 +90,16 @@ class ModelVersion(Body):
     version: str
 
 
+class Queue(Body):
+    """The queue, and where in it the job stands. Nulls, unless it is queued and was asked for by itself."""
+
+    name: str
+    position: int | None = Field(None, description="1 is the next of its queue.")
+    code: QueueCode | None = Field(None, description=f"Why it waits, for programs: {QUEUE_CODES}")
+    blocking: tuple[str, ...] = Field((), description="Ids of jobs that it waits for.")
+    message: str | None = Field(None, description="Why it waits, for people.")
+
+
 class JobLinks(Body):
     """Where else to look."""
 
@@ -97,6 +113,7 @@ class JobSummary(Body):
     """A job, without its history."""
 
     id: str
+    retry_of: str | None = Field(description="The job that this one repeats (POST /jobs/<id>/retry).")
     state: JobState
     reason: Reason | None = Field(description="Why it ended as it did, or why it waits for another attempt.")
     attempts: tuple[Attempt, ...]
@@ -111,7 +128,7 @@ class JobSummary(Body):
     )
     metrics: dict[str, float | None] = Field(description="The run's last values; null for NaN and infinity.")
     priority: int
-    queue: str
+    queue: Queue
     concurrency_key: str
     labels: Mapping[str, str]
     created_at: Timestamp
@@ -168,39 +185,7 @@ class Problem(Body):
     code: str = Field(description="What exactly is wrong, for programs.")
     detail: str = Field(description="The same for people.")
     request_id: str
-    errors: tuple[ProblemError, ...] = Field((), description="What is wrong with the request (VALIDATION_FAILED).")
+    errors: tuple[ProblemError, ...] = Field((), description="What is wrong with the request (with status 422).")
     store: str | None = Field(None, description="ok or unavailable (NOT_READY).")
     redis: str | None = Field(None, description="ok or unavailable (NOT_READY).")
     live_workers: int | None = Field(None, description="NOT_READY only.")
-
-
-def summary(job: records.Job, links: Links) -> JobSummary:
-    """The job as it stands in a list."""
-    return JobSummary.model_validate(_fields(job, links))
-
-
-def whole_job(job: records.Job, links: Links) -> Job:
-    """The job with its history."""
-    return Job.model_validate({**_fields(job, links), "transitions": job.transitions})
-
-
-def _fields(job: records.Job, links: Links) -> dict[str, Any]:
-    same = {name: getattr(job, name) for name in JobSummary.model_fields if hasattr(job, name)}
-    result = job.result or {}
-    versions = result.get("model_versions") or []
-    return {
-        **same,
-        "resolved": job,
-        "mlflow": {"experiment_id": job.experiment_id, "run_id": job.run_id, "url": links.run(job)}
-        if job.run_id
-        else None,
-        "model": {"name": versions[-1]["name"], "version": str(versions[-1]["version"])} if versions else None,
-        "promotion": result.get("decision"),
-        "metrics": result.get("metrics") or {},
-        "links": {
-            "self": links.job(job),
-            "logs": links.logs(job),
-            "mlflow": links.run(job),
-            "flower": links.task(job),
-        },
-    }

@@ -21,24 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
-    """Record the job and send it; a key that was used for the same request answers that request's job."""
-    check_git_uri_is_allowed(request.git_uri, services.settings)
-    new = _new_job(request, services)
-    submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(new.request))
+    """Make a job of the request and accept it."""
+    new = make_job(request, services)
+    return accept(new, idempotency_key=idempotency_key, payload=new.request, services=services)
+
+
+def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:
+    """Record the job and send it; a key that was used for the same payload answers that one's job."""
+    submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
     if submission.created:
-        logger.info("job accepted", extra={"job_id": new.id, "experiment_name": new.experiment_name})
+        facts = {"job_id": new.id, "experiment_name": new.experiment_name, "retry_of": new.retry_of}
+        logger.info("job accepted", extra=facts)
         _send(submission.job, services)
     return submission
 
 
-def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
-    """Refuse at once what every worker would refuse later."""
-    allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts)
-    if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
-        raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
-
-
-def _new_job(request: RetrainRequest, services: Services) -> NewJob:
+def make_job(request: RetrainRequest, services: Services) -> NewJob:
+    """The job that the request asks for, its credentials encrypted; InvalidRequest for an address not allowed."""
+    check_git_uri_is_allowed(request.git_uri, services.settings)
     clean, secrets = request.without_credentials()
     wish = clean.timeouts.queue_seconds
     return NewJob(
@@ -52,7 +52,15 @@ def _new_job(request: RetrainRequest, services: Services) -> NewJob:
         labels=clean.labels,
         queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
         secret=services.vault.seal(secrets),
+        gpus=clean.resources.gpus,
     )
+
+
+def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
+    """Refuse at once what every worker would refuse later."""
+    allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts)
+    if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
+        raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
 
 
 def payload_hash(request: Mapping[str, Any]) -> str:

@@ -14,11 +14,13 @@ from api.documented import BEARER, JOBS, answer, problems
 from api.links import Links
 from api.paging import next_page
 from api.queries import CancelRequest, JobPath, JobQuery, JobsQuery, ReadHeaders
-from api.schemas import Job, JobPage, summary, whole_job
+from api.representation import etag, summary, whole_job
+from api.schemas import Job, JobPage
 from api.services import services
 from shared import jobs as records
 from shared.jobs import SUPERVISED, JobState
-from shared.store import JobFilter
+from shared.limits import QueuePlace
+from shared.store import JobFilter, JobStore
 
 blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 
@@ -49,7 +51,7 @@ def list_jobs(query: JobsQuery) -> Response:
     """List jobs, newest first.
 
     Filters are joined by "and". Follow `next` (or the `Link` header) to the next page; jobs that arrive meanwhile
-    shift nothing. Jobs in a list come without their transitions.
+    shift nothing. Jobs in a list come without their transitions, and `queue` has no more than its name.
     """
     here = services()
     found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
@@ -66,13 +68,16 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     """Read a job: its state, why, its attempts, and where its results are.
 
     While the job goes on, `Retry-After` says when to ask again. Better, ask with `?wait=60`: the answer comes as soon
-    as the job has ended or, with `If-None-Match`, as soon as anything about it has changed.
+    as the job has ended or, with `If-None-Match`, as soon as anything about it has changed, except for its place in
+    the queue.
+
+    While the job is `queued`, `queue` says what it waits for.
     """
     here = services()
     here.long_poll.wait(path.job_id, seconds=query.wait, seen=request.if_none_match)
-    job = here.store.get(path.job_id)
-    response = job_response(job, here.links)
-    if header.if_none_match and request.if_none_match.contains_weak(str(job.version)):
+    job, place = find_job(here.store, path.job_id)
+    response = job_response(job, here.links, place)
+    if header.if_none_match and request.if_none_match.contains_weak(etag(job, place)):
         response.status_code = HTTPStatus.NOT_MODIFIED
         response.set_data(b"")
         del response.headers["Content-Type"]
@@ -107,10 +112,19 @@ def job_filter(query: JobsQuery) -> JobFilter:
     )
 
 
-def job_response(job: records.Job, links: Links) -> Response:
-    """The job with its version, and when to ask again."""
-    response = json_response(whole_job(job, links))
-    response.set_etag(str(job.version))
+def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePlace | None]:
+    """The job and, while it is queued, its place."""
+    job = store.get(job_id)
+    if job.state is not JobState.QUEUED:
+        return job, None
+    place = store.find_place(job_id)
+    return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two
+
+
+def job_response(job: records.Job, links: Links, place: QueuePlace | None = None) -> Response:
+    """The job with its ETag, and when to ask again."""
+    response = json_response(whole_job(job, links, place))
+    response.set_etag(etag(job, place))
     if not job.state.is_terminal:
         response.headers["Retry-After"] = str(pause_seconds(job, datetime.now(UTC)))
     return response

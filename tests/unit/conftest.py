@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
 from api.app import Api, create_app
+from shared.limits import Host, Limits
 from shared.settings import Settings
 from shared.store import Claim
 from shared.vault import Vault
@@ -16,6 +17,7 @@ from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import FakeWorker
 
+HOST = Host("gpu-1", slots=100, queues={"default"}, runner="docker", gpus=("0", "1"))
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
 
 MakeApp = Callable[..., Api]
@@ -25,7 +27,7 @@ ClaimJob = Callable[[str], Claim]
 
 @pytest.fixture
 def store() -> MemoryStore:
-    return MemoryStore(limit_per_key=100)
+    return MemoryStore(limits=Limits(per_key=100))
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def submit(client: FlaskClient) -> Submit:
 @pytest.fixture
 def claim_job(store: MemoryStore) -> ClaimJob:
     def claim(job_id: str) -> Claim:
-        claimed = store.claim(job_id, host="gpu-1", queues={"default"}, lease_seconds=60)
+        claimed = store.claim(job_id, host=HOST, lease_seconds=60)
         assert claimed is not None
         return claimed
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,62 @@ def test_protected_operations_ask_for_a_token_and_health_does_not() -> None:
 
 
 Ask = Callable[[], TestResponse]
+Asks = dict[tuple[str, str, str], Ask]
+TOO_LARGE = {"a": "x" * 1_000_000}
+
+
+@dataclass
+class Caller:
+    """Asks an API that has one ended job and one that waits."""
+
+    client: FlaskClient
+    guarded: FlaskClient
+    store: MemoryStore
+    queue: RecordingQueue
+    monkeypatch: pytest.MonkeyPatch
+    ended: str
+    waiting: str
+
+    def paths(self) -> dict[str, str]:
+        """A real path for each operation that asks for a token."""
+        return {
+            "/retrain": "/retrain",
+            "/jobs": "/jobs?limit=1",
+            "/jobs/{job_id}": f"/jobs/{self.ended}",
+            "/jobs/{job_id}/logs": f"/jobs/{self.ended}/logs",
+            "/jobs/{job_id}/cancel": f"/jobs/{self.waiting}/cancel",
+            "/jobs/{job_id}/retry": f"/jobs/{self.ended}/retry",
+        }
+
+    def send(self, path: str, by: FlaskClient | None = None, **given: Any) -> TestResponse:
+        """Ask rightly, unless something else is given."""
+        if is_post(path):
+            return (by or self.client).post(path, **{"json": BODY if path == "/retrain" else {}, **given})
+        return (by or self.client).get(path, **given)
+
+    def send_without_store(self, path: str) -> TestResponse:
+        """Ask while the store is away."""
+        self.store.down = True
+        return self.send(path)
+
+    def send_to_broken_store(self, path: str) -> TestResponse:
+        """Ask while the store has a fault of ours."""
+        for name in ("submit", "list", "get", "cancel"):
+            self.monkeypatch.setattr(self.store, name, lambda *_args, **_kwargs: 1 / 0)
+        return self.send(path)
+
+    def send_wrong(self, path: str) -> TestResponse:
+        """Ask with something that is unknown."""
+        return self.send(path, json={"what": 1}) if is_post(path) else self.send(f"{path.partition('?')[0]}?what=1")
+
+    def not_ready(self) -> TestResponse:
+        """Ask while Redis is away."""
+        self.queue.down = True
+        return self.client.get("/readyz")
+
+
+def is_post(path: str) -> bool:
+    return path == "/retrain" or path.endswith(("/cancel", "/retry"))
 
 
 @pytest.fixture
@@ -94,78 +152,63 @@ def asked(
     store: MemoryStore,
     queue: RecordingQueue,
     monkeypatch: pytest.MonkeyPatch,
-) -> dict[tuple[str, str, str], Ask]:
+) -> Asks:
     """For each operation and each status that it documents, how to get that answer."""
-    job_id = _finished_job(submit, claim_job, store)
-    waiting = submit()["id"]
+    ended, waiting = _finished_job(submit, claim_job, store), submit()["id"]
     guarded = make_app(api_tokens="t").test_client()
-    paths = {
-        "/retrain": "/retrain",
-        "/jobs": "/jobs?limit=1",
-        "/jobs/{job_id}": f"/jobs/{job_id}",
-        "/jobs/{job_id}/logs": f"/jobs/{job_id}/logs",
-        "/jobs/{job_id}/cancel": f"/jobs/{waiting}/cancel",
-    }
-    bodies: dict[str, dict[str, Any]] = {"/retrain": BODY, f"/jobs/{waiting}/cancel": {}}
+    caller = Caller(client, guarded, store, queue, monkeypatch, ended, waiting)
+    return {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller)}
 
-    def send(path: str, by: FlaskClient = client, **given: Any) -> TestResponse:
-        if path in bodies:
-            return by.post(path, **{"json": bodies[path], **given})
-        return by.get(path, **given)
 
-    def without_store(path: str) -> TestResponse:
-        store.down = True
-        return send(path)
-
-    def with_broken_store(path: str) -> TestResponse:
-        for name in ("submit", "list", "get", "cancel"):
-            monkeypatch.setattr(store, name, lambda *_args, **_kwargs: 1 / 0)
-        return send(path)
-
-    def wrong(path: str) -> TestResponse:
-        return send(path, json={"what": 1}) if path in bodies else send(f"{path.partition('?')[0]}?what=1")
-
+def _asks_of_all(caller: Caller) -> Asks:
+    """What every operation that asks for a token may answer."""
     ways: dict[str, Callable[[str], TestResponse]] = {
-        "401": lambda path: send(path, guarded),
-        "403": lambda path: send(path, headers={"Host": "elsewhere.example.org"}),
-        "422": wrong,
-        "500": with_broken_store,
-        "503": without_store,
+        "401": lambda path: caller.send(path, caller.guarded),
+        "403": lambda path: caller.send(path, headers={"Host": "elsewhere.example.org"}),
+        "422": caller.send_wrong,
+        "500": caller.send_to_broken_store,
+        "503": caller.send_without_store,
     }
-    asks: dict[tuple[str, str, str], Ask] = {
-        (path, "post" if real in bodies else "get", status): lambda way=way, real=real: way(real)  # type: ignore[misc]
-        for path, real in paths.items()
+    return {
+        (path, "post" if is_post(path) else "get", status): partial(way, real)
+        for path, real in caller.paths().items()
         for status, way in ways.items()
     }
-    etag = client.get(f"/jobs/{job_id}").headers["ETag"]
 
-    def not_ready() -> TestResponse:
-        queue.down = True
-        return client.get("/readyz")
 
+def _asks_with_bodies(caller: Caller) -> Asks:
+    """What every operation with a body may answer."""
+    posts = {path: real for path, real in caller.paths().items() if is_post(path)}
+    ways: dict[str, dict[str, Any]] = {
+        "202": {},
+        "400": {"json": []},
+        "413": {"json": TOO_LARGE},
+        "415": {"json": None, "data": "{}"},
+    }
     return {
-        **asks,
-        ("/retrain", "post", "202"): lambda: send("/retrain"),
-        ("/retrain", "post", "400"): lambda: client.post("/retrain", data="{", content_type="application/json"),
-        ("/retrain", "post", "413"): lambda: send("/retrain", json={"a": "x" * 1_000_000}),
-        ("/retrain", "post", "415"): lambda: client.post("/retrain", data="{}"),
+        (path, "post", status): partial(caller.send, real, **given)
+        for path, real in posts.items()
+        for status, given in ways.items()
+    }
+
+
+def _asks_of_each(caller: Caller) -> Asks:
+    client, ended, waiting = caller.client, caller.ended, caller.waiting
+    etag = client.get(f"/jobs/{ended}").headers["ETag"]
+    return {
         ("/jobs", "get", "200"): lambda: client.get("/jobs?limit=1"),
-        ("/jobs/{job_id}", "get", "200"): lambda: client.get(f"/jobs/{job_id}"),
-        ("/jobs/{job_id}", "get", "304"): lambda: client.get(f"/jobs/{job_id}", headers={"If-None-Match": etag}),
+        ("/jobs/{job_id}", "get", "200"): lambda: client.get(f"/jobs/{ended}"),
+        ("/jobs/{job_id}", "get", "304"): lambda: client.get(f"/jobs/{ended}", headers={"If-None-Match": etag}),
         ("/jobs/{job_id}", "get", "404"): lambda: client.get("/jobs/nope"),
-        ("/jobs/{job_id}/logs", "get", "200"): lambda: client.get(f"/jobs/{job_id}/logs"),
-        ("/jobs/{job_id}/logs", "get", "404"): lambda: client.get(f"/jobs/{job_id}/logs?attempt=9"),
-        ("/jobs/{job_id}/cancel", "post", "202"): lambda: client.post(f"/jobs/{waiting}/cancel"),
-        ("/jobs/{job_id}/cancel", "post", "400"): lambda: client.post(f"/jobs/{waiting}/cancel", json=[]),
+        ("/jobs/{job_id}/logs", "get", "200"): lambda: client.get(f"/jobs/{ended}/logs"),
+        ("/jobs/{job_id}/logs", "get", "404"): lambda: client.get(f"/jobs/{ended}/logs?attempt=9"),
         ("/jobs/{job_id}/cancel", "post", "404"): lambda: client.post("/jobs/nope/cancel"),
-        ("/jobs/{job_id}/cancel", "post", "409"): lambda: client.post(f"/jobs/{job_id}/cancel"),
-        ("/jobs/{job_id}/cancel", "post", "413"): lambda: client.post(
-            f"/jobs/{waiting}/cancel", json={"a": "x" * 1_000_000}
-        ),
-        ("/jobs/{job_id}/cancel", "post", "415"): lambda: client.post(f"/jobs/{waiting}/cancel", data="{}"),
+        ("/jobs/{job_id}/cancel", "post", "409"): lambda: client.post(f"/jobs/{ended}/cancel"),
+        ("/jobs/{job_id}/retry", "post", "404"): lambda: client.post("/jobs/nope/retry"),
+        ("/jobs/{job_id}/retry", "post", "409"): lambda: client.post(f"/jobs/{waiting}/retry"),
         ("/healthz", "get", "200"): lambda: client.get("/healthz"),
         ("/readyz", "get", "200"): lambda: client.get("/readyz"),
-        ("/readyz", "get", "503"): not_ready,
+        ("/readyz", "get", "503"): caller.not_ready,
     }
 
 
@@ -180,7 +223,7 @@ def _finished_job(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> st
     return job_id
 
 
-def test_every_documented_answer_is_reachable_and_as_documented(asked: dict[tuple[str, str, str], Ask]) -> None:
+def test_every_documented_answer_is_reachable_and_as_documented(asked: Asks) -> None:
     documented = {
         (path, method, status)
         for path, item in DOCUMENT["paths"].items()
@@ -200,9 +243,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize("documented", STATUSES, ids=" ".join)
-def test_a_real_answer_is_as_documented(
-    asked: dict[tuple[str, str, str], Ask], documented: tuple[str, str, str]
-) -> None:
+def test_a_real_answer_is_as_documented(asked: Asks, documented: tuple[str, str, str]) -> None:
     path, method, status = documented
     answer = asked[documented]()
     assert str(answer.status_code) == status, answer.text

@@ -3,10 +3,9 @@
 import pytest
 from flask.testing import FlaskClient
 
-from shared.store import WorkerBeat
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
-from tests.unit.conftest import BODY
+from tests.unit.conftest import BODY, HOST
 
 SECRET = "s3cret-inside"
 
@@ -95,7 +94,7 @@ def test_alive_asks_nobody(client: FlaskClient, store: MemoryStore, queue: Recor
 def test_ready_reports_live_workers_but_needs_none(client: FlaskClient, store: MemoryStore) -> None:
     ready = {"status": "ready", "store": "ok", "redis": "ok"}
     assert client.get("/readyz").json == {**ready, "live_workers": 0}
-    store.beat(WorkerBeat("gpu-1", 2, ["default"], "docker"))
+    store.beat(HOST, gap_seconds=30)
     assert client.get("/readyz").json == {**ready, "live_workers": 1}
 
 

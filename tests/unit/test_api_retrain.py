@@ -11,7 +11,7 @@ from shared.store import Submission
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
-from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
+from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp, Submit
 
 TOKEN = "ghp_0123456789abcdef"
 PRIVATE = f"https://{TOKEN}@github.com/user/iris.git"
@@ -66,7 +66,7 @@ def test_a_job_is_accepted_while_redis_is_down_and_left_to_the_sweep(
 ) -> None:
     queue.down = True
     job = submit()
-    sendable = store.take_sendable(queues={"default"}, limit=10, resend_after_seconds=3600)
+    sendable = store.take_sendable(HOST, resend_after_seconds=3600)
     assert [waiting.id for waiting in sendable] == [job["id"]]
 
 

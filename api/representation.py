@@ -1,0 +1,59 @@
+"""How a job's record becomes what the API answers, and the ETag of that."""
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.datastructures import ETags
+
+from api.links import Links
+from api.schemas import Job, JobSummary, Queue
+from shared import jobs as records
+from shared.limits import QueuePlace
+
+
+def summary(job: records.Job, links: Links) -> JobSummary:
+    """The job as it stands in a list."""
+    return JobSummary.model_validate(_fields(job, links))
+
+
+def whole_job(job: records.Job, links: Links, place: QueuePlace | None) -> Job:
+    """The job with its history and its place in the queue."""
+    queue = Queue(name=job.queue, **asdict(place)) if place else Queue(name=job.queue)
+    return Job.model_validate({**_fields(job, links), "queue": queue, "transitions": job.transitions})
+
+
+def _fields(job: records.Job, links: Links) -> dict[str, Any]:
+    same = {name: getattr(job, name) for name in JobSummary.model_fields if hasattr(job, name)}
+    result = job.result or {}
+    versions = result.get("model_versions") or []
+    return {
+        **same,
+        "queue": Queue(name=job.queue),
+        "resolved": job,
+        "mlflow": {"experiment_id": job.experiment_id, "run_id": job.run_id, "url": links.run(job)}
+        if job.run_id
+        else None,
+        "model": {"name": versions[-1]["name"], "version": str(versions[-1]["version"])} if versions else None,
+        "promotion": result.get("decision"),
+        "metrics": result.get("metrics") or {},
+        "links": {
+            "self": links.job(job),
+            "logs": links.logs(job),
+            "mlflow": links.run(job),
+            "flower": links.task(job),
+        },
+    }
+
+
+def etag(job: records.Job, place: QueuePlace | None) -> str:
+    """The same for the same answer: a place in the queue changes without the job's version."""
+    if place is None:
+        return str(job.version)
+    told = "\n".join([str(place.position), place.code, place.message, *place.blocking])
+    return f"{job.version}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def knows_version(seen: ETags, version: int) -> bool:
+    """Whether one of these ETags is of that version, with whatever place in the queue."""
+    return seen.star_tag or any(tag.partition("-")[0] == str(version) for tag in seen.as_set(include_weak=True))

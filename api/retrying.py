@@ -1,0 +1,77 @@
+"""From an ended job to a new one that repeats it."""
+
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from api.errors import CredentialsNeeded, FieldError, InvalidRequest, RequestOutdated
+from api.queries import RetryRequest
+from api.services import Services
+from api.submission import accept, make_job
+from api.validation import refuse
+from shared.errors import JobNotEnded
+from shared.jobs import Job
+from shared.retrain_request import RetrainRequest
+from shared.store import Submission
+
+
+def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:
+    """Record the new job and send it; a key that was used for the same repetition answers its job."""
+    job = services.store.get(job_id)
+    if not job.state.is_terminal:
+        raise JobNotEnded(f"Job {job.id} is {job.state}. Wait for its end or cancel it, then repeat it.", job_id=job.id)
+    new = replace(
+        make_job(request_of(job, wish), services),
+        retry_of=job.id,
+        commit_sha=job.commit_sha if wish.pin else None,
+        image_id=job.image_id if wish.pin else None,
+    )
+    if job.had_secret and new.secret is None:
+        raise credentials_needed(job)
+    payload = {"retry_of": job.id, "pin": wish.pin}
+    return accept(new, idempotency_key=idempotency_key, payload=payload, services=services)
+
+
+def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
+    """The job's request, with the credentials that were sent now."""
+    try:
+        stored = RetrainRequest.model_validate(job.request)
+    except ValidationError as error:
+        raise outdated(job, error) from None
+    given = wish.model_dump(include={"git_uri", "dataset_repo"}, exclude_none=True)
+    try:
+        request = RetrainRequest.model_validate({**stored.model_dump(mode="json"), **given})
+    except ValidationError as error:
+        refuse(error)  # only what was given can be wrong
+    require_the_same_addresses(job, stored, request)
+    return request
+
+
+def require_the_same_addresses(job: Job, stored: RetrainRequest, request: RetrainRequest) -> None:
+    """Refuse to repeat a job with another repository or other data."""
+    (before, _), (now, _) = stored.without_credentials(), request.without_credentials()
+    others = [name for name in ("git_uri", "dataset_repo") if getattr(before, name) != getattr(now, name)]
+    if others:
+        message = f"is not that of job {job.id}, apart from credentials; for another one send POST /retrain"
+        raise InvalidRequest(
+            [FieldError("body", f"/{name}", f"{name} {message}", "ANOTHER_ADDRESS") for name in others]
+        )
+
+
+def credentials_needed(job: Job) -> CredentialsNeeded:
+    """What is missing; which of the two addresses it was in, nobody knows any more."""
+    message = (
+        f"git_uri or dataset_repo of job {job.id} had credentials in it, which were deleted when the job ended: send "
+        "the address that needs them again, both if both do, such as https://TOKEN@host/path.git"
+    )
+    return CredentialsNeeded([FieldError("body", "/git_uri", message, CredentialsNeeded.code)])
+
+
+def outdated(job: Job, error: ValidationError) -> RequestOutdated:
+    """Name the fields; what they hold was valid for the version that recorded the job."""
+    names = ", ".join(sorted({str(found["loc"][0]) for found in error.errors() if found["loc"]}))
+    return RequestOutdated(
+        f"Job {job.id} was recorded by another version of this service, and its request is not valid any more "
+        f"({names}). Send it anew with POST /retrain.",
+        job_id=job.id,
+    )
