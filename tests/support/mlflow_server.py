@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +17,18 @@ from tests.support.waiting import wait_until
 
 START_SECONDS = 120
 STOP_SECONDS = 10
+NAMES = ("localhost", "127.0.0.1", "host.docker.internal")
 OFF = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
 
 
 @dataclass
 class MlflowServer:
-    """A server that a test may stop and start; port and data stay the same."""
+    """A server that a test may stop and start; port and data stay the same. ``known_as``: more names of its machine."""
 
     folder: Path
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
+    known_as: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,7 +69,7 @@ class MlflowServer:
             return False
 
     def _options(self) -> list[str]:
-        hosts = [f"{name}:{self.port}" for name in ("localhost", "127.0.0.1", "host.docker.internal")]
+        hosts = [f"{name}:{self.port}" for name in (*NAMES, *self.known_as)]
         return [
             *("--host", self.host, "--port", str(self.port), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),

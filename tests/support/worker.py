@@ -1,11 +1,11 @@
-"""A real worker process, `python -m worker`, that trains as plain processes; and what a test needs around it."""
+"""A real worker process, `python -m worker`, that trains as plain processes unless told otherwise, and its host."""
 
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,15 @@ READY_SECONDS = 60
 STOP_SECONDS = 5
 END_SECONDS = 30
 LEASE_SECONDS = 3
+SETTINGS = {
+    "RUNNER": "process",
+    "GIT_SCHEMES": "file",
+    "LEASE_SECONDS": str(LEASE_SECONDS),
+    "SWEEP_SECONDS": "0.5",
+    "RESEND_AFTER_SECONDS": "1",
+    "RETRY_INITIAL_DELAY_SECONDS": "0",
+    "STOP_GRACE_SECONDS": "2",
+}
 
 
 @dataclass
@@ -39,17 +48,20 @@ class WorkerProcess:
     redis_url: str
     tracking_uri: str
     options: Mapping[str, str] = field(default_factory=dict)
+    database_url: str | None = None  # by default its own SQLite file
+    prefix: Sequence[str] = ()  # of its command, such as `ip netns exec NAME`
     host: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:12]}")
     _process: "subprocess.Popen[bytes] | None" = None
 
     def __post_init__(self) -> None:
         self.settings = Settings.load(
             _env_file=None,
+            **{name.lower(): value for name, value in (SETTINGS | dict(self.options)).items()},
             data_dir=self.folder / "data",
-            database_url=f"sqlite:///{self.folder / 'jobs.db'}",
+            database_url=self.database_url or f"sqlite:///{self.folder / 'jobs.db'}",
             redis_url=self.redis_url,
         )
-        self.store = SqlStore(self.settings.store_url)
+        self.store = SqlStore(self.settings.store_url, limits=self.settings.limits)
         schema.upgrade(self.store)
         self.queue, self.celery = CeleryQueue(self.settings), make_celery(self.settings, with_results=True)
 
@@ -61,16 +73,25 @@ class WorkerProcess:
     def start(self) -> None:
         """Start it and wait until it takes messages."""
         already = self.log.count("ready.") if (self.folder / "worker.log").exists() else 0
-        with (self.folder / "worker.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker"], cwd=self.folder, env=self._environment(), stdout=output, stderr=output
-            )
+        process = self.launch()
         wait_until(
-            lambda: self.log.count("ready.") > already or self._process is None or self._process.poll() is not None,
+            lambda: self.log.count("ready.") > already or process.poll() is not None,
             timeout_seconds=READY_SECONDS,
             what="a ready worker",
         )
-        assert self._process.poll() is None, self.log
+        assert process.poll() is None, self.log
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start it."""
+        with (self.folder / "worker.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [*self.prefix, sys.executable, "-m", "worker"],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=output,
+                stderr=output,
+            )
+        return self._process
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal and expect it to end soon; what trains goes on."""
@@ -143,25 +164,24 @@ class WorkerProcess:
             "DATABASE_URL": self.settings.database_url.get_secret_value(),
             "REDIS_URL": self.redis_url,
             "MLFLOW_TRACKING_URI": self.tracking_uri,
-            "RUNNER": "process",
             "WORKER_HOST": self.host,
-            "GIT_SCHEMES": "file",
-            "LEASE_SECONDS": str(LEASE_SECONDS),
-            "SWEEP_SECONDS": "0.5",
-            "RESEND_AFTER_SECONDS": "1",
-            "RETRY_INITIAL_DELAY_SECONDS": "0",
-            "STOP_GRACE_SECONDS": "2",
         }
-        return {**kept, **ours, **self.options}
+        return {**kept, **ours, **SETTINGS, **self.options}
+
+
+@contextmanager
+def on_host(worker: WorkerProcess) -> Iterator[WorkerProcess]:
+    """A host whose worker a test starts when it is to; ended with all that it left."""
+    try:
+        yield worker
+    finally:
+        worker.close()
 
 
 @contextmanager
 def worker_process(folder: Path, *, redis_url: str, tracking_uri: str, **options: str) -> Iterator[WorkerProcess]:
     """A worker that is started, and ended with all that it left."""
     folder.mkdir(parents=True, exist_ok=True)
-    worker = WorkerProcess(folder, redis_url, tracking_uri, options)
-    try:
+    with on_host(WorkerProcess(folder, redis_url, tracking_uri, options)) as worker:
         worker.start()
         yield worker
-    finally:
-        worker.close()

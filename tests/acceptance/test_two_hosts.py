@@ -1,0 +1,272 @@
+"""Two hosts, each a worker with a Docker engine of its own; one is cut off while it trains. One result counts."""
+
+import io
+import signal
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+from mlflow.tracking import MlflowClient
+
+from shared.errors import Code
+from shared.jobs import Job, JobState
+from tests.acceptance.projects import GO, let_go, mlproject, repository
+from tests.support.docker_engine import OwnEngine, own_engine
+from tests.support.engines import docker_or_skip
+from tests.support.example_image import build_example_image
+from tests.support.forwarding import forwarding
+from tests.support.mlflow_server import MlflowServer
+from tests.support.network_namespace import NetworkNamespace, network_namespace
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.stack import HOST_LABEL, remove_container
+from tests.support.stores import fresh_database
+from tests.support.valkey import running_valkey
+from tests.support.waiting import wait_until
+from tests.support.worker import WorkerProcess, on_host
+
+__all__ = ["postgres_server"]
+
+HOST_LOST_AFTER_SECONDS = 8
+SETTINGS = {"RUNNER": "docker", "HOST_LOST_AFTER_SECONDS": str(HOST_LOST_AFTER_SECONDS)}
+TAKEN_OVER_SECONDS = HOST_LOST_AFTER_SECONDS + 30
+BACK_SECONDS = 60
+TRAINING = f"""\
+import os, sys, time
+import mlflow.sklearn
+from sklearn.linear_model import SGDClassifier
+from mypackage import utility
+
+while not os.path.exists("{GO}"):
+    print("training", flush=True)
+    time.sleep(0.1)
+utility.auto_compare_and_register(
+    model=SGDClassifier().fit([[0.0], [1.0]], [0, 1]),
+    eval_metric=0.9,
+    model_name=sys.argv[1],
+    lower=False,
+    p_metric="accuracy",
+    client=mlflow.tracking.MlflowClient(),
+    mlflow_model=mlflow.sklearn,
+)
+"""
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Two engines as two machines, the network of the first one's worker, and an MLflow server that all reach.
+
+    The second engine is this machine's own, which has the image already: copying it takes a while.
+    """
+
+    own: OwnEngine
+    first: docker.DockerClient
+    second: docker.DockerClient
+    network: NetworkNamespace
+    mlflow: MlflowServer
+    image: str
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The two workers; the first one's network can be cut. Both serve one queue."""
+
+    machines: Machines
+    first: WorkerProcess
+    second: WorkerProcess
+    git_uri: str
+    model_name: str
+
+    def start_training(self) -> tuple[Job, Container]:
+        """A job that trains on the first host; only then does the second one have a worker."""
+        self.first.start()
+        job = self.first.submit(git_uri=self.git_uri, parameters={"name": self.model_name})
+        wait_until(lambda: self.first.output(job), timeout_seconds=60, what="output of the training")
+        self.second.start()
+        [container] = self.containers_of_first()
+        return job, container
+
+    def taken_over(self, job: Job) -> Container:
+        """The container of the second attempt, when it trains on the second host."""
+        wait_until(
+            lambda: self.second.in_state(job, JobState.RUNNING, attempt=2),
+            timeout_seconds=TAKEN_OVER_SECONDS,
+            what="a second attempt",
+        )
+        [container] = self.containers_of_second()
+        return container
+
+    def containers_of_first(self) -> list[Container]:
+        """What the first host's engine has of it."""
+        return containers_of(self.machines.first, self.first)
+
+    def containers_of_second(self) -> list[Container]:
+        """What the second host's engine has of it."""
+        return containers_of(self.machines.second, self.second)
+
+    def remove_containers(self) -> None:
+        """Remove what a failed test has left; the first host's engine goes anyway."""
+        for container in self.containers_of_second():
+            remove_container(container)
+
+    def versions(self) -> list[tuple[str, str | None]]:
+        """The registered versions, and the runs that they are of."""
+        found = MlflowClient(self.machines.mlflow.url).search_model_versions(f"name='{self.model_name}'")
+        return [(str(each.version), each.run_id) for each in found]
+
+    def run_statuses(self, job: Job) -> list[str]:
+        """How the runs of the job's attempts ended."""
+        client = MlflowClient(self.machines.mlflow.url)
+        return [str(client.get_run(each.run_id).info.status) for each in job.attempts if each.run_id]
+
+
+def containers_of(engine: docker.DockerClient, worker: WorkerProcess) -> list[Container]:
+    found: list[Container] = engine.containers.list(all=True, filters={"label": f"{HOST_LABEL}={worker.host}"})
+    return found
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with ExitStack() as stack:
+        second = stack.enter_context(closing(docker_or_skip()))
+        network = stack.enter_context(network_namespace())
+        own = stack.enter_context(own_engine(tmp_path_factory.mktemp("engine")))
+        first = stack.enter_context(own.client())
+        image = build_example_image(second)
+        own.load_image(image)
+        mlflow = MlflowServer(tmp_path_factory.mktemp("mlflow"), known_as=(network.gateway, own.bridge_address))
+        stack.callback(mlflow.stop)
+        mlflow.start()
+        for address in (network.gateway, own.bridge_address, bridge_address(second)):
+            stack.enter_context(forwarding(address, mlflow.port))
+        yield Machines(own, first, second, network, mlflow, image)
+
+
+def bridge_address(engine: docker.DockerClient) -> str:
+    """Where the containers of the machine's own engine find this machine."""
+    return str(engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+
+
+@pytest.fixture
+def hosts(
+    machines: Machines, postgres_server: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Hosts]:
+    network, mlflow = machines.network, machines.mlflow
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    files = {
+        "MLproject": mlproject("python train.py {name}", image=machines.image, parameters="{name: string}"),
+        "train.py": TRAINING,
+    }
+    git_uri = repository(tmp_path / "project", files)
+    with ExitStack() as stack:
+        database_url = stack.enter_context(fresh_database(postgres_server))
+        valkey = stack.enter_context(running_valkey())
+        stack.enter_context(forwarding(network.gateway, postgres_server.port, valkey.port))
+        first = WorkerProcess(
+            tmp_path / "first",
+            valkey.url.replace("127.0.0.1", network.gateway),
+            mlflow.url.replace("127.0.0.1", network.gateway),
+            {
+                **SETTINGS,
+                "DOCKER_HOST": machines.own.url,
+                "CONTAINER_TRACKING_URI": f"http://{machines.own.bridge_address}:{mlflow.port}",
+            },
+            database_url=database_url.replace("127.0.0.1", network.gateway),
+            prefix=network.prefix,
+        )
+        second = WorkerProcess(tmp_path / "second", valkey.url, mlflow.url, SETTINGS, database_url=database_url)
+        stack.callback(network.mend)
+        for host in (first, second):
+            stack.enter_context(on_host(host))
+        made = Hosts(machines, first, second, git_uri, f"model-of-{request.node.name}")
+        stack.callback(made.remove_containers)
+        yield made
+
+
+def let_go_when_thawed(container: Container) -> None:
+    """As let_go, for one that is frozen: it would register its model at once if it went on."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(Path(GO).name))
+    assert container.put_archive(str(Path(GO).parent), archive.getvalue())
+
+
+def status_of(container: Container) -> str:
+    container.reload()
+    return str(container.status)
+
+
+def test_a_host_that_is_cut_off_freezes_its_training_and_is_fenced_out_when_it_returns(hosts: Hosts) -> None:
+    job, left = hosts.start_training()
+
+    hosts.machines.network.cut()
+    cut_at = time.monotonic()
+    wait_until(
+        lambda: status_of(left) == "paused",
+        timeout_seconds=HOST_LOST_AFTER_SECONDS,
+        what="a freeze",
+    )
+    frozen_seconds = time.monotonic() - cut_at
+    assert len(hosts.second.store.get(job.id).attempts) == 1
+
+    other = hosts.taken_over(job)
+    taken_over_seconds = time.monotonic() - cut_at
+    let_go_when_thawed(left)
+    let_go(other)
+    ended = hosts.second.ended(job)
+
+    hosts.machines.network.mend()
+    mended_at = time.monotonic()
+    wait_until(
+        lambda: not hosts.containers_of_first(),
+        timeout_seconds=BACK_SECONDS,
+        what="the stale container's end",
+    )
+    back_seconds = time.monotonic() - mended_at
+    wait_until(lambda: "another worker holds the job now" in hosts.first.log, what="a refused write")
+
+    sys.stdout.write(
+        f"frozen {frozen_seconds:.1f} s and taken over {taken_over_seconds:.1f} s after the cut, "
+        f"container removed {back_seconds:.1f} s after the return\n"
+    )
+    assert_second_counts(hosts, job, ended)
+
+
+def test_a_training_whose_worker_was_killed_too_is_refused_by_the_gate(hosts: Hosts) -> None:
+    job, left = hosts.start_training()
+
+    hosts.machines.network.cut()
+    hosts.first.stop(signal.SIGKILL)
+    other = hosts.taken_over(job)
+    assert status_of(left) == "running"
+    let_go(left)
+    wait_until(lambda: status_of(left) == "exited", what="the end of the training that nobody supervises")
+    assert "RunEnded" in left.logs().decode()
+    assert hosts.versions() == []
+
+    let_go(other)
+    ended = hosts.second.ended(job)
+    hosts.machines.network.mend()
+    hosts.first.start()
+    wait_until(lambda: not hosts.containers_of_first(), what="no container on the first host")
+
+    assert_second_counts(hosts, job, ended)
+
+
+def assert_second_counts(hosts: Hosts, job: Job, ended: Job) -> None:
+    """The record says what it said before the first host came back: its attempt was lost, the second one counts."""
+    [first, second] = ended.attempts
+    assert (ended.state, first.host, second.host) == (JobState.SUCCEEDED, hosts.first.host, hosts.second.host)
+    assert first.reason is not None
+    assert (first.reason.code, second.reason) == (Code.HOST_LOST, None)
+    assert hosts.versions() == [("1", second.run_id)]
+    wait_until(lambda: hosts.run_statuses(ended) == ["FAILED", "FINISHED"], what="the runs' final status")
+    assert hosts.second.store.get(job.id) == ended
+    wait_until(lambda: not hosts.containers_of_second(), what="no container on the second host")
