@@ -1,0 +1,78 @@
+"""The schedules of tests/unit/test_simulation.py on real databases, with a simulated clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+import sqlalchemy as sa
+
+from shared.limits import Limits
+from shared.sql import SqlStore
+from shared.sql.tables import metadata
+from tests.simulation.machine import Plan, host_settings, run_schedules
+from tests.simulation.mutants import GreedySqlStore, UnfencedSqlStore
+from tests.simulation.scheduler import BEGINNING, Clock
+from tests.simulation.world import LIMITS
+
+SQLITE_SCHEDULES = 25
+POSTGRESQL_SCHEDULES = 30
+SEEDS = (11, 12, 13, 14)
+ENOUGH = 1000
+STEPS = 25  # fewer than on fakes: each costs ten times as much
+
+
+@contextmanager
+def database_plan(url: str, folder: Path, *, seed: int, kind: type[SqlStore] = SqlStore) -> Iterator[Plan]:
+    """Schedules on one database, which is emptied for each."""
+    clocks: list[Clock] = []
+
+    def now() -> datetime:
+        return clocks[-1]() if clocks else BEGINNING
+
+    def empty_store(_limits: Limits, clock: Clock) -> SqlStore:
+        clocks.append(clock)
+        with store.writing() as transaction:
+            for table in reversed(metadata.sorted_tables):
+                transaction.execute(sa.delete(table))
+        return store
+
+    store = kind(url, limits=LIMITS, clock=now)
+    if store.engine.dialect.name == "sqlite":
+        sa.event.listen(store.engine, "connect", _do_not_wait_for_the_disk)
+    try:
+        yield Plan(host_settings(folder, "gpu-1", "gpu-2"), empty_store, seed=seed, steps=STEPS)
+    finally:
+        store.close()
+
+
+def _do_not_wait_for_the_disk(connection: Connection, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_sqlite_nothing_is_lost_and_nothing_comes_twice(sqlite_url: str, tmp_path: Path, seed: int) -> None:
+    with database_plan(sqlite_url, tmp_path, seed=seed) as plan:
+        run_schedules(plan, SQLITE_SCHEDULES)
+
+        assert plan.schedules >= SQLITE_SCHEDULES
+
+
+@pytest.mark.timeout(1800)
+def test_on_postgresql_nothing_is_lost_and_nothing_comes_twice(postgresql_url: str, tmp_path: Path) -> None:
+    with database_plan(postgresql_url, tmp_path, seed=21) as plan:
+        run_schedules(plan, POSTGRESQL_SCHEDULES)
+
+        assert plan.schedules >= POSTGRESQL_SCHEDULES
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", [UnfencedSqlStore, GreedySqlStore])
+def test_a_database_without_one_of_its_safeguards_is_found_out(
+    sqlite_url: str, tmp_path: Path, kind: type[SqlStore]
+) -> None:
+    with database_plan(sqlite_url, tmp_path, seed=1, kind=kind) as plan, pytest.raises(AssertionError):
+        run_schedules(plan, ENOUGH, is_shrunk=False)

@@ -1,0 +1,94 @@
+"""The code with one of its safeguards taken out. The state machine must find each of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.jobs import SUPERVISED
+from shared.limits import Host
+from shared.sql import SqlStore
+from shared.sql.engine import Transaction
+from shared.sql.rows import read_job
+from shared.sql.tables import jobs
+from shared.store import Claim
+from tests.fakes.records import Record
+from tests.fakes.runner import FakeHost, FakeRunner, Script
+from tests.fakes.store import MemoryStore
+from worker.runner import Handle
+
+LONG = timedelta(days=1)
+
+
+class UnfencedStore(MemoryStore):
+    """Takes what any holder writes, also one that was fenced out."""
+
+    @contextmanager
+    def _fenced(self, claim: Claim) -> Iterator[tuple[Record, datetime]]:
+        with self._transaction() as now:
+            yield self._record(claim.job.id), now
+
+
+class GreedyStore(MemoryStore):
+    """Gives a job to whoever asks, also while another one holds it."""
+
+    def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
+        record = self._records.get(job_id)
+        if record is not None and record.is_supervised:
+            record.job = replace(record.job, host=host.name, lease_expires_at=None)
+        return super().claim(job_id, host=host, lease_seconds=lease_seconds)
+
+
+class HastyStore(MemoryStore):
+    """Lets a host judge the others as soon as it is back itself."""
+
+    def beat(self, host: Host, *, gap_seconds: float) -> None:
+        super().beat(host, gap_seconds=gap_seconds)
+        known = self._beats[host.name]
+        self._beats[host.name] = replace(known, watching_since=known.seen_at - LONG)
+
+
+class UnfencedSqlStore(SqlStore):
+    """UnfencedStore's twin."""
+
+    @contextmanager
+    def _fenced(self, claim: Claim) -> Iterator[tuple[Transaction, sa.Row[Any]]]:
+        with self.writing() as transaction:
+            yield transaction, read_job(transaction, claim.job.id, for_update=True)
+
+
+class GreedySqlStore(SqlStore):
+    """GreedyStore's twin."""
+
+    def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
+        """Take the job from whoever holds it."""
+        held = (jobs.c.id == job_id, jobs.c.state.in_(SUPERVISED))
+        with self.writing() as transaction:
+            transaction.execute(sa.update(jobs).where(*held).values(host=host.name, lease_expires_at=None))
+        return super().claim(job_id, host=host, lease_seconds=lease_seconds)
+
+
+class ForgetfulRunner(FakeRunner):
+    """Does not find what an earlier worker started, and starts it anew."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(Script(hangs=True), host=host)
+
+    def attach(self, name: str) -> Handle | None:
+        """Find nothing."""
+        self._answer()
+        return None
+
+
+class UnfreezableRunner(FakeRunner):
+    """Lets a training go on that its worker freezes because it is cut off."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(Script(hangs=True), host=host)
+
+    def pause(self, handle: Handle) -> None:
+        """Do nothing."""
+        self._answer()

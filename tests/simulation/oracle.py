@@ -1,0 +1,136 @@
+"""What must hold whatever happens, checked at each write from what the writes themselves say."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.jobs import Job, JobState
+from shared.limits import Host, Limits
+from shared.store import Claim, Submission
+from tests.simulation.scheduler import Clock
+
+FENCED = frozenset({"renew", "release", "resolve", "started", "append_log", "finish", "secret"})
+
+
+@dataclass
+class Known:
+    """What the writes said of a job so far."""
+
+    job: Job
+    token: int | None = None  # the holder's; None when nobody may write
+    lease_until: float = 0.0
+    attempt: int = 0
+    host: Host | None = None  # where its attempt holds a slot and devices
+    gpu_ids: tuple[str, ...] = ()
+    cancel_asked: bool = False
+    ended_as: JobState | None = None
+    is_deleted: bool = False
+    kept: dict[int, bytes] = field(default_factory=dict)
+
+
+class Oracle:
+    """Notes what must not be. It raises nothing itself: a worker's outermost frame would take that for its own."""
+
+    def __init__(self, clock: Clock, limits: Limits) -> None:
+        self._clock = clock
+        self._limits = limits
+        self.known: dict[str, Known] = {}
+        self.violations: list[str] = []
+        self.on_lost: Callable[[str, str], None] = lambda _job_id, _host: None
+
+    def expect(self, holds: bool, what: str) -> None:
+        """Note it when it does not hold."""
+        if not holds:
+            self.violations.append(what)
+
+    def observe(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        """See what a call of the store did."""
+        if name in FENCED:
+            self._fenced(name, arguments[0])
+        if after := getattr(self, f"_after_{name}", None):
+            after(result, *arguments, **named)
+
+    def submitted(self, submission: Submission) -> None:
+        """A client got its 202."""
+        self.known[submission.job.id] = Known(submission.job)
+
+    def cancelled(self, job: Job) -> None:
+        """A client asked for the end."""
+        self.known[job.id].cancel_asked = True
+        self._note_end(job)
+
+    def _fenced(self, name: str, claim: Claim) -> None:
+        known = self.known[claim.job.id]
+        self.expect(known.token == claim.token, f"{name} by a fenced-out writer of {claim.job.id}")
+
+    def _after_claim(self, claim: Claim | None, job_id: str, *, host: Host, lease_seconds: float) -> None:
+        if claim is None:
+            return
+        known = self.known[job_id]
+        self._took(known, claim, lease_seconds)
+        if claim.attempt.number == known.attempt:
+            self.expect(known.host is not None and known.host.name == host.name, f"{job_id} was adopted elsewhere")
+            self.expect(claim.attempt.gpu_ids == known.gpu_ids, f"{job_id} changed its devices")
+            return
+        self.expect(known.host is None, f"a second attempt of {job_id} while the first one runs")
+        self.expect(claim.attempt.number == known.attempt + 1, f"{job_id} skipped an attempt")
+        known.attempt, known.host, known.gpu_ids = claim.attempt.number, host, tuple(claim.attempt.gpu_ids)
+        self._check_limits(known)
+
+    def _after_take_from_lost_host(self, claim: Claim | None, job_id: str, *, lease_seconds: float, **_: Any) -> None:
+        if claim is not None:
+            known = self.known[job_id]
+            self._took(known, claim, lease_seconds)
+            self.expect(known.host is not None, f"{job_id} was taken from a lost host and ran nowhere")
+            self.on_lost(job_id, claim.job.host or "")
+
+    def _took(self, known: Known, claim: Claim, lease_seconds: float) -> None:
+        is_free = known.token is None or known.lease_until <= self._clock.seconds
+        self.expect(is_free, f"{known.job.id} was taken from the holder of a lease")
+        self.expect(known.ended_as is None, f"{known.job.id} was taken after its end")
+        known.token, known.lease_until = claim.token, self._clock.seconds + lease_seconds
+
+    def _after_renew(self, _result: None, claim: Claim, *, lease_seconds: float) -> None:
+        self.known[claim.job.id].lease_until = self._clock.seconds + lease_seconds
+
+    def _after_release(self, _result: None, claim: Claim) -> None:
+        self.known[claim.job.id].token = None
+
+    def _after_append_log(self, _result: None, claim: Claim, data: bytes, **_: Any) -> None:
+        kept = self.known[claim.job.id].kept
+        kept[claim.attempt.number] = kept.get(claim.attempt.number, b"") + data
+
+    def _after_finish(self, job: Job, claim: Claim, _ending: object) -> None:
+        known = self.known[claim.job.id]
+        known.token, known.host, known.gpu_ids = None, None, ()
+        self._note_end(job)
+
+    def _after_fail_unsupervised(self, has_failed: bool, job_id: str, _reason: object) -> None:
+        if has_failed:
+            known = self.known[job_id]
+            self.expect(known.ended_as is None, f"{job_id} ended twice")
+            self.expect(known.host is None, f"{job_id} was given up while it ran")
+            known.ended_as = JobState.FAILED
+
+    def _note_end(self, job: Job) -> None:
+        known = self.known[job.id]
+        if job.state.is_terminal:
+            self.expect(known.ended_as is None, f"{job.id} ended twice: {known.ended_as}, {job.state}")
+            known.ended_as = job.state
+
+    def _check_limits(self, new: Known) -> None:
+        running = [known for known in self.known.values() if known.host is not None]
+        key, host = new.job.concurrency_key, new.host
+        assert host is not None
+        here = [known for known in running if known.host is not None and known.host.name == host.name]
+        same_key = sum(known.job.concurrency_key == key for known in running)
+        self.expect(
+            same_key <= dict(self._limits.by_key).get(key, self._limits.per_key), f"{same_key} jobs of {key} at once"
+        )
+        self.expect(len(running) <= (self._limits.total or len(running)), f"{len(running)} jobs at once")
+        self.expect(len(here) <= host.slots, f"{len(here)} jobs on the {host.slots} slots of {host.name}")
+        self.expect(len(new.gpu_ids) == new.job.gpus, f"{new.job.id} got the devices {new.gpu_ids}")
+        self.expect(set(new.gpu_ids) <= set(host.gpus), f"{new.job.id} got devices that {host.name} did not offer")
+        held = Counter(gpu for known in here for gpu in known.gpu_ids)
+        self.expect(all(count == 1 for count in held.values()), f"devices given twice on {host.name}: {held}")

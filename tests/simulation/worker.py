@@ -1,0 +1,123 @@
+"""A worker process of the simulation: the real parts, put together as worker/__main__.py does, behind Remotes."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from shared.errors import JobNotFound
+from tests.simulation.host import HostDisk, HostSource, SimulatedHost
+from tests.simulation.outside import Outside
+from tests.simulation.remote import Remote
+from tests.simulation.scheduler import Event, Process, Scheduler, Task, Thread
+from worker.cleaning import Cleaning
+from worker.disk import DiskGuard
+from worker.finishing import Finishing
+from worker.lease import LeaseKeeper
+from worker.preparation import Preparation
+from worker.supervision import Supervisor
+from worker.sweep import Active, Sweep
+from worker.tasks import TaskRunner
+from worker.this_host import ThisHost
+
+STOP_SECONDS = 10  # after SIGTERM; then it is killed
+
+
+class Worker(Process):
+    """One process on a host, from its start to its end."""
+
+    def __init__(self, scheduler: Scheduler, host: SimulatedHost, outside: Outside, name: str) -> None:
+        super().__init__(scheduler, name)
+        self.host = host
+        self.killed_at: float | None = None  # when it was told to stop: until then at the latest
+        self._outside = outside
+        self._sweeping: Task | None = None
+        self._running: list[Task] = []
+        self.stopping = cast(Any, Event(self))
+        self._build()
+
+    def _build(self) -> None:
+        host, outside, settings = self.host, self._outside, self.host.settings
+        store = self._remote("store", outside.store, observe=outside.oracle.observe)
+        runner = self._remote("engine", outside.make_runner(host), observe=lambda *_: outside.look_at_containers(host))
+        tracking = self._remote("tracking", outside.tracking)
+        queue = self._remote("queue", outside.queue)
+        source = HostSource(host, self.point)
+        active, here = Active(), ThisHost(settings, runner)
+        preparation = Preparation(settings, store, source, tracking, runner, {})
+        finishing = Finishing(settings, store, runner, tracking, self.stopping, clock=self.scheduler.clock.monotonic)
+        supervisor = Supervisor(
+            settings, store, outside.vault, preparation, runner, finishing, self.stopping, self._keep_lease
+        )
+        cleaning = Cleaning(settings, store, source, cast(DiskGuard, HostDisk(host)), here)
+        self.sweep = Sweep(
+            settings, store, queue, runner, source, active, here, finishing, cleaning, outside.reported.append
+        )
+        self.tasks = TaskRunner(settings, store, supervisor, self.sweep, active, here)
+
+    def _remote(self, name: str, target: object, *, observe: Callable[..., None] | None = None) -> Any:
+        return Remote(
+            self,
+            name,
+            target,
+            check=lambda: self._outside.require(name, self.host),
+            observe=observe,
+            answer=lambda: self.host.faults.lose_answer(name),
+        )
+
+    def _keep_lease(self, *arguments: Any, **named: Any) -> LeaseKeeper:
+        return GreenLease(self, *arguments, **named)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether Celery would give it a message."""
+        self._running = [task for task in self._running if not task.greenlet.dead]
+        return not (self.is_dead or self.stopping.is_set()) and len(self._running) < self.host.settings.slots
+
+    @property
+    def is_sweeping(self) -> bool:
+        """Whether its sweep is under way."""
+        return self._sweeping is not None and not self._sweeping.greenlet.dead
+
+    def deliver(self, job_id: str) -> None:
+        """Give it a message."""
+        self._running.append(self._spawn(f"task {job_id}", lambda: self.tasks.run(job_id)))
+
+    def begin_sweep(self, *, reconcile: bool) -> None:
+        """Let its sweep begin, unless one is under way."""
+        if not self.is_sweeping and not self.stopping.is_set():
+            self._sweeping = self._spawn("sweep", lambda: self.sweep.once(reconcile=reconcile))
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        if self.killed_at is None:
+            self.killed_at = self.scheduler.clock.seconds + STOP_SECONDS
+            self.stopping.set()
+            self._spawn("sign off", lambda: self.sweep.run_until(self.stopping))
+
+    def thread(self, label: str, run: Callable[[], object]) -> Thread:
+        """A thread of this process."""
+        return Thread(self, f"{self.name} {label}", self._guarded(label, run))
+
+    def _spawn(self, label: str, run: Callable[[], object]) -> Task:
+        return self.scheduler.spawn(self, f"{self.name} {label}", self._guarded(label, run))
+
+    def _guarded(self, label: str, run: Callable[[], object]) -> Callable[[], object]:
+        def work() -> None:
+            try:
+                run()
+            except JobNotFound:  # deleted while this worker was cut off
+                return
+            except Exception as error:  # noqa: BLE001 - a thread's outermost frame: whatever it is, it is a finding
+                self._outside.oracle.expect(False, f"{self.name} {label} raised {error!r}")
+
+        return work
+
+
+class GreenLease(LeaseKeeper):
+    """A LeaseKeeper whose threads are the simulation's."""
+
+    def __init__(self, worker: Worker, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named, clock=worker.scheduler.clock.monotonic)
+        job_id = self._claim.job.id
+        self._done = cast(Any, Event(worker))
+        loops = ((self._renew, "lease"), (self._guard, "guard"))
+        self._threads = [cast(Any, worker.thread(f"{name} {job_id}", loop)) for loop, name in loops]
