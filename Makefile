@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up migrate test check format bench openapi settings lock clean
+.PHONY: help setup demo up migrate test drill check format bench openapi settings lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ migrate: .venv/ready ## Bring the job store's schema up to date
 
 test: .venv/ready ## Run all tests (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+drill: .venv/ready ## Break everything under load and check that nothing is lost (FAULTS=200 SEED=7)
+	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
 
 check: .venv/ready ## Lint, types, layers, generated files
 	@$(BIN)/ruff check .

@@ -1,0 +1,114 @@
+"""The job store as the drill sees it: its tables, read by plain SQL and without the code that is being tested."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+SUPERVISED = frozenset({"starting", "running", "cancelling"})
+WAIT_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job's record, as far as the drill looks at it."""
+
+    id: str
+    state: str
+    concurrency_key: str
+    queue: str
+    host: str | None
+    attempt: int
+    ended_at: str | None
+    reason_code: str | None
+    reason_message: str | None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended."""
+        return self.state in TERMINAL
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether it takes a slot."""
+        return self.state in SUPERVISED
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One attempt's record."""
+
+    job_id: str
+    number: int
+    host: str
+    container: str | None
+    run_id: str | None
+    exit_code: int | None
+    reason_code: str | None
+    reason_type: str | None
+    ended_at: str | None
+
+
+@dataclass(frozen=True)
+class TransitionRow:
+    """One change of state."""
+
+    job_id: str
+    from_state: str | None
+    to_state: str
+    attempt: int
+    reason: str
+
+
+class Records:
+    """Reads the store. While a fault keeps it closed, the answers are None or raise DBAPIError, as said."""
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = url.startswith("sqlite")
+        options = {"timeout": WAIT_SECONDS} if self.is_sqlite else {"options": f"-c lock_timeout={WAIT_SECONDS}s"}
+        self._engine = sa.create_engine(url, connect_args=options)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def find_jobs(self) -> dict[str, JobRow] | None:
+        """All jobs by id, of one moment; None while the store does not answer."""
+        columns = "id, state, concurrency_key, queue, host, attempt, ended_at, reason_code, reason_message"
+        try:
+            rows = [JobRow(*row) for row in self._read(f"SELECT {columns} FROM jobs")]  # noqa: S608 - our own words
+        except DBAPIError:
+            return None
+        return {row.id: row for row in rows}
+
+    def attempts(self) -> list[AttemptRow]:
+        """All attempts; raises DBAPIError."""
+        columns = "job_id, number, host, container, run_id, exit_code, reason_code, reason_type, ended_at"
+        return [AttemptRow(*row) for row in self._read(f"SELECT {columns} FROM attempts ORDER BY job_id, number")]  # noqa: S608
+
+    def transitions(self) -> list[TransitionRow]:
+        """All changes of state; with SQLite in the order in which they were committed."""
+        order = "rowid" if self.is_sqlite else "job_id, number"
+        columns = "job_id, from_state, to_state, attempt, reason"
+        return [TransitionRow(*row) for row in self._read(f"SELECT {columns} FROM transitions ORDER BY {order}")]  # noqa: S608
+
+    def log(self, job_id: str, attempt: int) -> bytes:
+        """What is kept of an attempt's output."""
+        statement = sa.text(
+            "SELECT data FROM log_chunks WHERE job_id = :job_id AND attempt = :attempt ORDER BY log_chunks.offset"
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement, {"job_id": job_id, "attempt": attempt})
+            return b"".join(bytes(row[0]) for row in rows)
+
+    def ids_of_key(self, key: str) -> list[str]:
+        """The jobs that were made for one idempotency key."""
+        statement = sa.text("SELECT job_id FROM labels WHERE name = 'key' AND value = :key")
+        with self._engine.connect() as connection:
+            return [row[0] for row in connection.execute(statement, {"key": key})]
+
+    def _read(self, statement: str) -> list[tuple[Any, ...]]:
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(statement))]

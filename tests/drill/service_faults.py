@@ -1,0 +1,203 @@
+"""Faults of the services: workers, API, Redis, messages, MLflow, database."""
+
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+
+from shared.jobs import Job
+from shared.queue import CeleryQueue
+from shared.settings import Settings
+from tests.drill.faults import Inject, Kind, Scene, wait
+from tests.drill.machine import Machine
+from tests.drill.parts import Part
+from tests.drill.records import JobRow
+from tests.support.waiting import wait_until
+
+Lock = Callable[[Machine], AbstractContextManager[None]]
+LONG_PAUSE_SECONDS = 60
+PATIENCE_SECONDS = 20
+
+
+def service_kinds(*, is_sqlite: bool) -> list[Kind]:
+    """The kinds that need nothing but the stack itself."""
+    redis = {"SIGKILL": _kill_redis, "clean restart": _restart_redis, "FLUSHALL": _flush_redis, "paused": _pause_redis}
+    mlflow = {"down at start": _mlflow_at_start, "down midway": _mlflow_midway, "down at end": _mlflow_at_end}
+    lock = _lock_sqlite if is_sqlite else _lock_postgresql
+    locks = {"locked for a while": _locked(lock, 1, 4), "locked for longer than anybody waits": _locked(lock, 6, 10)}
+    return [
+        Kind("worker", {"SIGKILL": _kill_worker, "SIGTERM": _terminate_worker, "SIGKILL of both": _kill_both}),
+        Kind("API", {"SIGKILL during POSTs": _kill_api, "SIGKILL before the message": _kill_api_before_publish}),
+        Kind("Redis", redis, rare={"paused for 60 s": _pause_redis_long}),
+        Kind("messages", {"duplicated": _duplicate, "dropped": _drop}),
+        Kind("MLflow", mlflow),
+        Kind("database", locks),
+    ]
+
+
+def _kill_worker(scene: Scene) -> None:
+    _stop_workers(scene, [scene.random.choice(list(scene.stack.workers.values()))], signal.SIGKILL)
+
+
+def _terminate_worker(scene: Scene) -> None:
+    _stop_workers(scene, [scene.random.choice(list(scene.stack.workers.values()))], signal.SIGTERM)
+
+
+def _kill_both(scene: Scene) -> None:
+    _stop_workers(scene, list(scene.stack.workers.values()), signal.SIGKILL)
+
+
+def _stop_workers(scene: Scene, workers: list[Part], number: signal.Signals) -> None:
+    scene.find_job("running")
+    scene.pause(0, 1)
+    for worker in workers:
+        worker.end(number)
+    scene.pause(0, 4)
+    for worker in workers:
+        worker.launch()
+
+
+def _kill_api(scene: Scene) -> None:
+    scene.load.burst(scene.random.randint(2, 6))
+    scene.pause(0, 0.06)
+    scene.stack.api.end(signal.SIGKILL)
+    scene.pause(0, 1.5)
+    scene.stack.api.launch()
+
+
+def _kill_api_before_publish(scene: Scene) -> None:
+    """While Redis does not answer, a request that is committed waits for its message to be sent."""
+    scene.stack.redis.signal(signal.SIGSTOP)
+    try:
+        before = len(scene.sampler.jobs)
+        scene.load.burst(3)
+        wait_until(lambda: len(scene.sampler.jobs) > before, timeout_seconds=PATIENCE_SECONDS, what="a recorded job")
+        scene.stack.api.end(signal.SIGKILL)
+    finally:
+        scene.stack.redis.signal(signal.SIGCONT)
+    scene.stack.api.launch()
+
+
+def _kill_redis(scene: Scene) -> None:
+    scene.load.burst(2)
+    scene.stack.redis.kill()
+    scene.pause(0, 5)
+    scene.stack.redis.start()
+
+
+def _restart_redis(scene: Scene) -> None:
+    scene.load.burst(2)
+    scene.stack.redis.stop()
+    scene.pause(0, 2)
+    scene.stack.redis.start()
+
+
+def _flush_redis(scene: Scene) -> None:
+    scene.load.burst(3)
+    scene.pause(0, 0.5)
+    with scene.stack.redis.client() as client:
+        client.flushall()
+
+
+def _pause_redis(scene: Scene) -> None:
+    _freeze_redis(scene, scene.random.uniform(1, 8))
+
+
+def _pause_redis_long(scene: Scene) -> None:
+    _freeze_redis(scene, LONG_PAUSE_SECONDS)
+
+
+def _freeze_redis(scene: Scene, seconds: float) -> None:
+    scene.load.burst(2)
+    scene.stack.redis.signal(signal.SIGSTOP)
+    try:
+        wait(seconds)
+    finally:
+        scene.stack.redis.signal(signal.SIGCONT)
+
+
+def _duplicate(scene: Scene) -> None:
+    """Send the messages of some jobs again, of ended ones too: a message may be late."""
+    scene.load.burst(2)
+    scene.pause(0, 1)
+    jobs = list(scene.sampler.jobs.values())
+    under_way = [job for job in jobs if not job.is_terminal]
+    chosen = scene.random.sample(under_way, min(5, len(under_way))) + scene.random.sample(jobs, min(2, len(jobs)))
+    queue = CeleryQueue(Settings.load(_env_file=None, redis_url=scene.stack.redis.url))
+    for job in chosen:
+        for _ in range(scene.random.randint(1, 5)):
+            queue.send(_message_of(job))
+
+
+def _message_of(job: JobRow) -> Job:
+    moment = datetime.now(UTC)
+    return Job(job.id, "drill", None, job.queue, 4, job.concurrency_key, {}, created_at=moment, queued_at=moment)
+
+
+def _drop(scene: Scene) -> None:
+    """Take messages out of the queues' lists, as fast as they come in."""
+    scene.load.burst(4)
+    with scene.stack.redis.client() as client:
+        for _ in range(scene.random.randint(20, 60)):
+            for queue in scene.stack.workers:
+                for key in client.scan_iter(match=f"{queue}*"):
+                    client.delete(key)
+            wait(0.01)
+
+
+def _mlflow_at_start(scene: Scene) -> None:
+    scene.load.burst(3)
+    _without_mlflow(scene)
+
+
+def _mlflow_midway(scene: Scene) -> None:
+    scene.find_job("running")
+    _without_mlflow(scene)
+
+
+def _mlflow_at_end(scene: Scene) -> None:
+    job = scene.find_job("running")
+    sent = scene.request_of(job)
+    lines = max(1, sent.lines - 2) if sent else 3
+
+    def is_almost_done() -> bool:
+        return scene.sampler.jobs[job.id].is_terminal or scene.records.log(job.id, job.attempt).count(b"\n") >= lines
+
+    wait_until(is_almost_done, timeout_seconds=60, every_seconds=0.1, what="the end of a job")
+    scene.pause(0, 0.5)
+    _without_mlflow(scene)
+
+
+def _without_mlflow(scene: Scene) -> None:
+    scene.stack.mlflow.kill()
+    scene.pause(0, 3)
+    scene.stack.mlflow.start()
+
+
+def _locked(lock: Lock, least_seconds: float, most_seconds: float) -> Inject:
+    def inject(scene: Scene) -> None:
+        scene.load.burst(2)
+        with lock(scene.stack.machine):
+            scene.pause(least_seconds, most_seconds)
+
+    return inject
+
+
+@contextmanager
+def _lock_sqlite(machine: Machine) -> Iterator[None]:
+    connection = sqlite3.connect(machine.database_disk / "jobs.db", timeout=PATIENCE_SECONDS, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _lock_postgresql(machine: Machine) -> Iterator[None]:
+    with psycopg.connect(machine.database_url.replace("+psycopg", ""), connect_timeout=10) as connection:
+        connection.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        yield

