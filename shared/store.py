@@ -96,7 +96,8 @@ def as_cancelled(ending: Ending) -> Ending:
 class JobStore(Protocol):
     """The truth about jobs. Every method is one transaction, on the database's clock.
 
-    Each may raise StoreUnavailable. Those that take a claim raise LeaseLost when its token is no longer the job's.
+    Each may raise StoreUnavailable. Those that take a claim raise LeaseLost when its token is no longer the job's, or
+    the job is gone.
     """
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:

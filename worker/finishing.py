@@ -77,20 +77,10 @@ class Finishing:
         """End run, job and container; return the job as it is then. LeaseLost before it touches another's run."""
         job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
-        if job.attempt.run_id:
-            try:
-                result = self._patiently(lambda: self._close_run(job, ending))
-                ending = replace(ending, result=result)
-            except AttemptError as error:
-                logger.error("run not closed", extra={"job_id": job.id, "cause": error.message})
-                # Without the run's result nobody knows what became of the model.
-                ending = ending if ending.reason else failure(error)
-        elif _may_have_left_a_run(ending):
-            self._close_unrecorded_run(job, ending)
-        ending = self._with_retry(claim, ending, redactor)
+        ending = self._with_retry(claim, self._end_run(job, ending), redactor)
         job = self._patiently(lambda: self.store.finish(claim, ending))
-        if job.state is JobState.CANCELLED and ending.state is not JobState.CANCELLED and job.attempt.run_id:
-            self._correct_run(job)
+        if job.state is JobState.CANCELLED and ending.state is not JobState.CANCELLED:
+            self._try_to_end_run(job, as_cancelled(ending))  # the cancel came after the run had got its end
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"job_id": job.id, "state": job.state, "reason": code})
         self._clear_away(claim)
@@ -103,19 +93,25 @@ class Finishing:
             raise LeaseLost(f"Job {job.id} has another attempt now.", job_id=job.id)
         return job
 
-    def _correct_run(self, job: Job) -> None:
-        """The job was cancelled after its run got another end."""
+    def _end_run(self, job: Job, ending: Ending) -> Ending:
+        """End the attempt's run, if it has one; the ending with the run's result."""
+        if job.attempt.run_id is None:
+            if _may_have_left_a_run(ending):
+                self._try_to_end_run(job, ending)
+            return ending
         try:
-            self.tracking.finish_run(str(job.attempt.run_id), "KILLED")
+            return replace(ending, result=self._patiently(lambda: self._close_run(job, ending)))
         except AttemptError as error:
-            logger.warning("run not corrected", extra={"job_id": job.id, "cause": error.message})
+            logger.error("run not closed", extra={"job_id": job.id, "cause": error.message})
+            # Without the run's result nobody knows what became of the model.
+            return ending if ending.reason else failure(error)
 
-    def _close_unrecorded_run(self, job: Job, ending: Ending) -> None:
-        """One try: where the tracking server is away, the next attempt must not wait for it here."""
+    def _try_to_end_run(self, job: Job, ending: Ending) -> None:
+        """One try: where the tracking server is away, the job's next attempt must not wait for it here."""
         try:
             self._close_run(job, ending)
         except AttemptError as error:
-            logger.warning("no look for an unrecorded run", extra={"job_id": job.id, "cause": error.message})
+            logger.warning("run not ended", extra={"job_id": job.id, "cause": error.message})
 
     def give_up(self, claim: Claim, reason: AttemptError) -> Job:
         """End the attempt of a host that is lost; where run or store cannot be ended now, this raises and ends none.

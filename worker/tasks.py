@@ -63,7 +63,7 @@ class TaskRunner:
     def _supervise(self, claim: Claim) -> Job | None:
         try:
             return self.supervisor.run(claim)
-        except StoreUnavailable:
+        except (StoreUnavailable, JobNotFound):
             raise
         except Exception as error:  # the outermost frame: whatever it is, the job must not stay running for ever
             logger.exception("attempt broke", extra={"job_id": claim.job.id})

@@ -128,7 +128,10 @@ class Claiming(Database):
     @contextmanager
     def _fenced(self, claim: Claim) -> Iterator[tuple[Transaction, sa.Row[Any]]]:
         with self.writing() as transaction:
-            row = read_job(transaction, claim.job.id, for_update=True)
+            try:
+                row = read_job(transaction, claim.job.id, for_update=True)
+            except JobNotFound as error:  # it ended while its holder was cut off, and its time to be kept is over
+                raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id) from error
             if row.lease_token != claim.token or row.state not in SUPERVISED:
                 raise LeaseLost(f"Job {row.id} is not this worker's any more (it is {row.state}).", job_id=row.id)
             yield transaction, row

@@ -336,6 +336,8 @@ class MemoryStore:
     @contextmanager
     def _fenced(self, claim: Claim) -> Iterator[tuple[Record, datetime]]:
         with self._transaction() as now:
+            if claim.job.id not in self._records:
+                raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id)
             record = self._record(claim.job.id)
             if record.token != claim.token or record.job.state not in SUPERVISED:
                 raise LeaseLost(f"Job {record.job.id} is not this worker's any more.", job_id=record.job.id)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import JobNotFound, LeaseLost
+from shared.errors import LeaseLost
 from shared.jobs import Job, JobState
 from shared.limits import Limits
 from shared.store import Claim, JobStore, Resolved
@@ -192,12 +192,10 @@ def test_after_the_end_the_claim_writes_nothing(store: JobStore, write: Callable
 
 
 @each_write
-def test_a_claim_on_a_job_that_is_gone_is_not_found(
-    store: JobStore, write: Callable[[JobStore, Claim], object]
-) -> None:
+def test_a_claim_on_a_job_that_was_deleted_is_lost(store: JobStore, write: Callable[[JobStore, Claim], object]) -> None:
     held = claimed(store)
     gone = Claim(replace(held.job, id="no-such-job"), held.token)
-    with pytest.raises(JobNotFound):
+    with pytest.raises(LeaseLost):
         write(store, gone)
 
 

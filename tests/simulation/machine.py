@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from shared.errors import JobNotFound
 from shared.settings import Settings
 from tests.fakes.source import PROJECT
 from tests.simulation.ending import check_the_end, come_to_rest
@@ -50,8 +49,7 @@ class Violations(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note an error with a traceback: the others are said on purpose."""
-        # A job that was deleted while its stale holder was cut off is gone for it: that is what it says.
-        if record.exc_info and not isinstance(record.exc_info[1], JobNotFound):
+        if record.exc_info:
             self._found.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
 
 

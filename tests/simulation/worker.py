@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from shared.errors import JobNotFound
 from tests.simulation.host import HostDisk, HostSource, SimulatedHost
 from tests.simulation.outside import Outside
 from tests.simulation.remote import Remote
@@ -104,8 +103,6 @@ class Worker(Process):
         def work() -> None:
             try:
                 run()
-            except JobNotFound:  # deleted while this worker was cut off
-                return
             except Exception as error:  # noqa: BLE001 - a thread's outermost frame: whatever it is, it is a finding
                 self._outside.oracle.expect(False, f"{self.name} {label} raised {error!r}")
 
