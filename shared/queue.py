@@ -16,6 +16,7 @@ from shared.settings import Settings
 logger = logging.getLogger(__name__)
 
 TASK = "retrain.run_job"
+RESULTS = "shared.results:Results"  # by name: senders do not load it
 HIGHEST_PRIORITY = 9
 SOCKET_SECONDS = 10
 SEND_SECONDS = 2  # a client waits for it
@@ -40,6 +41,7 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
     """
     url = settings.redis_url.get_secret_value()
     app = Celery("retrain", broker=url, backend=url if with_results else None, set_as_current=with_results)
+    app.loader.override_backends = {"redis": RESULTS, "rediss": RESULTS}
     options = {"socket_timeout": socket_seconds, "socket_connect_timeout": socket_seconds, "socket_keepalive": True}
     app.conf.update(
         task_acks_late=False,

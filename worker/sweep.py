@@ -11,7 +11,6 @@ from shared.errors import (
     FailureType,
     InfrastructureError,
     LeaseLost,
-    QueueUnavailable,
     StoreUnavailable,
 )
 from shared.jobs import Job, Reason
@@ -121,13 +120,7 @@ class Sweep:
         for job_id in self.store.find_overdue():
             if self.store.fail_unsupervised(job_id, reason):
                 logger.error("gave up a job that nobody took", extra={"job_id": job_id})
-                self._report(self.store.get(job_id))
-
-    def _report(self, job: Job) -> None:
-        try:
-            self.report(job)
-        except QueueUnavailable as error:
-            logger.warning("end not shown in Celery's results", extra={"job_id": job.id, "cause": error.message})
+                self.report(self.store.get(job_id))
 
     def _adopt(self) -> None:
         for job_id in self.store.find_orphans(host=self.settings.worker_host):
@@ -156,7 +149,7 @@ class Sweep:
             except LeaseLost:  # another worker was faster while the tracking server took its time
                 continue
             if job.state.is_terminal:
-                self._report(job)
+                self.report(job)
 
     def reconcile(self) -> None:
         """Remove what ended attempts left on this host. What is listed first cannot be of a later claim."""

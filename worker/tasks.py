@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import BackendError, Ignore
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from celery.exceptions import Ignore
 
 from shared.errors import (
     AttemptError,
     Code,
     InternalError,
     JobNotFound,
-    QueueUnavailable,
     RetrainError,
     StoreUnavailable,
 )
@@ -126,7 +123,4 @@ def register(celery: Celery, runner: TaskRunner) -> None:
 def report_to(celery: Celery, job: Job) -> None:
     """Store the end of a job that had no task, so that Flower and AsyncResult agree with the record."""
     state = "REVOKED" if job.state is JobState.CANCELLED else "FAILURE"
-    try:
-        celery.backend.store_result(job.id, failure_of(job), state)
-    except (RedisError, OperationalError, BackendError) as error:
-        raise QueueUnavailable(f"Redis does not take results: {error}") from error
+    celery.backend.store_result(job.id, failure_of(job), state)

@@ -198,6 +198,24 @@ def test_redis_restarts_while_a_job_trains(worker: WorkerProcess, valkey: Valkey
     assert worker.result(job).state == "SUCCESS"
 
 
+def test_results_that_redis_did_not_take_cost_no_slot(
+    own_worker: WorkerProcess, valkey: Valkey, git_uri: str, gate: Path
+) -> None:
+    jobs = [submit_waiting(own_worker, git_uri, gate) for _ in range(own_worker.settings.slots)]
+    for job in jobs:
+        own_worker.training(job)
+    valkey.stop()
+    gate.touch()
+    for job in jobs:
+        own_worker.ended(job)
+    wait_until(lambda: own_worker.log.count("not shown in Celery's results") >= len(jobs), what="refused results")
+    valkey.start()
+
+    job = own_worker.ended(own_worker.submit(git_uri=git_uri))
+
+    assert job.state is JobState.SUCCEEDED
+
+
 def test_a_success_waits_for_mlflow_that_is_away(
     worker: WorkerProcess, mlflow_server: MlflowServer, git_uri: str, gate: Path
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Code, InfrastructureError, QueueUnavailable
+from shared.errors import Code, InfrastructureError
 from shared.jobs import Job, JobState
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.store import MemoryStore
@@ -154,19 +154,6 @@ def test_a_job_that_waited_too_long_fails_whatever_its_queue(worker: FakeWorker)
     assert job.reason is not None
     assert (job.state, job.reason.code) == (JobState.FAILED, Code.QUEUE_TIMEOUT)
     assert [each.id for each in worker.reported] == [job_id]
-
-
-def test_a_job_is_given_up_though_redis_cannot_be_told(worker: FakeWorker) -> None:
-    overdue = [worker.submit(job={"queue_timeout_seconds": 60}) for _ in range(2)]
-    later(worker)
-
-    def fail(_job: Job) -> None:
-        raise QueueUnavailable("Redis does not take results.")
-
-    object.__setattr__(worker.sweep, "report", fail)
-    worker.sweep.once(reconcile=False)
-
-    assert [worker.store.get(job_id).state for job_id in overdue] == [JobState.FAILED] * 2
 
 
 def test_what_ended_attempts_left_is_removed(worker: FakeWorker) -> None:

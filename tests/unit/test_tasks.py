@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
-from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.errors import Code, InfrastructureError, QueueUnavailable, UserError
+from shared.errors import Code, InfrastructureError, UserError
 from shared.jobs import JobState
 from shared.limits import Limits
 from shared.queue import TASK
@@ -195,17 +194,3 @@ def test_a_job_that_ended_without_a_task_is_reported(celery: Celery, worker: Fak
     report_to(celery, worker.store.get(job_id))
 
     assert celery.AsyncResult(job_id).state == "FAILURE"
-
-
-def test_a_report_that_redis_does_not_take_is_an_error_of_ours(
-    celery: Celery, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_arguments: object) -> None:
-        raise RedisConnectionError("refused")
-
-    job_id = worker.submit()
-    worker.store.fail_unsupervised(job_id, WAITED_TOO_LONG)
-    monkeypatch.setattr(celery.backend, "store_result", refuse)
-
-    with pytest.raises(QueueUnavailable):
-        report_to(celery, worker.store.get(job_id))
