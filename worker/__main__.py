@@ -5,7 +5,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from celery import Celery
 from celery.signals import worker_shutting_down
 
 from shared import logs
-from shared.errors import RetrainError
+from shared.errors import RetrainError, StoreUnavailable
 from shared.queue import CeleryQueue, make_celery
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
@@ -21,6 +23,7 @@ from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
 from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
+from worker.heartbeat import Heartbeat
 from worker.preparation import Preparation
 from worker.process_runner import ProcessRunner
 from worker.pulled_images import PulledImages
@@ -35,12 +38,22 @@ from worker.tracking import Tracking, configure_client
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5
+STORE_PAUSE_SECONDS = 5
 
 
-def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> tuple[Celery, Sweep]:
-    """Put the worker's parts together; its Celery app and its sweep."""
+@dataclass(frozen=True)
+class Parts:
+    """What runs in a thread of its own, or must be asked before anything runs."""
+
+    store: SqlStore
+    celery: Celery
+    sweep: Sweep
+    heartbeat: Heartbeat
+
+
+def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> Parts:
+    """Put the worker's parts together."""
     store = SqlStore(settings.store_url, limits=settings.limits)
-    schema.check(store)
     celery = make_celery(settings, with_results=True)
     source = GitSource(
         settings.data_dir / "mirrors",
@@ -67,7 +80,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         report=lambda job: report_to(celery, job),
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
-    return celery, sweep
+    return Parts(store, celery, sweep, Heartbeat(settings, store, runner, here))
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -100,29 +113,51 @@ def main() -> int:
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
         stopping = threading.Event()
-        celery, sweep = build(settings, dict(os.environ), stopping)
+        parts = build(settings, dict(os.environ), stopping)
+        _start(stopping, guard=parts.heartbeat.guard_until)
+        _wait_for_store(parts.store)
     except RetrainError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return _work(celery, sweep, settings, stopping)
+    return _work(parts, settings, stopping)
 
 
-def _work(celery: Celery, sweep: Sweep, settings: Settings, stopping: threading.Event) -> int:
+def _wait_for_store(store: SqlStore) -> None:
+    """Wait for a store that is away, and not end: something must freeze what trains here meanwhile."""
+    while True:
+        try:
+            schema.check(store)
+        except StoreUnavailable as error:
+            logger.warning("waiting for the job store", extra={"cause": error.message})
+            time.sleep(STORE_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _start(stopping: threading.Event, **loops: Callable[[threading.Event], None]) -> list[threading.Thread]:
+    """Start a thread for each loop."""
+    threads = [threading.Thread(target=loop, args=(stopping,), name=name, daemon=True) for name, loop in loops.items()]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
     @worker_shutting_down.connect(weak=False)
     def on_shutdown(**_signal: Any) -> None:
         stopping.set()
 
-    thread = threading.Thread(target=sweep.run_until, args=(stopping,), name="sweep", daemon=True)
-    thread.start()
+    threads = _start(stopping, beat=parts.heartbeat.beat_until, sweep=parts.sweep.run_until)
     queues = ",".join(sorted(settings.worker_queues))
     arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
     try:
-        celery.worker_main(arguments)
+        parts.celery.worker_main(arguments)
     finally:
         stopping.set()
-        thread.join(STOP_SECONDS)
+        for thread in threads:
+            thread.join(STOP_SECONDS)
     return 0
 
 

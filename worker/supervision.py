@@ -61,9 +61,7 @@ class Supervisor:
         with self.lease_keeper(
             claim,
             store=self.store,
-            runner=self.runner,
             lease_seconds=self.settings.lease_seconds,
-            freeze_after_seconds=self.settings.freeze_after_seconds,
         ) as lease:
             try:
                 return work(lease)
@@ -102,9 +100,7 @@ class Supervisor:
             handle = self.runner.attach(attempt_name(claim.job)) or self._start(claim, secrets)
         else:
             handle = self._attach(claim, lease)
-        lease.watch_over(handle)
         self._record_start(claim, handle, lease)
-        self._thaw(claim, handle)
         logger.info("running", extra={"job_id": claim.job.id, "container": handle.id})
         return handle
 
@@ -119,11 +115,6 @@ class Supervisor:
                 self._pause(POLL_SECONDS)
             else:
                 return
-
-    def _thaw(self, claim: Claim, handle: Handle) -> None:
-        """Let it go on: the worker before may have frozen it when it was cut off."""
-        with _engine_may_be_away(claim):
-            self.runner.resume(handle)
 
     def _start(self, claim: Claim, secrets: JobSecrets) -> Handle:
         for earlier in claim.job.attempts[:-1]:

@@ -27,7 +27,6 @@ from worker.this_host import ThisHost
 logger = logging.getLogger(__name__)
 
 RECONCILE_EVERY_SWEEPS = 6
-SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
 
 
 @dataclass
@@ -81,10 +80,6 @@ class Sweep:
             self.once(reconcile=count % RECONCILE_EVERY_SWEEPS == 0)
             count += 1
             stopping.wait(self.settings.sweep_seconds)
-        try:
-            self.store.leave(self.settings.worker_host)
-        except StoreUnavailable as error:  # then it is counted for a minute more
-            logger.warning("could not sign off", extra={"cause": error.message})
 
     def once(self, *, reconcile: bool) -> None:
         """One round; what the store or an engine cannot answer now waits for the next one."""
@@ -103,10 +98,6 @@ class Sweep:
         jobs = self.store.take_sendable(self.here.now(), resend_after_seconds=self.settings.resend_after_seconds)
         for job in jobs:
             send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
-
-    def _beat(self) -> None:
-        gap_seconds = self.settings.host_lost_after_seconds / SIGNS_PER_LOSS
-        self.store.beat(self.here.now(), gap_seconds=gap_seconds)
 
     def _wake(self) -> None:
         self.store.wake_retries()

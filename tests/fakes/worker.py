@@ -24,6 +24,7 @@ from tests.support.jobs import HOST, new_job
 from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
 from worker.finishing import Finishing
+from worker.heartbeat import Heartbeat
 from worker.preparation import Preparation
 from worker.runner import Exit, Handle
 from worker.supervision import Supervisor
@@ -95,6 +96,7 @@ class FakeWorker:
             self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
         )
         self.here = ThisHost(self.settings, self.runner)
+        self.heartbeat = Heartbeat(self.settings, self.store, self.runner, self.here)
         self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
         cleaning = Cleaning(self.settings, self.store, self.source, self.disk, self.here)
         self.sweep = Sweep(
@@ -126,6 +128,11 @@ class FakeWorker:
     def run(self, job_id: str) -> Job | None:
         """What the Celery task does with a message."""
         return self.tasks.run(job_id)
+
+    def turn(self, *, reconcile: bool) -> None:
+        """One sign of life and one sweep."""
+        self.heartbeat.beat()
+        self.sweep.once(reconcile=reconcile)
 
     def log(self, job_id: str, attempt: int = 1) -> bytes:
         """What is kept of an attempt's output."""

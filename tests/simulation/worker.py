@@ -1,6 +1,7 @@
 """A worker process of the simulation: the real parts, put together as worker/__main__.py does, behind Remotes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from tests.simulation.host import HostDisk, HostSource, SimulatedHost
@@ -10,6 +11,7 @@ from tests.simulation.scheduler import Event, Process, Scheduler, Task, Thread
 from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
 from worker.finishing import Finishing
+from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
 from worker.preparation import Preparation
 from worker.supervision import Supervisor
@@ -51,6 +53,9 @@ class Worker(Process):
             settings, store, queue, runner, source, active, here, finishing, cleaning, outside.reported.append
         )
         self.tasks = TaskRunner(settings, store, supervisor, self.sweep, active, here)
+        heartbeat = Heartbeat(settings, store, runner, here, clock=self.scheduler.clock.monotonic)
+        loops = {"beat": heartbeat.beat_until, "guard": heartbeat.guard_until}
+        self.loops = [self._spawn(name, partial(loop, self.stopping)) for name, loop in loops.items()]
 
     def _remote(self, name: str, target: object, *, observe: Callable[..., None] | None = None) -> Any:
         return Remote(
@@ -90,7 +95,6 @@ class Worker(Process):
         if self.killed_at is None:
             self.killed_at = self.scheduler.clock.seconds + STOP_SECONDS
             self.stopping.set()
-            self._spawn("sign off", lambda: self.sweep.run_until(self.stopping))
 
     def thread(self, label: str, run: Callable[[], object]) -> Thread:
         """A thread of this process."""
@@ -110,11 +114,9 @@ class Worker(Process):
 
 
 class GreenLease(LeaseKeeper):
-    """A LeaseKeeper whose threads are the simulation's."""
+    """A LeaseKeeper whose thread is the simulation's."""
 
     def __init__(self, worker: Worker, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named, clock=worker.scheduler.clock.monotonic)
-        job_id = self._claim.job.id
+        super().__init__(*arguments, **named)
         self._done = cast(Any, Event(worker))
-        loops = ((self._renew, "lease"), (self._guard, "guard"))
-        self._threads = [cast(Any, worker.thread(f"{name} {job_id}", loop)) for loop, name in loops]
+        self._thread = cast(Any, worker.thread(f"lease {self._claim.job.id}", self._renew))

@@ -17,8 +17,8 @@ from tests.simulation.outside import MakeRunner, Outside, endless
 from tests.simulation.scheduler import Clock, Scheduler
 from tests.simulation.worker import Worker
 from tests.support.jobs import new_job
+from worker.heartbeat import SIGNS_PER_LOSS
 from worker.runner import Exit
-from worker.sweep import SIGNS_PER_LOSS
 
 LIMITS = Limits(per_key=1, by_key=(("two at a time", 2),), total=3, reserve_gpus_after_seconds=60)
 GPUS = ("0", "1")

@@ -2,18 +2,15 @@
 
 import threading
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
 from shared.errors import LeaseLost, StoreUnavailable
 from shared.store import Claim
-from tests.fakes.runner import FakeRunner, Script
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import running
 from tests.support.waiting import wait_until
 from worker.lease import LeaseKeeper
-from worker.runner import AttemptSpec, Handle, Runner
 
 LEASE_SECONDS = 0.03
 NEVER = 3600.0
@@ -29,16 +26,8 @@ def claim(store: MemoryStore) -> Claim:
     return running(store)
 
 
-def keeper_of(
-    claim: Claim, store: MemoryStore, *, runner: Runner | None = None, freeze_after_seconds: float = NEVER
-) -> LeaseKeeper:
-    return LeaseKeeper(
-        claim,
-        store=store,
-        runner=runner or FakeRunner(),
-        lease_seconds=LEASE_SECONDS,
-        freeze_after_seconds=freeze_after_seconds,
-    )
+def keeper_of(claim: Claim, store: MemoryStore) -> LeaseKeeper:
+    return LeaseKeeper(claim, store=store, lease_seconds=LEASE_SECONDS)
 
 
 def expiry(store: MemoryStore, claim: Claim) -> datetime:
@@ -101,70 +90,6 @@ def test_a_store_that_was_away_costs_no_lease(store: MemoryStore, claim: Claim) 
         store.renew = renew  # type: ignore[method-assign]
         renewed(store, claim)
         lease.check()
-
-
-class RecordingRunner(FakeRunner):
-    """Notes what is frozen and resumed."""
-
-    def __init__(self) -> None:
-        super().__init__(Script(hangs=True))
-        self.calls: list[str] = []
-
-    def pause(self, handle: Handle) -> None:
-        super().pause(handle)
-        self.calls.append("pause")
-
-    def resume(self, handle: Handle) -> None:
-        super().resume(handle)
-        self.calls.append("resume")
-
-
-@pytest.fixture
-def training() -> tuple[RecordingRunner, Handle]:
-    runner = RecordingRunner()
-    return runner, runner.start_or_attach(AttemptSpec("a", 1, None, "true", Path()))
-
-
-def test_training_is_frozen_while_the_store_is_out_of_reach_and_goes_on_after(
-    store: MemoryStore, claim: Claim, training: tuple[RecordingRunner, Handle]
-) -> None:
-    runner, handle = training
-    with keeper_of(claim, store, runner=runner, freeze_after_seconds=0.2) as lease:
-        lease.watch_over(handle)
-        store.down = True
-        wait_until(lambda: runner.calls == ["pause"], timeout_seconds=5, every_seconds=0.005)
-
-        store.down = False
-        wait_until(lambda: runner.calls == ["pause", "resume"], timeout_seconds=5, every_seconds=0.005)
-        lease.check()
-
-
-def test_an_engine_that_does_not_answer_is_asked_again_to_freeze(
-    store: MemoryStore, claim: Claim, training: tuple[RecordingRunner, Handle]
-) -> None:
-    runner, handle = training
-    with keeper_of(claim, store, runner=runner, freeze_after_seconds=0.05) as lease:
-        runner.is_available, store.down = False, True
-        lease.watch_over(handle)
-        wait_until(lambda: lease._clock() - lease._renewed_at > 0.1, timeout_seconds=5, every_seconds=0.005)
-        assert runner.calls == []
-
-        runner.is_available = True
-        wait_until(lambda: runner.calls == ["pause"], timeout_seconds=5, every_seconds=0.005)
-
-
-def test_training_whose_job_was_taken_away_stays_frozen(
-    store: MemoryStore, claim: Claim, training: tuple[RecordingRunner, Handle]
-) -> None:
-    runner, handle = training
-    with keeper_of(claim, store, runner=runner, freeze_after_seconds=0.1) as lease:
-        lease.watch_over(handle)
-        store.down = True
-        wait_until(lambda: runner.calls == ["pause"], timeout_seconds=5, every_seconds=0.005)
-        store._records[claim.job.id].token += 1  # somebody else took it while this worker could not see the store
-        store.down = False
-        wait_until(lease._lost.is_set, timeout_seconds=5, every_seconds=0.005)
-    assert runner.calls == ["pause"]
 
 
 def test_a_renewal_that_hangs_does_not_keep_the_worker(

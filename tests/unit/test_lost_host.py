@@ -30,7 +30,7 @@ class TwoHosts:
     def train_on_first(self) -> Claim:
         """A job that trains on the first host, whose worker dies then."""
         job_id = self.first.submit()
-        self.first.sweep.once(reconcile=True)
+        self.first.turn(reconcile=True)
         self.first.runner.plan = Script(outputs=[b"epoch 1\n"], hangs=True)
         claim = self.first.store.claim(job_id, host=self.first.here.now(), lease_seconds=3)
         assert claim is not None
@@ -43,8 +43,8 @@ class TwoHosts:
         for _ in range(int(seconds / 10)):
             self.clock.shift_seconds += 10
             if first_too:
-                self.first.sweep.once(reconcile=False)
-            self.second.sweep.once(reconcile=False)
+                self.first.turn(reconcile=False)
+            self.second.turn(reconcile=False)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_when_it_is_back_it_can_write_nothing_and_removes_its_container(hosts: T
 
     with pytest.raises(LeaseLost):
         hosts.first.store.append_log(claim, b"late", source_offset=4)
-    hosts.first.sweep.once(reconcile=True)
+    hosts.first.turn(reconcile=True)
 
     assert hosts.first.host.removed == [attempt_name(claim.job)]
     assert hosts.first.tracking.runs[f"run-{claim.job.id}-1"].status == "FAILED"
@@ -109,7 +109,7 @@ def test_a_supervisor_that_lost_the_job_removes_the_container_at_once(hosts: Two
             hosts.watch(LOST_AFTER_SECONDS + 60)
 
     hosts.first.runner.before_poll = lose
-    hosts.second.sweep.once(reconcile=False)
+    hosts.second.turn(reconcile=False)
 
     assert hosts.first.run(job_id) is None
     assert hosts.first.host.removed == [f"retrain-{job_id}-1"]

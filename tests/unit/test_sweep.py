@@ -254,13 +254,15 @@ def test_no_failing_step_keeps_the_others(worker: FakeWorker, monkeypatch: pytes
 
 def test_a_sweep_outlives_a_store_that_is_away(tmp_path: Path) -> None:
     worker = FakeWorker.new(tmp_path, sweep_seconds=0.005)
+    job_id = worker.submit()
+    later(worker)
     worker.store.down = True
     stopping = threading.Event()
     thread = threading.Thread(target=worker.sweep.run_until, args=(stopping,))
     thread.start()
     try:
         worker.store.down = False
-        wait_until(lambda: worker.store.live_workers(within_seconds=60) == 1, timeout_seconds=5)
+        wait_until(lambda: worker.queue.sent == [job_id], timeout_seconds=5)
     finally:
         stopping.set()
         thread.join(5)

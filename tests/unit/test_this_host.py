@@ -51,6 +51,7 @@ def test_a_host_takes_no_new_attempt_while_its_disk_is_nearly_full(worker: FakeW
     object.__setattr__(worker.disk, "free", lambda _folder: free["bytes"])
     job_id = worker.submit()
     worker.sweep.once(reconcile=False)
+    worker.heartbeat.beat()
 
     assert worker.run(job_id) == worker.store.get(job_id)
     place = worker.store.find_place(job_id)
@@ -59,6 +60,7 @@ def test_a_host_takes_no_new_attempt_while_its_disk_is_nearly_full(worker: FakeW
 
     free["bytes"] = 1000
     worker.sweep.once(reconcile=False)
+    worker.heartbeat.beat()
     worker.run(job_id)
     assert worker.store.get(job_id).state.is_terminal
 
@@ -69,5 +71,5 @@ def test_ended_jobs_are_deleted_only_where_the_operator_wants_that(tmp_path: Pat
         ended, waiting = worker.submit(), worker.submit()
         worker.run(ended)
         worker.clock.shift_seconds += 2 * 86400
-        worker.sweep.once(reconcile=True)
+        worker.turn(reconcile=True)
         assert sum(job_id in worker.store._records for job_id in (ended, waiting)) == kept

@@ -1,0 +1,138 @@
+"""A host's signs of life, and what trains on it when they do not get through."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.jobs import Job
+from shared.settings import Settings
+from tests.fakes.runner import FakeAttempt, FakeRunner, Script
+from tests.fakes.store import MemoryStore
+from tests.support.jobs import HOST, running
+from tests.support.waiting import wait_until
+from worker.heartbeat import Heartbeat
+from worker.preparation import attempt_name
+from worker.runner import AttemptSpec
+from worker.this_host import ThisHost
+
+FREEZE_AFTER_SECONDS = 600
+FIRST_SIGN_SECONDS = 30
+
+
+class OneHost:
+    """A host with one training, whose job is the store's; ``restart`` is the next worker's heartbeat."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seconds = 1000.0
+        self.store, self.runner = MemoryStore(), FakeRunner(Script(hangs=True))
+        self.settings = Settings.load(_env_file=None, data_dir=folder, worker_host=HOST, sweep_seconds=0.01)
+        self.job: Job = running(self.store).job
+        self.runner.start_or_attach(AttemptSpec(self.job.id, 1, None, "true", folder))
+        self.restart()
+
+    def restart(self) -> None:
+        here = ThisHost(self.settings, self.runner)
+        self.heartbeat = Heartbeat(self.settings, self.store, self.runner, here, clock=lambda: self.seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Beat and look once after that time."""
+        self.seconds += seconds
+        self.heartbeat.beat()
+        self.heartbeat.guard()
+
+    @property
+    def training(self) -> FakeAttempt:
+        return self.runner.host.attempts[attempt_name(self.job)]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> OneHost:
+    made = OneHost(tmp_path)
+    made.pass_time(0)
+    return made
+
+
+def test_training_is_frozen_while_the_store_is_out_of_reach_and_goes_on_after(host: OneHost) -> None:
+    host.store.down = True
+    host.pass_time(FREEZE_AFTER_SECONDS)
+    assert not host.training.is_paused
+
+    host.pass_time(1)
+    assert host.training.is_paused
+
+    host.store.down = False
+    host.pass_time(1)
+    assert not host.training.is_paused
+
+
+def test_what_is_started_while_the_store_is_out_of_reach_is_frozen_at_the_next_look(host: OneHost) -> None:
+    host.store.down = True
+    host.pass_time(FREEZE_AFTER_SECONDS + 1)
+    late = host.runner.start_or_attach(AttemptSpec("late", 1, None, "true", Path()))
+
+    host.pass_time(1)
+
+    assert host.runner.host.attempts[late.name].is_paused
+
+
+def test_an_engine_that_does_not_answer_is_asked_again_to_freeze_and_to_resume(host: OneHost) -> None:
+    host.store.down, host.runner.is_available = True, False
+    host.pass_time(FREEZE_AFTER_SECONDS + 1)
+    host.runner.is_available = True
+    host.pass_time(1)
+    assert host.training.is_paused
+
+    host.store.down, host.runner.is_available = False, False
+    host.pass_time(1)
+    host.runner.is_available = True
+    host.pass_time(1)
+    assert not host.training.is_paused
+
+
+def test_training_whose_job_was_taken_away_stays_frozen(host: OneHost) -> None:
+    host.store.down = True
+    host.pass_time(FREEZE_AFTER_SECONDS + 1)
+    host.store.down = False
+    record = host.store._records[host.job.id]
+    record.job = replace(record.job, host="another-host")
+
+    host.pass_time(1)
+
+    assert host.training.is_paused
+
+
+def test_the_next_worker_lets_go_on_what_the_one_before_it_froze(host: OneHost) -> None:
+    host.store.down = True
+    host.pass_time(FREEZE_AFTER_SECONDS + 1)
+    host.store.down = False
+    host.restart()
+
+    host.pass_time(1)
+
+    assert not host.training.is_paused
+
+
+def test_a_worker_that_never_reached_the_store_freezes_much_sooner(host: OneHost) -> None:
+    host.store.down = True
+    host.restart()
+
+    host.pass_time(FIRST_SIGN_SECONDS)
+    assert not host.training.is_paused
+
+    host.pass_time(1)
+    assert host.training.is_paused
+
+
+def test_a_worker_that_stops_signs_off(host: OneHost) -> None:
+    stopping = threading.Event()
+    thread = threading.Thread(target=host.heartbeat.beat_until, args=(stopping,))
+    thread.start()
+    wait_until(lambda: host.store._beats, what="a sign of life")
+
+    stopping.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert host.store._beats[HOST].has_left

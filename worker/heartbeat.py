@@ -1,0 +1,117 @@
+"""This host's signs of life, and what follows when they do not get through: its attempts are frozen."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from shared.errors import AttemptError, StoreUnavailable
+from shared.settings import Settings
+from shared.store import JobStore
+from worker.preparation import attempt_name
+from worker.runner import Handle, Runner
+from worker.this_host import ThisHost
+
+logger = logging.getLogger(__name__)
+
+SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
+LOOKS_PER_FREEZE = 20
+LOOK_SECONDS = 1.0
+
+
+class Heartbeat:
+    """Tells the store that this host lives, and freezes what trains here when that does not get through.
+
+    A host that is silent for HOST_LOST_AFTER_SECONDS may be given up, its jobs may start elsewhere, and two attempts
+    of one job must not run. So all is frozen a good while before, by a thread that waits for no answer of the store;
+    it goes on where the store, when it is back, says that the job is still this host's. When the worker before this
+    one was last heard of is not known, so a first sign must get through much sooner.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JobStore,
+        runner: Runner,
+        here: ThisHost,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._runner = runner
+        self._here = here
+        self._clock = clock
+        self._look_seconds = settings.freeze_after_seconds / LOOKS_PER_FREEZE
+        self._began_at = clock()
+        self._seen_at: float | None = None
+        self._is_frozen: bool | None = None  # None: the worker before may have frozen it
+
+    def beat_until(self, stopping: threading.Event) -> None:
+        """Give signs of life until the worker stops, and then sign off."""
+        while not stopping.is_set():
+            _survive(self.beat)
+            stopping.wait(self._settings.sweep_seconds)
+        try:
+            self._store.leave(self._here.name)
+        except StoreUnavailable as error:  # then it is counted for a minute more
+            logger.warning("could not sign off", extra={"cause": error.message})
+
+    def guard_until(self, stopping: threading.Event) -> None:
+        """Freeze and thaw until the worker stops."""
+        while not stopping.wait(min(LOOK_SECONDS, self._look_seconds)):
+            _survive(self.guard)
+
+    def beat(self) -> None:
+        """Give one sign of life."""
+        began_at = self._clock()
+        try:
+            gap_seconds = self._settings.host_lost_after_seconds / SIGNS_PER_LOSS
+            self._store.beat(self._here.now(), gap_seconds=gap_seconds)
+        except StoreUnavailable as error:
+            logger.warning("no sign of life got through", extra={"cause": error.message})
+            return
+        self._seen_at = began_at
+
+    def guard(self) -> None:
+        """Freeze what trains here, or let it go on, as this host was heard of."""
+        try:
+            if self._is_silent():
+                self._freeze()
+            elif self._seen_at is not None and self._is_frozen is not False:
+                self._thaw()
+        except (AttemptError, StoreUnavailable) as error:  # tried again in a moment
+            logger.warning("not frozen or resumed", extra={"cause": error.message})
+
+    def _is_silent(self) -> bool:
+        if self._seen_at is None:
+            return self._clock() - self._began_at > self._look_seconds
+        return self._clock() - self._seen_at > self._settings.freeze_after_seconds
+
+    def _freeze(self) -> None:
+        """Each time anew: an attempt may have been started or resumed since the last look."""
+        handles = self._runner.list_mine()
+        if handles and not self._is_frozen:
+            logger.warning("training frozen: the job store is out of reach", extra=_containers(handles))
+        self._is_frozen = True
+        for handle in handles:
+            self._runner.pause(handle)
+
+    def _thaw(self) -> None:
+        names = {attempt_name(job) for job in self._store.running_on(self._here.name)}
+        mine = [handle for handle in self._runner.list_mine() if handle.name in names]
+        for handle in mine:
+            self._runner.resume(handle)
+        if mine and self._is_frozen:
+            logger.warning("training goes on", extra=_containers(mine))
+        self._is_frozen = False
+
+
+def _survive(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Exception:  # a thread's outermost frame: without it the host would be given up while it works
+        logger.exception("heartbeat step broke", extra={"step": step.__name__})
+
+
+def _containers(handles: list[Handle]) -> dict[str, str]:
+    return {"containers": ",".join(handle.id for handle in handles)}
