@@ -81,6 +81,7 @@ class Ending:
     oom_killed: bool = False
     result: dict[str, Any] | None = None
     retry_in_seconds: float | None = None
+    leaves_run_open: bool = False  # perhaps; the sweep then looks for the attempt's MLflow run, and ends it
 
 
 USER_CANCELLED = Reason(Code.USER_CANCELLED, FailureType.CANCELLED, "The job was cancelled on request.")
@@ -201,6 +202,12 @@ class JobStore(Protocol):
 
         The job stays the lost host's: if ``by`` is lost too, the next one finds it as it was.
         """
+
+    def find_open_runs(self) -> Sequence[tuple[str, int]]:
+        """Jobs, and numbers of their ended attempts, whose MLflow runs may not have the end that the attempts have."""
+
+    def note_run_ended(self, job_id: str, *, attempt: int) -> None:
+        """Say that such an attempt's run has its end, or that there is none."""
 
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
         """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""

@@ -24,7 +24,7 @@ from shared.errors import (
     StoreUnavailable,
     UserError,
 )
-from shared.jobs import Job, JobState, Reason, RetryPolicy
+from shared.jobs import Attempt, Job, JobState, Reason, RetryPolicy
 from shared.retrain_request import RetrainRequest, Retry
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
@@ -79,8 +79,6 @@ class Finishing:
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
         ending = self._with_retry(claim, self._end_run(job, ending), redactor)
         job = self._patiently(lambda: self.store.finish(claim, ending))
-        if job.state is JobState.CANCELLED and ending.state is not JobState.CANCELLED:
-            self._try_to_end_run(job, as_cancelled(ending))  # the cancel came after the run had got its end
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"job_id": job.id, "state": job.state, "reason": code})
         self._clear_away(claim)
@@ -94,24 +92,24 @@ class Finishing:
         return job
 
     def _end_run(self, job: Job, ending: Ending) -> Ending:
-        """End the attempt's run, if it has one; the ending with the run's result."""
+        """End the attempt's run, if it is known; the ending with the run's result."""
         if job.attempt.run_id is None:
-            if _may_have_left_a_run(ending):
-                self._try_to_end_run(job, ending)
-            return ending
+            return replace(ending, leaves_run_open=_may_have_left_a_run(job, ending))
         try:
-            return replace(ending, result=self._patiently(lambda: self._close_run(job, ending)))
+            return replace(ending, result=self._patiently(lambda: self._close_run(job, job.attempt, ending.reason)))
         except AttemptError as error:
             logger.error("run not closed", extra={"job_id": job.id, "cause": error.message})
             # Without the run's result nobody knows what became of the model.
-            return ending if ending.reason else failure(error)
+            return replace(ending if ending.reason else failure(error), leaves_run_open=True)
 
-    def _try_to_end_run(self, job: Job, ending: Ending) -> None:
-        """One try: where the tracking server is away, the job's next attempt must not wait for it here."""
-        try:
-            self._close_run(job, ending)
-        except AttemptError as error:
-            logger.warning("run not ended", extra={"job_id": job.id, "cause": error.message})
+    def end_open_runs(self) -> None:
+        """End the runs that could not be ended with their attempts; harmless when many workers do it at once."""
+        for job_id, number in self.store.find_open_runs():
+            with suppress(JobNotFound):  # deleted meanwhile, and the note with it
+                job = self.store.get(job_id)
+                attempt = next(each for each in job.attempts if each.number == number)
+                self._close_run(job, attempt, attempt.reason)
+                self.store.note_run_ended(job_id, attempt=number)
 
     def give_up(self, claim: Claim, reason: AttemptError) -> Job:
         """End the attempt of a host that is lost; where run or store cannot be ended now, this raises and ends none.
@@ -119,9 +117,9 @@ class Finishing:
         The run is fenced first: the training may go on where nobody can reach it, and must not promote its model.
         """
         ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
-        if run_id := self._find_run(claim.job):
+        if run_id := self._find_run(claim.job, claim.attempt):
             self.tracking.fence_run(run_id)
-            self._close_run(claim.job, ending)
+            self._close_run(claim.job, claim.attempt, ending.reason)
         return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
 
     def end_lost_run(self, name: str) -> None:
@@ -144,36 +142,34 @@ class Finishing:
         telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
         return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
 
-    def _find_run(self, job: Job) -> str | None:
+    def _find_run(self, job: Job, attempt: Attempt) -> str | None:
         """The attempt's run; one that was made may not be recorded, when the answer or the worker was lost then."""
-        attempt = job.attempt
         return attempt.run_id or self.tracking.find_run(job.experiment_name, job_id=job.id, attempt=attempt.number)
 
-    def _close_run(self, job: Job, ending: Ending) -> dict[str, Any] | None:
-        run_id = self._find_run(job)
+    def _close_run(self, job: Job, attempt: Attempt, reason: Reason | None) -> dict[str, Any] | None:
+        run_id = self._find_run(job, attempt)
         if run_id is None:
             return None
-        self._save_log(job, run_id)
-        self.tracking.finish_run(run_id, _run_status(ending))
-        if ending.reason is not None:
+        self._save_log(job.id, attempt.number, run_id)
+        self.tracking.finish_run(run_id, _run_status(reason))
+        if reason is not None:
             return None
         found = self.tracking.result(run_id)
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
         return {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
 
-    def _save_log(self, job: Job, run_id: str) -> None:
-        number, offset = job.attempt.number, 0
+    def _save_log(self, job_id: str, number: int, run_id: str) -> None:
+        offset = 0
         with tempfile.TemporaryDirectory(prefix="retrain-log-") as folder:
             path = Path(folder) / f"attempt-{number}.log"
             with path.open("wb") as file:
-                while part := self._log_part(job, offset):
+                while part := self._log_part(job_id, number, offset):
                     file.write(part)
                     offset += len(part)
             self.tracking.log_file(run_id, path, "retrain")
 
-    def _log_part(self, job: Job, offset: int) -> bytes:
-        read = self.store.read_log(job.id, attempt=job.attempt.number, offset=offset, limit=LOG_READ_BYTES)
-        return read.data
+    def _log_part(self, job_id: str, number: int, offset: int) -> bytes:
+        return self.store.read_log(job_id, attempt=number, offset=offset, limit=LOG_READ_BYTES).data
 
     def _with_retry(self, claim: Claim, ending: Ending, redactor: Redactor) -> Ending:
         if ending.reason is None:
@@ -219,15 +215,21 @@ def failure(error: AttemptError) -> Ending:
     return Ending(JobState.FAILED, Reason.of(error))
 
 
-def _may_have_left_a_run(ending: Ending) -> bool:
-    return ending.reason is not None and ending.reason.code in (
-        Code.TRACKING_UNAVAILABLE,
-        Code.USER_CANCELLED,
-        Code.INTERNAL,
-    )
+def takeovers(job: Job) -> int:
+    """How often another worker took over while the attempt under way was prepared."""
+    here = [each for each in job.transitions if each.attempt == job.attempt.number]
+    return sum(each.from_state is each.to_state is JobState.STARTING for each in here)
 
 
-def _run_status(ending: Ending) -> str:
+def _may_have_left_a_run(job: Job, ending: Ending) -> bool:
+    """Whether one may have been made whose id is not recorded: its answer was lost, or the worker."""
     if ending.reason is None:
+        return False
+    is_telling = ending.reason.code in (Code.TRACKING_UNAVAILABLE, Code.USER_CANCELLED, Code.INTERNAL)
+    return is_telling or takeovers(job) > 0
+
+
+def _run_status(reason: Reason | None) -> str:
+    if reason is None:
         return "FINISHED"
-    return "KILLED" if ending.reason.type in (FailureType.TIMEOUT, FailureType.CANCELLED) else "FAILED"
+    return "KILLED" if reason.type in (FailureType.TIMEOUT, FailureType.CANCELLED) else "FAILED"

@@ -21,7 +21,7 @@ from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import JobSecrets, Redactor, Vault
-from worker.finishing import Finishing, WorkerStopping, failure
+from worker.finishing import Finishing, WorkerStopping, failure, takeovers
 from worker.lease import LeaseKeeper
 from worker.log_keeper import LogKeeper
 from worker.preparation import Preparation, attempt_name
@@ -206,11 +206,9 @@ def _engine_may_be_away(claim: Claim) -> Iterator[None]:
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:
     """A takeover is no attempt, so what brings each worker down while it is prepared would come back for ever."""
-    here = [each for each in claim.job.transitions if each.attempt == claim.attempt.number]
-    takeovers = sum(each.from_state is each.to_state is JobState.STARTING for each in here)
-    if takeovers >= MOST_TAKEOVERS:
-        message = f"{takeovers} workers were lost while they prepared this attempt. Their logs may say why."
-        raise InternalError(Code.INTERNAL, message, takeovers=takeovers)
+    if (count := takeovers(claim.job)) >= MOST_TAKEOVERS:
+        message = f"{count} workers were lost while they prepared this attempt. Their logs may say why."
+        raise InternalError(Code.INTERNAL, message, takeovers=count)
 
 
 def _running_since(claim: Claim) -> datetime:

@@ -83,8 +83,9 @@ class Sweep:
 
     def once(self, *, reconcile: bool) -> None:
         """One round; what the store or an engine cannot answer now waits for the next one."""
-        steps = [self.cleaning.look_at_disk, self._beat, self._wake, self._give_up, self._adopt, self._end_lost]
-        steps += [self.send_next, *([self.reconcile, self.cleaning.tidy] if reconcile else [])]
+        steps = [self.cleaning.look_at_disk, self._wake, self._give_up, self._adopt, self._end_lost]
+        steps += [self.send_next, self.finishing.end_open_runs]
+        steps += [self.reconcile, self.cleaning.tidy] if reconcile else []
         for step in steps:
             try:
                 step()

@@ -14,7 +14,7 @@ from shared.limits import Host, QueueCode, Standing, Waiting, allot, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
 from shared.sql.standing import count_running, is_behind, reserving, running, to_waiting
-from shared.sql.tables import attempts, jobs, log_chunks
+from shared.sql.tables import attempts, jobs, log_chunks, open_runs
 from shared.store import Claim, Ending, Resolved, as_cancelled
 
 
@@ -105,7 +105,9 @@ class Claiming(Database):
     def finish(self, claim: Claim, ending: Ending) -> Job:
         """End the attempt and its lease; the job ends with it, or waits for the next one."""
         with self._fenced(claim) as (transaction, row):
-            ending = as_cancelled(ending) if row.state == JobState.CANCELLING else ending
+            asked, ending = ending, as_cancelled(ending) if row.state == JobState.CANCELLING else ending
+            if ending.leaves_run_open or ending.state is not asked.state:  # the run was ended as what was asked
+                transaction.execute(sa.insert(open_runs).values(job_id=row.id, attempt=row.attempt))
             reason = reason_columns(ending.reason)
             now = transaction.now
             _change_attempt(

@@ -21,7 +21,7 @@ from shared.sql.standing import (
     running,
     to_waiting,
 )
-from shared.sql.tables import jobs
+from shared.sql.tables import attempts, jobs, open_runs
 
 PAGE = 100
 PAGES = 50  # enough for thousands of keys that are at their limit, and an end in any case
@@ -98,6 +98,18 @@ class Sweeping(Database):
             return with_attempts(transaction, transaction.all(mine))
 
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
+    def find_open_runs(self) -> Sequence[tuple[str, int]]:
+        """Ended attempts whose MLflow runs may not have the end that the attempts have."""
+        with self.reading() as transaction:
+            in_order = sa.select(open_runs).order_by(open_runs.c.job_id, open_runs.c.attempt).limit(PAGE)
+            return [(row.job_id, row.attempt) for row in transaction.all(in_order)]
+
+    def note_run_ended(self, job_id: str, *, attempt: int) -> None:
+        """Say that such an attempt's run has its end, or that there is none."""
+        with self.writing() as transaction:
+            this = (open_runs.c.job_id == job_id, open_runs.c.attempt == attempt)
+            transaction.execute(sa.delete(open_runs).where(*this))
+
         """Delete jobs that ended longer ago than that, the oldest first; what hangs on them goes with them."""
         with self.writing() as transaction:
             until = transaction.now - timedelta(seconds=older_than_seconds)

@@ -95,6 +95,13 @@ attempts = Table(
     Column("ended_at", UtcDateTime),
 )
 
+open_runs = Table(  # of ended attempts; the sweep empties it
+    "open_runs",
+    metadata,
+    _job_id(primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+)
+
 transitions = Table(
     "transitions",
     metadata,

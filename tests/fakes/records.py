@@ -20,6 +20,7 @@ class Record:
     sent_at: datetime | None
     token: int = 0
     logs: dict[int, bytes] = field(default_factory=dict)
+    open_runs: set[int] = field(default_factory=set)  # by attempt
 
     def change(self, **values: Any) -> None:
         """Change what is shown."""

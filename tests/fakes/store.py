@@ -175,7 +175,9 @@ class MemoryStore:
 
     def finish(self, claim: Claim, ending: Ending) -> Job:
         with self._fenced(claim) as (record, now):
-            ending = as_cancelled(ending) if record.job.state is JobState.CANCELLING else ending
+            asked, ending = ending, as_cancelled(ending) if record.job.state is JobState.CANCELLING else ending
+            if ending.leaves_run_open or ending.state is not asked.state:
+                record.open_runs.add(record.job.attempt.number)
             message = ending.reason.message if ending.reason else "the attempt succeeded"
             reason = clean(ending.reason)
             values = {"reason": reason, "result": as_json(ending.result), "lease_expires_at": None}
@@ -312,6 +314,15 @@ class MemoryStore:
     def _heard_at(self, record: Record) -> datetime:
         known = self._beats.get(record.job.host or "")
         return known.seen_at if known else record.job.attempt.started_at
+
+    def find_open_runs(self) -> Sequence[tuple[str, int]]:
+        with self._transaction():
+            return sorted((one.job.id, number) for one in self._records.values() for number in one.open_runs)
+
+    def note_run_ended(self, job_id: str, *, attempt: int) -> None:
+        with self._transaction():
+            if record := self._records.get(job_id):
+                record.open_runs.discard(attempt)
 
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
         with self._transaction() as now:

@@ -36,6 +36,7 @@ READS: dict[str, Call] = {
     "find_overdue": lambda store: store.find_overdue(),
     "running_on": lambda store: store.running_on(HOST),
     "find_place": lambda store: store.find_place("id"),
+    "find_open_runs": lambda store: store.find_open_runs(),
     "find_lost": lambda store: store.find_lost(by=HOST, after_seconds=1),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
 }
@@ -50,6 +51,7 @@ WRITES: dict[str, Call] = {
     "take_from_lost_host": lambda store: store.take_from_lost_host("id", by=HOST, after_seconds=1, lease_seconds=1),
     "delete_ended": lambda store: store.delete_ended(older_than_seconds=1, limit=1),
     "cancel": lambda store: store.cancel("id", force=False),
+    "note_run_ended": lambda store: store.note_run_ended("id", attempt=1),
     "leave": lambda store: store.leave(HOST),
     "ping": lambda store: store.ping(),
 }

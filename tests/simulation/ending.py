@@ -37,7 +37,9 @@ def come_to_rest(world: World) -> None:
 def _is_at_rest(world: World) -> bool:
     has_ended = all(known.ended_as for known in world.oracle.known.values())
     is_empty = not any(host.containers.attempts or host.folders for host in world.hosts)
-    return has_ended and is_empty and not world.scheduler.tasks
+    loops = [task for worker in world.workers for task in worker.loops]
+    has_open_runs = bool(world.store.find_open_runs())
+    return has_ended and is_empty and not has_open_runs and all(task in loops for task in world.scheduler.tasks)
 
 
 def check_the_end(world: World) -> None:

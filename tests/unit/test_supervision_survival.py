@@ -10,7 +10,9 @@ from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, TOKEN, FakeWorker
 from tests.support.jobs import try_claim
 from tests.support.supervising import HANGING, code_of, ended, name_of, stop_at
+from worker.run_tags import RunRequest
 from worker.runner import AttemptSpec, Exit, Handle
+from worker.tracking import Run
 
 
 def test_a_success_waits_for_a_tracking_server_that_is_away(worker: FakeWorker) -> None:
@@ -64,6 +66,28 @@ def test_without_a_tracking_server_nothing_is_started_and_it_is_tried_again(work
 
     assert (job.state, code_of(job)) == (JobState.RETRY_WAIT, Code.TRACKING_UNAVAILABLE)
     assert worker.host.started == []
+
+
+def test_a_run_whose_making_was_not_answered_is_ended_by_the_sweep_when_the_server_is_back(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run = worker.tracking.ensure_run
+
+    def make_run_and_go_away(request: RunRequest) -> Run:
+        make_run(request)
+        worker.tracking.down = True
+        raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The connection broke before the answer.")
+
+    monkeypatch.setattr(worker.tracking, "ensure_run", make_run_and_go_away)
+    job = ended(worker.run(worker.submit(retry={"max_attempts": 1})))
+    worker.sweep.once(reconcile=False)
+    assert (job.state, [run.status for run in worker.tracking.runs.values()]) == (JobState.FAILED, ["RUNNING"])
+
+    worker.tracking.down = False
+    worker.restarted().sweep.once(reconcile=False)
+
+    assert [run.status for run in worker.tracking.runs.values()] == ["FAILED"]
+    assert worker.store.find_open_runs() == []
 
 
 def test_credentials_under_another_key_end_the_job_and_say_what_to_do(worker: FakeWorker) -> None:
