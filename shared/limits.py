@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 LIVE_SECONDS = 60.0  # a host that was silent for longer is not counted on
+LONGEST_LEASE_SECONDS = 600.0
+CLOCK_SLACK = timedelta(minutes=1)  # what is dated this much later than now was written before the clock was set back
 
 
 class QueueCode(StrEnum):
@@ -213,6 +215,14 @@ class Sending:
         self.busy[job.key] += 1
         self.total += 1
         self.reserving = [other for other in self.reserving if other.id != job.id]
+
+
+def ends_of_lease(now: datetime) -> tuple[datetime, datetime]:
+    """A lease is held if it ends after the first and not after the second.
+
+    One that ends later was written before the clock was set back; waiting for it could take hours.
+    """
+    return now, now + timedelta(seconds=LONGEST_LEASE_SECONDS) + CLOCK_SLACK
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
-from shared.limits import Limits
+from shared.limits import LONGEST_LEASE_SECONDS, Limits
 from shared.retrain_request import Retry
 from shared.vault import Vault
 
@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     gpu_reserve_after_seconds: float = Field(
         600, ge=0, description="GPUs are kept free for a job that has waited longer for more than there are."
     )
-    lease_seconds: float = Field(30, ge=3, description="How long a worker's claim holds without a sign of life.")
+    lease_seconds: float = Field(
+        30, ge=3, le=LONGEST_LEASE_SECONDS, description="How long a worker's claim holds without a sign of life."
+    )
     sweep_seconds: float = Field(5, gt=0, description="Time between two sweeps of a worker.")
     host_lost_after_seconds: float = Field(
         900, gt=0, description="Silence after which a host's jobs go to other hosts, as new attempts."

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Supervisor:
     finishing: Finishing
     stopping: threading.Event
     lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
+    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
 
     def run(self, claim: Claim) -> Job | None:
         """Take the attempt to its end and return the job; None when it was left to another worker."""
@@ -138,7 +140,7 @@ class Supervisor:
 
     def _watch(self, claim: Claim, handle: Handle, logs: LogKeeper, lease: LeaseKeeper) -> Exit:
         limit_seconds = self._run_limit_seconds(claim)
-        since, pause, is_overdue = _running_since(claim), FIRST_POLL_SECONDS, False
+        began_at, pause, is_overdue = self.clock() - _seconds_running(claim), FIRST_POLL_SECONDS, False
         outcome: Exit | None = None
         while True:
             outcome = outcome or self._poll(claim, handle, logs)
@@ -149,7 +151,7 @@ class Supervisor:
                 logs.pump(handle)
                 if self._stop_if_cancelled(claim, handle):
                     pause = FIRST_POLL_SECONDS
-                elif (datetime.now(UTC) - since).total_seconds() > limit_seconds:
+                elif self.clock() - began_at > limit_seconds:
                     is_overdue, pause = True, FIRST_POLL_SECONDS
                     self._stop(claim, handle)
             self._pause(pause)
@@ -211,7 +213,8 @@ def _refuse_if_it_kills_workers(claim: Claim) -> None:
         raise InternalError(Code.INTERNAL, message, takeovers=count)
 
 
-def _running_since(claim: Claim) -> datetime:
-    """When the training began: the claim knows it where an earlier worker started it."""
+def _seconds_running(claim: Claim) -> float:
+    """How long it has trained already: the claim knows it where an earlier worker started it."""
     began = (each for each in claim.job.transitions if each.to_state is JobState.RUNNING)
-    return next((each.at for each in began if each.attempt == claim.attempt.number), datetime.now(UTC))
+    since = next((each.at for each in began if each.attempt == claim.attempt.number), None)
+    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs import SUPERVISED, Job, JobState
-from shared.limits import Host, QueueCode, Standing, Waiting, allot, free_gpus
+from shared.limits import Host, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
 from shared.sql.standing import count_running, is_behind, reserving, running, to_waiting
@@ -140,7 +140,8 @@ class Claiming(Database):
 
 
 def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
-    return row.lease_expires_at is None or row.lease_expires_at <= transaction.now
+    first, last = ends_of_lease(transaction.now)
+    return row.lease_expires_at is None or not first < row.lease_expires_at <= last
 
 
 def _begin_attempt(transaction: Transaction, row: sa.Row[Any], lease: dict[str, Any], devices: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.jobs import SUPERVISED, JobState
-from shared.limits import LIVE_SECONDS, Host, Limits, QueueCode, Running, Waiting, reserved_on, with_host
+from shared.limits import LIVE_SECONDS, Host, Limits, QueueCode, Running, Waiting, ends_of_lease, reserved_on, with_host
 from shared.sql.engine import Transaction
 from shared.sql.tables import attempts, jobs, workers
 
@@ -152,4 +152,6 @@ def _goes_before(earlier: sa.FromClause, later: Any) -> sa.ColumnElement[bool]:
 
 def lease_is_over(transaction: Transaction) -> sa.ColumnElement[bool]:
     """The condition that nobody holds a row's job."""
-    return sa.or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= transaction.now)
+    first, last = ends_of_lease(transaction.now)
+    ends_at = jobs.c.lease_expires_at
+    return sa.or_(ends_at.is_(None), ends_at <= first, ends_at > last)

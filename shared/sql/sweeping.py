@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from shared.jobs import SUPERVISED, TERMINAL, Job, JobState, Reason
-from shared.limits import Host, Sending, Span, Waiting
+from shared.limits import CLOCK_SLACK, Host, Sending, Span, Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
 from shared.sql.standing import (
@@ -58,8 +58,9 @@ class Sweeping(Database):
     def wake_retries(self) -> int:
         """Queue the jobs whose backoff is over."""
         with self.writing() as transaction:
-            due = sa.select(jobs).where(jobs.c.state == JobState.RETRY_WAIT, jobs.c.next_attempt_at <= transaction.now)
-            rows = transaction.all(due.with_for_update(skip_locked=True))
+            due = sa.or_(jobs.c.next_attempt_at <= transaction.now, _began_to_wait_later(transaction))
+            waiting = sa.select(jobs).where(jobs.c.state == JobState.RETRY_WAIT, due)
+            rows = transaction.all(waiting.with_for_update(skip_locked=True))
             for row in rows:
                 values = {"queued_at": transaction.now, "sent_at": None, "next_attempt_at": None}
                 move_job(transaction, row, JobState.QUEUED, "the wait before the next attempt is over", **values)
@@ -97,7 +98,6 @@ class Sweeping(Database):
             mine = sa.select(jobs).where(jobs.c.state.in_(SUPERVISED), jobs.c.host == host)
             return with_attempts(transaction, transaction.all(mine))
 
-    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
     def find_open_runs(self) -> Sequence[tuple[str, int]]:
         """Ended attempts whose MLflow runs may not have the end that the attempts have."""
         with self.reading() as transaction:
@@ -110,6 +110,7 @@ class Sweeping(Database):
             this = (open_runs.c.job_id == job_id, open_runs.c.attempt == attempt)
             transaction.execute(sa.delete(open_runs).where(*this))
 
+    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
         """Delete jobs that ended longer ago than that, the oldest first; what hangs on them goes with them."""
         with self.writing() as transaction:
             until = transaction.now - timedelta(seconds=older_than_seconds)
@@ -176,3 +177,9 @@ def _mark_sent(transaction: Transaction, chosen: Sequence[str], span: Span) -> l
     for row in rows:
         mark_job(transaction, row, sent_at=transaction.now)
     return with_attempts(transaction, rows)
+
+
+def _began_to_wait_later(transaction: Transaction) -> sa.ColumnElement[bool]:
+    """The condition that a row's last attempt ended after now: the clock was set back."""
+    last = (attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+    return sa.exists().where(*last, attempts.c.ended_at > transaction.now + CLOCK_SLACK)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
-from shared.limits import Host, Running, Waiting
+from shared.limits import CLOCK_SLACK, Host, Running, Waiting, ends_of_lease
 from shared.sql.column_types import as_json, as_text
 from shared.store import JobFilter
 
@@ -97,9 +97,15 @@ def matches(job: Job, where: JobFilter) -> bool:
     )
 
 
-def is_over(at: datetime | None, now: datetime) -> bool:
-    return at is None or at <= now
+def nobody_holds(job: Job, now: datetime) -> bool:
+    first, last = ends_of_lease(now)
+    return job.lease_expires_at is None or not first < job.lease_expires_at <= last
 
 
 def is_due(job: Job, now: datetime) -> bool:
-    return job.state is JobState.RETRY_WAIT and is_over(job.next_attempt_at, now)
+    if job.state is not JobState.RETRY_WAIT:
+        return False
+    ended_at, next_at = job.attempt.ended_at, job.next_attempt_at
+    assert ended_at is not None
+    assert next_at is not None
+    return next_at <= now or ended_at > now + CLOCK_SLACK

@@ -40,7 +40,7 @@ from shared.store import (
     Submission,
     as_cancelled,
 )
-from tests.fakes.records import Beat, Record, clean, is_due, is_over, matches, new_record_job
+from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
 
 ANY_LIMITS = Limits()
 
@@ -126,7 +126,7 @@ class MemoryStore:
                 attempt = Attempt(len(job.attempts) + 1, host.name, now, gpu_ids=devices)
                 values = {"attempts": (*job.attempts, attempt), "started_at": job.started_at or now, "reason": None}
                 record.move(JobState.STARTING, f"claimed by {host.name}", now, next_attempt_at=None, **values, **lease)
-            elif record.is_supervised and job.host == host.name and is_over(job.lease_expires_at, now):
+            elif record.is_supervised and job.host == host.name and nobody_holds(job, now):
                 record.change(**lease)
                 record.note(f"taken over by the worker on {host.name}", now)
             else:
@@ -258,7 +258,7 @@ class MemoryStore:
     def find_orphans(self, *, host: str) -> Sequence[str]:
         with self._transaction() as now:
             mine = sorted(self._supervised_on(host), key=lambda job: job.queued_at)
-            return [job.id for job in mine if is_over(job.lease_expires_at, now)]
+            return [job.id for job in mine if nobody_holds(job, now)]
 
     def find_overdue(self) -> Sequence[str]:
         with self._transaction() as now:
@@ -308,7 +308,7 @@ class MemoryStore:
             return False
         if watcher.seen_at < now - min(silence, timedelta(seconds=LIVE_SECONDS)):
             return False
-        is_free = record.is_supervised and is_over(record.job.lease_expires_at, now)
+        is_free = record.is_supervised and nobody_holds(record.job, now)
         return is_free and self._heard_at(record) <= now - silence
 
     def _heard_at(self, record: Record) -> datetime:

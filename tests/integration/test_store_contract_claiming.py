@@ -29,7 +29,7 @@ from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 
 NEEDS_A_CLAIM: dict[str, Callable[[JobStore, Claim], object]] = {
-    "renew": lambda store, held: store.renew(held, lease_seconds=3600),
+    "renew": lambda store, held: store.renew(held, lease_seconds=600),
     "release": lambda store, held: store.release(held),
     "resolve": lambda store, held: store.resolve(held, Resolved(commit_sha="f" * 40, run_id="r")),
     "started": lambda store, held: store.started(held, runner="docker", container="other"),
@@ -207,6 +207,6 @@ def _everything(store: JobStore, held: Claim) -> tuple[Job, bytes, bytes | None]
 def test_a_late_claim_that_nobody_took_over_still_counts(store: JobStore) -> None:
     held = running(store, lease_seconds=SHORT_LEASE_SECONDS)
     wait_until(lambda: _orphaned(store, held.job.id))
-    store.renew(held, lease_seconds=3600)
+    store.renew(held, lease_seconds=600)
     assert not _orphaned(store, held.job.id)
     assert try_claim(store, held.job.id) is None

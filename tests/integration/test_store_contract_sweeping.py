@@ -6,11 +6,14 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs import Job, JobState
+from shared.limits import CLOCK_SLACK, LONGEST_LEASE_SECONDS
 from shared.store import JobStore
+from tests.support.clocks import HeldClock
 from tests.support.jobs import (
     FAILED,
     HOST,
     SHORT_LEASE_SECONDS,
+    SUCCEEDED,
     WAITED_TOO_LONG,
     a_host,
     claim,
@@ -21,10 +24,12 @@ from tests.support.jobs import (
     submit,
     try_claim,
 )
+from tests.support.stores import MakeStore
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 
 LONG = 3600.0
+SLACK_SECONDS = CLOCK_SLACK.total_seconds()
 
 
 def _unsent(store: JobStore, **fields: object) -> str:
@@ -66,6 +71,63 @@ def test_orphans_are_this_hosts_jobs_whose_lease_has_ended(store: JobStore) -> N
     wait_until(lambda: set(store.find_orphans(host=HOST)) == {ending, released.job.id})
     assert held not in store.find_orphans(host=HOST)
     assert store.find_orphans(host="gpu-2") == []
+
+
+def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    in_retry_wait(store, seconds=60)
+    clock.pass_seconds(-SLACK_SECONDS)
+    assert store.wake_retries() == 0
+
+    clock.pass_seconds(-1)
+
+    assert store.wake_retries() == 1
+
+
+def test_a_dead_workers_lease_does_not_last_until_a_clock_that_was_set_back(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    job_id = running(store, lease_seconds=LONGEST_LEASE_SECONDS).job.id
+    clock.pass_seconds(-SLACK_SECONDS)
+    assert (list(store.find_orphans(host=HOST)), try_claim(store, job_id)) == ([], None)
+
+    clock.pass_seconds(-1)
+
+    assert list(store.find_orphans(host=HOST)) == [job_id]
+    assert try_claim(store, job_id) is not None
+
+
+def test_a_run_that_was_left_open_is_found_until_it_is_noted_as_ended(store: JobStore) -> None:
+    held = running(store)
+    store.finish(held, replace(FAILED, leaves_run_open=True))
+    ended(store)
+    assert list(store.find_open_runs()) == [(held.job.id, 1)]
+
+    store.note_run_ended(held.job.id, attempt=1)
+    store.note_run_ended(held.job.id, attempt=1)
+
+    assert list(store.find_open_runs()) == []
+
+
+def test_the_run_of_a_failure_that_becomes_a_cancel_is_open(store: JobStore) -> None:
+    failing, succeeding = running(store), running(store)
+    for held in (failing, succeeding):
+        store.cancel(held.job.id, force=False)
+    store.finish(failing, FAILED)
+    store.finish(succeeding, SUCCEEDED)
+
+    assert list(store.find_open_runs()) == [(failing.job.id, 1)]
+
+
+def test_open_runs_go_with_their_jobs(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    store.finish(running(store), replace(FAILED, leaves_run_open=True))
+    clock.pass_seconds(100)
+
+    assert store.delete_ended(older_than_seconds=50, limit=10) == 1
+    assert list(store.find_open_runs()) == []
 
 
 def test_running_on_a_host_are_its_supervised_jobs_whatever_their_lease(store: JobStore) -> None:
