@@ -244,3 +244,12 @@ def run_schedules(plan: Plan, count: int, *, is_shrunk: bool = True) -> None:
         patched.setattr("worker.heartbeat.LOOK_SECONDS", POLL_SECONDS)
         machine = type("Schedule", (Schedules,), {"plan": plan})
         run_state_machine_as_test(seed(plan.seed)(machine), settings=chosen)
+
+
+def is_found_out(plan: Plan, count: int) -> bool:
+    """Whether one of that many schedules breaks a promise."""
+    try:
+        run_schedules(plan, count, is_shrunk=False)
+    except AssertionError:
+        return True
+    return False
