@@ -1,10 +1,11 @@
 """What a job store promises, on any database. One contract suite holds every implementation to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.alerts import Alert, AlertEvent, Channel
 from shared.errors import Code, FailureType
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
 from shared.limits import Host, QueuePlace
@@ -82,6 +83,11 @@ class Ending:
     result: dict[str, Any] | None = None
     retry_in_seconds: float | None = None
     leaves_run_open: bool = False  # perhaps; the sweep then looks for the attempt's MLflow run, and ends it
+
+    @property
+    def event(self) -> AlertEvent:
+        """What is told of it."""
+        return AlertEvent(self.state) if self.retry_in_seconds is None else AlertEvent.RETRYING
 
 
 USER_CANCELLED = Reason(Code.USER_CANCELLED, FailureType.CANCELLED, "The job was cancelled on request.")
@@ -211,6 +217,21 @@ class JobStore(Protocol):
 
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
         """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""
+
+    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+        """Take the alert that has been due for longest; nobody else gets it before the lease ends.
+
+        A job's later alert waits until its earlier ones on that channel are sent or given up.
+        """
+
+    def alert_sent(self, alert: Alert) -> None:
+        """Record that the alert was sent: nobody gets it again."""
+
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+        """Let the alert be taken again after so long, None to give it up.
+
+        Changes nothing when the lease had ended and another sender has it.
+        """
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""

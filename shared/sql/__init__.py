@@ -2,10 +2,11 @@
 
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
+from shared.sql.outbox import Outbox
 from shared.sql.places import Places
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
 
 
-class SqlStore(Reading, Places, Claiming, Sweeping, Hosts):
+class SqlStore(Reading, Places, Claiming, Sweeping, Hosts, Outbox):
     """A JobStore on SQLite or PostgreSQL."""

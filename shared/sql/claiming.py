@@ -8,10 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.alerts import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs import SUPERVISED, Job, JobState
 from shared.limits import Host, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
 from shared.sql.standing import count_running, is_behind, reserving, running, to_waiting
 from shared.sql.tables import attempts, jobs, log_chunks, open_runs
@@ -43,6 +45,8 @@ class Claiming(Database):
                 change_job(transaction, row, **lease)
                 message = f"taken over by the worker on {host.name}"
                 add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
+                if row.state == JobState.RUNNING and row.lease_expires_at is not None:  # nobody gave it up in order
+                    record_alert(transaction, row, AlertEvent.ADOPTED, self.alerting)
             else:
                 return None
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
@@ -91,6 +95,7 @@ class Claiming(Database):
                 _change_attempt(transaction, row, runner=runner, container=container)
             if row.state == JobState.STARTING:
                 move_job(transaction, row, JobState.RUNNING, f"started on {row.host}")
+                record_alert(transaction, row, AlertEvent.STARTED, self.alerting)
 
     def append_log(self, claim: Claim, data: bytes, *, source_offset: int) -> None:
         """Add to the attempt's log and record how far its source was read."""
@@ -120,6 +125,8 @@ class Claiming(Database):
             else:
                 next_at = now + timedelta(seconds=ending.retry_in_seconds)
                 move_job(transaction, row, JobState.RETRY_WAIT, message, next_attempt_at=next_at, **values)
+            seconds = ending.retry_in_seconds
+            record_alert(transaction, row, ending.event, self.alerting, retry_in_seconds=seconds)
             return complete(transaction, read_job(transaction, row.id))
 
     def secret(self, claim: Claim) -> bytes | None:

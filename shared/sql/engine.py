@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.alerts import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.limits import Limits
 from shared.sql.turns import Turns
@@ -24,6 +25,7 @@ WAIT_SECONDS = 5  # for a connection, and for a lock
 STATEMENT_SECONDS = 30
 BEGIN_OPTION = "retrain_begin"
 DEFAULT_LIMITS = Limits()
+NO_ALERTS = Alerting()
 # A cut network says nothing: without these a statement waits for as long as the kernel likes, which is hours.
 CUT_IS_NOTICED = {
     "tcp_user_timeout": 8000,
@@ -81,10 +83,16 @@ class Database:
     """Opens transactions on one database; ``clock`` stands in for the database's, in simulations."""
 
     def __init__(
-        self, url: str, *, limits: Limits = DEFAULT_LIMITS, clock: Callable[[], datetime] | None = None
+        self,
+        url: str,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        alerting: Alerting = NO_ALERTS,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.engine = create_engine(url)
         self.limits = limits
+        self.alerting = alerting
         self._clock = clock
         self._turns = Turns()
 

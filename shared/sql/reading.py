@@ -7,9 +7,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from shared.alerts import AlertEvent
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
 from shared.jobs import SUPERVISED, Job, JobState, NewJob
 from shared.sql.engine import Database, Transaction
+from shared.sql.outbox import record_alert
 from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions
 from shared.store import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
@@ -50,6 +52,7 @@ class Reading(Database):
             if state not in SUPERVISED:
                 ended = {"ended_at": transaction.now, "secret": None, **reason_columns(USER_CANCELLED)}
                 move_job(transaction, row, JobState.CANCELLED, USER_CANCELLED.message, **ended)
+                record_alert(transaction, row, AlertEvent.CANCELLED, self.alerting)
             elif state is not JobState.CANCELLING:
                 move_job(transaction, row, JobState.CANCELLING, "cancel requested", cancel_forced=force)
             elif force and not row.cancel_forced:

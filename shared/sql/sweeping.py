@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from shared.alerts import AlertEvent
 from shared.jobs import SUPERVISED, TERMINAL, Job, JobState, Reason
 from shared.limits import CLOCK_SLACK, Host, Sending, Span, Waiting
 from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.outbox import record_alert
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
 from shared.sql.standing import (
     IN_ORDER,
@@ -74,6 +76,7 @@ class Sweeping(Database):
                 return False
             ended = {"ended_at": transaction.now, "secret": None, **reason_columns(reason)}
             move_job(transaction, row, JobState.FAILED, reason.message, **ended)
+            record_alert(transaction, row, AlertEvent.FAILED, self.alerting)
             return True
 
     def find_orphans(self, *, host: str) -> Sequence[str]:

@@ -1,6 +1,18 @@
 """The job store's tables. Alembic makes them (shared/sql/migrations); a test compares the two."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, false
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    false,
+)
 
 from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime
 
@@ -131,6 +143,22 @@ idempotency_keys = Table(
     _job_id(primary_key=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "job_id"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _job_id(primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("event", CleanString(16), primary_key=True),
+    Column("channel", CleanString(16), primary_key=True),
+    Column("number", Integer, nullable=False),  # the job's alerts are sent in this order
+    Column("state", CleanString(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("retry_in_seconds", Float),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),  # for its next try; while one is under way, the end of its lease
+    Index(None, "state", "due_at"),
 )
 
 workers = Table(

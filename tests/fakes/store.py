@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
+from shared.alerts import AlertEvent, Alerting
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
 from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
 from shared.limits import (
@@ -40,20 +41,30 @@ from shared.store import (
     Submission,
     as_cancelled,
 )
+from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
 
 ANY_LIMITS = Limits()
+NO_ALERTS = Alerting()
 
 
-class MemoryStore:
+class MemoryStore(MemoryOutbox):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
-    def __init__(self, *, clock: Callable[[], datetime] | None = None, limits: Limits = ANY_LIMITS) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        limits: Limits = ANY_LIMITS,
+        alerting: Alerting = NO_ALERTS,
+    ) -> None:
         self.down = False
         self.limits = limits
+        self.alerting = alerting
         self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
+        self._alerts: dict[str, list[Kept]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._beats: dict[str, Beat] = {}
 
@@ -86,6 +97,7 @@ class MemoryStore:
             if state not in SUPERVISED:
                 record.move(JobState.CANCELLED, USER_CANCELLED.message, now, ended_at=now, reason=USER_CANCELLED)
                 record.secret = None
+                self._record_alert(record, AlertEvent.CANCELLED, now)
             elif state is not JobState.CANCELLING:
                 record.move(JobState.CANCELLING, "cancel requested", now, cancel_forced=force)
             elif force and not record.job.cancel_forced:
@@ -129,6 +141,8 @@ class MemoryStore:
             elif record.is_supervised and job.host == host.name and nobody_holds(job, now):
                 record.change(**lease)
                 record.note(f"taken over by the worker on {host.name}", now)
+                if job.state is JobState.RUNNING and job.lease_expires_at is not None:
+                    self._record_alert(record, AlertEvent.ADOPTED, now)
             else:
                 return None
             record.token += 1
@@ -166,6 +180,7 @@ class MemoryStore:
                 record.change_attempt(runner=runner, container=container)
             if record.job.state is JobState.STARTING:
                 record.move(JobState.RUNNING, f"started on {record.job.host}", now)
+                self._record_alert(record, AlertEvent.STARTED, now)
 
     def append_log(self, claim: Claim, data: bytes, *, source_offset: int) -> None:
         with self._fenced(claim) as (record, _now):
@@ -189,6 +204,7 @@ class MemoryStore:
                 record.move(JobState.RETRY_WAIT, message, now, next_attempt_at=next_at, **values)
             record.change_attempt(ended_at=now, exit_code=ending.exit_code, oom_killed=ending.oom_killed, reason=reason)
             record.token += 1
+            self._record_alert(record, ending.event, now, retry_in_seconds=ending.retry_in_seconds)
             return record.job
 
     def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
@@ -198,6 +214,7 @@ class MemoryStore:
                 return False
             record.move(JobState.FAILED, reason.message, now, ended_at=now, reason=clean(reason))
             record.secret = None
+            self._record_alert(record, AlertEvent.FAILED, now)
             return True
 
     def secret(self, claim: Claim) -> bytes | None:
@@ -331,6 +348,7 @@ class MemoryStore:
             gone = {job_id for _, job_id in sorted(old)[:limit]}
             self._records = {job_id: one for job_id, one in self._records.items() if job_id not in gone}
             self._keys = {key: known for key, known in self._keys.items() if known[0] not in gone}
+            self._alerts = {job_id: kept for job_id, kept in self._alerts.items() if job_id not in gone}
             return len(gone)
 
     def ping(self) -> None:

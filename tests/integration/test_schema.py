@@ -23,14 +23,14 @@ from tests.support.threads import at_once
 NEXT_MIGRATION = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "0004", "0003"
+revision, down_revision = "0005", "0004"
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("note", sa.Text(), nullable=True))
 """
 
 
-LAST_VERSION = "0001"
+OLD_VERSION = "0001"
 LONG_SECONDS = 86400.0  # the database may take a time without a zone for its own
 # As workers of that version write, before and after the upgrade.
 OLD_JOB = """
@@ -61,7 +61,7 @@ def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sql_url
     folder = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
-    (folder / "versions" / "0003_a_note.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "0005_a_note.py").write_text(NEXT_MIGRATION)
     this_version = schema._config
 
     def config() -> Config:
@@ -116,11 +116,11 @@ def _write_as_before(database: Database, job_id: str, *, secret: bytes | None) -
             transaction.execute(sa.text(statement).bindparams(at, **values))
 
 
-def test_workers_of_the_last_version_go_on_writing_while_and_after_the_schema_is_upgraded(empty: Database) -> None:
+def test_workers_of_an_older_version_go_on_writing_while_and_after_the_schema_is_upgraded(empty: Database) -> None:
     with empty.writing() as transaction:
         config = schema._config()
         config.attributes["connection"] = transaction.connection
-        command.upgrade(config, LAST_VERSION)
+        command.upgrade(config, OLD_VERSION)
     _write_as_before(empty, "before", secret=b"sealed")
     schema.upgrade(empty)
     _write_as_before(empty, "after", secret=None)
@@ -143,14 +143,14 @@ def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
 
 
 def test_a_missing_schema_names_the_command_that_makes_it(empty: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing, and 0003 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"missing, and 0004 is needed. Run: python -m shared.sql.schema"):
         schema.check(empty)
 
 
 @pytest.mark.usefixtures("next_version")
 def test_an_old_schema_names_both_versions_and_the_command(sql_url: str) -> None:
     database = Database(sql_url)
-    with pytest.raises(ConfigurationError, match=r"is 0003, and 0004 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"is 0004, and 0005 is needed. Run: python -m shared.sql.schema"):
         schema.check(database)
     database.close()
 
@@ -189,7 +189,7 @@ def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert schema.main([]) == 0
     with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
     connection.close()
 
 

@@ -3,10 +3,12 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
+from shared.alerts import Alert, AlertEvent, Channel
 from shared.errors import StoreUnavailable
 from shared.jobs import JobState
 from shared.sql import SqlStore, engine
@@ -26,6 +28,8 @@ from tests.support.jobs import (
 from tests.support.postgres import PostgresServer
 from tests.support.threads import at_once
 
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ALERT = Alert("id", 1, AlertEvent.FAILED, Channel.DISCORD, NOW, NOW, tries=1)
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
@@ -54,6 +58,9 @@ WRITES: dict[str, Call] = {
     "note_run_ended": lambda store: store.note_run_ended("id", attempt=1),
     "leave": lambda store: store.leave(HOST),
     "ping": lambda store: store.ping(),
+    "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
+    "alert_sent": lambda store: store.alert_sent(ALERT),
+    "alert_failed": lambda store: store.alert_failed(ALERT, retry_in_seconds=None),
 }
 
 

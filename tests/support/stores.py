@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pytest
 
+from shared.alerts import Alerting
 from shared.limits import Limits
 from shared.sql import SqlStore
 from shared.sql.engine import Database
@@ -19,13 +20,16 @@ from tests.support.postgres import PostgresServer
 
 SQL = ("sqlite", "postgresql")
 LIMITS = Limits()
+NO_ALERTS = Alerting()
 Clock = Callable[[], datetime]
 
 
 class MakeStore(Protocol):
     """Makes the test's store."""
 
-    def __call__(self, *, limits: Limits = LIMITS, clock: Clock | None = None) -> JobStore: ...
+    def __call__(
+        self, *, limits: Limits = LIMITS, alerting: Alerting = NO_ALERTS, clock: Clock | None = None
+    ) -> JobStore: ...
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +87,11 @@ def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Makes a store of each kind; what it made is closed at the end."""
     with ExitStack() as stack:
 
-        def make(*, limits: Limits = LIMITS, clock: Clock | None = None) -> JobStore:
+        def make(*, limits: Limits = LIMITS, alerting: Alerting = NO_ALERTS, clock: Clock | None = None) -> JobStore:
             if request.param == "memory":
-                return MemoryStore(limits=limits, clock=clock)
-            store = SqlStore(request.getfixturevalue(f"{request.param}_url"), limits=limits, clock=clock)
+                return MemoryStore(limits=limits, alerting=alerting, clock=clock)
+            url = request.getfixturevalue(f"{request.param}_url")
+            store = SqlStore(url, limits=limits, alerting=alerting, clock=clock)
             stack.callback(store.close)
             return store
 

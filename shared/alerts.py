@@ -1,0 +1,57 @@
+"""Alerts: what is told about jobs, and where. Each is a row in the store's outbox until it is sent or given up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+LONGEST_WAIT_SECONDS = 3600.0  # of an alert, for its next try
+
+
+class AlertEvent(StrEnum):
+    """What can be told of an attempt."""
+
+    STARTED = "started"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ADOPTED = "adopted"  # its worker died while it ran, and another one watches over it now
+
+
+class Channel(StrEnum):
+    """Where alerts go."""
+
+    DISCORD = "discord"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True)
+class Alerting:
+    """Which events are recorded, and for which channels; by default nothing."""
+
+    events: frozenset[AlertEvent] = frozenset()
+    channels: frozenset[Channel] = frozenset()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that a sender has taken. ``tries`` counts how often that was done, and fences out earlier takers."""
+
+    job_id: str
+    attempt: int  # 0 where the job ended before its first one
+    event: AlertEvent
+    channel: Channel
+    at: datetime
+    taken_at: datetime
+    tries: int
+    retry_in_seconds: float | None = None  # of retrying: when the next attempt was to follow
+
+    @property
+    def id(self) -> str:
+        """The same whenever this alert is sent, so that a receiver can tell that it comes again."""
+        return f"{self.job_id}-{self.attempt}-{self.event}"
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it happened, when the alert was taken."""
+        return (self.taken_at - self.at).total_seconds()

@@ -1,0 +1,117 @@
+"""The outbox: alerts are written in the transaction of the change that they tell, and senders take them from here."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, Channel
+from shared.sql.engine import Database, Transaction
+from shared.sql.tables import alerts
+
+
+class AlertState(StrEnum):
+    """What became of an alert."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+
+
+def record_alert(
+    transaction: Transaction,
+    row: sa.Row[Any],
+    event: AlertEvent,
+    alerting: Alerting,
+    *,
+    retry_in_seconds: float | None = None,
+) -> None:
+    """Put the event into the outbox, for each channel. The caller has locked the job's row.
+
+    What happens to an attempt again, as an adoption may, is told once.
+    """
+    if event not in alerting.events or not alerting.channels:
+        return
+    known = transaction.all(sa.select(alerts).where(alerts.c.job_id == row.id))
+    if any((each.attempt, each.event) == (row.attempt, event) for each in known):
+        return
+    values = {
+        "job_id": row.id,
+        "attempt": row.attempt,
+        "event": event,
+        "number": 1 + max((each.number for each in known), default=0),
+        "state": AlertState.WAITING,
+        "tries": 0,
+        "retry_in_seconds": retry_in_seconds,
+        "at": transaction.now,
+        "due_at": transaction.now,
+    }
+    transaction.execute(sa.insert(alerts).values([{**values, "channel": each} for each in sorted(alerting.channels)]))
+
+
+class Outbox(Database):
+    """The part of the JobStore that senders of alerts use."""
+
+    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+        """Take the next alert that is due, so that nobody else gets it within the lease."""
+        with self.writing() as transaction:
+            row = transaction.one(_next_due(transaction.now, channels))
+            if row is None:
+                return None
+            lease_ends_at = transaction.now + timedelta(seconds=lease_seconds)
+            alert = Alert(
+                job_id=row.job_id,
+                attempt=row.attempt,
+                event=AlertEvent(row.event),
+                channel=Channel(row.channel),
+                at=row.at,
+                taken_at=transaction.now,
+                tries=row.tries + 1,
+                retry_in_seconds=row.retry_in_seconds,
+            )
+            _change(transaction, alert, tries=alert.tries, due_at=lease_ends_at)
+            return alert
+
+    def alert_sent(self, alert: Alert) -> None:
+        """Record that the alert was sent, also by one who was too late: it must not be sent again."""
+        with self.writing() as transaction:
+            _change(transaction, alert, state=AlertState.SENT)
+
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+        """Put the alert back, or give it up, unless another sender has taken it meanwhile."""
+        with self.writing() as transaction:
+            if retry_in_seconds is None:
+                _change(transaction, alert, alerts.c.tries == alert.tries, state=AlertState.GIVEN_UP)
+            else:
+                wait = timedelta(seconds=min(retry_in_seconds, LONGEST_WAIT_SECONDS))
+                _change(transaction, alert, alerts.c.tries == alert.tries, due_at=transaction.now + wait)
+
+
+def _next_due(now: datetime, channels: Collection[Channel]) -> sa.Select[Any]:
+    """The alert that has been due for longest, of those whose job has no earlier one left on that channel."""
+    earlier = alerts.alias()
+    is_first = ~sa.exists().where(
+        earlier.c.job_id == alerts.c.job_id,
+        earlier.c.channel == alerts.c.channel,
+        earlier.c.number < alerts.c.number,
+        earlier.c.state == AlertState.WAITING,
+    )
+    farthest = now + timedelta(seconds=LONGEST_WAIT_SECONDS)
+    # What is due later than it could have been put off was written by a clock that has been set back since.
+    is_due = sa.or_(alerts.c.due_at <= now, alerts.c.due_at > farthest)
+    waiting = (alerts.c.state == AlertState.WAITING, alerts.c.channel.in_(channels), is_due, is_first)
+    oldest = sa.select(alerts).where(*waiting).order_by(alerts.c.due_at, alerts.c.job_id, alerts.c.number)
+    return oldest.limit(1).with_for_update(skip_locked=True, of=alerts)
+
+
+def _change(transaction: Transaction, alert: Alert, *where: sa.ColumnElement[bool], **values: Any) -> None:
+    mine = (
+        alerts.c.job_id == alert.job_id,
+        alerts.c.attempt == alert.attempt,
+        alerts.c.event == alert.event,
+        alerts.c.channel == alert.channel,
+        alerts.c.state == AlertState.WAITING,
+    )
+    transaction.execute(sa.update(alerts).where(*mine, *where).values(**values))

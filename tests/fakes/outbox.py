@@ -1,0 +1,79 @@
+"""The in-memory store's outbox of alerts."""
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, Channel
+from tests.fakes.records import Record
+
+
+@dataclass
+class Kept:
+    """An alert as it was last taken, when it is due, and whether it is sent or given up."""
+
+    alert: Alert
+    number: int
+    due_at: datetime
+    is_over: bool = False
+
+    def is_before(self, other: "Kept") -> bool:
+        """Whether the other one has to wait for this one."""
+        mine, its = self.alert, other.alert
+        is_same = (mine.job_id, mine.channel) == (its.job_id, its.channel)
+        return is_same and not self.is_over and self.number < other.number
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a sender may have it."""
+        return self.due_at <= now or self.due_at > now + timedelta(seconds=LONGEST_WAIT_SECONDS)
+
+
+class MemoryOutbox:
+    """The part of MemoryStore that is about alerts. They are kept by job, and deleted with it."""
+
+    alerting: Alerting
+    _records: dict[str, Record]
+    _alerts: dict[str, list[Kept]]
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+        with self._transaction() as now:
+            kept = [each for each in self._kept() if each.alert.channel in channels and not each.is_over]
+            due = [each for each in kept if each.is_due(now) and not any(other.is_before(each) for other in kept)]
+            if not due:
+                return None
+            first = min(due, key=lambda each: (each.due_at, each.alert.job_id, each.number))
+            first.alert = replace(first.alert, taken_at=now, tries=first.alert.tries + 1)
+            first.due_at = now + timedelta(seconds=lease_seconds)
+            return first.alert
+
+    def alert_sent(self, alert: Alert) -> None:
+        with self._transaction():
+            for each in self._kept():
+                each.is_over |= (each.alert.id, each.alert.channel) == (alert.id, alert.channel)
+
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+        with self._transaction() as now:
+            for each in self._kept():
+                if each.alert != alert or each.is_over:
+                    continue
+                each.is_over = retry_in_seconds is None
+                each.due_at = now + timedelta(seconds=min(retry_in_seconds or 0, LONGEST_WAIT_SECONDS))
+
+    def _kept(self) -> list[Kept]:
+        return [each for kept in self._alerts.values() for each in kept]
+
+    def _record_alert(
+        self, record: Record, event: AlertEvent, now: datetime, *, retry_in_seconds: float | None = None
+    ) -> None:
+        job_id, attempt = record.job.id, len(record.job.attempts)
+        known = self._alerts.setdefault(job_id, [])
+        if event not in self.alerting.events or any(each.alert.id == f"{job_id}-{attempt}-{event}" for each in known):
+            return
+        number = len(known) + 1
+        for channel in sorted(self.alerting.channels):
+            alert = Alert(job_id, attempt, event, channel, now, now, 0, retry_in_seconds)
+            known.append(Kept(alert, number, due_at=now))
