@@ -4,11 +4,11 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import access, documentation, problems, request_ids
 from api.json_request import JsonRequest
-from api.links import Links
 from api.long_poll import LongPoll
 from api.openapi import BLUEPRINTS, INFO
 from api.services import EXTENSION, Services
 from api.validation import refuse
+from shared.links import Links
 from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.store import JobStore

@@ -6,10 +6,10 @@ from typing import Any
 
 from werkzeug.datastructures import ETags
 
-from api.links import Links
 from api.schemas import Job, JobSummary, Queue
 from shared import jobs as records
 from shared.limits import QueuePlace
+from shared.links import Links
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:

@@ -5,8 +5,8 @@ from typing import cast
 
 from flask import current_app
 
-from api.links import Links
 from api.long_poll import LongPoll
+from shared.links import Links
 from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.store import JobStore

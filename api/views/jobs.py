@@ -11,7 +11,6 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 from api.documented import BEARER, JOBS, answer, problems
-from api.links import Links
 from api.paging import next_page
 from api.queries import CancelRequest, JobPath, JobQuery, JobsQuery, ReadHeaders
 from api.representation import etag, summary, whole_job
@@ -20,6 +19,7 @@ from api.services import services
 from shared import jobs as records
 from shared.jobs import SUPERVISED, JobState
 from shared.limits import QueuePlace
+from shared.links import Links
 from shared.store import JobFilter, JobStore
 
 blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)

@@ -7,13 +7,13 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
 from api.documented import BEARER, JOBS, answer, problem, problems
-from api.links import Links
 from api.queries import JobPath, RetryRequest, SubmitHeaders
 from api.retrying import retry
 from api.schemas import Job
 from api.services import services
 from api.submission import submit
 from api.views.jobs import job_response
+from shared.links import Links
 from shared.retrain_request import RetrainRequest
 from shared.store import Submission
 
