@@ -83,7 +83,7 @@ def prepare() -> Server:
     settings = Settings.load()
     logs.configure(settings.log_level)
     require_tokens_on_public_address(settings)
-    store = SqlStore(settings.store_url, limits=settings.limits)
+    store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
     schema.check(store)
     store.close()  # no connection may be shared with the worker process
     app = create_app(settings, store=store, queue=CeleryQueue(settings), vault=settings.vault())

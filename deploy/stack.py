@@ -31,16 +31,18 @@ FOLDER = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 20
 REDIS_PORT = 6389
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
-SECRETS = {  # and which processes need them
+SECRETS = {  # and which processes need them; of webhooks the API needs to know that there are any
+    "ALERT_WEBHOOK_SECRET": {"worker"},
+    "ALERT_WEBHOOK_URL": {"api", "worker"},
     "API_TOKENS": {"api"},
     "AZURE_STORAGE_ACCESS_KEY": {"mlflow"},
     "DATABASE_URL": {"api", "worker"},
-    "DISCORD_WEBHOOK_URL": {"worker"},
+    "DISCORD_WEBHOOK_URL": {"api", "worker"},
     "FLOWER_BASIC_AUTH": {"flower"},
     "MLFLOW_TRACKING_PASSWORD": {"worker"},
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
-    "WEBHOOK_URL": {"worker"},
+    "WEBHOOK_URL": {"api", "worker"},
 }
 
 

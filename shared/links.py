@@ -1,4 +1,4 @@
-"""Where else a job can be seen: its own pages here, MLflow's and Flower's."""
+"""Where a job can be seen: its own pages here, MLflow's and Flower's."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -9,20 +9,28 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Links:
-    """Makes the addresses. ``mlflow`` is None where the tracking server has no pages (a folder, a database)."""
+    """Makes the addresses. ``mlflow`` is None where the tracking server has no pages (a folder, a database).
+
+    ``api`` is None unless the operator says where people reach it.
+    """
 
     mlflow: str | None
     flower: str
+    api: str | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Links":
         """Read the addresses as people reach them."""
         mlflow = _page(settings.mlflow_public_url or settings.mlflow_tracking_uri)
-        return cls(mlflow=mlflow, flower=settings.flower_url.rstrip("/"))
+        return cls(mlflow=mlflow, flower=settings.flower_url.rstrip("/"), api=_page(settings.api_public_url))
 
     def job(self, job: Job) -> str:
         """The job's own address; relative, since only the caller knows by which name it reached us."""
         return f"/jobs/{job.id}"
+
+    def job_page(self, job: Job) -> str | None:
+        """The same, whole."""
+        return f"{self.api}{self.job(job)}" if self.api else None
 
     def logs(self, job: Job) -> str:
         """The log of the job's last attempt."""

@@ -5,6 +5,7 @@ import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.alerts import AlertEvent, Alerting, Channel
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
 from shared.limits import LONGEST_LEASE_SECONDS, Limits
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )
     flower_url: str = Field("http://127.0.0.1:5555", description="Flower as people reach it.")
+    api_public_url: str = Field("", description="The API as people reach it, for links in alerts; empty for none.")
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
@@ -161,8 +164,27 @@ class Settings(BaseSettings):
     discord_webhook_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),
-        description="Discord webhook (the predecessor's webhook_url works too); kept for the alerts that are to come.",
+        description="Discord webhook that tells of jobs (the predecessor's webhook_url works too).",
     )
+    discord_thread_id: str = Field(
+        "", pattern=r"^[0-9]{0,20}$", description="Thread of the webhook's channel; empty for the channel itself."
+    )
+    alert_webhook_url: SecretStr = Field(SecretStr(""), description="Any other webhook: it gets alerts as JSON.")
+    alert_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs what it gets (HMAC-SHA256); empty for no signature."
+    )
+    alert_events: Annotated[frozenset[AlertEvent], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset(AlertEvent) - {AlertEvent.ADOPTED},
+        description="What both webhooks are told, comma separated; adopted: a worker died, and its attempt goes on.",
+    )
+
+    @field_validator("discord_webhook_url", "alert_webhook_url")
+    @classmethod
+    def _is_web_address(cls, value: SecretStr) -> SecretStr:
+        url = urlsplit(value.get_secret_value())
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("must be a web address, such as https://…")
+        return value
 
     @field_validator("host_lost_after_seconds")
     @classmethod
@@ -224,6 +246,12 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """How many attempts may run at the same time."""
         return Limits(self.limit_per_key, self.limits_by_key, self.limit_total, self.gpu_reserve_after_seconds)
+
+    @property
+    def alerting(self) -> Alerting:
+        """What is told, and where: on the webhooks that are set."""
+        urls = {Channel.DISCORD: self.discord_webhook_url, Channel.WEBHOOK: self.alert_webhook_url}
+        return Alerting(self.alert_events, frozenset(channel for channel, url in urls.items() if url))
 
     @property
     def freeze_after_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Starts a worker: builds its parts, sweeps in a thread of its own, and gives Celery the rest. `python -m worker`."""
+"""`python -m worker`: builds its parts, sweeps and sends alerts in threads of their own, and gives Celery the rest."""
 
 import argparse
 import logging
@@ -19,6 +19,8 @@ from shared.errors import RetrainError, StoreUnavailable
 from shared.queue import CeleryQueue, make_celery
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
+from worker.alert_channels import channels_of
+from worker.alerts import AlertSender
 from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
 from worker.docker_runner import DockerRunner
@@ -49,11 +51,12 @@ class Parts:
     celery: Celery
     sweep: Sweep
     heartbeat: Heartbeat
+    alerts: AlertSender
 
 
 def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> Parts:
     """Put the worker's parts together."""
-    store = SqlStore(settings.store_url, limits=settings.limits)
+    store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
     celery = make_celery(settings, with_results=True)
     source = GitSource(
         settings.data_dir / "mirrors",
@@ -80,7 +83,8 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         report=lambda job: report_to(celery, job),
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
-    return Parts(store, celery, sweep, Heartbeat(settings, store, runner, here))
+    heartbeat = Heartbeat(settings, store, runner, here)
+    return Parts(store, celery, sweep, heartbeat, AlertSender(store, channels_of(settings)))
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -147,7 +151,8 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
     def on_shutdown(**_signal: Any) -> None:
         stopping.set()
 
-    threads = _start(stopping, beat=parts.heartbeat.beat_until, sweep=parts.sweep.run_until)
+    loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": parts.alerts.run_until}
+    threads = _start(stopping, **loops)
     queues = ",".join(sorted(settings.worker_queues))
     arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
@@ -156,8 +161,9 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
         parts.celery.worker_main(arguments)
     finally:
         stopping.set()
+        deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0, deadline - time.monotonic()))
     return 0
 
 

@@ -13,6 +13,8 @@ import pytest
 import requests
 from requests import Response
 
+from shared.alerts import AlertEvent, Channel
+from shared.sql import SqlStore
 from tests.support.api_server import ApiServer, running_api
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey, running_valkey
@@ -215,3 +217,16 @@ def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
     home.mkdir()
     with running_api(tmp_path, HOME=str(home), REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"):
         assert not list(home.iterdir())
+
+
+def test_what_the_api_itself_ends_is_recorded_for_the_webhook(tmp_path: Path) -> None:
+    webhook = "https://discord.example/api/webhooks/1/hunter2"
+    with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0", webhook_url=webhook) as api:
+        job = post(api).json()
+        requests.post(f"{api.url}/jobs/{job['id']}/cancel", timeout=TIMEOUT_SECONDS).raise_for_status()
+    store = SqlStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    alert = store.take_alert({Channel.DISCORD}, lease_seconds=60)
+    store.close()
+    assert alert is not None
+    assert (alert.job_id, alert.event) == (job["id"], AlertEvent.CANCELLED)
+    assert "hunter2" not in api.log

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from shared.errors import Code, FailureType
 from shared.jobs import Job, JobState
+from tests.support.discord import DiscordServer
 from tests.support.git_server import RepositoryOnServer
 from tests.support.mlflow_server import MlflowServer
 from tests.support.valkey import Valkey, running_valkey
@@ -64,6 +66,13 @@ def own_worker(tmp_path: Path, valkey: Valkey, mlflow_server: MlflowServer) -> I
     with valkey.client() as client:
         client.execute_command("SELECT", 1)
         client.flushdb()
+
+
+@pytest.fixture
+def discord() -> Iterator[DiscordServer]:
+    server = DiscordServer(clock=time.monotonic)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +263,18 @@ def test_the_next_worker_adopts_what_the_last_one_left_training(
     assert job.attempt.container == left.attempt.container
     assert is_whole(worker.output(job))
     assert worker.result(job).state == "SUCCESS"
+
+
+def test_discord_is_told_of_a_job_while_it_trains_and_when_it_has_ended(
+    tmp_path: Path, valkey: Valkey, mlflow_server: MlflowServer, git_uri: str, discord: DiscordServer
+) -> None:
+    redis_url, told = valkey.url.removesuffix("/0") + "/2", {"DISCORD_WEBHOOK_URL": discord.url}
+    with worker_process(tmp_path / "own", redis_url=redis_url, tracking_uri=mlflow_server.url, **told) as worker:
+        job = worker.ended(worker.submit(git_uri=git_uri, entry_point="fails"))
+        wait_until(lambda: len(discord.messages) == 2, what="two alerts")
+        worker.stop()
+    first, last = [message["embeds"][0] for message in discord.messages]
+    assert (first["title"], last["title"]) == ("iris: training started", "iris: failed")
+    assert "```\nno column age\n```" in last["description"]
+    assert job.id in last["footer"]["text"]
+    assert discord.url.rpartition("/")[2] not in worker.log

@@ -13,6 +13,10 @@ class HeldClock:
         """Tell the time."""
         return self.now
 
+    def monotonic(self) -> float:
+        """Tell it as a machine's own clock does."""
+        return self.now.timestamp()
+
     def pass_seconds(self, seconds: float) -> None:
         """Let time go by."""
         self.now += timedelta(seconds=seconds)

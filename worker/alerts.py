@@ -1,0 +1,160 @@
+"""Sends alerts from the store's outbox, in a thread of its own. Many workers at once do no harm.
+
+Each alert is sent at least once: a sender that dies after its post and before it says so leaves the alert to the next.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel
+from shared.errors import JobNotFound, StoreUnavailable
+from shared.jobs import Attempt, Job, Reason
+from shared.store import JobStore
+from worker.posting import Answer, Verdict
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS, BROKEN_SECONDS = 1.0, 5.0  # between two looks, and after one that failed
+LEASE_SECONDS = 60.0  # longer than a post takes
+GIVE_UP_AFTER_SECONDS = 86400.0
+FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 1.0, 300.0
+OUTPUT_BYTES = 16384
+SETTING = {Channel.DISCORD: "DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID", Channel.WEBHOOK: "ALERT_WEBHOOK_URL"}
+
+
+@dataclass(frozen=True)
+class News:
+    """What an alert tells: the job as it stands now, and the end of the attempt's log where that failed."""
+
+    alert: Alert
+    job: Job
+    output: str = ""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that it is about; None where the job ended before its first one."""
+        return next((each for each in self.job.attempts if each.number == self.alert.attempt), None)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the attempt failed, or the job did."""
+        if self.alert.event is AlertEvent.RETRYING:  # the job itself has none any more once the next attempt begins
+            return self.attempt.reason if self.attempt else None
+        return self.job.reason
+
+
+class AlertChannel(Protocol):
+    """A place where people, or programs, hear of jobs."""
+
+    def send(self, news: News) -> Answer:
+        """Send it once, and say what came of that."""
+
+
+@dataclass
+class Line:
+    """A channel, and when it may be used."""
+
+    channel: AlertChannel
+    free_at: float = 0.0  # on the sender's clock
+    failures: int = 0  # one after the other
+    is_closed: bool = False
+
+
+class AlertSender:
+    """Sends what is due, one alert after the other."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        channels: Mapping[Channel, AlertChannel],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._lines = {name: Line(channel) for name, channel in channels.items()}
+        self._clock = clock
+        self._jitter = jitter
+        self._sent: list[Alert] = []  # what the store does not know of yet
+
+    def run_until(self, stopping: threading.Event) -> None:
+        """Send until the worker stops."""
+        while self._lines and not stopping.is_set():
+            try:
+                pause_seconds = 0.0 if self.once() else POLL_SECONDS
+            except StoreUnavailable as error:
+                logger.warning("alerts put off", extra={"cause": error.message})
+                pause_seconds = BROKEN_SECONDS
+            except Exception:  # the thread's outermost frame: the next alert may be a better one
+                logger.exception("alert broke")
+                pause_seconds = BROKEN_SECONDS
+            stopping.wait(pause_seconds)
+
+    def once(self) -> bool:
+        """Send one alert; False when none is due, or no channel may be used now."""
+        self._note_sent()
+        now = self._clock()
+        usable = [name for name, line in self._lines.items() if not line.is_closed and line.free_at <= now]
+        alert = self._store.take_alert(usable, lease_seconds=LEASE_SECONDS) if usable else None
+        if alert is None:
+            return False
+        if alert.age_seconds > GIVE_UP_AFTER_SECONDS:
+            self._give_up(alert, "it is too old")
+            return True
+        try:
+            news = self._read(alert)
+        except JobNotFound:  # deleted meanwhile, and its alerts with it
+            return True
+        self._follow(alert, self._lines[alert.channel].channel.send(news))
+        return True
+
+    def _note_sent(self) -> None:
+        """Say what was sent until the store has heard it: what it does not know of is sent again."""
+        while self._sent:
+            self._store.alert_sent(self._sent[0])
+            self._sent.pop(0)
+
+    def _read(self, alert: Alert) -> News:
+        job = self._store.get(alert.job_id)
+        if alert.event is not AlertEvent.FAILED or not alert.attempt:
+            return News(alert, job)
+        log = self._store.read_log(job.id, attempt=alert.attempt, offset=-OUTPUT_BYTES, limit=OUTPUT_BYTES)
+        return News(alert, job, log.data.decode(errors="replace"))
+
+    def _follow(self, alert: Alert, answer: Answer) -> None:
+        line, asked_seconds = self._lines[alert.channel], min(answer.pause_seconds or 0.0, LONGEST_WAIT_SECONDS)
+        if answer.verdict is Verdict.LATER:
+            logger.warning("alert not sent yet", extra={**_facts(alert), "cause": answer.cause})
+            line.failures += 1
+            line.free_at = self._clock() + (asked_seconds or self._backoff_seconds(line.failures))
+            self._store.alert_failed(alert, retry_in_seconds=asked_seconds or self._backoff_seconds(alert.tries))
+            return
+        line.failures, line.free_at = 0, self._clock() + asked_seconds
+        if answer.verdict is Verdict.SENT:
+            logger.info("alert sent", extra=_facts(alert))
+            self._sent.append(alert)
+            self._note_sent()
+        elif answer.verdict is Verdict.REFUSED:
+            self._give_up(alert, answer.cause)
+        else:
+            line.is_closed = True  # one line says so, and not one for each alert
+            advice = f"check {SETTING[alert.channel]}, and start the worker anew: it sends no more there"
+            self._give_up(alert, f"{answer.cause}; {advice}")
+
+    def _backoff_seconds(self, failures: int) -> float:
+        """Full jitter."""
+        bound = min(LAST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 30))
+        return bound * self._jitter()
+
+    def _give_up(self, alert: Alert, cause: str) -> None:
+        logger.error("alert given up", extra={**_facts(alert), "cause": cause})
+        self._store.alert_failed(alert, retry_in_seconds=None)
+
+
+def _facts(alert: Alert) -> dict[str, object]:
+    return {"job_id": alert.job_id, "event": alert.event, "channel": alert.channel}

@@ -1,0 +1,95 @@
+"""Posts alerts over HTTP, and tells from the answer what is to become of them. The address shows in no log or error."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import requests
+
+CONNECT_SECONDS, READ_SECONDS = 5, 10
+MOST_ANSWER_BYTES = 16384
+HEADERS = {"Content-Type": "application/json", "User-Agent": "automated-training"}
+WRONG_ADDRESS = (401, 403, 404)
+
+
+class Verdict(Enum):
+    """What an answer means for the alert."""
+
+    SENT = auto()
+    LATER = auto()  # nobody is at fault: it is worth another try
+    REFUSED = auto()  # this alert never gets through
+    CLOSED = auto()  # no alert gets through at this address
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict; ``pause_seconds`` is how long the other side asks to be left alone."""
+
+    verdict: Verdict
+    cause: str = ""
+    pause_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address to post to. ``timeout_seconds``: for the connection, and for each part of the answer."""
+
+    url: str
+    query: Mapping[str, str]
+    timeout_seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post JSON, and judge what comes back. One try; whoever does not answer in time may have got it."""
+        try:
+            with requests.post(
+                self.url,
+                params=self.query,
+                data=body,
+                headers={**HEADERS, **headers},
+                timeout=self.timeout_seconds,
+                allow_redirects=False,
+                stream=True,  # of an answer without end only the beginning is read
+            ) as response:
+                said = next(response.iter_content(MOST_ANSWER_BYTES), b"")
+                return judge(response.status_code, response.headers, said)
+        except requests.RequestException as error:  # its text holds the address
+            return Answer(Verdict.LATER, type(error).__name__)
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """What an answer means. Discord's limits stand in its headers, and in the body of a refusal for too many."""
+    said = _parse(body)
+    if status < 300:
+        return Answer(Verdict.SENT, pause_seconds=_until_reset(headers))
+    cause = f"HTTP {status}, code {said['code']}" if isinstance(said.get("code"), int) else f"HTTP {status}"
+    if status == 429:
+        asked = [_seconds(headers.get("Retry-After")), _seconds(said.get("retry_after")), _until_reset(headers)]
+        return Answer(Verdict.LATER, cause, max((each for each in asked if each is not None), default=None))
+    if status >= 500:
+        return Answer(Verdict.LATER, cause, _seconds(headers.get("Retry-After")))
+    return Answer(Verdict.CLOSED if status in WRONG_ADDRESS else Verdict.REFUSED, cause)
+
+
+def _until_reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until Discord takes another message, where it has taken as many as it does at a time."""
+    is_used_up = headers.get("X-RateLimit-Remaining") == "0"
+    return _seconds(headers.get("X-RateLimit-Reset-After")) if is_used_up else None
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        seconds = float(str(value))
+    except ValueError:  # none, or a date: then our own backoff does
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _parse(body: bytes) -> Mapping[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,62 @@
+"""Alerts for programs: signed JSON, posted to an address of the operator's."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from shared.links import Links
+from shared.vault import Redactor
+from worker.alerts import News
+from worker.posting import Answer, Endpoint
+
+ID_HEADER = "X-Retrain-Alert-Id"
+SIGNATURE_HEADER = "X-Retrain-Signature-256"
+JOB_FIELDS = ("id", "state", "experiment_name", "model_name", "commit_sha", "run_id", "result")
+TIMES = ("created_at", "started_at", "ended_at")
+
+
+class Webhook:
+    """Any webhook that takes JSON."""
+
+    def __init__(self, endpoint: Endpoint, *, secret: str, links: Links, redactor: Redactor) -> None:
+        self._endpoint = endpoint
+        self._secret = secret.encode()
+        self._links = links
+        self._redactor = redactor
+
+    def send(self, news: News) -> Answer:
+        """Post the alert. Sent again it has the same id, and the job as it stands then."""
+        body = json.dumps(self._redacted(self.body(news))).encode()
+        headers = {ID_HEADER: news.alert.id}
+        if self._secret:
+            headers[SIGNATURE_HEADER] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
+        return self._endpoint.post(body, headers)
+
+    def _redacted(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redactor.text(value)
+        if isinstance(value, Mapping):
+            return {self._redactor.text(name): self._redacted(item) for name, item in value.items()}
+        return [self._redacted(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def body(self, news: News) -> dict[str, Any]:
+        """The alert's JSON."""
+        alert, job = news.alert, news.job
+        times = {name: getattr(job, name) for name in TIMES}
+        return {
+            "event": alert.event,
+            "at": alert.at.isoformat(),
+            "attempt": alert.attempt,
+            "retry_in_seconds": alert.retry_in_seconds,
+            "job": {
+                **{name: getattr(job, name) for name in JOB_FIELDS},
+                **{name: at.isoformat() if at else None for name, at in times.items()},
+                "host": news.attempt.host if news.attempt else None,
+                "labels": dict(job.labels),
+                "reason": asdict(news.reason) if news.reason else None,
+                "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
+            },
+        }
