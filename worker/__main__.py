@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -68,6 +69,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()
     preparation = Preparation(settings, store, source, tracking, runner, environment)
     finishing = Finishing(settings, store, runner, tracking, stopping)
+    shutil.rmtree(finishing.scratch, ignore_errors=True)
     supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
     here = ThisHost(settings, runner)
     sweep = Sweep(

@@ -60,6 +60,11 @@ class Finishing:
     stopping: threading.Event
     clock: Callable[[], float] = time.monotonic
 
+    @property
+    def scratch(self) -> Path:
+        """Where this host's worker puts files for a moment. The next one empties it: a worker may be killed."""
+        return self.settings.data_dir / "scratch" / self.settings.worker_host
+
     def ending(self, claim: Claim, outcome: Exit) -> Ending:
         """How the attempt ended, as the exit code tells it."""
         if outcome.oom_killed:
@@ -159,14 +164,22 @@ class Finishing:
         return {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
 
     def _save_log(self, job_id: str, number: int, run_id: str) -> None:
+        try:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                path = Path(folder) / f"attempt-{number}.log"
+                self._copy_log(job_id, number, path)
+                self.tracking.log_file(run_id, path, "retrain")
+        except OSError as error:
+            message = f"The log could not be written to {self.scratch}: {error.strerror or type(error).__name__}."
+            raise InfrastructureError(Code.DISK_FULL, message) from error
+
+    def _copy_log(self, job_id: str, number: int, path: Path) -> None:
         offset = 0
-        with tempfile.TemporaryDirectory(prefix="retrain-log-") as folder:
-            path = Path(folder) / f"attempt-{number}.log"
-            with path.open("wb") as file:
-                while part := self._log_part(job_id, number, offset):
-                    file.write(part)
-                    offset += len(part)
-            self.tracking.log_file(run_id, path, "retrain")
+        with path.open("wb") as file:
+            while part := self._log_part(job_id, number, offset):
+                file.write(part)
+                offset += len(part)
 
     def _log_part(self, job_id: str, number: int, offset: int) -> bytes:
         return self.store.read_log(job_id, attempt=number, offset=offset, limit=LOG_READ_BYTES).data

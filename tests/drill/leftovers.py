@@ -36,7 +36,7 @@ def nothing_is_left(outcome: Outcome, stack: DrillStack) -> list[str]:
     """Names of all that is still there: trainings, containers, folders, slots, temporary files."""
     left = [f"training {pid} of {job}" for job, _attempt, pid in trainings() if job in outcome.jobs]
     left += [f"slot of {job.id} ({job.state})" for job in outcome.jobs.values() if job.is_supervised]
-    for kind in ("processes", "work"):
+    for kind in ("processes", "scratch", "work"):
         left += [str(path) for path in sorted((stack.machine.data / kind).glob("*/*"))]
     left += [str(path) for path in sorted((stack.folder / "tmp").iterdir())]
     return left + _containers(stack)

@@ -59,6 +59,8 @@ def test_a_worker_that_starts_without_its_database_waits_for_it_and_freezes_what
     training = worker.training(job)
     worker.stop(signal.SIGKILL)
     postgres_server.stop()
+    left = worker.settings.data_dir / "scratch" / worker.host / "log-of-a-killed-worker"
+    left.mkdir(parents=True)
     try:
         process = worker.launch()
         wait_until(lambda: training.status() == psutil.STATUS_STOPPED, timeout_seconds=30, what="frozen training")
@@ -72,3 +74,4 @@ def test_a_worker_that_starts_without_its_database_waits_for_it_and_freezes_what
     ended = worker.ended(job)
 
     assert (ended.state, len(ended.attempts)) == (JobState.SUCCEEDED, 1)
+    assert not left.exists()

@@ -143,7 +143,7 @@ class WorkerProcess:
 
     def leftovers(self) -> list[Path]:
         """Folders of attempts and sources."""
-        kinds = (self.settings.data_dir / kind / self.host for kind in ("processes", "work"))
+        kinds = (self.settings.data_dir / kind / self.host for kind in ("processes", "scratch", "work"))
         return [each for kind in kinds if kind.exists() for each in kind.iterdir()]
 
     def close(self) -> None:

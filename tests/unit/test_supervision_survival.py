@@ -90,6 +90,23 @@ def test_a_run_whose_making_was_not_answered_is_ended_by_the_sweep_when_the_serv
     assert worker.store.find_open_runs() == []
 
 
+def test_a_run_without_its_log_is_completed_when_there_is_room_for_it(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.finishing.PATIENCE_SECONDS", 0)
+    worker.runner.plan = Script(outputs=[b"epoch 1\n"], exit=Exit(exit_code=1))
+    blocked = worker.folder / "scratch"
+    blocked.write_bytes(b"no folder can be made here")
+    job = ended(worker.run(worker.submit()))
+    [run] = worker.tracking.runs.values()
+    assert (code_of(job), run.status) == (Code.NONZERO_EXIT, "RUNNING")
+
+    blocked.unlink()
+    worker.sweep.once(reconcile=False)
+
+    assert (run.status, run.files) == ("FAILED", {"retrain/attempt-1.log": b"epoch 1\n"})
+
+
 def test_credentials_under_another_key_end_the_job_and_say_what_to_do(worker: FakeWorker) -> None:
     job_id = worker.submit(token=TOKEN)
     other = FakeWorker(worker.folder, worker.clock, worker.store)
