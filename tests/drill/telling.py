@@ -1,0 +1,55 @@
+"""What Discord was told: each event of each attempt, in order, and again only where its sender was ended."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from shared.alerts import AlertEvent
+from tests.drill.invariants import Outcome
+from tests.drill.records import TransitionRow
+from tests.drill.sampling import Violation
+from worker.discord import TITLES
+
+FOOTER = re.compile(r"job (\S+), attempt (\d+)")
+EVENTS = {
+    "running": AlertEvent.STARTED,
+    "retry_wait": AlertEvent.RETRYING,
+    **{event.value: event for event in (AlertEvent.SUCCEEDED, AlertEvent.FAILED, AlertEvent.CANCELLED)},
+}
+
+Told = dict[str, list[tuple[AlertEvent, int]]]
+
+
+def all_was_told(outcome: Outcome, messages: Sequence[dict[str, Any]], *, endings: int) -> list[Violation]:
+    """Compare the messages with the changes; ``endings``: of workers, each of which may cost one repeat."""
+    told, wanted = _read(messages), _wanted(outcome.transitions)
+    found = []
+    for job_id in told.keys() | wanted.keys():
+        once = list(dict.fromkeys(told[job_id]))
+        if once != wanted[job_id]:
+            found.append(Violation(f"Discord was told {told[job_id]}, and not {wanted[job_id]}", job_id))
+    repeats = sum(len(each) - len(set(each)) for each in told.values())
+    if repeats > endings:
+        found.append(Violation(f"Discord was told {repeats} things again, with {endings} ends of workers"))
+    return found
+
+
+def _read(messages: Sequence[dict[str, Any]]) -> Told:
+    told: Told = defaultdict(list)
+    for message in messages:
+        [embed] = message["embeds"]
+        event = next(each for each, title in TITLES.items() if embed["title"].endswith(f": {title}"))
+        footer = FOOTER.fullmatch(embed["footer"]["text"])
+        assert footer is not None
+        told[footer[1]].append((event, int(footer[2])))
+    return told
+
+
+def _wanted(transitions: Sequence[TransitionRow]) -> Told:
+    """A takeover is noted as a change without one."""
+    wanted: Told = defaultdict(list)
+    for each in transitions:
+        if each.from_state != each.to_state and each.to_state in EVENTS:
+            wanted[each.job_id].append((EVENTS[each.to_state], each.attempt))
+    return wanted
