@@ -14,7 +14,6 @@ from shared.alerts import AlertEvent, Alerting
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
 from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
 from shared.limits import (
-    LIVE_SECONDS,
     Host,
     Limits,
     QueueCode,
@@ -41,6 +40,7 @@ from shared.store import (
     Submission,
     as_cancelled,
 )
+from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
 
@@ -48,7 +48,7 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryOutbox):
+class MemoryStore(MemoryOutbox, MemoryHosts):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -286,52 +286,6 @@ class MemoryStore(MemoryOutbox):
         with self._transaction():
             return [replace(job, transitions=()) for job in self._supervised_on(host)]
 
-    def beat(self, host: Host, *, gap_seconds: float) -> None:
-        with self._transaction() as now:
-            known = self._beats.get(host.name)
-            is_anew = known is None or now - known.seen_at > timedelta(seconds=gap_seconds)
-            since = now if known is None or is_anew else known.watching_since
-            self._beats[host.name] = Beat(host, now, since)
-
-    def leave(self, host: str) -> None:
-        with self._transaction():
-            if known := self._beats.get(host):
-                self._beats[host] = replace(known, has_left=True)
-
-    def live_workers(self, *, within_seconds: float) -> int:
-        with self._transaction() as now:
-            return len(self._live(now, within_seconds))
-
-    def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
-        with self._transaction() as now:
-            lost = [one for one in self._records.values() if self._is_lost(one, by, after_seconds, now)]
-            return [one.job.id for one in sorted(lost, key=lambda one: one.job.queued_at)]
-
-    def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:
-        with self._transaction() as now:
-            record = self._records.get(job_id)
-            if record is None or not self._is_lost(record, by, after_seconds, now):
-                return None
-            silent_seconds = int((now - self._heard_at(record)).total_seconds())
-            record.change(lease_expires_at=now + timedelta(seconds=lease_seconds))
-            gave_up = f"its attempt is given up by the worker on {by}"
-            record.note(f"host {record.job.host} gave no sign of life for {silent_seconds} s; {gave_up}", now)
-            record.token += 1
-            return Claim(record.job, record.token)
-
-    def _is_lost(self, record: Record, by: str, after_seconds: float, now: datetime) -> bool:
-        silence, watcher = timedelta(seconds=after_seconds), self._beats.get(by)
-        if watcher is None or watcher.has_left or watcher.watching_since > now - silence:
-            return False
-        if watcher.seen_at < now - min(silence, timedelta(seconds=LIVE_SECONDS)):
-            return False
-        is_free = record.is_supervised and nobody_holds(record.job, now)
-        return is_free and self._heard_at(record) <= now - silence
-
-    def _heard_at(self, record: Record) -> datetime:
-        known = self._beats.get(record.job.host or "")
-        return known.seen_at if known else record.job.attempt.started_at
-
     def find_open_runs(self) -> Sequence[tuple[str, int]]:
         with self._transaction():
             return sorted((one.job.id, number) for one in self._records.values() for number in one.open_runs)
@@ -398,10 +352,6 @@ class MemoryStore(MemoryOutbox):
             if job.gpus and job.queued_at <= since and busy[job.key] < self.limits.for_key(job.key)
             if not any(other.goes_before(job) for other in waiting)
         ]
-
-    def _live(self, now: datetime, within_seconds: float = LIVE_SECONDS) -> Sequence[Host]:
-        since = now - timedelta(seconds=within_seconds)
-        return [known.host for known in self._beats.values() if known.seen_at > since and not known.has_left]
 
     def _supervised_on(self, host: str) -> Sequence[Job]:
         return [job for job in self._jobs() if job.host == host and job.state in SUPERVISED]
