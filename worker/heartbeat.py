@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
 LOOKS_PER_FREEZE = 20
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
 
 
 class Heartbeat:
