@@ -1,1 +1,1 @@
-"""What a training script uses under Automated Training. Needs MLflow only; works as a folder next to train.py too."""
+"""What a training script uses under Automated Training, and the service's client. Works as a copied folder, too."""

@@ -1,0 +1,73 @@
+"""What the client raises. No message holds the token, or anything of a request's body.
+
+ClientError
+├── ServerUnreachable     nobody answers at the server's address, also after several tries
+├── UnexpectedAnswer      who answers there is not this service, or a proxy before it failed
+├── Refused               the service does not do what was asked; ``code`` says why, for programs
+│   └── NotAuthenticated  it wants a token, or another one
+└── WaitTimeout           the job had not ended when the time was over; it goes on
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ClientError(Exception):
+    """Whatever this client raises by itself."""
+
+
+class ServerUnreachable(ClientError):
+    """Nobody answers at the server's address."""
+
+
+class UnexpectedAnswer(ClientError):
+    """The answer is none that the service gives."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WaitTimeout(ClientError, TimeoutError):
+    """The job had not ended when the time was over."""
+
+
+class Refused(ClientError):
+    """The service answered with a problem document (RFC 9457)."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(status, problem)
+        self.status = status
+        self.problem = problem
+        self.code = str(problem.get("code", ""))
+
+    def __str__(self) -> str:
+        return "\n".join([f"{headline(self.problem)} ({self.status} {self.code})", *details(self.problem)])
+
+
+class NotAuthenticated(Refused):
+    """The service wants a token, or another one."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\nSet RETRAIN_TOKEN to one of the service's tokens (its setting API_TOKENS)."
+
+
+def headline(problem: Mapping[str, Any]) -> str:
+    """What is wrong, as one line."""
+    if len(_errors(problem)) > 1:
+        return "Several things in the request are wrong"
+    return str(problem.get("detail") or problem.get("title") or "The service refused")
+
+
+def details(problem: Mapping[str, Any]) -> list[str]:
+    """A line for each of several errors, and under which id the service's log has a fault of its own."""
+    errors = _errors(problem)
+    lines = [f"  - {error.get('message', '')}" for error in errors] if len(errors) > 1 else []
+    if problem.get("code") == "INTERNAL":
+        lines.append(f"  request_id: {problem.get('request_id', '')}")
+    return lines
+
+
+def _errors(problem: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    errors = problem.get("errors")
+    return [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
