@@ -1,0 +1,1 @@
+"""The command line `retrain`: what a person or a script asks of the service, through mypackage.client."""

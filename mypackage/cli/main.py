@@ -1,0 +1,77 @@
+"""The command `retrain` itself: where the service is, what becomes of errors, and the subcommands."""
+
+from typing import Any
+
+import click
+
+from ..client import Client, ClientError, WaitTimeout
+from ..plain_text import plain
+from .jobs import cancel, list_jobs, open_run, retry, status
+from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
+from .submit import submit
+from .waiting import logs, wait
+
+
+class ServiceError(click.ClickException):
+    """The service does not answer, or refuses."""
+
+    exit_code = SERVICE_ERROR
+
+
+class TimeIsOver(click.ClickException):
+    """The job had not ended in time."""
+
+    exit_code = TIMEOUT
+
+
+class Retrain(click.Group):
+    """A group that tells what the client raises as people read it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except WaitTimeout as error:
+            raise TimeIsOver(plain(str(error))) from error
+        except ClientError as error:
+            raise ServiceError(plain(str(error))) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted here; what the service has accepted goes on.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Retrain, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--url",
+    envvar="RETRAIN_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="Where the service is; http://127.0.0.1:5005 by default.",
+)
+@click.pass_context
+def main(ctx: click.Context, url: str | None) -> None:
+    """Retrain models: submit jobs to the retraining service, and see how they go.
+
+    The environment variable RETRAIN_TOKEN holds the service's token, where it wants one.
+
+    \b
+    Exit codes:
+      0  done; of wait, --wait and --follow: the job succeeded
+      1  the job failed
+      2  wrong usage, or the service does not answer or refuses
+      3  the job was cancelled
+      4  the time of wait was over before the job had ended
+
+    \b
+    Examples:
+      retrain list
+      retrain --url http://127.0.0.1:5005 list --state running
+    """
+    try:
+        ctx.obj = Client(url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run):
+    main.add_command(command)

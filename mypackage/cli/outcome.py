@@ -1,0 +1,13 @@
+"""Exit codes, which scripts rely on."""
+
+from ..client import JobHandle
+
+SERVICE_ERROR = 2  # what click uses for wrong usage
+TIMEOUT = 4
+INTERRUPTED = 130
+EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}
+
+
+def exit_code(job: JobHandle) -> int:
+    """The exit code for a job that has ended."""
+    return EXIT_CODES[job.state]

@@ -1,0 +1,130 @@
+"""How records and logs are printed: JSON for programs, lines for pipes, tables for people at a terminal."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..client import JobHandle
+from ..client_log import LogLine
+from ..plain_text import plain, plain_line
+
+STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+COLUMNS = ("id", "state", "experiment", "model", "created", "what")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+job_argument = click.argument("job_id", metavar="ID")
+
+
+def is_for_people() -> bool:
+    """Whether somebody reads stdout at a terminal."""
+    return sys.stdout.isatty()
+
+
+def show_job(job: JobHandle, *, as_json: bool) -> None:
+    """Print one job."""
+    if as_json:
+        show_json(job.record)
+        return
+    rows = [(name, plain_line(value)) for name, value in facts(job.record) if value]
+    if is_for_people():
+        grid = Table.grid(padding=(0, 2))
+        for name, value in rows:
+            grid.add_row(Text(name, style="bold"), styled(value))
+        Console().print(grid)
+    else:
+        for name, value in rows:
+            click.echo(f"{name}: {value}")
+
+
+def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:
+    """Print a list of jobs: a table or, for a pipe, a line each with tabs between."""
+    if as_json:
+        show_json([job.record for job in jobs])
+        return
+    rows = [[plain_line(value) for value in columns(job.record)] for job in jobs]
+    if is_for_people():
+        Console().print(table_of(rows) if rows else Text("No jobs."))
+    else:
+        for row in rows:
+            click.echo("\t".join(row))
+
+
+def show_json(value: Any) -> None:
+    """Print the value; ASCII only, so that no character of it reaches a terminal as itself."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def show_log(lines: Iterable[LogLine], *, to_stderr: bool = False) -> None:
+    """Print a log as it comes; the start of a second attempt is told on stderr."""
+    last = None
+    for line in lines:
+        if last is not None and line.attempt != last:
+            click.echo(f"--- attempt {line.attempt} ---", err=True)
+        last = line.attempt
+        click.echo(plain(line.text).removesuffix("\n"), err=to_stderr)
+
+
+def show_outcome(job: JobHandle) -> None:
+    """Say in one line on stderr how the job ended."""
+    told = what_happened(job.record)
+    click.echo(plain_line(f"Job {job.id} {job.state}{f': {told}' if told else ''}"), err=True)
+
+
+def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a person wants to know of a job, the most important first; empty where there is nothing to say."""
+    request, model, attempts = record["request"], record["model"], record["attempts"]
+    return [
+        ("job", record["id"]),
+        ("state", record["state"]),
+        ("reason", message_of(record["reason"])),
+        ("waits", record["queue"]["message"] or ""),
+        ("experiment", str(request.get("experiment_name", ""))),
+        ("source", f"{request.get('git_uri', '')} {request.get('MLproject_location', '')}"),
+        ("commit", record["resolved"]["commit_sha"] or str(request.get("commit_hash", ""))),
+        ("attempts", f"{len(attempts)}, the last on {attempts[-1]['host']}" if attempts else ""),
+        ("metrics", ", ".join(f"{name}={value}" for name, value in record["metrics"].items())),
+        ("model", f"{model['name']}, version {model['version']}" if model else ""),
+        ("promotion", str((record["promotion"] or {}).get("reason", ""))),
+        ("run", record["links"]["mlflow"] or ""),
+        ("created", record["created_at"]),
+        ("ended", record["ended_at"] or ""),
+        ("retry of", record["retry_of"] or ""),
+    ]
+
+
+def columns(record: dict[str, Any]) -> Sequence[str]:
+    """A job as a row of the list."""
+    request = record["request"]
+    names = (str(request.get("experiment_name") or ""), str(request.get("model_name") or ""))
+    return (record["id"], record["state"], *names, record["created_at"], what_happened(record))
+
+
+def what_happened(record: dict[str, Any]) -> str:
+    """The reason or, where all went well, the decision about the champion."""
+    return message_of(record["reason"]) or str((record["promotion"] or {}).get("reason", ""))
+
+
+def message_of(reason: dict[str, Any] | None) -> str:
+    """A reason as people read it."""
+    return f"{reason['code']}: {reason['message']}" if reason else ""
+
+
+def table_of(rows: Iterable[Sequence[str]]) -> Table:
+    """A table of jobs; the id is never cut, for it is what the other commands take."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=36 if name == "id" else None)
+    for row in rows:
+        table.add_row(*(styled(value) for value in row))
+    return table
+
+
+def styled(value: str) -> Text:
+    """The value as text, never as rich's markup; states have their colour."""
+    return Text(value, style=STATE_STYLES.get(value, ""))

@@ -1,0 +1,125 @@
+"""The subcommand submit: a request from options, a file and the git checkout in the current folder, in that order."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..client import Client, JobHandle
+from ..plain_text import plain
+from .checkout import Checkout, find_checkout, without_credentials
+from .job_file import read_job_file
+from .outcome import exit_code
+from .show import json_option, show_job
+from .waiting import follow_to_end, wait_for
+
+
+def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read name=value; a value may hold further equals signs."""
+    found = {}
+    for each in values:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise click.BadParameter("must be name=value", param=parameter)
+        found[name] = value
+    return found
+
+
+@click.command()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    help="YAML or JSON with fields of POST /retrain; options go first.",
+)
+@click.option("--experiment-name", metavar="NAME", help="MLflow experiment.")
+@click.option(
+    "--git-uri", envvar="RETRAIN_GIT_URI", show_envvar=True, help="The repository; the checkout's origin by default."
+)
+@click.option("--commit-hash", metavar="REF", help="Branch, tag or commit SHA; the checkout's HEAD by default.")
+@click.option("--mlproject-location", "MLproject_location", metavar="FOLDER", help="Folder of the MLproject file.")
+@click.option("--model-name", metavar="NAME", help="Registered model.")
+@click.option("-e", "--entry-point", metavar="NAME", help="Entry point of the MLproject file.")
+@click.option("-P", "parameters", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A parameter; repeatable.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A label; repeatable.")
+@click.option("--dataset-repo", envvar="RETRAIN_DATASET_REPO", show_envvar=True, help="The data.")
+@click.option("--base-model", metavar="RUN_ID", help="MLflow run of the model to start from.")
+@click.option("--queue", metavar="NAME", help="Queue of the workers that may take it.")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 to 9; higher goes first.")
+@click.option("--wait", "is_awaited", is_flag=True, help="Wait for the end; the exit code is that of retrain wait.")
+@click.option("--follow", "is_followed", is_flag=True, help="Likewise, and print the log meanwhile.")
+@json_option
+@click.pass_context
+def submit(
+    ctx: click.Context, /, *, path: Path | None, is_awaited: bool, is_followed: bool, as_json: bool, **options: Any
+) -> None:
+    """Submit a job.
+
+    In a git checkout, the repository is its remote origin, the commit its HEAD, and the folder of the MLproject file
+    the current one, where neither an option nor the file says otherwise.
+
+    \b
+    Examples:
+      retrain submit --experiment-name iris -P alpha=0.5 -P epochs=10
+      retrain submit --file job.yaml --label team=vision --json
+      retrain submit --experiment-name iris --git-uri https://github.com/user/iris.git --follow
+      retrain submit --experiment-name iris --model-name iris-classifier --wait
+    """
+    request = complete(merged(read_job_file(path) if path else {}, options))
+    job = ctx.ensure_object(Client).retrain(**request)
+    finish(ctx, job, is_awaited=is_awaited, is_followed=is_followed, as_json=as_json)
+
+
+def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed: bool, as_json: bool) -> None:
+    """Print the new job, or go on with it to its end."""
+    if not (is_awaited or is_followed):
+        show_job(job, as_json=as_json)
+        return
+    click.echo(plain(f"Job {job.id}"), err=True)
+    if is_followed:
+        follow_to_end(job, as_json=as_json)
+    else:
+        wait_for(job, as_json=as_json)
+    ctx.exit(exit_code(job))
+
+
+def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The file's fields under those given as options; single parameters and labels are replaced one by one."""
+    given = {name: value for name, value in options.items() if value is not None and value != {}}
+    for name in ("parameters", "labels"):
+        if name in given and isinstance(from_file.get(name), dict):
+            given[name] = {**from_file[name], **given[name]}
+    return {**from_file, **given}
+
+
+def complete(request: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the source from the checkout, unless the request is about another repository."""
+    checkout, given = find_checkout(Path.cwd()), request.get("git_uri")
+    if given is not None and (checkout is None or not is_same_repository(given, checkout)):
+        return request
+    if checkout is None:
+        raise click.UsageError(
+            "Which repository? Give --git-uri, or run this in a git checkout with a commit and a remote 'origin'."
+        )
+    if given is None and checkout.origin_had_credentials:
+        warn(
+            "the address of origin holds credentials, which were taken out and are not sent. For a private repository "
+            "set RETRAIN_GIT_URI to its address with a token."
+        )
+    for warning in checkout.warnings if "commit_hash" not in request else ():
+        warn(warning)
+    source = {"git_uri": checkout.git_uri, "commit_hash": checkout.commit_hash, "MLproject_location": checkout.location}
+    return {**source, **request}
+
+
+def is_same_repository(given: Any, checkout: Checkout) -> bool:
+    """Whether the address is that of origin, apart from credentials."""
+    try:
+        return without_credentials(given) == checkout.git_uri
+    except (TypeError, ValueError, AttributeError):  # no address at all: the service says what is wrong with it
+        return False
+
+
+def warn(message: str) -> None:
+    """Say it on stderr, and go on."""
+    click.echo(plain(f"Warning: {message}"), err=True)

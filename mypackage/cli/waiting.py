@@ -1,0 +1,81 @@
+"""Subcommands that go on until a job has ended: wait and logs; submit uses what they do."""
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from ..client import Client, JobHandle
+from ..plain_text import plain_line
+from .outcome import exit_code
+from .show import is_for_people, job_argument, json_option, show_job, show_log, show_outcome
+
+
+@click.command()
+@job_argument
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that.")
+@json_option
+@click.pass_context
+def wait(ctx: click.Context, job_id: str, timeout: float | None, as_json: bool) -> None:
+    """Wait until a job has ended.
+
+    The exit code is 0 if it succeeded, 1 if it failed, 2 for wrong usage or no answer from the service, 3 if it was
+    cancelled, and 4 if the time was over; the job goes on then.
+
+    \b
+    Examples:
+      retrain wait 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b
+      retrain wait 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --timeout 3600 --json
+    """
+    job = ctx.ensure_object(Client).job(job_id)
+    wait_for(job, timeout=timeout, as_json=as_json)
+    ctx.exit(exit_code(job))
+
+
+@click.command()
+@job_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on as it is written, until the job has ended.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of this attempt only; else of the last one.")
+@click.pass_obj
+def logs(client: Client, job_id: str, follow: bool, attempt: int | None) -> None:
+    """Print what the training printed, without its control sequences.
+
+    Followed, it goes on with the attempts after it, and through restarts of the service.
+
+    \b
+    Examples:
+      retrain logs 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b
+      retrain logs 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --attempt 1
+      retrain logs 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b -f
+    """
+    show_log(client.job(job_id).log_lines(follow=follow, attempt=attempt))
+
+
+def wait_for(job: JobHandle, *, timeout: float | None = None, as_json: bool = False) -> None:
+    """Wait for the job's end, show people how it goes meanwhile, and print it."""
+    if is_for_people() and not as_json:
+        watch_live(job, timeout)
+    else:
+        job.wait(timeout, progress=False)
+    show_job(job, as_json=as_json)
+
+
+def follow_to_end(job: JobHandle, *, as_json: bool = False) -> None:
+    """Print the job's log until the job has ended, and how it ended."""
+    show_log(job.log_lines(follow=True), to_stderr=as_json)
+    job.refresh()
+    if as_json:
+        show_job(job, as_json=True)
+    else:
+        show_outcome(job)
+
+
+def watch_live(job: JobHandle, timeout: float | None) -> None:
+    """Print each change, and under it what is going on now."""
+    console, shown = Console(), 0
+    with console.status("") as line:
+        for record in job.watch(timeout):
+            for change in record["transitions"][shown:]:
+                told = f"{change['at']}  {change['to']:<10}  {change['reason']}"
+                console.print(Text(plain_line(told)), soft_wrap=True)
+            shown = len(record["transitions"])
+            line.update(Text(plain_line(f"{record['state']} {record['queue']['message'] or ''}")))
