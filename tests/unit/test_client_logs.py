@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from mypackage import client_log
 from mypackage.client import Client, JobHandle, Refused
 from shared.errors import Code, FailureType
 from shared.jobs import JobState, Reason
@@ -96,6 +98,23 @@ def test_a_log_is_followed_through_attempts_and_a_restart_without_gap_or_repeat(
     store.finish(claim, Ending(JobState.SUCCEEDED))
     expected = [(1, "one\n"), (1, "two\n"), (1, "end of 1"), (2, "three\n"), (2, "four €\n"), (2, "five\n")]
     assert follower.result() == expected
+
+
+def test_lines_that_come_with_the_end_right_after_a_read_are_not_lost(
+    service: Client, store: MemoryStore, claim_job: ClaimJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = service.retrain(**BODY)
+    claim, read_part = claim_job(job.id), client_log.read_part
+
+    def read_before_the_end(*asked: Any, **where: Any) -> client_log.LogPart:
+        part = read_part(*asked, **where)
+        if not store.get(job.id).state.is_terminal:
+            append(store, claim, "last\n")
+            store.finish(claim, Ending(JobState.SUCCEEDED))
+        return part
+
+    monkeypatch.setattr(client_log, "read_part", read_before_the_end)
+    assert list(job.logs(follow=True)) == ["last\n"]
 
 
 def test_following_an_ended_job_begins_with_its_last_attempt(
