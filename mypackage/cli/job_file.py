@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml  # MLflow's own, so it is always here
+import yaml
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
