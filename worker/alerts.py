@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel
-from shared.errors import JobNotFound, StoreUnavailable
+from shared.errors import JobNotFound
 from shared.jobs import Attempt, Job, Reason
 from shared.store import JobStore
 from worker.posting import Answer, Verdict
+from worker.survival import survive
 
 logger = logging.getLogger(__name__)
 
@@ -85,15 +86,8 @@ class AlertSender:
     def run_until(self, stopping: threading.Event) -> None:
         """Send until the worker stops."""
         while self._lines and not stopping.is_set():
-            try:
-                pause_seconds = 0.0 if self.once() else POLL_SECONDS
-            except StoreUnavailable as error:
-                logger.warning("alerts put off", extra={"cause": error.message})
-                pause_seconds = BROKEN_SECONDS
-            except Exception:  # the thread's outermost frame: the next alert may be a better one
-                logger.exception("alert broke")
-                pause_seconds = BROKEN_SECONDS
-            stopping.wait(pause_seconds)
+            is_sent = survive("alert", self.once)
+            stopping.wait(BROKEN_SECONDS if is_sent is None else 0.0 if is_sent else POLL_SECONDS)
 
     def once(self) -> bool:
         """Send one alert; False when none is due, or no channel may be used now."""

@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from shared.errors import AttemptError, StoreUnavailable
+from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import JobStore
 from worker.preparation import attempt_name
 from worker.runner import Handle, Runner
+from worker.survival import survive
 from worker.this_host import ThisHost
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Heartbeat:
     def beat_until(self, stopping: threading.Event) -> None:
         """Give signs of life until the worker stops, and then sign off."""
         while not stopping.is_set():
-            _survive(self.beat)
+            survive("beat", self.beat)
             stopping.wait(self._settings.sweep_seconds)
         try:
             self._store.leave(self._here.name)
@@ -59,28 +61,21 @@ class Heartbeat:
     def guard_until(self, stopping: threading.Event) -> None:
         """Freeze and thaw until the worker stops."""
         while not stopping.wait(min(LOOK_SECONDS, self._look_seconds)):
-            _survive(self.guard)
+            survive("guard", self.guard)
 
     def beat(self) -> None:
         """Give one sign of life."""
         began_at = self._clock()
-        try:
-            gap_seconds = self._settings.host_lost_after_seconds / SIGNS_PER_LOSS
-            self._store.beat(self._here.now(), gap_seconds=gap_seconds)
-        except StoreUnavailable as error:
-            logger.warning("no sign of life got through", extra={"cause": error.message})
-            return
+        gap_seconds = self._settings.host_lost_after_seconds / SIGNS_PER_LOSS
+        self._store.beat(self._here.now(), gap_seconds=gap_seconds)
         self._seen_at = began_at
 
     def guard(self) -> None:
         """Freeze what trains here, or let it go on, as this host was heard of."""
-        try:
-            if self._is_silent():
-                self._freeze()
-            elif self._seen_at is not None and self._is_frozen is not False:
-                self._thaw()
-        except (AttemptError, StoreUnavailable) as error:  # tried again in a moment
-            logger.warning("not frozen or resumed", extra={"cause": error.message})
+        if self._is_silent():
+            self._freeze()
+        elif self._seen_at is not None and self._is_frozen is not False:
+            self._thaw()
 
     def _is_silent(self) -> bool:
         if self._seen_at is None:
@@ -93,24 +88,21 @@ class Heartbeat:
         if handles and not self._is_frozen:
             logger.warning("training frozen: the job store is out of reach", extra=_containers(handles))
         self._is_frozen = True
-        for handle in handles:
-            self._runner.pause(handle)
+        for handle in handles:  # one that cannot be frozen must not keep the others
+            survive("freeze", partial(self._runner.pause, handle))
 
     def _thaw(self) -> None:
         names = {attempt_name(job) for job in self._store.running_on(self._here.name)}
         mine = [handle for handle in self._runner.list_mine() if handle.name in names]
-        for handle in mine:
-            self._runner.resume(handle)
-        if mine and self._is_frozen:
-            logger.warning("training goes on", extra=_containers(mine))
-        self._is_frozen = False
+        resumed = [handle for handle in mine if survive("resume", partial(self._resume, handle))]
+        if resumed and self._is_frozen:
+            logger.warning("training goes on", extra=_containers(resumed))
+        if len(resumed) == len(mine):
+            self._is_frozen = False
 
-
-def _survive(step: Callable[[], None]) -> None:
-    try:
-        step()
-    except Exception:  # a thread's outermost frame: without it the host would be given up while it works
-        logger.exception("heartbeat step broke", extra={"step": step.__name__})
+    def _resume(self, handle: Handle) -> bool:
+        self._runner.resume(handle)
+        return True
 
 
 def _containers(handles: list[Handle]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from worker.finishing import Finishing
 from worker.preparation import attempt_name
 from worker.runner import Handle, Runner
 from worker.source import GitSource
+from worker.survival import survive
 from worker.this_host import ThisHost
 
 logger = logging.getLogger(__name__)
@@ -87,12 +88,7 @@ class Sweep:
         steps += [self.send_next, self.finishing.end_open_runs]
         steps += [self.reconcile, self.cleaning.tidy] if reconcile else []
         for step in steps:
-            try:
-                step()
-            except (StoreUnavailable, AttemptError) as error:
-                logger.warning("sweep step put off", extra={"step": step.__name__, "cause": error.message})
-            except Exception:  # the thread's outermost frame: without its sweep a worker would look well and is not
-                logger.exception("sweep step broke", extra={"step": step.__name__})
+            survive(step.__name__, step)
 
     def send_next(self) -> None:
         """Send as many jobs as this host has free slots; those that lost their supervisor hold theirs."""

@@ -34,12 +34,18 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
-    parser.add_argument("--faults", type=int, default=30, help="how many faults, spread evenly over the kinds (30)")
+    parser.add_argument("--faults", type=count, default=30, help="how many faults, spread evenly over the kinds (30)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same faults in the same order (1)")
     parser.add_argument("--kinds", nargs="+", default=[], choices=KINDS, metavar="KIND", help=f"only these of {KINDS}")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite", help="the job store (sqlite)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs; it stays after a failure")
     return parser
+
+
+def count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least one: a drill without faults shows nothing")
+    return number
 
 
 def _command(options: argparse.Namespace) -> str:

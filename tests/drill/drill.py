@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.drill.report import Injected, say
 from tests.drill.sampling import Sampler, Violation
 from tests.drill.service_faults import service_kinds
 from tests.drill.stack import DrillStack
+from tests.support.waiting import wait_until
 
 ALL_ENDED_SECONDS = 150
 NOTHING_LEFT_SECONDS = 60
@@ -89,10 +90,11 @@ class Drill:
         _raise_if([*self.sampler.violations, *died, *broken])
 
     def _wait_for_ends(self) -> None:
-        deadline = time.monotonic() + ALL_ENDED_SECONDS
-        while self.sampler.open_jobs() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        def all_ended() -> bool:
             self._check_so_far()
+            return not self.sampler.open_jobs()
+
+        _wait(all_ended, ALL_ENDED_SECONDS)
         _raise_if(invariants.every_accepted_job_ended(self.load, self.records.find_jobs() or {}))
 
     def _verdict(self) -> list[str]:
@@ -129,17 +131,13 @@ class Drill:
         return frozenset().union(*(done.hit for done in self.history if is_meant(done.planned.kind)))
 
     def _check_what_was_told(self, outcome: invariants.Outcome) -> list[Violation]:
-        deadline = time.monotonic() + ALL_TOLD_SECONDS
-        while self.records.has_waiting_alerts() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        _wait(lambda: not self.records.has_waiting_alerts(), ALL_TOLD_SECONDS)
         endings = sum(part.starts - 1 for part in self.stack.workers.values())
         return telling.all_was_told(outcome, self.stack.discord.messages, endings=endings)
 
     def _what_is_left(self, outcome: invariants.Outcome) -> list[str]:
-        deadline = time.monotonic() + NOTHING_LEFT_SECONDS
-        while (left := leftovers.nothing_is_left(outcome, self.stack)) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        return left
+        _wait(lambda: not leftovers.nothing_is_left(outcome, self.stack), NOTHING_LEFT_SECONDS)
+        return leftovers.nothing_is_left(outcome, self.stack)
 
     def explain(self, violations: Sequence[Violation]) -> list[str]:
         """All that helps to understand a violation: the last faults, and the record of each job."""
@@ -183,6 +181,12 @@ def run_drill(folder: Path, *, faults: int, seed: int, store: str, only: Sequenc
 def _line(done: Injected) -> str:
     what = f"{done.planned.kind.name}: {done.planned.variant}"
     return f"at {done.at_seconds:.1f} s for {done.seconds:.1f} s: {what}"
+
+
+def _wait(is_so: Callable[[], bool], seconds: float) -> None:
+    """Wait for it, and not for longer: what is not so then is told in full by the checks that follow."""
+    with suppress(AssertionError):
+        wait_until(is_so, timeout_seconds=seconds, every_seconds=POLL_SECONDS)
 
 
 def _raise_if(violations: Sequence[Violation]) -> None:

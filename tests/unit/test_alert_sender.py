@@ -262,7 +262,7 @@ def test_the_loop_survives_the_store_and_its_own_faults_and_ends_when_it_is_told
     bench.channel.before_answer = stop_at_third
     bench.sender.run_until(stopping)
     assert bench.channel.events == [Event.STARTED] * 3
-    assert [record.message for record in caplog.records] == ["alert broke", "alerts put off"]
+    assert [record.message for record in caplog.records] == ["step broke", "put off"]
 
 
 def test_without_channels_there_is_no_loop() -> None:

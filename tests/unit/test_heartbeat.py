@@ -1,12 +1,16 @@
 """A host's signs of life, and what trains on it when they do not get through."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from shared.errors import Code, InfrastructureError
 from shared.jobs import Job
+from shared.limits import Limits
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeRunner, Script
 from tests.fakes.store import MemoryStore
@@ -14,7 +18,8 @@ from tests.support.jobs import HOST, running
 from tests.support.waiting import wait_until
 from worker.heartbeat import Heartbeat
 from worker.preparation import attempt_name
-from worker.runner import AttemptSpec
+from worker.runner import AttemptSpec, Handle
+from worker.survival import survive
 from worker.this_host import ThisHost
 
 FREEZE_AFTER_SECONDS = 600
@@ -26,11 +31,15 @@ class OneHost:
 
     def __init__(self, folder: Path) -> None:
         self.seconds = 1000.0
-        self.store, self.runner = MemoryStore(), FakeRunner(Script(hangs=True))
+        self.store, self.runner = MemoryStore(limits=Limits(per_key=2)), FakeRunner(Script(hangs=True))
         self.settings = Settings.load(_env_file=None, data_dir=folder, worker_host=HOST, sweep_seconds=0.01)
-        self.job: Job = running(self.store).job
+        self.job = self.submit()
         self.runner.start_or_attach(AttemptSpec(self.job.id, 1, None, "true", folder))
         self.restart()
+
+    def submit(self) -> Job:
+        """Another job that trains here."""
+        return running(self.store).job
 
     def restart(self) -> None:
         here = ThisHost(self.settings, self.runner)
@@ -39,8 +48,8 @@ class OneHost:
     def pass_time(self, seconds: float) -> None:
         """Beat and look once after that time."""
         self.seconds += seconds
-        self.heartbeat.beat()
-        self.heartbeat.guard()
+        survive("beat", self.heartbeat.beat)
+        survive("guard", self.heartbeat.guard)
 
     @property
     def training(self) -> FakeAttempt:
@@ -88,6 +97,30 @@ def test_an_engine_that_does_not_answer_is_asked_again_to_freeze_and_to_resume(h
     host.pass_time(1)
     host.runner.is_available = True
     host.pass_time(1)
+    assert not host.training.is_paused
+
+
+def test_one_training_that_cannot_be_frozen_or_resumed_does_not_keep_the_others(
+    host: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = host.runner.start_or_attach(AttemptSpec(host.submit().id, 1, None, "true", Path()))
+    pause, resume = host.runner.pause, host.runner.resume
+
+    def unless_stubborn(act: Callable[[Handle], None], handle: Handle) -> None:
+        if handle == stubborn:
+            raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "This one does not answer.")
+        act(handle)
+
+    monkeypatch.setattr(host.runner.host, "attempts", dict(reversed(host.runner.host.attempts.items())))
+    monkeypatch.setattr(host.runner, "pause", partial(unless_stubborn, pause))
+    monkeypatch.setattr(host.runner, "resume", partial(unless_stubborn, resume))
+    host.store.down = True
+    host.pass_time(FREEZE_AFTER_SECONDS + 1)
+    assert host.training.is_paused
+
+    host.store.down = False
+    host.pass_time(1)
+
     assert not host.training.is_paused
 
 
