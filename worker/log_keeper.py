@@ -5,6 +5,7 @@ import logging
 from shared.errors import AttemptError, Code, StoreUnavailable
 from shared.store import Claim, JobStore
 from shared.vault import Redactor
+from worker.progress_bars import as_last_seen
 from worker.runner import Handle, Runner
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class LogKeeper:
         taken = raw if ended and is_all else self._whole_lines(raw)
         if not taken:
             return False
-        kept = self._within_limit(self._redactor.data(taken))
+        kept = self._within_limit(as_last_seen(self._redactor.data(taken)))
         offset = self._source_offset + len(taken)
         self._is_sure = False
         self._store.append_log(self._claim, kept, source_offset=offset)
@@ -96,8 +97,11 @@ class LogKeeper:
         return False
 
     def _whole_lines(self, raw: bytes) -> bytes:
-        """Up to the last line end, so that no secret is cut in two; a carriage return is one in a progress bar."""
-        end = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
+        """Up to the last line end, so that no secret is cut in two; a carriage return is one in a progress bar.
+
+        One at the very end is not: a line feed may follow, which makes the two one line end.
+        """
+        end = max(raw.rfind(b"\n"), raw.rfind(b"\r", 0, -1)) + 1
         if not end and len(raw) >= LONGEST_LINE_BYTES:
             end = self._end_between_secrets(raw)
         return raw[:end]

@@ -71,12 +71,43 @@ def test_the_end_of_the_output_needs_no_line_end() -> None:
     assert output.kept == b"one\ntwo"
 
 
-def test_a_progress_bar_is_followed_at_its_carriage_returns() -> None:
+def test_a_progress_bar_is_one_line_at_each_look_and_ends_at_what_it_last_showed() -> None:
     output = Output()
-    output.print(b"\r10%\r20%\r30")
-    output.keeper().pump(output.handle)
+    keeper = output.keeper()
+    for look in (b"epoch 1\n\r10%\r20%\r3", b"0%\r40%", b"\r90%\r100%\nepoch 2\n"):
+        output.print(look)
+        keeper.pump(output.handle)
 
-    assert output.kept == b"\r10%\r20%\r"
+    assert output.kept == b"epoch 1\n20%\n30%\n100%\nepoch 2\n"
+
+
+def test_a_line_end_of_two_characters_is_one_line_end_also_where_a_look_falls_between() -> None:
+    output = Output()
+    keeper = output.keeper()
+    for look in (b"one\r\ntwo\r", b"\nthree\r\n"):
+        output.print(look)
+        keeper.pump(output.handle)
+
+    assert output.kept == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "seen"),
+    [
+        (b"\r 50%\r100%", b"100%"),
+        (b"50%\r100%\r", b"100%\n"),
+        (b"done\r    \r", b"done\n"),
+        (b"\r", b""),
+        (b"a\n\r\r\nb\r", b"a\n\nb\n"),
+        (b"no bar\r\n", b"no bar\n"),
+    ],
+)
+def test_the_end_of_the_output_shows_what_a_terminal_shows(printed: bytes, seen: bytes) -> None:
+    output = Output()
+    output.print(printed)
+
+    assert output.keeper().drain(output.handle)
+    assert output.kept == seen
 
 
 def test_a_secret_that_is_printed_in_two_pieces_is_masked() -> None:
