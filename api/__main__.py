@@ -40,7 +40,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._options = {
             "bind": bind,
             "workers": 1,
-            "worker_class": SlowClientWorker,
+            "worker_class": ApiWorker,
             "threads": threads,
             "keepalive": 0,  # SlowClientWorker relies on it; and what idles would hold up a stop
             "graceful_timeout": STOP_SECONDS,
@@ -62,16 +62,32 @@ class Server(BaseApplication):  # type: ignore[misc]
         return self._app
 
 
-def stop_gently(worker: Any) -> None:
+class ApiWorker(SlowClientWorker):
+    """Gunicorn's process of threads: whatever ends it, those who wait or follow are sent away first."""
+
+    def send_away(self) -> None:
+        """Let nobody wait or follow any more. Takes no lock: a signal handler calls it."""
+        here: Services = self.wsgi.extensions[EXTENSION]
+        here.long_poll.stop()
+        here.following.stop()
+
+    def is_parent_alive(self) -> bool:
+        """Gunicorn ends this process when its parent was killed, which no signal tells."""
+        is_alive: bool = super().is_parent_alive()
+        if not is_alive:
+            self.send_away()
+        return is_alive
+
+
+def stop_gently(worker: ApiWorker) -> None:
     """Let every signal that stops the worker answer the requests that wait, then end as SIGTERM does.
 
     Gunicorn's own way for SIGINT and SIGQUIT takes the thread pool's lock inside the signal handler: now and then it
     waits for itself, until it is killed (seen with 26.2).
     """
-    here: Services = worker.wsgi.extensions[EXTENSION]
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        here.long_poll.stop()
+        worker.send_away()
         worker.handle_exit(number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -88,7 +104,8 @@ def prepare() -> Server:
     store.close()  # no connection may be shared with the worker process
     app = create_app(settings, store=store, queue=CeleryQueue(settings), vault=settings.vault())
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-    return Server(app, bind=f"{host}:{settings.api_port}", threads=settings.api_threads, log_level=settings.log_level)
+    threads = settings.api_threads + settings.api_followers  # made as they are needed
+    return Server(app, bind=f"{host}:{settings.api_port}", threads=threads, log_level=settings.log_level)
 
 
 def main() -> int:

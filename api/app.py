@@ -3,6 +3,7 @@
 from flask_openapi3.openapi import OpenAPI
 
 from api import access, documentation, problems, request_ids
+from api.following import Following
 from api.json_request import JsonRequest
 from api.long_poll import LongPoll
 from api.openapi import BLUEPRINTS, INFO
@@ -30,6 +31,7 @@ def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: V
         queue=queue,
         vault=vault,
         long_poll=LongPoll(store, limit=settings.api_threads // 2),
+        following=Following(store, limit=settings.api_followers),
         links=Links.of(settings),
     )
     request_ids.register(app)

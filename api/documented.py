@@ -69,6 +69,11 @@ def text(description: str, *headers: str) -> dict[str, Any]:
     }
 
 
+def event_stream(response: dict[str, Any]) -> dict[str, Any]:
+    """The answer, which may be asked for as server-sent events too."""
+    return {**response, "content": {**response["content"], "text/event-stream": {"schema": {"type": "string"}}}}
+
+
 def problems(*special: HTTPStatus) -> ResponseDict:
     """The problems that every protected operation may answer, and the special ones of this operation."""
     return {int(status): problem(status) for status in sorted((*ALWAYS, *special))}

@@ -10,6 +10,7 @@ RetrainError
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── AttemptNotFound      the job has no attempt of this number
     ├── RequestOutdated      the job's request is none that this version takes
+    ├── TooManyFollowers     so many logs are followed already
     └── NotReady             the store or Redis does not answer
 """
 
@@ -109,6 +110,14 @@ class RequestOutdated(Refusal):
 
     status = HTTPStatus.CONFLICT
     code = "REQUEST_OUTDATED"
+
+
+class TooManyFollowers(Refusal):
+    """So many logs are followed already."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "TOO_MANY_FOLLOWERS"
+    headers = {"Retry-After": "5"}  # noqa: RUF012
 
 
 @dataclass(frozen=True)

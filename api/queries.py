@@ -24,6 +24,7 @@ from shared.store import Cursor
 MAX_WAIT_SECONDS = 60
 MAX_LOG_BYTES = 8 * 2**20
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+EVENT_ID = r"^(\d{1,6}:)?\d{1,18}$"
 JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 
@@ -139,12 +140,28 @@ class LogQuery(Query):
     limit: int | None = Field(
         None, ge=16, le=MAX_LOG_BYTES, description="Bytes to answer at most; by default 1 MiB, or what tail asks for."
     )
+    follow: bool = Field(
+        False, description="Go on as it is written, until the job has ended (the attempt, where one is named)."
+    )
 
     @model_validator(mode="after")
-    def _offset_or_tail(self) -> "LogQuery":
+    def _fits_together(self) -> "LogQuery":
         if self.offset is not None and self.tail is not None:
             raise ValueError("takes offset or tail, not both")
+        if self.follow and self.limit is not None:
+            raise ValueError("takes follow or limit, not both")
         return self
+
+
+class LogHeaders(BaseModel):
+    """Headers of a read of a log."""
+
+    last_event_id: str | None = Field(
+        None,
+        alias="Last-Event-ID",
+        pattern=EVENT_ID,
+        description="The last event's id: the stream goes on behind it, whatever offset or tail say.",
+    )
 
 
 class SubmitHeaders(BaseModel):

@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.following import Following
 from api.long_poll import LongPoll
 from shared.links import Links
 from shared.queue import JobQueue
@@ -24,6 +25,7 @@ class Services:
     queue: JobQueue
     vault: Vault
     long_poll: LongPoll
+    following: Following
     links: Links
 
 

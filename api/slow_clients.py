@@ -3,7 +3,7 @@
 import socket
 import time
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from gunicorn import http, util  # type: ignore[import-untyped]
@@ -33,6 +33,18 @@ class TimedReader:
             return b""
         finally:
             self._connection.settimeout(WRITE_SECONDS)
+
+
+def has_hung_up(connection: socket.socket | None) -> bool:
+    """Whether the client has closed its connection; None is one that nobody can look at, as in a test."""
+    if connection is None:
+        return False
+    with DefaultSelector() as selector:
+        selector.register(connection, EVENT_READ)
+        try:
+            return bool(selector.select(timeout=0)) and not connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
 
 class SlowClientWorker(ThreadWorker):  # type: ignore[misc]

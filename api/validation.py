@@ -10,11 +10,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import FieldError, InvalidRequest
-from api.queries import CancelRequest, JobQuery, JobsQuery, LogQuery, ReadHeaders, RetryRequest, SubmitHeaders
+from api.queries import (
+    CancelRequest,
+    JobQuery,
+    JobsQuery,
+    LogHeaders,
+    LogQuery,
+    ReadHeaders,
+    RetryRequest,
+    SubmitHeaders,
+)
 from shared.retrain_request import RetrainRequest
 
 QUERIES = (JobQuery, JobsQuery, LogQuery)
-HEADERS = (SubmitHeaders, ReadHeaders)
+HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
 BODIES = (RetrainRequest, CancelRequest, RetryRequest)
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
 ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
     api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
+    api_followers: int = Field(100, ge=1, le=1000, description="Logs that are followed at the same time.")
     api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Bearer tokens, comma separated. Without any the API serves this machine only."
     )

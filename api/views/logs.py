@@ -3,24 +3,36 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import BEARER, JOBS, problems, text
+from api.documented import BEARER, JOBS, event_stream, problem, problems, text
 from api.errors import AttemptNotFound
-from api.log_text import skip_partial_start, without_partial_end
-from api.queries import JobPath, LogQuery
-from api.services import services
+from api.following import Position
+from api.log_stream import EVENT_STREAM, PLAIN_TEXT, log_stream, place_of
+from api.log_text import LONGEST, skip_partial_start, without_partial_end
+from api.queries import JobPath, LogHeaders, LogQuery
+from api.services import Services, services
 from shared.jobs import Attempt, Job
-from shared.store import LogSlice
+from shared.store import JobStore, LogSlice
 
 blueprint = APIBlueprint("logs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 
 DEFAULT_LIMIT_BYTES = 2**20
 LOG_RESPONSES: ResponseDict = {
-    200: text("Part of the log.", "X-Log-Attempt", "X-Log-Offset", "X-Log-Next-Offset", "X-Log-Size"),
+    200: event_stream(
+        text(
+            "Part of the log; or, without these headers, the log as it is written.",
+            *("X-Log-Attempt", "X-Log-Offset", "X-Log-Next-Offset", "X-Log-Size"),
+        )
+    ),
     **problems(HTTPStatus.NOT_FOUND),
+    503: problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        description="The job store does not answer for now. TOO_MANY_FOLLOWERS: as many logs are followed already as "
+        "the service allows.",
+    ),
 }
 
 
@@ -38,21 +50,56 @@ class Part:
 
 
 @blueprint.get("/jobs/<job_id>/logs", responses=LOG_RESPONSES, operation_id="getJobLog")
-def get_log(path: JobPath, query: LogQuery) -> Response:
+def get_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
     """Read what an attempt printed.
 
-    To follow it, ask again with `offset` set to the `X-Log-Next-Offset` of the answer before; it is empty while there
-    is nothing new. An answer never ends inside a character. The log of a job without attempts is empty.
+    With `follow=1` the answer goes on as the log is written, attempt after attempt unless one is named, until the end.
+    With `Accept: text/event-stream` it does so as server-sent events. The `data` of one is whole lines, without the
+    last one's end; its `id` is the offset behind them (of a later attempt: the attempt's number, a colon, the offset).
+    Sent back as `Last-Event-ID`, the stream goes on there, without gap or repeat, also after a restart of the service:
+    browsers do that by themselves. An event `attempt` says that a later attempt's log begins, `end` that all is over.
+
+    To follow it by polling, ask again with `offset` set to the `X-Log-Next-Offset` of the answer before; it is empty
+    while there is nothing new. Such an answer never ends inside a character. The log of a job without attempts is
+    empty.
     """
-    store = services().store
-    attempt = find_attempt(store.get(path.job_id), query.attempt)
+    as_events = request.accept_mimetypes.best_match([PLAIN_TEXT, EVENT_STREAM]) == EVENT_STREAM
+    if query.follow or as_events:
+        return follow_log(services(), path.job_id, query, header.last_event_id, as_events=as_events)
+    return read_part(services().store, path.job_id, query)
+
+
+def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str | None, *, as_events: bool) -> Response:
+    """The log from the place that is asked for, as it is written."""
+    job = here.store.get(job_id)
+    if last_event_id:
+        place = place_of(last_event_id, attempt=query.attempt)
+        find_attempt(job, place.attempt)
+    else:
+        attempt = find_attempt(job, query.attempt)
+        place = Position(attempt.number if attempt else 1, first_byte(here.store, job_id, query))
+    follower = here.following.join(job)
+    return log_stream(follower, place, is_one_attempt=query.attempt is not None, as_events=as_events)
+
+
+def first_byte(store: JobStore, job_id: str, query: LogQuery) -> int:
+    """The offset that is asked for; a tail begins at a character."""
+    if query.tail is None:
+        return query.offset or 0
+    log = store.read_log(job_id, attempt=query.attempt, offset=-query.tail, limit=LONGEST)
+    return log.offset + skip_partial_start(log.data)
+
+
+def read_part(store: JobStore, job_id: str, query: LogQuery) -> Response:
+    """Part of the log as it stands."""
+    attempt = find_attempt(store.get(job_id), query.attempt)
     number = attempt.number if attempt else None
     offset = -query.tail if query.tail else query.offset or 0
     limit = query.limit or query.tail or DEFAULT_LIMIT_BYTES
-    log = store.read_log(path.job_id, attempt=number, offset=offset, limit=limit)
+    log = store.read_log(job_id, attempt=number, offset=offset, limit=limit)
     is_over = attempt is not None and attempt.ended_at is not None
     part = cut_between_characters(log, is_tail=query.tail is not None, is_over=is_over)
-    response = Response(part.data, content_type="text/plain; charset=utf-8")
+    response = Response(part.data, content_type=f"{PLAIN_TEXT}; charset=utf-8")
     response.headers["X-Log-Attempt"] = str(log.attempt)
     response.headers["X-Log-Offset"] = str(part.offset)
     response.headers["X-Log-Next-Offset"] = str(part.next_offset)
