@@ -17,6 +17,7 @@ import psutil
 from shared.jobs import NewJob
 from shared.limits import Host
 from shared.sql import SqlStore, schema
+from tests import bench_followers
 from worker.docker_runner import DockerRunner, engine_version
 from worker.runner import AttemptSpec
 
@@ -36,6 +37,9 @@ def main() -> int:
         insert = _plain_insert(folder)
         _line("record a job (SQLite), ms", submit * 1000, insert * 1000, "one INSERT, synchronous=FULL")
         _line("claim a job (SQLite), ms", claim * 1000, insert * 1000, "one INSERT, synchronous=FULL")
+        followed, alone = bench_followers.costs()
+        _line("GET a job, its log followed by 50, ms", followed.get_seconds * 1000, alone.get_seconds * 1000, "by none")
+        _line("memory of the API then, MB (PSS)", followed.pss_bytes / 1e6, alone.pss_bytes / 1e6, "by none")
         if engine_version(os.environ):
             source = folder / "project"
             source.mkdir()
