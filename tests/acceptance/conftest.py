@@ -1,14 +1,19 @@
-"""Stacks that several acceptance tests share, since one takes ten seconds to start, and the repository as a clone."""
+"""Stacks that several tests share, since one takes ten seconds to start; the repository as a clone; a browser."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from tests.acceptance.checkout import fresh_clone
+from tests.support.engines import require
 from tests.support.stack import Stack, running_stack
 
 SLOTS = 2
+BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+TIMEOUT_MILLISECONDS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,16 @@ def process_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone of this repository."""
     return fresh_clone(tmp_path_factory.mktemp("clone") / "automated-training")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a real browser."""
+    chromium = shutil.which("chromium")
+    require(chromium is not None, "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_FLAGS)
+        opened = browser.new_page()
+        opened.set_default_timeout(TIMEOUT_MILLISECONDS)
+        yield opened
+        browser.close()

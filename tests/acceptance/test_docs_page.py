@@ -1,31 +1,14 @@
 """The documentation page in a real browser, without the internet."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.api_server import ApiServer, running_api
-from tests.support.engines import require
 from tests.support.ports import free_port
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-TIMEOUT_MILLISECONDS = 30_000
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    require(chromium is not None, "chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
-        opened = browser.new_page()
-        opened.set_default_timeout(TIMEOUT_MILLISECONDS)
-        yield opened
-        browser.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Somebody follows a log while the worker and the API are ended again and again: every line once, in order."""
+"""Somebody follows a log while the worker and the API are ended: every line once, in order."""
 
 import random
 import signal
@@ -10,13 +10,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from playwright.sync_api import Page
 
 from shared.jobs import Job, JobState
+from shared.sql import SqlStore
+from shared.store import Ending
 from tests.acceptance.projects import mlproject, repository
 from tests.support.api_server import ApiServer, running_api
 from tests.support.engines import docker_or_skip
 from tests.support.event_stream import follow_log
+from tests.support.jobs import running as training
 from tests.support.mlflow_server import running_mlflow_server
+from tests.support.ports import free_port
 from tests.support.stack import HOST_LABEL, remove_container
 from tests.support.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
@@ -99,3 +104,31 @@ def test_a_follower_reads_every_line_once_while_worker_and_api_are_ended_at_rand
     assert text == "".join(f"{number}\n" for number in range(1, LAST + 1))
     ended = worker.ended(job)
     assert (ended.state, len(ended.attempts)) == (JobState.SUCCEEDED, 1)
+
+
+BROWSER = """url => {
+    window.log = []
+    const source = new EventSource(url)
+    source.onmessage = event => window.log.push(...event.data.split("\\n"))
+    source.addEventListener("end", event => {
+        source.close()
+        window.end = JSON.parse(event.data)
+    })
+}"""
+
+
+def test_a_browser_goes_on_by_itself_after_a_restart_of_the_api(page: Page, tmp_path: Path) -> None:
+    with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as api:
+        store = SqlStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+        claim = training(store)
+        page.goto(f"{api.url}/healthz")  # any page of the same origin
+        page.evaluate(BROWSER, f"/jobs/{claim.job.id}/logs")
+        store.append_log(claim, "one\n∑ two\n".encode(), source_offset=0)
+        page.wait_for_function("window.log.length == 2")
+        end_api(api, signal.SIGKILL)
+        store.append_log(claim, b"three\n", source_offset=0)
+        store.finish(claim, Ending(JobState.SUCCEEDED))
+        store.close()
+        page.wait_for_function("window.end")
+        assert page.evaluate("window.log") == ["one", "∑ two", "three"]
+        assert page.evaluate("window.end") == {"state": "succeeded", "attempts": 1}
