@@ -12,6 +12,7 @@ from api.problems import MEDIA_TYPE
 
 SCHEMAS = "#/components/schemas/"
 JOBS = Tag(name="jobs", description="Retrainings.")
+WORKERS = Tag(name="workers", description="Hosts with a worker.")
 HEALTH = Tag(name="health", description="Is the service there? Open to all.")
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 

@@ -12,11 +12,11 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from api import examples
 from api.documented import SCHEMAS
 from api.queries import CancelRequest, RetryRequest
-from api.schemas import Health, Job, JobPage, Problem, Ready
-from api.views import health, jobs, logs, retrain
+from api.schemas import Health, Job, JobPage, Problem, Ready, WorkerList
+from api.views import health, jobs, logs, retrain, workers
 from shared.retrain_request import RetrainRequest
 
-BLUEPRINTS = (retrain.blueprint, jobs.blueprint, logs.blueprint, health.blueprint)
+BLUEPRINTS = (retrain.blueprint, jobs.blueprint, logs.blueprint, workers.blueprint, health.blueprint)
 INFO = Info(
     title="Automated Training",
     version="1.0.0",
@@ -26,7 +26,7 @@ MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RetrainRequest, "validation"),
     (CancelRequest, "validation"),
     (RetryRequest, "validation"),
-    *((model, "serialization") for model in (Job, JobPage, Problem, Health, Ready)),
+    *((model, "serialization") for model in (Job, JobPage, WorkerList, Problem, Health, Ready)),
 ]
 BEARER = {
     "type": "http",

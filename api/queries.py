@@ -131,6 +131,10 @@ class JobQuery(Query):
     )
 
 
+class WorkersQuery(Query):
+    """It has none."""
+
+
 class LogQuery(Query):
     """Which part of a log to read."""
 

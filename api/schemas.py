@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from shared.errors import Code, FailureType
+from shared.figures import WorkerState
 from shared.jobs import JobState
 from shared.limits import QueueCode
 
@@ -150,6 +151,28 @@ class JobPage(Body):
 
     jobs: list[JobSummary]
     next: str | None = Field(description="The next page; null on the last one.")
+
+
+class Worker(Body):
+    """A host's worker, as it last described itself, and what that host runs."""
+
+    host: str = Field(description="The machine.")
+    state: WorkerState
+    seen_at: Timestamp = Field(description="Its last sign of life.")
+    queues: tuple[str, ...] = Field(description="The queues that it serves.")
+    runner: str = Field(description="docker or process.")
+    slots: int = Field(description="Attempts at the same time.")
+    used_slots: int
+    gpus: tuple[str, ...] = Field(description="The GPUs that it offers.")
+    used_gpus: tuple[str, ...] = Field(description="Those that attempts hold.")
+    closed_because: QueueCode | None = Field(description="Why it takes no new attempts, such as DISK_FULL.")
+    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
+
+
+class WorkerList(Body):
+    """All workers that ever gave a sign of life."""
+
+    workers: list[Worker]
 
 
 class Health(Body):

@@ -19,10 +19,11 @@ from api.queries import (
     ReadHeaders,
     RetryRequest,
     SubmitHeaders,
+    WorkersQuery,
 )
 from shared.retrain_request import RetrainRequest
 
-QUERIES = (JobQuery, JobsQuery, LogQuery)
+QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
 HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
 BODIES = (RetrainRequest, CancelRequest, RetryRequest)
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}

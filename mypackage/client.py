@@ -90,6 +90,12 @@ class Client:
         }
         return self._pages({name: value for name, value in query.items() if value}, limit)
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Return what the API says of each host's worker (GET /workers), by the hosts' names."""
+        answer, _ = self._http.read_object(Call("GET", "/workers"))
+        workers: list[dict[str, Any]] = answer["workers"]
+        return workers
+
     def _pages(self, query: Mapping[str, Any], limit: int | None) -> Iterator["JobHandle"]:
         cursor: dict[str, str] = {}
         while limit is None or limit > 0:

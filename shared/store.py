@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from shared.alerts import Alert, AlertEvent, Channel
 from shared.errors import Code, FailureType
+from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
 from shared.limits import Host, QueuePlace
 
@@ -235,6 +236,12 @@ class JobStore(Protocol):
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""
+
+    def list_workers(self) -> Sequence[Worker]:
+        """Return every host's worker that ever gave a sign of life, by the hosts' names."""
+
+    def get_figures(self) -> Figures:
+        """Return how much waits, runs and has ended, all at one moment."""
 
     def ping(self) -> None:
         """Write something and read it back; StoreUnavailable when that fails."""

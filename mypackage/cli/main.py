@@ -10,6 +10,7 @@ from .jobs import cancel, list_jobs, open_run, retry, status
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
 from .waiting import logs, wait
+from .workers import workers
 
 
 class ServiceError(click.ClickException):
@@ -73,5 +74,5 @@ def main(ctx: click.Context, url: str | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run):
+for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run, workers):
     main.add_command(command)

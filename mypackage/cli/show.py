@@ -14,7 +14,15 @@ from ..client import JobHandle
 from ..client_log import LogLine
 from ..plain_text import plain, plain_line
 
-STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+STATE_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "alive": "green",
+    "silent": "yellow",
+    "lost": "red",
+}
 COLUMNS = ("id", "state", "experiment", "model", "created", "what")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -47,11 +55,16 @@ def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:
     if as_json:
         show_json([job.record for job in jobs])
         return
-    rows = [[plain_line(value) for value in columns(job.record)] for job in jobs]
+    show_rows(COLUMNS, [columns(job.record) for job in jobs], empty="No jobs.")
+
+
+def show_rows(names: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print a table or, for a pipe, a line for each row with tabs between."""
+    shown = [[plain_line(value) for value in row] for row in rows]
     if is_for_people():
-        Console().print(table_of(rows) if rows else Text("No jobs."))
+        Console().print(table_of(names, shown) if shown else Text(empty))
     else:
-        for row in rows:
+        for row in shown:
             click.echo("\t".join(row))
 
 
@@ -115,10 +128,10 @@ def message_of(reason: dict[str, Any] | None) -> str:
     return f"{reason['code']}: {reason['message']}" if reason else ""
 
 
-def table_of(rows: Iterable[Sequence[str]]) -> Table:
-    """A table of jobs; the id is never cut, for it is what the other commands take."""
+def table_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table; a job's id is never cut, for it is what the other commands take."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for name in COLUMNS:
+    for name in names:
         table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=36 if name == "id" else None)
     for row in rows:
         table.add_row(*(styled(value) for value in row))

@@ -6,7 +6,8 @@ from shared.sql.outbox import Outbox
 from shared.sql.places import Places
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
+from shared.sql.watching import Watching
 
 
-class SqlStore(Reading, Places, Claiming, Sweeping, Hosts, Outbox):
+class SqlStore(Reading, Places, Claiming, Sweeping, Hosts, Outbox, Watching):
     """A JobStore on SQLite or PostgreSQL."""

@@ -40,15 +40,15 @@ from shared.store import (
     Submission,
     as_cancelled,
 )
-from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
+from tests.fakes.watching import MemoryWatching
 
 ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryOutbox, MemoryHosts):
+class MemoryStore(MemoryOutbox, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(

@@ -109,6 +109,7 @@ class Caller:
             "/jobs/{job_id}/logs": f"/jobs/{self.ended}/logs",
             "/jobs/{job_id}/cancel": f"/jobs/{self.waiting}/cancel",
             "/jobs/{job_id}/retry": f"/jobs/{self.ended}/retry",
+            "/workers": "/workers",
         }
 
     def send(self, path: str, by: FlaskClient | None = None, **given: Any) -> TestResponse:
@@ -124,7 +125,7 @@ class Caller:
 
     def send_to_broken_store(self, path: str) -> TestResponse:
         """Ask while the store has a fault of ours."""
-        for name in ("submit", "list", "get", "cancel"):
+        for name in ("submit", "list", "get", "cancel", "list_workers"):
             self.monkeypatch.setattr(self.store, name, lambda *_args, **_kwargs: 1 / 0)
         return self.send(path)
 
@@ -205,6 +206,7 @@ def _asks_of_each(caller: Caller) -> Asks:
         ("/jobs/{job_id}/cancel", "post", "409"): lambda: client.post(f"/jobs/{ended}/cancel"),
         ("/jobs/{job_id}/retry", "post", "404"): lambda: client.post("/jobs/nope/retry"),
         ("/jobs/{job_id}/retry", "post", "409"): lambda: client.post(f"/jobs/{waiting}/retry"),
+        ("/workers", "get", "200"): lambda: client.get("/workers"),
         ("/healthz", "get", "200"): lambda: client.get("/healthz"),
         ("/readyz", "get", "200"): lambda: client.get("/readyz"),
         ("/readyz", "get", "503"): caller.not_ready,

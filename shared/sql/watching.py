@@ -1,0 +1,66 @@
+"""What people and Prometheus look at: the hosts' workers, and how much waits, runs and has ended."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from shared.alerts import Channel
+from shared.figures import Backlog, Figures, Worker
+from shared.jobs import JobState
+from shared.limits import Running
+from shared.sql.engine import Database, Transaction
+from shared.sql.outbox import AlertState
+from shared.sql.standing import running, to_host
+from shared.sql.tables import alerts, jobs, workers
+
+
+class Watching(Database):
+    """The part of the JobStore that only looks."""
+
+    def list_workers(self) -> Sequence[Worker]:
+        """Return each host's worker, by the hosts' names."""
+        with self.reading() as transaction:
+            return _read_workers(transaction)
+
+    def get_figures(self) -> Figures:
+        """Count. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
+        with self.reading() as transaction:
+            by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
+            unsent = _backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING)
+            return Figures(
+                jobs={JobState(row.state): row.number for row in transaction.all(by_state)},
+                queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
+                alerts={Channel(name): backlog for name, backlog in unsent.items()},
+                workers=_read_workers(transaction),
+            )
+
+
+def _read_workers(transaction: Transaction) -> list[Worker]:
+    by_host: defaultdict[str, list[Running]] = defaultdict(list)
+    for job in running(transaction):
+        by_host[job.host].append(job)
+    return [
+        Worker(
+            host=to_host(row),
+            seen_at=row.seen_at,
+            silent_seconds=_seconds_since(row.seen_at, transaction),
+            has_left=row.has_left,
+            running=tuple(by_host[row.host]),
+        )
+        for row in transaction.all(sa.select(workers).order_by(workers.c.host))
+    ]
+
+
+def _backlogs(
+    transaction: Transaction, name: sa.Column[str], since: sa.Column[datetime], waits: sa.ColumnElement[bool]
+) -> dict[str, Backlog]:
+    figures = name.label("name"), sa.func.count().label("number"), sa.func.min(since).label("since")
+    rows = transaction.all(sa.select(*figures).where(waits).group_by(name))
+    return {row.name: Backlog(row.number, _seconds_since(row.since, transaction)) for row in rows}
+
+
+def _seconds_since(at: datetime, transaction: Transaction) -> float:
+    """Never less than none, also when the clock was set back."""
+    return max(0.0, (transaction.now - at).total_seconds())

@@ -1,0 +1,52 @@
+"""What the in-memory store shows to whoever watches."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from shared.figures import Backlog, Figures, Worker
+from shared.jobs import JobState
+from tests.fakes.hosts import MemoryHosts
+from tests.fakes.outbox import Kept
+from tests.fakes.records import Beat
+
+Name = TypeVar("Name")
+
+
+class MemoryWatching(MemoryHosts):
+    """The part of MemoryStore that only looks."""
+
+    _alerts: dict[str, list[Kept]]
+
+    def list_workers(self) -> Sequence[Worker]:
+        with self._transaction() as now:
+            return self._workers(now)
+
+    def get_figures(self) -> Figures:
+        with self._transaction() as now:
+            jobs = [record.job for record in self._records.values()]
+            alerts = [each.alert for kept in self._alerts.values() for each in kept if not each.is_over]
+            return Figures(
+                jobs=Counter(job.state for job in jobs),
+                queues=_backlogs(((job.queue, job.queued_at) for job in jobs if job.state is JobState.QUEUED), now),
+                alerts=_backlogs(((alert.channel, alert.at) for alert in alerts), now),
+                workers=self._workers(now),
+            )
+
+    def _workers(self, now: datetime) -> list[Worker]:
+        return [self._worker(known, now) for _, known in sorted(self._beats.items())]
+
+    def _worker(self, known: Beat, now: datetime) -> Worker:
+        supervised = [one for one in self._records.values() if one.is_supervised and one.job.host == known.host.name]
+        supervised.sort(key=lambda one: (one.job.queued_at, one.job.id))
+        silent_seconds = max(0.0, (now - known.seen_at).total_seconds())
+        running = tuple(one.running for one in supervised)
+        return Worker(known.host, known.seen_at, silent_seconds, known.has_left, running)
+
+
+def _backlogs(waiting: Iterable[tuple[Name, datetime]], now: datetime) -> dict[Name, Backlog]:
+    since: defaultdict[Name, list[datetime]] = defaultdict(list)
+    for name, at in waiting:
+        since[name].append(at)
+    return {name: Backlog(len(each), max(0.0, (now - min(each)).total_seconds())) for name, each in since.items()}
