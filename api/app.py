@@ -2,7 +2,7 @@
 
 from flask_openapi3.openapi import OpenAPI
 
-from api import access, documentation, problems, request_ids
+from api import access, documentation, metrics, problems, request_ids
 from api.following import Following
 from api.json_request import JsonRequest
 from api.long_poll import LongPoll
@@ -34,6 +34,7 @@ def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: V
         following=Following(store, limit=settings.api_followers),
         links=Links.of(settings),
     )
+    metrics.register(app, settings, store)
     request_ids.register(app)
     access.register(app, settings)
     problems.register(app)

@@ -1,0 +1,97 @@
+"""What the job store knows, as metrics that are read anew at each scrape."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shared.alerts import Channel
+from shared.errors import StoreUnavailable
+from shared.figures import Backlog, Figures, Worker, WorkerState
+from shared.jobs import JobState
+from shared.store import JobStore
+
+logger = logging.getLogger(__name__)
+Label = TypeVar("Label", bound=str)
+
+NONE_WAITS = Backlog(0, 0.0)
+STORE_UP = "Whether the job store answers (1 or 0); while it does not, all that it knows is absent."
+
+
+class StoreCollector(Collector):
+    """Asks the store whenever Prometheus asks the API."""
+
+    def __init__(self, store: JobStore, *, lost_after_seconds: float) -> None:
+        self._store = store
+        self._lost_after_seconds = lost_after_seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Give what the store knows at this moment or, where it does not answer, that it does not."""
+        try:
+            figures = self._store.get_figures()
+        except StoreUnavailable as error:
+            logger.warning("metrics without the job store", extra={"cause": error.message})
+            yield GaugeMetricFamily("retrain_store_up", STORE_UP, 0)
+            return
+        yield GaugeMetricFamily("retrain_store_up", STORE_UP, 1)
+        yield from _of_jobs(figures)
+        yield from _of_alerts(figures)
+        yield from _of_workers(figures.workers, self._lost_after_seconds)
+
+
+def _of_jobs(figures: Figures) -> Iterator[Metric]:
+    served = {queue for worker in figures.workers if not worker.has_left for queue in worker.host.queues}
+    queues = {name: figures.queues.get(name, NONE_WAITS) for name in sorted(served | figures.queues.keys())}
+    counts, ages = _counts(queues), _ages(queues)
+    yield _gauge("retrain_jobs", "Jobs by state.", "state", {each: figures.jobs.get(each, 0) for each in JobState})
+    yield _gauge("retrain_queued_jobs", "Queued jobs by queue.", "queue", counts)
+    yield _gauge("retrain_oldest_queued_job_seconds", "How long the first of a queue has waited.", "queue", ages)
+
+
+def _of_alerts(figures: Figures) -> Iterator[Metric]:
+    channels = {channel: figures.alerts.get(channel, NONE_WAITS) for channel in Channel}
+    counts, ages = _counts(channels), _ages(channels)
+    yield _gauge("retrain_waiting_alerts", "Alerts that are not sent yet.", "channel", counts)
+    yield _gauge("retrain_oldest_waiting_alert_seconds", "How long the oldest of them waits.", "channel", ages)
+
+
+def _of_workers(workers: Sequence[Worker], lost_after_seconds: float) -> Iterator[Metric]:
+    states = {worker.host.name: worker.state(lost_after_seconds=lost_after_seconds) for worker in workers}
+    counts = {each: list(states.values()).count(each) for each in WorkerState}
+    offering = [worker.host for worker in workers if states[worker.host.name] is WorkerState.ALIVE]
+    busy = {worker.host.name: worker for worker in workers if worker.running or worker.host in offering}
+    slots = {host.name: host.slots for host in offering}
+    used = {name: len(each.running) for name, each in busy.items()}
+    gpus = {host.name: len(host.gpus) for host in offering}
+    used_gpus = {name: len(each.used_gpus) for name, each in busy.items()}
+    yield _gauge(
+        "retrain_workers", "Workers by state; silent ones may come back, lost ones lose their jobs.", "state", counts
+    )
+    yield _gauge("retrain_slots", "Attempts that a live worker's host may run at the same time.", "host", slots)
+    yield _gauge("retrain_used_slots", "Attempts under way on a host.", "host", used)
+    yield _gauge("retrain_gpus", "GPUs that a live worker's host offers.", "host", gpus)
+    yield _gauge("retrain_used_gpus", "GPUs that attempts on a host hold.", "host", used_gpus)
+    closed = GaugeMetricFamily(
+        "retrain_closed_hosts", "1 for a host that takes no new attempts.", labels=["host", "reason"]
+    )
+    for host in offering:
+        if host.closed_because is not None:
+            closed.add_metric([host.name, host.closed_because], 1)
+    yield closed
+
+
+def _gauge(name: str, documentation: str, label: str, values: Mapping[Label, float]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for value_of_label, value in values.items():
+        family.add_metric([value_of_label], value)
+    return family
+
+
+def _counts(backlogs: Mapping[Label, Backlog]) -> Mapping[Label, float]:
+    return {name: each.count for name, each in backlogs.items()}
+
+
+def _ages(backlogs: Mapping[Label, Backlog]) -> Mapping[Label, float]:
+    return {name: each.oldest_seconds for name, each in backlogs.items()}
