@@ -137,6 +137,7 @@ def _environment(runner: str) -> tuple[dict[str, str], dict[str, str]]:
         "REDIS_PORT": str(ports["REDIS_PORT"]),
         "MLFLOW_TRACKING_URI": urls["mlflow"],
         "FLOWER_URL": urls["flower"],
+        "WORKER_METRICS_PORT": "0",
         "GIT_SCHEMES": "https,ssh,file",
     }
     return {**os.environ, **told}, urls

@@ -30,6 +30,7 @@ from worker.docker_runner import bridge_address, engine_version
 FOLDER = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 20
 REDIS_PORT = 6389
+WORKER_METRICS_PORT = 5006
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
 SECRETS = {  # and which processes need them; of webhooks the API needs to know that there are any
     "ALERT_WEBHOOK_SECRET": {"worker"},
@@ -75,6 +76,8 @@ def plan() -> Stack:
         environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{environment.get('REDIS_PORT', REDIS_PORT)}/0"
     if not environment.get("FLOWER_BASIC_AUTH"):
         environment["FLOWER_BASIC_AUTH"] = f"admin:{_kept_secret(data / 'flower-password')}"
+    if "worker_metrics_port" not in given:
+        environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
     environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "")
     os.environ.update(environment)
     settings = Settings.load()
@@ -125,6 +128,7 @@ def ports(stack: Stack) -> dict[str, int]:
         "redis": urlsplit(settings.redis_url.get_secret_value()).port,
         "mlflow": urlsplit(settings.mlflow_tracking_uri).port,
         "api": settings.api_port,
+        "worker": settings.worker_metrics_port,
         "flower": urlsplit(settings.flower_url).port,
     }
     return {name: port for name, port in found.items() if name in stack.processes and port}
@@ -132,7 +136,13 @@ def ports(stack: Stack) -> dict[str, int]:
 
 def refuse_taken_ports(stack: Stack) -> None:
     """Raise ConfigurationError that says which port is taken by what."""
-    variables = {"redis": "REDIS_PORT", "mlflow": "MLFLOW_TRACKING_URI", "api": "API_PORT", "flower": "FLOWER_URL"}
+    variables = {
+        "redis": "REDIS_PORT",
+        "mlflow": "MLFLOW_TRACKING_URI",
+        "api": "API_PORT",
+        "worker": "WORKER_METRICS_PORT",
+        "flower": "FLOWER_URL",
+    }
     taken = [
         f"Port {port} ({name}) is taken by {_owner(port)}. Stop it, or choose another one with {variables[name]}."
         for name, port in ports(stack).items()
@@ -214,10 +224,17 @@ def _announce_when_ready(stack: Stack) -> None:
         f"  API     {urls['api']}/docs\n"
         f"  MLflow  {stack.settings.mlflow_public_url or urls['mlflow']}\n"
         f"  Flower  {urls['flower']} ({_flower_login(stack)})\n"
+        f"  Metrics {' and '.join(_metrics_addresses(stack))}\n"
         f"  Data    {stack.settings.data_dir}\n"
         "Ctrl-C stops it; the data stays, and training that runs goes on.\n",
         flush=True,
     )
+
+
+def _metrics_addresses(stack: Stack) -> list[str]:
+    settings = stack.settings
+    worker = f"http://{settings.worker_metrics_host}:{settings.worker_metrics_port}/metrics (of the worker)"
+    return [f"{addresses(stack)['api']}/metrics", *([worker] if settings.worker_metrics_port else [])]
 
 
 def _flower_login(stack: Stack) -> str:

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     )
     worker_queues: Words = Field(frozenset({"default"}), description="Queues that this worker serves, comma separated.")
     slots: int = Field(2, ge=1, le=1024, description="Attempts at the same time on this host.")
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of the worker's own /metrics, for Prometheus; 0 for none (make up: 5006)."
+    )
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address that it listens on. It asks for no token: let Prometheus alone reach it."
+    )
     limit_per_key: int = Field(1, ge=1, description="Jobs of one concurrency_key that run at the same time.")
     limits_by_key: Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(_key_limits)] = Field(
         (),

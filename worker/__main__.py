@@ -23,10 +23,12 @@ from shared.sql import SqlStore, schema
 from worker.alert_channels import channels_of
 from worker.alerts import AlertSender
 from worker.cleaning import Cleaning
+from worker.counted_store import CountedStore
 from worker.disk import DiskGuard
 from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
+from worker.metrics import WorkerMetrics
 from worker.preparation import Preparation
 from worker.process_runner import ProcessRunner
 from worker.pulled_images import PulledImages
@@ -53,11 +55,13 @@ class Parts:
     sweep: Sweep
     heartbeat: Heartbeat
     alerts: AlertSender
+    metrics: WorkerMetrics
 
 
 def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> Parts:
     """Put the worker's parts together."""
-    store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
+    metrics = WorkerMetrics(settings.worker_queues)
+    store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
     celery = make_celery(settings, with_results=True)
     source = GitSource(
         settings.data_dir / "mirrors",
@@ -86,7 +90,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     heartbeat = Heartbeat(settings, store, runner, here)
-    return Parts(store, celery, sweep, heartbeat, AlertSender(store, channels_of(settings)))
+    return Parts(store, celery, sweep, heartbeat, AlertSender(store, channels_of(settings)), metrics)
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -120,6 +124,8 @@ def main() -> int:
         configure_client(os.environ)
         stopping = threading.Event()
         parts = build(settings, dict(os.environ), stopping)
+        if settings.worker_metrics_port:
+            parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
         _start(stopping, guard=parts.heartbeat.guard_until)
         _wait_for_store(parts.store)
     except RetrainError as error:

@@ -23,7 +23,13 @@ from tests.support.waiting import wait_until
 
 STOP_SECONDS = 10
 REFUSED_SECONDS = 30
-VARIABLES = {"api": "API_PORT", "mlflow": "MLFLOW_TRACKING_URI", "redis": "REDIS_PORT", "flower": "FLOWER_URL"}
+VARIABLES = {
+    "api": "API_PORT",
+    "mlflow": "MLFLOW_TRACKING_URI",
+    "redis": "REDIS_PORT",
+    "worker": "WORKER_METRICS_PORT",
+    "flower": "FLOWER_URL",
+}
 
 
 def refusal(stack: Stack) -> str:
@@ -159,3 +165,10 @@ def test_passwords_and_keys_are_for_the_operator_alone(process_stack: Stack) -> 
     secrets = [(process_stack.data / name).read_bytes() for name in names[:3]]
     assert [line for line in command_lines() if any(secret in line for secret in secrets)] == []
     assert [secret for secret in secrets if secret.decode() in process_stack.log] == []
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_it_serves_metrics_where_it_says(part: str, process_stack: Stack) -> None:
+    url = f"{process_stack.urls[part]}/metrics"
+    wait_until(lambda: url in process_stack.log, what="the address of the metrics")
+    assert "# HELP retrain_" in requests.get(url, timeout=5).text

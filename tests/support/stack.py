@@ -26,7 +26,7 @@ STOP_SECONDS = 20
 HTTP_SECONDS = 30
 PASSED_ON = ("PATH", "LANG", "USER", "SSL_CERT_FILE", "VIRTUAL_ENV")
 HOST_LABEL = "retrain.host"
-PARTS = ("api", "mlflow", "redis", "flower")
+PARTS = ("api", "mlflow", "redis", "worker", "flower")
 
 
 @dataclass
@@ -68,6 +68,7 @@ class Stack:
             "REDIS_PORT": str(self.ports["redis"]),
             "MLFLOW_TRACKING_URI": self.urls["mlflow"],
             "FLOWER_URL": self.urls["flower"],
+            "WORKER_METRICS_PORT": str(self.ports["worker"]),
             "WORKER_HOST": self.host,
             "GIT_SCHEMES": "https,ssh,file,http",
             "SWEEP_SECONDS": "1",
