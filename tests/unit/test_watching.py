@@ -13,6 +13,7 @@ import yaml
 from flask.testing import FlaskClient
 from prometheus_client import generate_latest
 
+from tests.support.engines import require
 from tests.support.metrics import families_of, names_in, names_of
 from worker.metrics import WorkerMetrics
 
@@ -102,8 +103,9 @@ def test_the_dashboard_has_no_panel_twice_and_reads_the_chosen_prometheus() -> N
     assert used - {"__rate_interval"} <= variables
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_prometheus_own_tool_accepts_all_of_it(texts: dict[str, str]) -> None:
+    require(shutil.which("promtool") is not None, "promtool")
+
     def promtool(*arguments: str, stdin: str = "") -> None:
         done = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
