@@ -35,7 +35,7 @@ def freeze(launcher: psutil.Process, folder: Path, *, session: str) -> None:
     deadline = time.monotonic() + FREEZE_SECONDS
     while going := [each for each in _family(launcher, folder, session) if not _is_still(each)]:
         if time.monotonic() > deadline:  # one that waits for a disk stops when that has answered
-            logger.warning("not paused yet", extra={"name": folder.name, "pids": [each.pid for each in going]})
+            logger.warning("not paused yet", extra={"container": folder.name, "pids": [each.pid for each in going]})
             return
         for process in going:
             with suppress(psutil.Error):
@@ -61,7 +61,7 @@ def end_what_is_left(folder: Path, *, session: str) -> None:
     deadline = time.monotonic() + KILL_SECONDS
     while left := _parts(folder, session):
         if time.monotonic() > deadline:
-            logger.error("processes left", extra={"name": folder.name, "pids": [each.pid for each in left]})
+            logger.error("processes left", extra={"container": folder.name, "pids": [each.pid for each in left]})
             return
         for process in left:
             kill(process)

@@ -85,7 +85,7 @@ class ProcessRunner:
         if handle := self.attach(spec.name):
             return handle
         if spec.cpus or spec.memory_bytes or spec.volumes:
-            logger.warning("limits and volumes mean nothing to the process runner", extra={"name": spec.name})
+            logger.warning("limits and volumes mean nothing to the process runner", extra={"container": spec.name})
         try:
             self._launch(spec)
         except OSError as error:

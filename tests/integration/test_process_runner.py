@@ -92,6 +92,13 @@ def test_a_command_gets_the_worker_s_python_a_folder_for_temporary_files_and_lit
     assert env.keys() - {"PWD", "OLDPWD", "SHLVL", "_"} == {"HOME", "LANG", "MLFLOW_RUN_ID"}
 
 
+def test_limits_are_said_to_mean_nothing_here_and_the_attempt_runs(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(runner, spec("echo trained", cpus=1.5)) == "trained\n"
+    assert [record.message for record in caplog.records] == ["limits and volumes mean nothing to the process runner"]
+
+
 def cuda_env(log: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in log.splitlines() if line.startswith("CUDA_"))
 
