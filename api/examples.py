@@ -35,6 +35,7 @@ REQUESTS: dict[str, Any] = {
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "retry_of": None,
+    "request_id": "0f8e2d6c4b1a49d7a3c5e9f1b2d4a6c8",
     "state": "succeeded",
     "reason": None,
     "attempts": [

@@ -115,6 +115,10 @@ class JobSummary(Body):
 
     id: str
     retry_of: str | None = Field(description="The job that this one repeats (POST /jobs/<id>/retry).")
+    request_id: str | None = Field(
+        description="X-Request-Id of the request that made it: in the log lines about it, in the training's "
+        "RETRAIN_REQUEST_ID and in the MLflow run's tag retrain.request_id. Null for jobs of an older version."
+    )
     state: JobState
     reason: Reason | None = Field(description="Why it ended as it did, or why it waits for another attempt.")
     attempts: tuple[Attempt, ...]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.errors import FieldError, InvalidRequest
+from api.request_ids import request_id
 from api.services import Services
 from shared.errors import StoreUnavailable
 from shared.git_uri import AllowedAddresses, parse_git_uri
@@ -30,7 +31,8 @@ def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, An
     """Record the job and send it; a key that was used for the same payload answers that one's job."""
     submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
     if submission.created:
-        facts = {"job_id": new.id, "experiment_name": new.experiment_name, "retry_of": new.retry_of}
+        facts = {"job_id": new.id, "request_id": new.request_id}
+        facts |= {"experiment_name": new.experiment_name, "retry_of": new.retry_of}
         logger.info("job accepted", extra=facts)
         _send(submission.job, services)
     return submission
@@ -53,6 +55,7 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
         queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
         secret=services.vault.seal(secrets),
         gpus=clean.resources.gpus,
+        request_id=request_id(),
     )
 
 

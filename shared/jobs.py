@@ -121,6 +121,7 @@ class NewJob:
     secret: bytes | None = None
     gpus: int = 0
     retry_of: str | None = None  # the job that this one repeats
+    request_id: str | None = None  # of the HTTP request; None for jobs of an older version
     commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found
     image_id: str | None = None  # likewise
 

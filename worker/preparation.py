@@ -135,6 +135,7 @@ class Preparation:
                 entry_point=request.entry_point,
                 project_env="docker" if project.image and self.runner.kind == "docker" else None,
                 parameters=rendered.parameters,
+                request_id=claim.job.request_id,
             )
         )
         self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
@@ -143,6 +144,7 @@ class Preparation:
     def _environment(self, claim: Claim, project: Project, run: Run) -> dict[str, str]:
         asked = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         about = {"RETRAIN_JOB_ID": claim.job.id, "RETRAIN_ATTEMPT": str(claim.attempt.number)}
+        about |= {"RETRAIN_REQUEST_ID": claim.job.request_id} if claim.job.request_id else {}
         uri = self.settings.mlflow_tracking_uri
         if self.runner.kind == "docker":
             uri = self.settings.container_tracking_uri or seen_from_container(uri)

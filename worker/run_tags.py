@@ -9,6 +9,7 @@ BACKEND = "retrain"
 USER = "retrain"  # MLflow writes the account of its own process, which is the same for all of a service's runs
 JOB_ID = "retrain.job_id"
 ATTEMPT = "retrain.attempt"
+REQUEST_ID = "retrain.request_id"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RunRequest:
     entry_point: str = "main"
     project_env: str | None = None  # "docker", or None as MLflow leaves it for its env_manager=local
     parameters: Mapping[str, str] = field(default_factory=dict)
+    request_id: str | None = None
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
@@ -42,5 +44,6 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         "mlflow.project.env": request.project_env,
         JOB_ID: request.job_id,
         ATTEMPT: str(request.attempt),
+        REQUEST_ID: request.request_id,
     }
     return {name: value for name, value in tags.items() if value is not None}

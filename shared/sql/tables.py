@@ -63,6 +63,7 @@ jobs = Table(
     Column("cancel_forced", Boolean, nullable=False, default=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
     Column("retry_of", CleanString(36)),
+    Column("request_id", CleanString(64)),
     Column("had_secret", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),

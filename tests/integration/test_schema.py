@@ -23,7 +23,7 @@ from tests.support.threads import at_once
 NEXT_MIGRATION = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "0005", "0004"
+revision, down_revision = "0006", "0005"
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("note", sa.Text(), nullable=True))
@@ -61,7 +61,7 @@ def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sql_url
     folder = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
-    (folder / "versions" / "0005_a_note.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "0006_a_note.py").write_text(NEXT_MIGRATION)
     this_version = schema._config
 
     def config() -> Config:
@@ -127,6 +127,7 @@ def test_workers_of_an_older_version_go_on_writing_while_and_after_the_schema_is
     store = SqlStore(empty.engine.url.render_as_string(hide_password=False))
     read = [store.get(job_id) for job_id in ("before", "after")]
     assert [(job.gpus, job.retry_of, job.had_secret) for job in read] == [(0, None, True), (0, None, False)]
+    assert [job.request_id for job in read] == [None, None]
     assert [job.attempt.gpu_ids for job in read] == [(), ()]
     assert store.live_workers(within_seconds=LONG_SECONDS) == 2
     store.close()
@@ -143,14 +144,14 @@ def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
 
 
 def test_a_missing_schema_names_the_command_that_makes_it(empty: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing, and 0004 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"missing, and 0005 is needed. Run: python -m shared.sql.schema"):
         schema.check(empty)
 
 
 @pytest.mark.usefixtures("next_version")
 def test_an_old_schema_names_both_versions_and_the_command(sql_url: str) -> None:
     database = Database(sql_url)
-    with pytest.raises(ConfigurationError, match=r"is 0004, and 0005 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=r"is 0005, and 0006 is needed. Run: python -m shared.sql.schema"):
         schema.check(database)
     database.close()
 
@@ -189,7 +190,7 @@ def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert schema.main([]) == 0
     with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0005",)]
     connection.close()
 
 

@@ -44,6 +44,20 @@ def test_a_submitted_job_is_queued_and_reads_back_as_it_was_given(store: JobStor
     assert [(t.from_state, t.to_state, t.attempt) for t in job.transitions] == [(None, JobState.QUEUED, 0)]
 
 
+@pytest.mark.parametrize("request_id", ["nightly.7", "x" * 64, None])
+def test_the_id_of_the_request_stays_with_the_job(store: JobStore, request_id: str | None) -> None:
+    taken = running(store, request_id=request_id)
+    job_id = store.finish(taken, Ending(JobState.FAILED, DOCKER_AWAY, retry_in_seconds=0)).id
+    listed = [job.request_id for job in store.list(ANY, limit=MANY) if job.id == job_id]
+    assert [taken.job.request_id, store.get(job_id).request_id, *listed] == [request_id] * 3
+
+
+def test_a_repeated_submit_keeps_the_id_of_the_first_request(store: JobStore) -> None:
+    store.submit(new_job(request_id="first"), idempotency_key="key", payload_hash="hash")
+    again = store.submit(new_job(request_id="second"), idempotency_key="key", payload_hash="hash")
+    assert again.job.request_id == "first"
+
+
 def test_credentials_are_in_no_record_that_is_read(store: JobStore) -> None:
     new = new_job(secret=b"sealed")
     assert store.submit(new).job.secret is None

@@ -28,6 +28,7 @@ REQUEST = RunRequest(
     branch="main",
     project_env="docker",
     parameters={"alpha": "0.5", "note": "two words"},
+    request_id="nightly.7",
 )
 
 
@@ -74,6 +75,7 @@ def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: M
         "mlflow.project.env": "docker",
         "retrain.job_id": "job-1",
         "retrain.attempt": "1",
+        "retrain.request_id": "nightly.7",
     }
     assert found.data.params == {"alpha": "0.5", "note": "two words"}
     assert found.info.status == "RUNNING"

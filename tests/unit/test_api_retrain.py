@@ -29,6 +29,23 @@ def test_a_request_is_recorded_then_sent_and_answered_with_its_job(
     assert queue.sent == [job.id]
 
 
+def test_the_job_keeps_the_id_of_its_request_and_one_line_has_both(
+    client: FlaskClient, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="api.submission")
+    answer = client.post("/retrain", json=BODY, headers={"X-Request-Id": "nightly.7"})
+    job_id = (answer.json or {})["id"]
+    assert store.get(job_id).request_id == "nightly.7"
+    assert (client.get(f"/jobs/{job_id}").json or {})["request_id"] == "nightly.7"
+    [line] = [vars(record) for record in caplog.records]
+    assert (line["message"], line["job_id"], line["request_id"]) == ("job accepted", job_id, "nightly.7")
+
+
+def test_no_other_text_than_a_sane_id_gets_into_a_job(client: FlaskClient, store: MemoryStore) -> None:
+    answer = client.post("/retrain", json=BODY, headers={"X-Request-Id": "a b"})
+    assert store.get((answer.json or {})["id"]).request_id == answer.headers["X-Request-Id"] != "a b"
+
+
 def test_the_predecessors_body_works_unchanged(submit: Submit) -> None:
     job = submit(MLproject_location="a/b", commit_hash="main", dataset_uri="", base_model="")
     assert job["request"]["MLproject_location"] == "a/b"

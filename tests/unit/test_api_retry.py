@@ -274,3 +274,12 @@ def test_a_retry_is_accepted_while_redis_is_down(
     job_id = submit_ended()
     queue.down = True
     assert retried(client, job_id)["state"] == "queued"
+
+
+def test_the_new_job_has_the_id_of_the_request_that_repeated_the_first(
+    client: FlaskClient, submit_ended: SubmitEnded, store: MemoryStore
+) -> None:
+    first = submit_ended()
+    answer = client.post(f"/jobs/{first}/retry", headers={"X-Request-Id": "again.8"})
+    assert (answer.json or {})["request_id"] == "again.8"
+    assert store.get(first).request_id not in (None, "again.8")

@@ -12,6 +12,7 @@ from shared.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
 from worker.preparation import git_config, seen_from_container
+from worker.run_tags import tags_of
 from worker.runner import AttemptSpec, Handle
 
 PROJECT = """\
@@ -71,6 +72,20 @@ def test_the_training_finds_its_run_by_its_environment(worker: FakeWorker) -> No
             "MLFLOW_TRACKING_URI": "http://host.docker.internal:5007",
         }.items()
     )
+
+
+def test_the_training_and_its_run_know_the_request_that_asked_for_them(worker: FakeWorker) -> None:
+    _, spec = started(worker, job={"request_id": "nightly.7"})
+
+    assert spec.env["RETRAIN_REQUEST_ID"] == "nightly.7"
+    assert [tags_of(run.request)["retrain.request_id"] for run in worker.tracking.runs.values()] == ["nightly.7"]
+
+
+def test_a_job_of_an_older_version_trains_without_a_request_id(worker: FakeWorker) -> None:
+    _, spec = started(worker)
+
+    assert "RETRAIN_REQUEST_ID" not in spec.env
+    assert ["retrain.request_id" in tags_of(run.request) for run in worker.tracking.runs.values()] == [False]
 
 
 def test_the_tracking_password_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
