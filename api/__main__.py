@@ -97,7 +97,7 @@ def stop_gently(worker: ApiWorker) -> None:
 def prepare() -> Server:
     """Build the server; ConfigurationError, StoreUnavailable when it cannot serve."""
     settings = Settings.load()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     require_tokens_on_public_address(settings)
     store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
     schema.check(store)

@@ -1,5 +1,6 @@
 """The Flask app. It is built from what it works with, and opens and reads nothing by itself."""
 
+from flask import Response
 from flask_openapi3.openapi import OpenAPI
 
 from api import access, documentation, metrics, problems, request_ids
@@ -10,6 +11,7 @@ from api.openapi import BLUEPRINTS, INFO
 from api.services import EXTENSION, Services
 from api.validation import refuse
 from shared.links import Links
+from shared.logs import log_context
 from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.store import JobStore
@@ -17,9 +19,14 @@ from shared.vault import Vault
 
 
 class Api(OpenAPI):
-    """Flask with our request bodies."""
+    """Flask with our request bodies and our log context."""
 
     request_class = JsonRequest
+
+    def full_dispatch_request(self) -> Response:
+        """Answer the request at hand, its id in all lines that are logged meanwhile."""
+        with log_context(request_id=request_ids.request_id()):
+            return super().full_dispatch_request()
 
 
 def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault) -> Api:

@@ -68,7 +68,7 @@ def on_known_error(error: RetrainError) -> Response:
         case IdempotencyKeyReused():
             problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", error.message)
         case StoreUnavailable():
-            logger.warning("job store unavailable", extra={"request_id": request_id(), "cause": error.message})
+            logger.warning("job store unavailable", extra={"cause": error.message})
             headers = {"Retry-After": "5"}
             problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", STORE_DOWN, headers)
         case _:
@@ -98,6 +98,7 @@ def _detail(error: HTTPException) -> str:
 
 def on_bug(error: Exception) -> Response:
     """Answer a fault of ours, which the caller learns nothing about; the log has it."""
+    # Flask comes here outside of the log context, too: what breaks after the view.
     facts = {"request_id": request_id(), "method": request.method, "route": str(request.url_rule)}
     logger.error("request failed", exc_info=error, extra=facts)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", BUG).response()

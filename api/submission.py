@@ -13,6 +13,7 @@ from api.services import Services
 from shared.errors import StoreUnavailable
 from shared.git_uri import AllowedAddresses, parse_git_uri
 from shared.jobs import Job, NewJob
+from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
@@ -31,10 +32,10 @@ def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, An
     """Record the job and send it; a key that was used for the same payload answers that one's job."""
     submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
     if submission.created:
-        facts = {"job_id": new.id, "request_id": new.request_id}
-        facts |= {"experiment_name": new.experiment_name, "retry_of": new.retry_of}
-        logger.info("job accepted", extra=facts)
-        _send(submission.job, services)
+        with job_context(new):
+            facts = {"experiment_name": new.experiment_name, "retry_of": new.retry_of}
+            logger.info("job accepted", extra=facts)
+            _send(submission.job, services)
     return submission
 
 
@@ -76,4 +77,4 @@ def _send(job: Job, services: Services) -> None:
     try:
         send_or_leave_to_sweep(job, queue=services.queue, unmark=services.store)
     except StoreUnavailable as error:  # the job is recorded: a refusal now would make the caller send it twice
-        logger.warning("job left to the sweep", extra={"job_id": job.id, "cause": error.message})
+        logger.warning("job left to the sweep", extra={"cause": error.message})

@@ -5,6 +5,7 @@ import os
 import sys
 from urllib.parse import urlsplit
 
+from shared import logs
 from shared.errors import ConfigurationError
 from shared.queue import make_celery
 from shared.settings import Settings
@@ -27,6 +28,8 @@ def main() -> int:
     if not os.environ.get("FLOWER_BASIC_AUTH"):  # Flower reads it itself; in argv it would be seen
         sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
         return 1
+    if settings.log_format == "json":  # else Tornado's own way
+        logs.configure(settings.log_level, "json")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     url = urlsplit(settings.flower_url)
     app = make_celery(settings, with_results=True)

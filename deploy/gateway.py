@@ -7,6 +7,7 @@ import asyncio
 import sys
 from urllib.parse import urlsplit
 
+from shared import logs
 from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 16
@@ -41,7 +42,9 @@ async def forward(host: str, port: int) -> None:
 
 def main() -> int:
     """Forward from the address given as the only argument."""
-    port = urlsplit(Settings.load().mlflow_tracking_uri).port
+    settings = Settings.load()
+    logs.configure(settings.log_level, settings.log_format)
+    port = urlsplit(settings.mlflow_tracking_uri).port
     if len(sys.argv) != 2 or port is None:
         sys.stderr.write("usage: python -m deploy.gateway ADDRESS\n")
         return 2

@@ -22,6 +22,7 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 
 from deploy.bound import BoundProcess
+from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
@@ -268,7 +269,8 @@ def run(stack: Stack) -> int:
     store.leave(stack.settings.worker_host)  # what an earlier worker said says nothing of the one that comes
     store.close()
     (stack.settings.data_dir / "stack.json").write_text(json.dumps(addresses(stack)))
-    manager = Manager(Printer(sys.stdout))
+    is_text = stack.settings.log_format == "text"  # the name of a process before its line would make it no JSON
+    manager = Manager(Printer(sys.stdout, prefix=is_text))
     manager._process_ctor = BoundProcess  # there is no public way
     for name, command in stack.processes.items():
         manager.add_process(name, command, env=environment_of(name, stack.environment), cwd=str(FOLDER))
@@ -289,6 +291,7 @@ def main() -> int:
     parser.parse_args()
     try:
         stack = plan()
+        logs.configure(stack.settings.log_level, stack.settings.log_format)
         print(stack.announcement, flush=True)
         with data_lock(stack.settings.data_dir):
             code = run(stack)

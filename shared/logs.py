@@ -1,27 +1,157 @@
-"""How all processes log: one line an event, its facts as name=value behind the message."""
+"""How all processes log: one line an event, with its own facts and those of the work that it is part of."""
 
+import io
+import json
 import logging
 import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal, TextIO
+
+from shared.jobs import NewJob
+
+logger = logging.getLogger(__name__)
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+UNWRITABLE = "a line cannot be written"
+NOT_CAUGHT = "exception that nobody caught"
+
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
+
+
+@contextmanager
+def log_context(**facts: object) -> Iterator[None]:
+    """Add these facts to each line that is logged within, those of libraries too; None takes one away.
+
+    A thread that is started within has them if it runs in a `contextvars.copy_context()`.
+    """
+    token = _context.set({**_context.get(), **facts})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def job_context(job: NewJob, *, attempt: int | None = None) -> AbstractContextManager[None]:
+    """The context of work for a job, whatever was worked on around it."""
+    return log_context(job_id=job.id, attempt=attempt, request_id=job.request_id)
+
+
+def facts_of(record: logging.LogRecord) -> dict[str, object]:
+    """Return the context's facts, then the line's own; a line about another job has its own only."""
+    own = {name: value for name, value in vars(record).items() if name not in STANDARD}
+    around = {name: value for name, value in _context.get().items() if value is not None}
+    if "job_id" in around and own.get("job_id", around["job_id"]) != around["job_id"]:
+        return own
+    return {**around, **own}
 
 
 class FactsFormatter(logging.Formatter):
-    """Adds what was given as ``extra`` to the line."""
+    """For people: facts as name=value behind the message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, facts in the order in which they were given, before any traceback."""
-        facts = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in STANDARD)
+        """Return the line, the facts before any traceback."""
+        facts = " ".join(f"{name}={value}" for name, value in facts_of(record).items())
         line, _, traceback = super().format(record).partition("\n")
         return f"{line} {facts}".rstrip() + (f"\n{traceback}" if traceback else "")
 
 
-def configure(level: str) -> None:
-    """Send all loggers' lines to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+class JsonFormatter(logging.Formatter):
+    """For programs: one JSON object, always on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object; no fact takes the place of a field that every line has."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, object] = {
+            "timestamp": at.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        line = {**fields, **facts_of(record), **fields}
+        return "{" + ", ".join(f"{json.dumps(name)}: {_to_json(value)}" for name, value in line.items()) + "}"
+
+
+def _to_json(value: object) -> str:
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):  # a key that is no text, a number that is not finite, a ring
+        return json.dumps(str(value))
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines. Of one that cannot be written it says so in a line, where logging would print a bare traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say which line it was; if that fails too, there is nowhere left to say it."""
+        if record.msg is UNWRITABLE:
+            return
+        said = {"name": record.name, "levelname": "ERROR", "levelno": logging.ERROR, "msg": UNWRITABLE}
+        place = {"place": f"{record.pathname}:{record.lineno}", "exc_info": sys.exc_info()}
+        self.emit(logging.makeLogRecord({**said, **place}))
+
+
+class Stray(io.TextIOBase):
+    """Standard output or error for whoever prints there, past logging: each line becomes one of the log."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._begun = threading.local()
+
+    def write(self, text: str) -> int:
+        """Log the whole lines."""
+        *lines, self._begun.line = (getattr(self._begun, "line", "") + text).split("\n")
+        for line in filter(str.strip, lines):
+            logger.log(self._level, "%s", line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Log what was begun."""
+        if getattr(self._begun, "line", ""):
+            self.write("\n")
+
+
+def configure(level: str, log_format: Literal["text", "json"] = "text") -> None:
+    """Send all loggers' lines to standard error; as json also warnings, exceptions and what is printed there."""
+    handler = Lines(sys.__stderr__)  # the real one, whatever stands in for it now
+    is_json = log_format == "json"
+    text = FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if is_json else text)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Celery's lines about tasks repeat ours, with the whole result in them.
     repeating = ("celery.worker.strategy", "celery.app.trace")
     for chatty in ("urllib3", "alembic.runtime.migration", "kombu", "docker", *repeating):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    if is_json:
+        _leave_nothing_else()
+
+
+def _leave_nothing_else() -> None:
+    for known in list(logging.root.manager.loggerDict.values()):
+        if isinstance(known, logging.Logger) and known.handlers:  # such as MLflow's, which it makes when imported
+            known.handlers.clear()
+            known.propagate = True
+    logging.captureWarnings(True)
+    sys.excepthook = lambda *exception: logger.critical(NOT_CAUGHT, exc_info=exception)
+    threading.excepthook = _on_thread
+    sys.unraisablehook = _on_unraisable
+    sys.stderr = Stray(logging.ERROR)
+
+
+def _on_thread(of: threading.ExceptHookArgs) -> None:
+    if of.exc_type is not SystemExit:
+        _tell(of, in_thread=of.thread.name if of.thread else None)
+
+
+def _on_unraisable(of: Any) -> None:
+    _tell(of, object=repr(of.object))
+
+
+def _tell(of: Any, **facts: object) -> None:
+    logger.critical(NOT_CAUGHT, exc_info=(of.exc_type, of.exc_value, of.exc_traceback), extra=facts)

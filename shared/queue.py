@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import QueueUnavailable
 from shared.jobs import Job
+from shared.logs import job_context
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -112,12 +113,13 @@ class CeleryQueue:
 
 def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark") -> bool:
     """Send the job's message; where Redis does not take it, the next sweep sends it."""
-    try:
-        queue.send(job)
-    except QueueUnavailable as error:
-        logger.warning("message not sent; the sweep will send it", extra={"job_id": job.id, "cause": error.message})
-        unmark.unmark_sent(job.id)
-        return False
+    with job_context(job):
+        try:
+            queue.send(job)
+        except QueueUnavailable as error:
+            logger.warning("message not sent; the sweep will send it", extra={"cause": error.message})
+            unmark.unmark_sent(job.id)
+            return False
     return True
 
 

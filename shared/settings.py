@@ -168,6 +168,9 @@ class Settings(BaseSettings):
         description="With less free disk, caches and images that were pulled are deleted, and no attempt starts.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How: text for people, or json: one JSON object a line, for programs."
+    )
     discord_webhook_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import setup_logging, worker_shutting_down
 
 from shared import logs
 from shared.errors import RetrainError, StoreUnavailable
@@ -119,7 +119,7 @@ def main() -> int:
     parser.parse_args()
     try:
         settings = Settings.load()
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
         stopping = threading.Event()
@@ -159,20 +159,33 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
     def on_shutdown(**_signal: Any) -> None:
         stopping.set()
 
+    if settings.log_format == "json":
+        _print_nothing()
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": parts.alerts.run_until}
     threads = _start(stopping, **loops)
-    queues = ",".join(sorted(settings.worker_queues))
-    arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
-    arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
-    arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
     try:
-        parts.celery.worker_main(arguments)
+        parts.celery.worker_main(_arguments(settings))
     finally:
         stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
     return 0
+
+
+def _print_nothing() -> None:
+    """Keep what goes past logging out of lines of JSON: MLflow's addresses of runs, Celery's "Warm shutdown"."""
+    sys.stdout, sys.__stdout__ = logs.Stray(logging.INFO), None  # type: ignore[misc]
+    setup_logging.connect(lambda **_signal: None, weak=False)  # else Celery makes handlers of its own
+
+
+def _arguments(settings: Settings) -> list[str]:
+    """The Celery worker's command line."""
+    queues = ",".join(sorted(settings.worker_queues))
+    arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
+    arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
+    arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
+    return ["--quiet", *arguments] if settings.log_format == "json" else arguments  # a banner is no JSON
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel
 from shared.errors import JobNotFound
 from shared.jobs import Attempt, Job, Reason
+from shared.logs import log_context
 from shared.store import JobStore
 from worker.posting import Answer, Verdict
 from worker.survival import survive
@@ -97,15 +99,18 @@ class AlertSender:
         alert = self._store.take_alert(usable, lease_seconds=LEASE_SECONDS) if usable else None
         if alert is None:
             return False
+        with log_context(job_id=alert.job_id, attempt=alert.attempt or None):
+            self._tell(alert)
+        return True
+
+    def _tell(self, alert: Alert) -> None:
         if alert.age_seconds > GIVE_UP_AFTER_SECONDS:
             self._give_up(alert, "it is too old")
-            return True
-        try:
+            return
+        with suppress(JobNotFound):  # deleted meanwhile, and its alerts with it
             news = self._read(alert)
-        except JobNotFound:  # deleted meanwhile, and its alerts with it
-            return True
-        self._follow(alert, self._lines[alert.channel].channel.send(news))
-        return True
+            with log_context(request_id=news.job.request_id):
+                self._follow(alert, self._lines[alert.channel].channel.send(news))
 
     def _note_sent(self) -> None:
         """Say what was sent until the store has heard it: what it does not know of is sent again."""
@@ -151,4 +156,4 @@ class AlertSender:
 
 
 def _facts(alert: Alert) -> dict[str, object]:
-    return {"job_id": alert.job_id, "event": alert.event, "channel": alert.channel}
+    return {"event": alert.event, "channel": alert.channel}

@@ -6,6 +6,7 @@ A thread per open stream reads ahead into a bounded buffer. What opens a stream 
 import logging
 import threading
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from shared.errors import Code, InfrastructureError
@@ -37,7 +38,7 @@ class LogStream:
         self._buffer = bytearray()
         self._ended = self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._pump, name="attempt-log", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._pump,), name="attempt-log", daemon=True)
         self._thread.start()
 
     @property

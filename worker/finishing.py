@@ -25,6 +25,7 @@ from shared.errors import (
     UserError,
 )
 from shared.jobs import Attempt, Job, JobState, Reason, RetryPolicy
+from shared.logs import job_context
 from shared.retrain_request import RetrainRequest, Retry
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
@@ -85,7 +86,7 @@ class Finishing:
         ending = self._with_retry(claim, self._end_run(job, ending), redactor)
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
-        logger.info("attempt ended", extra={"job_id": job.id, "state": job.state, "reason": code})
+        logger.info("attempt ended", extra={"state": job.state, "reason": code})
         self._clear_away(claim)
         return job
 
@@ -103,7 +104,7 @@ class Finishing:
         try:
             return replace(ending, result=self._patiently(lambda: self._close_run(job, job.attempt, ending.reason)))
         except AttemptError as error:
-            logger.error("run not closed", extra={"job_id": job.id, "cause": error.message})
+            logger.error("run not closed", extra={"cause": error.message})
             # Without the run's result nobody knows what became of the model.
             return replace(ending if ending.reason else failure(error), leaves_run_open=True)
 
@@ -113,7 +114,8 @@ class Finishing:
             with suppress(JobNotFound):  # deleted meanwhile, and the note with it
                 job = self.store.get(job_id)
                 attempt = next(each for each in job.attempts if each.number == number)
-                self._close_run(job, attempt, attempt.reason)
+                with job_context(job, attempt=number):
+                    self._close_run(job, attempt, attempt.reason)
                 self.store.note_run_ended(job_id, attempt=number)
 
     def give_up(self, claim: Claim, reason: AttemptError) -> Job:

@@ -9,7 +9,7 @@ from functools import partial
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import JobStore
-from worker.preparation import attempt_name
+from worker.preparation import attempt_name, named_context
 from worker.runner import Handle, Runner
 from worker.survival import survive
 from worker.this_host import ThisHost
@@ -89,7 +89,8 @@ class Heartbeat:
             logger.warning("training frozen: the job store is out of reach", extra=_containers(handles))
         self._is_frozen = True
         for handle in handles:  # one that cannot be frozen must not keep the others
-            survive("freeze", partial(self._runner.pause, handle))
+            with named_context(handle.name):
+                survive("freeze", partial(self._runner.pause, handle))
 
     def _thaw(self) -> None:
         names = {attempt_name(job) for job in self._store.running_on(self._here.name)}
@@ -101,7 +102,8 @@ class Heartbeat:
             self._is_frozen = False
 
     def _resume(self, handle: Handle) -> bool:
-        self._runner.resume(handle)
+        with named_context(handle.name):
+            self._runner.resume(handle)
         return True
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +24,8 @@ class LeaseKeeper:
         self._lease_seconds = lease_seconds
         self._lost = threading.Event()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{claim.job.id}", daemon=True)
+        work, name = copy_context().run, f"lease-{claim.job.id}"
+        self._thread = threading.Thread(target=work, args=(self._renew,), name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -49,4 +51,4 @@ class LeaseKeeper:
                 return
             except StoreUnavailable as error:
                 # Nobody else can take the job over either: go on, and renew when the store is back.
-                logger.warning("lease not renewed", extra={"job_id": self._claim.job.id, "cause": error.message})
+                logger.warning("lease not renewed", extra={"cause": error.message})

@@ -56,7 +56,7 @@ class LogKeeper:
         return self._size > self._limit  # by the mark
 
     def _put_off(self, error: AttemptError | StoreUnavailable) -> None:
-        logger.warning("log not taken", extra={"job_id": self._claim.job.id, "cause": error.message})
+        logger.warning("log not taken", extra={"cause": error.message})
 
     def _take(self, handle: Handle, *, ended: bool) -> bool:
         if not self._is_sure:

@@ -3,12 +3,14 @@
 import base64
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.errors import Code, UserError
 from shared.git_uri import Credentials
 from shared.jobs import Attempt, Job
+from shared.logs import log_context
 from shared.retrain_request import RetrainRequest, memory_bytes
 from shared.settings import LOOPBACK, Settings
 from shared.store import Claim, JobStore, Resolved
@@ -37,6 +39,12 @@ def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
     return f"retrain-{job.id}-{(attempt or job.attempt).number}"
 
 
+def named_context(name: str) -> AbstractContextManager[None]:
+    """The log context of an attempt of which only the name is known."""
+    job_id, _, number = name.removeprefix("retrain-").rpartition("-")
+    return log_context(job_id=job_id, attempt=int(number) if number.isdecimal() else None, request_id=None)
+
+
 @dataclass(frozen=True)
 class Preparation:
     """Brings attempts to their start."""
@@ -60,7 +68,7 @@ class Preparation:
         try:
             self.source.discard(name)
         except OSError as error:  # the attempt is under way: a folder in the way must not end it
-            logger.warning("source not removed; the sweep will", extra={"attempt": name, "cause": str(error)})
+            logger.warning("source not removed; the sweep will", extra={"cause": str(error)})
 
     def _prepare(self, claim: Claim, secrets: JobSecrets, name: str) -> AttemptSpec:
         request = RetrainRequest.model_validate(claim.job.request)

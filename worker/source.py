@@ -91,7 +91,7 @@ class GitSource:
         check_out_submodules(folder, git=git, rules=self._rules)
         _check_depth(folder, git.uri)
         project_folder = find_project_folder(folder, request.subfolder)
-        logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha, "attempt": name})
+        logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha})
         return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
 
     def discard(self, name: str) -> None:

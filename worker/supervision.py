@@ -59,7 +59,6 @@ class Supervisor:
         return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
 
     def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
-        facts = {"job_id": claim.job.id, "attempt": claim.attempt.number}
         with self.lease_keeper(
             claim,
             store=self.store,
@@ -68,11 +67,11 @@ class Supervisor:
             try:
                 return work(lease)
             except WorkerStopping:
-                logger.info("left running for the next worker", extra=facts)
+                logger.info("left running for the next worker")
                 with suppress(LeaseLost):
                     self.store.release(claim)
             except LeaseLost:
-                logger.warning("another worker holds the job now", extra=facts)
+                logger.warning("another worker holds the job now")
         return None
 
     def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
@@ -103,7 +102,7 @@ class Supervisor:
         else:
             handle = self._attach(claim, lease)
         self._record_start(claim, handle, lease)
-        logger.info("running", extra={"job_id": claim.job.id, "container": handle.id})
+        logger.info("running", extra={"container": handle.id})
         return handle
 
     def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
@@ -112,7 +111,7 @@ class Supervisor:
             try:
                 self.store.started(claim, runner=self.runner.kind, container=handle.id)
             except StoreUnavailable as error:
-                logger.warning("start not recorded yet", extra={"job_id": claim.job.id, "cause": error.message})
+                logger.warning("start not recorded yet", extra={"cause": error.message})
                 lease.check()
                 self._pause(POLL_SECONDS)
             else:
@@ -129,7 +128,7 @@ class Supervisor:
     def _attach(self, claim: Claim, lease: LeaseKeeper) -> Handle:
         name = attempt_name(claim.job)
         while True:
-            with _engine_may_be_away(claim):
+            with _engine_may_be_away():
                 if handle := self.runner.attach(name):
                     return handle
                 raise InfrastructureError(
@@ -163,7 +162,7 @@ class Supervisor:
 
     def _poll(self, claim: Claim, handle: Handle, logs: LogKeeper) -> Exit | None:
         try:
-            with _engine_may_be_away(claim):
+            with _engine_may_be_away():
                 return self.runner.poll(handle)
         except InfrastructureError:  # it is gone, but what it printed may still be there
             logs.drain(handle)
@@ -175,7 +174,7 @@ class Supervisor:
         return wish or self.settings.run_timeout_seconds
 
     def _stop(self, claim: Claim, handle: Handle) -> None:
-        with _engine_may_be_away(claim):
+        with _engine_may_be_away():
             self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
 
     def _stop_if_cancelled(self, claim: Claim, handle: Handle) -> bool:
@@ -186,7 +185,7 @@ class Supervisor:
             is_forced = self.store.get(claim.job.id).cancel_forced
         except StoreUnavailable:  # asked again in a moment
             return False
-        with _engine_may_be_away(claim):
+        with _engine_may_be_away():
             self.runner.stop(handle, grace_seconds=0 if is_forced else self.settings.stop_grace_seconds)
         return True
 
@@ -196,14 +195,14 @@ class Supervisor:
 
 
 @contextmanager
-def _engine_may_be_away(claim: Claim) -> Iterator[None]:
+def _engine_may_be_away() -> Iterator[None]:
     """Not seen is not failed: the container may well be running behind an engine that is away."""
     try:
         yield
     except InfrastructureError as error:
         if error.code is not Code.DOCKER_UNAVAILABLE:
             raise
-        logger.warning("cannot see the container", extra={"job_id": claim.job.id, "cause": error.message})
+        logger.warning("cannot see the container", extra={"cause": error.message})
 
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:

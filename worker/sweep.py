@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shared.errors import (
@@ -14,12 +15,13 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.jobs import Job, Reason
+from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.settings import Settings
-from shared.store import JobStore
+from shared.store import Claim, JobStore
 from worker.cleaning import Cleaning
 from worker.finishing import Finishing
-from worker.preparation import attempt_name
+from worker.preparation import attempt_name, named_context
 from worker.runner import Handle, Runner
 from worker.source import GitSource
 from worker.survival import survive
@@ -105,16 +107,19 @@ class Sweep:
             FailureType.TIMEOUT,
             "The job waited too long for a free slot. Add workers to its queue or raise timeouts.queue_seconds.",
         )
-        for job_id in self.store.find_overdue():
-            if self.store.fail_unsupervised(job_id, reason):
-                logger.error("gave up a job that nobody took", extra={"job_id": job_id})
-                self.report(self.store.get(job_id))
+        for job in map(self.store.get, self.store.find_overdue()):
+            with job_context(job):
+                if self.store.fail_unsupervised(job.id, reason):
+                    logger.error("gave up a job that nobody took")
+                    self.report(self.store.get(job.id))
 
     def _adopt(self) -> None:
         for job_id in self.store.find_orphans(host=self.settings.worker_host):
             if job_id not in self.active:
-                logger.warning("attempt has no supervisor; sending it again", extra={"job_id": job_id})
-                send_or_leave_to_sweep(self._to_this_worker(job_id), queue=self.queue, unmark=self.store)
+                job = self._to_this_worker(job_id)
+                with job_context(job, attempt=job.attempt.number):
+                    logger.warning("attempt has no supervisor; sending it again")
+                    send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
 
     def _to_this_worker(self, job_id: str) -> Job:
         """The job, under a queue that this worker serves: its own may be another one since the restart."""
@@ -128,14 +133,16 @@ class Sweep:
             claim = self.store.take_from_lost_host(
                 job_id, by=self.here.name, after_seconds=after_seconds, lease_seconds=self.settings.lease_seconds
             )
-            if claim is None:
-                continue
-            message = f"The host {claim.job.host} gave no sign of life for {after_seconds:g} s."
-            logger.error("host is lost", extra={"job_id": job_id, "host": claim.job.host})
-            try:
-                job = self.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, message, host=claim.job.host))
-            except LeaseLost:  # another worker was faster while the tracking server took its time
-                continue
+            if claim is not None:
+                with job_context(claim.job, attempt=claim.attempt.number):
+                    self._end_lost_attempt(claim)
+
+    def _end_lost_attempt(self, claim: Claim) -> None:
+        host, seconds = claim.job.host, self.settings.host_lost_after_seconds
+        message = f"The host {host} gave no sign of life for {seconds:g} s."
+        logger.error("host is lost", extra={"host": host})
+        with suppress(LeaseLost):  # another worker was faster while the tracking server took its time
+            job = self.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, message, host=host))
             if job.state.is_terminal:
                 self.report(job)
 
@@ -148,7 +155,8 @@ class Sweep:
         self.here.offer_gpus(held={gpu for handle in left for gpu in handle.gpu_ids})
         for name in folders:
             if name not in names:
-                self._discard(name)
+                with named_context(name):
+                    self._discard(name)
 
     def _discard(self, name: str) -> None:
         try:
@@ -157,12 +165,13 @@ class Sweep:
             logger.warning("not removed", extra={"folder": name, "cause": str(error)})
 
     def _remove(self, handle: Handle) -> bool:
-        logger.warning("removing what an ended attempt left", extra={"container": handle.id})
-        try:
-            self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
-            self.finishing.end_lost_run(handle.name)
-            self.runner.remove(handle)
-        except (AttemptError, StoreUnavailable) as error:  # the others must not wait for it
-            logger.warning("not removed", extra={"container": handle.id, "cause": error.message})
-            return False
+        with named_context(handle.name):
+            logger.warning("removing what an ended attempt left", extra={"container": handle.id})
+            try:
+                self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+                self.finishing.end_lost_run(handle.name)
+                self.runner.remove(handle)
+            except (AttemptError, StoreUnavailable) as error:  # the others must not wait for it
+                logger.warning("not removed", extra={"container": handle.id, "cause": error.message})
+                return False
         return True

@@ -16,6 +16,7 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.jobs import Job, JobState
+from shared.logs import job_context, log_context
 from shared.queue import TASK
 from shared.settings import Settings
 from shared.store import Claim, JobStore
@@ -46,8 +47,9 @@ class TaskRunner:
         if not self.active.add(job_id):
             return None
         try:
-            claim = self.store.claim(job_id, host=self.here.now(), lease_seconds=self.settings.lease_seconds)
-            job = self._supervise(claim) if claim else self.store.get(job_id)
+            with log_context(job_id=job_id):
+                claim = self.store.claim(job_id, host=self.here.now(), lease_seconds=self.settings.lease_seconds)
+                job = self._supervise(claim) if claim else self.store.get(job_id)
         except (StoreUnavailable, JobNotFound) as error:
             logger.warning("message not followed", extra={"job_id": job_id, "cause": error.message})
             return None
@@ -58,13 +60,14 @@ class TaskRunner:
         return job
 
     def _supervise(self, claim: Claim) -> Job | None:
-        try:
-            return self.supervisor.run(claim)
-        except (StoreUnavailable, JobNotFound):
-            raise
-        except Exception as error:  # the outermost frame: whatever it is, the job must not stay running for ever
-            logger.exception("attempt broke", extra={"job_id": claim.job.id})
-            return self.supervisor.fail(claim, _as_attempt_error(error))
+        with job_context(claim.job, attempt=claim.attempt.number):
+            try:
+                return self.supervisor.run(claim)
+            except (StoreUnavailable, JobNotFound):
+                raise
+            except Exception as error:  # the outermost frame: whatever it is, the job must not stay running for ever
+                logger.exception("attempt broke")
+                return self.supervisor.fail(claim, _as_attempt_error(error))
 
     def _after(self, *, is_left: bool) -> None:
         """A slot is free; and where the job was left, its container may be nobody's now."""

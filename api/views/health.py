@@ -10,7 +10,6 @@ from flask_openapi3.types import ResponseDict
 
 from api.documented import HEALTH, answer, problem
 from api.errors import NotReady, Readiness
-from api.request_ids import request_id
 from api.schemas import Health, Ready
 from api.services import Services, services
 from api.views.jobs import json_response
@@ -62,6 +61,6 @@ def _state(ping: Callable[[], None]) -> str:
     try:
         ping()
     except (StoreUnavailable, QueueUnavailable) as error:
-        logger.warning("not ready", extra={"request_id": request_id(), "cause": error.message})
+        logger.warning("not ready", extra={"cause": error.message})
         return "unavailable"
     return "ok"

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.settings import Settings
 from shared.sql.engine import Database, Transaction
@@ -61,7 +62,10 @@ def main(arguments: list[str]) -> int:
         prog=MIGRATE, description="Bring the job store's schema (DATABASE_URL, or SQLite in DATA_DIR) up to date."
     ).parse_args(arguments)
     try:
-        database = Database(Settings.load().store_url)
+        settings = Settings.load()
+        if settings.log_format == "json":
+            logs.configure(settings.log_level, "json")
+        database = Database(settings.store_url)
         upgrade(database)
     except RetrainError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,6 +1,7 @@
 """The API and a worker, each on fakes."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from flask.testing import FlaskClient
 
 from api.app import Api, create_app
 from shared.limits import Host, Limits
+from shared.logs import JsonFormatter
 from shared.settings import Settings
 from shared.store import Claim
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import FakeWorker
+from tests.support.log_lines import Log
 
 HOST = Host("gpu-1", slots=100, queues={"default"}, runner="docker", gpus=("0", "1"))
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
@@ -73,6 +76,17 @@ def claim_job(store: MemoryStore) -> ClaimJob:
         return claimed
 
     return claim
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What all loggers write from INFO on, as JSON."""
+    root = logging.getLogger()
+    level, written = root.level, Log(JsonFormatter(), root)
+    root.setLevel(logging.INFO)
+    yield written
+    root.setLevel(level)
+    root.removeHandler(written.handler)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from flask.testing import FlaskClient
 
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.support.log_lines import Log
 from tests.unit.conftest import BODY, HOST
 
 SECRET = "s3cret-inside"
@@ -114,3 +115,13 @@ def test_not_ready_names_what_is_down(
     assert answer.json["store"] == ("unavailable" if store_down else "ok")
     assert answer.json["redis"] == ("unavailable" if redis_down else "ok")
     assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_request_that_the_store_did_not_answer_is_told_of_under_its_id(
+    client: FlaskClient, store: MemoryStore, log: Log
+) -> None:
+    store.down = True
+    client.get("/jobs", headers={"X-Request-Id": "abc-1"})
+    store.down = False
+    client.get("/jobs", headers={"X-Request-Id": "abc-2"})
+    assert [(line["message"], line["request_id"]) for line in log.objects] == [("job store unavailable", "abc-1")]

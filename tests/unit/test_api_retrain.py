@@ -11,6 +11,7 @@ from shared.store import Submission
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.support.log_lines import Log
 from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp, Submit
 
 TOKEN = "ghp_0123456789abcdef"
@@ -30,20 +31,28 @@ def test_a_request_is_recorded_then_sent_and_answered_with_its_job(
 
 
 def test_the_job_keeps_the_id_of_its_request_and_one_line_has_both(
-    client: FlaskClient, store: MemoryStore, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, store: MemoryStore, log: Log
 ) -> None:
-    caplog.set_level(logging.INFO, logger="api.submission")
     answer = client.post("/retrain", json=BODY, headers={"X-Request-Id": "nightly.7"})
     job_id = (answer.json or {})["id"]
     assert store.get(job_id).request_id == "nightly.7"
     assert (client.get(f"/jobs/{job_id}").json or {})["request_id"] == "nightly.7"
-    [line] = [vars(record) for record in caplog.records]
+    [line] = log.objects
     assert (line["message"], line["job_id"], line["request_id"]) == ("job accepted", job_id, "nightly.7")
 
 
 def test_no_other_text_than_a_sane_id_gets_into_a_job(client: FlaskClient, store: MemoryStore) -> None:
     answer = client.post("/retrain", json=BODY, headers={"X-Request-Id": "a b"})
     assert store.get((answer.json or {})["id"]).request_id == answer.headers["X-Request-Id"] != "a b"
+
+
+def test_a_job_that_was_not_sent_is_told_of_with_its_request(
+    client: FlaskClient, queue: RecordingQueue, log: Log
+) -> None:
+    queue.down = True
+    job_id = (client.post("/retrain", json=BODY, headers={"X-Request-Id": "nightly.7"}).json or {})["id"]
+    assert {(line["job_id"], line["request_id"]) for line in log.objects} == {(job_id, "nightly.7")}
+    assert len(log.objects) == 2
 
 
 def test_the_predecessors_body_works_unchanged(submit: Submit) -> None:

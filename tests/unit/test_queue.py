@@ -9,6 +9,7 @@ from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import a_host, new_job
+from tests.support.log_lines import Log
 
 LONG = 3600.0
 
@@ -43,15 +44,12 @@ def test_a_job_that_was_sent_is_not_left_to_the_sweep(store: MemoryStore, job: J
     assert _sendable(store) == []
 
 
-def test_a_job_that_could_not_be_sent_is_left_to_the_sweep(
-    store: MemoryStore, job: Job, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_job_that_could_not_be_sent_is_left_to_the_sweep(store: MemoryStore, job: Job, log: Log) -> None:
     queue = RecordingQueue()
     queue.down = True
     assert not send_or_leave_to_sweep(job, queue=queue, unmark=store)
     assert _sendable(store) == [job.id]
-    [record] = caplog.records
-    assert vars(record)["job_id"] == job.id
+    assert log.object["job_id"] == job.id
 
 
 def test_a_worker_acknowledges_early_and_holds_nothing_back(settings: Settings) -> None:
