@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from api.errors import FieldError, InvalidRequest
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
     """Make a job of the request and accept it."""
+    check_alert_channels(request.alerts.to or (), services.settings, pointer="/alerts/to")
     new = make_job(request, services)
     return accept(new, idempotency_key=idempotency_key, payload=new.request, services=services)
 
@@ -65,6 +66,15 @@ def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
     allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts)
     if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
         raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
+
+
+def check_alert_channels(names: Collection[str], settings: Settings, *, pointer: str) -> None:
+    """Refuse names that no webhook has. A job that was accepted before may name one that is gone."""
+    unknown, known = sorted({*names} - settings.alert_channels), sorted(settings.alert_channels)
+    if unknown:
+        there_are = f"known are {', '.join(known)}" if known else "none are set up (the operator's ALERT_WEBHOOKS)"
+        message = f"{pointer[1:].replace('/', '.')} names no alert channel of this service: {', '.join(unknown)}"
+        raise InvalidRequest([FieldError("body", pointer, f"{message}; {there_are}", "UNKNOWN_CHANNEL")])
 
 
 def payload_hash(request: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ WORKER_METRICS_PORT = 5006
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
 SECRETS = {  # and which processes need them; of webhooks the API needs to know that there are any
     "ALERT_WEBHOOK_SECRET": {"worker"},
+    "ALERT_WEBHOOKS": {"api", "worker"},
     "ALERT_WEBHOOK_URL": {"api", "worker"},
     "API_TOKENS": {"api"},
     "AZURE_STORAGE_ACCESS_KEY": {"mlflow"},

@@ -1,8 +1,10 @@
 """Alerts: what is told about jobs, and where. Each is a row in the store's outbox until it is sent or given up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 LONGEST_WAIT_SECONDS = 600.0  # of an alert, for its next try; what is due later was dated by a clock that was set back
 
@@ -19,7 +21,7 @@ class AlertEvent(StrEnum):
 
 
 class Channel(StrEnum):
-    """Where alerts go."""
+    """Where the alerts of a job go that asks for nothing else. All other channels have names of the operator's."""
 
     DISCORD = "discord"
     WEBHOOK = "webhook"
@@ -30,7 +32,16 @@ class Alerting:
     """Which events are recorded, and for which channels; by default nothing."""
 
     events: frozenset[AlertEvent] = frozenset()
-    channels: frozenset[Channel] = frozenset()
+    channels: frozenset[str] = frozenset()
+
+    def of(self, request: Mapping[str, Any]) -> "Alerting":
+        """What a job's own request asks for, and the service's defaults for the rest."""
+        asked = request.get("alerts") or {}  # jobs of older versions have none
+        events, channels = asked.get("events"), asked.get("to")
+        return Alerting(
+            self.events if events is None else frozenset(map(AlertEvent, events)),
+            self.channels if channels is None else frozenset(channels),
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Alert:
     job_id: str
     attempt: int  # 0 where the job ended before its first one
     event: AlertEvent
-    channel: Channel
+    channel: str
     at: datetime
     taken_at: datetime
     tries: int

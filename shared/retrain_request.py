@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.alerts import AlertEvent
 from shared.dataset_address import parse_dataset_address
 from shared.errors import FailureType
 from shared.git_uri import parse_git_uri
@@ -88,6 +89,22 @@ class Retry(_Body):
         return None if value is None else sorted(value)
 
 
+class Alerts(_Body):
+    """Where alerts of this job go, and which; null for the service's default."""
+
+    to: Annotated[frozenset[Word], Field(max_length=20)] | None = Field(
+        None,
+        description="Names that the operator gave to webhooks, instead of the default ones (discord, webhook); empty "
+        "for none. Never an address.",
+        examples=[["team-a"]],
+    )
+    events: frozenset[AlertEvent] | None = Field(None, description="What is told of it.", examples=[["failed"]])
+
+    @field_serializer("to", "events")
+    def _in_one_order(self, value: frozenset[str] | None) -> list[str] | None:
+        return None if value is None else sorted(value)
+
+
 class RetrainRequest(_Body):
     """A retraining: which commit of which MLflow Project, with which data, base model and parameters."""
 
@@ -130,6 +147,7 @@ class RetrainRequest(_Body):
     resources: Resources = Field(default_factory=Resources)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     retry: Retry = Field(default_factory=Retry)
+    alerts: Alerts = Field(default_factory=Alerts)
     labels: dict[Word, Annotated[Text, Field(max_length=250)]] = Field(
         default_factory=dict, max_length=50, description="Your own words about the job; GET /jobs filters by them."
     )

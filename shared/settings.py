@@ -5,7 +5,6 @@ import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -18,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.alert_webhooks import AlertWebhook, is_web_address, parse_alert_webhooks
 from shared.alerts import AlertEvent, Alerting, Channel
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
@@ -181,18 +181,23 @@ class Settings(BaseSettings):
     )
     alert_webhook_url: SecretStr = Field(SecretStr(""), description="Any other webhook: it gets alerts as JSON.")
     alert_webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Signs what it gets (HMAC-SHA256); empty for no signature."
+        SecretStr(""), description="Signs what webhooks get as JSON (HMAC-SHA256); empty for no signature."
+    )
+    alert_webhooks: Annotated[tuple[AlertWebhook, ...], NoDecode, BeforeValidator(parse_alert_webhooks)] = Field(
+        (),
+        description="Webhooks that requests may name in alerts.to: name=discord:https://… or name=json:https://…, "
+        "comma separated.",
+        examples=["team-a=discord:https://…,ci=json:https://…"],
     )
     alert_events: Annotated[frozenset[AlertEvent], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(AlertEvent) - {AlertEvent.ADOPTED},
-        description="What both webhooks are told, comma separated; adopted: a worker died, and its attempt goes on.",
+        description="What webhooks are told, comma separated; adopted: a worker died, and its attempt goes on.",
     )
 
     @field_validator("discord_webhook_url", "alert_webhook_url")
     @classmethod
     def _is_web_address(cls, value: SecretStr) -> SecretStr:
-        url = urlsplit(value.get_secret_value())
-        if value and (url.scheme not in ("http", "https") or not url.hostname):
+        if value and not is_web_address(value.get_secret_value()):
             raise ValueError("must be a web address, such as https://…")
         return value
 
@@ -259,9 +264,14 @@ class Settings(BaseSettings):
 
     @property
     def alerting(self) -> Alerting:
-        """What is told, and where: on the webhooks that are set."""
+        """What is told of a job that asks for nothing else, and where: on the webhooks that are set."""
         urls = {Channel.DISCORD: self.discord_webhook_url, Channel.WEBHOOK: self.alert_webhook_url}
         return Alerting(self.alert_events, frozenset(channel for channel, url in urls.items() if url))
+
+    @property
+    def alert_channels(self) -> frozenset[str]:
+        """What a request may name: the webhooks with names, and those of all jobs where they are set."""
+        return self.alerting.channels | {webhook.name for webhook in self.alert_webhooks}
 
     @property
     def freeze_after_seconds(self) -> float:

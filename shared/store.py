@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.alerts import Alert, AlertEvent, Channel
+from shared.alerts import Alert, AlertEvent
 from shared.errors import Code, FailureType
 from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
@@ -219,11 +219,16 @@ class JobStore(Protocol):
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
         """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""
 
-    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+    def take_alert(self, channels: Collection[str], *, lease_seconds: float) -> Alert | None:
         """Take the alert that has been due for longest; nobody else gets it before the lease ends.
 
         A job's later alert waits until its earlier ones on that channel are sent or given up.
         """
+
+    def take_stray_alert(
+        self, known: Collection[str], *, older_than_seconds: float, lease_seconds: float
+    ) -> Alert | None:
+        """Likewise, of those for channels that are not among the known ones and that wait for longer than that."""
 
     def alert_sent(self, alert: Alert) -> None:
         """Record that the alert was sent: nobody gets it again."""

@@ -4,11 +4,12 @@ Each alert is sent at least once: a sender that dies after its post and before i
 """
 
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,9 +26,13 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS, BROKEN_SECONDS = 1.0, 5.0  # between two looks, and after one that failed
 LEASE_SECONDS = 60.0  # longer than a post takes
 GIVE_UP_AFTER_SECONDS = 86400.0
+STRAY_SECONDS = 60.0  # a channel that is not known here may be known to a worker that was started later
 FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 1.0, 300.0
 OUTPUT_BYTES = 16384
-SETTING = {Channel.DISCORD: "DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID", Channel.WEBHOOK: "ALERT_WEBHOOK_URL"}
+SETTING: dict[str, str] = {
+    Channel.DISCORD: "DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID",
+    Channel.WEBHOOK: "ALERT_WEBHOOK_URL",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class AlertSender:
     def __init__(
         self,
         store: JobStore,
-        channels: Mapping[Channel, AlertChannel],
+        channels: Mapping[str, AlertChannel],
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -84,10 +89,11 @@ class AlertSender:
         self._clock = clock
         self._jitter = jitter
         self._sent: list[Alert] = []  # what the store does not know of yet
+        self._strays_looked_for_at = -math.inf
 
     def run_until(self, stopping: threading.Event) -> None:
         """Send until the worker stops."""
-        while self._lines and not stopping.is_set():
+        while not stopping.is_set():
             is_sent = survive("alert", self.once)
             stopping.wait(BROKEN_SECONDS if is_sent is None else 0.0 if is_sent else POLL_SECONDS)
 
@@ -98,8 +104,8 @@ class AlertSender:
         usable = [name for name, line in self._lines.items() if not line.is_closed and line.free_at <= now]
         alert = self._store.take_alert(usable, lease_seconds=LEASE_SECONDS) if usable else None
         if alert is None:
-            return False
-        with log_context(job_id=alert.job_id, attempt=alert.attempt or None):
+            return self._drop_stray()
+        with _context_of(alert):
             self._tell(alert)
         return True
 
@@ -111,6 +117,20 @@ class AlertSender:
             news = self._read(alert)
             with log_context(request_id=news.job.request_id):
                 self._follow(alert, self._lines[alert.channel].channel.send(news))
+
+    def _drop_stray(self) -> bool:
+        """Give up an alert for a channel that the operator has removed; False when there is none."""
+        if self._clock() < self._strays_looked_for_at + STRAY_SECONDS:
+            return False
+        stray = self._store.take_stray_alert(
+            self._lines.keys(), older_than_seconds=STRAY_SECONDS, lease_seconds=LEASE_SECONDS
+        )
+        if stray is None:
+            self._strays_looked_for_at = self._clock()
+            return False
+        with _context_of(stray):
+            self._give_up(stray, f"this worker has no such channel (any more): check {_setting(stray.channel)}")
+        return True
 
     def _note_sent(self) -> None:
         """Say what was sent until the store has heard it: what it does not know of is sent again."""
@@ -142,7 +162,7 @@ class AlertSender:
             self._give_up(alert, answer.cause)
         else:
             line.is_closed = True  # one line says so, and not one for each alert
-            advice = f"check {SETTING[alert.channel]}, and start the worker anew: it sends no more there"
+            advice = f"check {_setting(alert.channel)}, and start the worker anew: it sends no more there"
             self._give_up(alert, f"{answer.cause}; {advice}")
 
     def _backoff_seconds(self, failures: int) -> float:
@@ -153,6 +173,14 @@ class AlertSender:
     def _give_up(self, alert: Alert, cause: str) -> None:
         logger.error("alert given up", extra={**_facts(alert), "cause": cause})
         self._store.alert_failed(alert, retry_in_seconds=None)
+
+
+def _context_of(alert: Alert) -> AbstractContextManager[None]:
+    return log_context(job_id=alert.job_id, attempt=alert.attempt or None)
+
+
+def _setting(channel: str) -> str:
+    return SETTING.get(channel, f"{channel} in ALERT_WEBHOOKS")
 
 
 def _facts(alert: Alert) -> dict[str, object]:

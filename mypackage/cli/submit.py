@@ -44,6 +44,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A label; repeatable.")
 @click.option("--dataset-repo", envvar="RETRAIN_DATASET_REPO", show_envvar=True, help="The data.")
 @click.option("--base-model", metavar="RUN_ID", help="MLflow run of the model to start from.")
+@click.option("--alert-to", multiple=True, metavar="NAME", help="Alert channel that the operator named; repeatable.")
 @click.option("--queue", metavar="NAME", help="Queue of the workers that may take it.")
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9; higher goes first.")
 @click.option("--wait", "is_awaited", is_flag=True, help="Wait for the end; the exit code is that of retrain wait.")
@@ -64,6 +65,7 @@ def submit(
       retrain submit --file job.yaml --label team=vision --json
       retrain submit --experiment-name iris --git-uri https://github.com/user/iris.git --follow
       retrain submit --experiment-name iris --model-name iris-classifier --wait
+      retrain submit --experiment-name iris --alert-to team-a
     """
     request = complete(merged(read_job_file(path) if path else {}, options))
     job = ctx.ensure_object(Client).retrain(**request)
@@ -85,8 +87,10 @@ def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed:
 
 def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """The file's fields under those given as options; single parameters and labels are replaced one by one."""
-    given = {name: value for name, value in options.items() if value is not None and value != {}}
-    for name in ("parameters", "labels"):
+    given = {name: value for name, value in options.items() if value not in (None, {}, ())}
+    if names := given.pop("alert_to", None):
+        given["alerts"] = {"to": list(names)}
+    for name in ("parameters", "labels", "alerts"):
         if name in given and isinstance(from_file.get(name), dict):
             given[name] = {**from_file[name], **given[name]}
     return {**from_file, **given}

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, Channel
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
 from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts
 
@@ -28,11 +28,12 @@ def record_alert(
     *,
     retry_in_seconds: float | None = None,
 ) -> None:
-    """Put the event into the outbox, for each channel. The caller has locked the job's row.
+    """Put the event into the outbox, for each channel that the job goes to. The caller has locked the job's row.
 
     What happens to an attempt again, as an adoption may, is told once.
     """
-    if event not in alerting.events or not alerting.channels:
+    wanted = alerting.of(row.request)
+    if event not in wanted.events or not wanted.channels:
         return
     known = transaction.all(sa.select(alerts).where(alerts.c.job_id == row.id))
     if any((each.attempt, each.event) == (row.attempt, event) for each in known):
@@ -48,31 +49,24 @@ def record_alert(
         "at": transaction.now,
         "due_at": transaction.now,
     }
-    transaction.execute(sa.insert(alerts).values([{**values, "channel": each} for each in sorted(alerting.channels)]))
+    transaction.execute(sa.insert(alerts).values([{**values, "channel": each} for each in sorted(wanted.channels)]))
 
 
 class Outbox(Database):
     """The part of the JobStore that senders of alerts use."""
 
-    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+    def take_alert(self, channels: Collection[str], *, lease_seconds: float) -> Alert | None:
         """Take the next alert that is due, so that nobody else gets it within the lease."""
         with self.writing() as transaction:
-            row = transaction.one(_next_due(transaction.now, channels))
-            if row is None:
-                return None
-            lease_ends_at = transaction.now + timedelta(seconds=lease_seconds)
-            alert = Alert(
-                job_id=row.job_id,
-                attempt=row.attempt,
-                event=AlertEvent(row.event),
-                channel=Channel(row.channel),
-                at=row.at,
-                taken_at=transaction.now,
-                tries=row.tries + 1,
-                retry_in_seconds=row.retry_in_seconds,
-            )
-            _change(transaction, alert, tries=alert.tries, due_at=lease_ends_at)
-            return alert
+            return _take(transaction, alerts.c.channel.in_(channels), lease_seconds=lease_seconds)
+
+    def take_stray_alert(
+        self, known: Collection[str], *, older_than_seconds: float, lease_seconds: float
+    ) -> Alert | None:
+        """Take an alert for a channel that is not among those known, and that waits for longer than that."""
+        with self.writing() as transaction:
+            is_old = alerts.c.at <= transaction.now - timedelta(seconds=older_than_seconds)
+            return _take(transaction, alerts.c.channel.not_in(known), is_old, lease_seconds=lease_seconds)
 
     def alert_sent(self, alert: Alert) -> None:
         """Record that the alert was sent, also by one who was too late: it must not be sent again."""
@@ -89,8 +83,26 @@ class Outbox(Database):
                 _change(transaction, alert, alerts.c.tries == alert.tries, due_at=transaction.now + wait)
 
 
-def _next_due(now: datetime, channels: Collection[Channel]) -> sa.Select[Any]:
-    """The alert that has been due for longest, of those whose job has no earlier one left on that channel."""
+def _take(transaction: Transaction, *where: sa.ColumnElement[bool], lease_seconds: float) -> Alert | None:
+    row = transaction.one(_next_due(transaction.now, *where))
+    if row is None:
+        return None
+    alert = Alert(
+        job_id=row.job_id,
+        attempt=row.attempt,
+        event=AlertEvent(row.event),
+        channel=row.channel,
+        at=row.at,
+        taken_at=transaction.now,
+        tries=row.tries + 1,
+        retry_in_seconds=row.retry_in_seconds,
+    )
+    _change(transaction, alert, tries=alert.tries, due_at=transaction.now + timedelta(seconds=lease_seconds))
+    return alert
+
+
+def _next_due(now: datetime, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The alert that has been due for longest, of those whose job has no earlier one left on its channel."""
     earlier = alerts.alias()
     is_first = ~sa.exists().where(
         earlier.c.job_id == alerts.c.job_id,
@@ -101,8 +113,8 @@ def _next_due(now: datetime, channels: Collection[Channel]) -> sa.Select[Any]:
     farthest = now + timedelta(seconds=LONGEST_WAIT_SECONDS)
     # What is due later than it could have been put off was written by a clock that has been set back since.
     is_due = sa.or_(alerts.c.due_at <= now, alerts.c.due_at > farthest)
-    waiting = (alerts.c.state == AlertState.WAITING, alerts.c.channel.in_(channels), is_due, is_first)
-    oldest = sa.select(alerts).where(*waiting).order_by(alerts.c.due_at, alerts.c.job_id, alerts.c.number)
+    waiting = (alerts.c.state == AlertState.WAITING, is_due, is_first)
+    oldest = sa.select(alerts).where(*waiting, *where).order_by(alerts.c.due_at, alerts.c.job_id, alerts.c.number)
     return oldest.limit(1).with_for_update(skip_locked=True, of=alerts)
 
 

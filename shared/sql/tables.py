@@ -152,7 +152,7 @@ alerts = Table(
     _job_id(primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("event", CleanString(16), primary_key=True),
-    Column("channel", CleanString(16), primary_key=True),
+    Column("channel", CleanString(63), primary_key=True),
     Column("number", Integer, nullable=False),  # the job's alerts are sent in this order
     Column("state", CleanString(16), nullable=False),
     Column("tries", Integer, nullable=False),

@@ -1,11 +1,11 @@
 """The in-memory store's outbox of alerts."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, Channel
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
 from tests.fakes.records import Record
 
 
@@ -39,16 +39,27 @@ class MemoryOutbox:
     def _transaction(self) -> AbstractContextManager[datetime]:
         raise NotImplementedError
 
-    def take_alert(self, channels: Collection[Channel], *, lease_seconds: float) -> Alert | None:
+    def take_alert(self, channels: Collection[str], *, lease_seconds: float) -> Alert | None:
         with self._transaction() as now:
-            kept = [each for each in self._kept() if each.alert.channel in channels and not each.is_over]
-            due = [each for each in kept if each.is_due(now) and not any(other.is_before(each) for other in kept)]
-            if not due:
-                return None
-            first = min(due, key=lambda each: (each.due_at, each.alert.job_id, each.number))
-            first.alert = replace(first.alert, taken_at=now, tries=first.alert.tries + 1)
-            first.due_at = now + timedelta(seconds=lease_seconds)
-            return first.alert
+            return self._take(lambda alert: alert.channel in channels, now, lease_seconds)
+
+    def take_stray_alert(
+        self, known: Collection[str], *, older_than_seconds: float, lease_seconds: float
+    ) -> Alert | None:
+        with self._transaction() as now:
+            before = now - timedelta(seconds=older_than_seconds)
+            return self._take(lambda alert: alert.channel not in known and alert.at <= before, now, lease_seconds)
+
+    def _take(self, where: Callable[[Alert], bool], now: datetime, lease_seconds: float) -> Alert | None:
+        waiting = [each for each in self._kept() if not each.is_over]
+        due = [each for each in waiting if where(each.alert) and each.is_due(now)]
+        due = [each for each in due if not any(other.is_before(each) for other in waiting)]
+        if not due:
+            return None
+        first = min(due, key=lambda each: (each.due_at, each.alert.job_id, each.number))
+        first.alert = replace(first.alert, taken_at=now, tries=first.alert.tries + 1)
+        first.due_at = now + timedelta(seconds=lease_seconds)
+        return first.alert
 
     def alert_sent(self, alert: Alert) -> None:
         with self._transaction():
@@ -70,10 +81,10 @@ class MemoryOutbox:
         self, record: Record, event: AlertEvent, now: datetime, *, retry_in_seconds: float | None = None
     ) -> None:
         job_id, attempt = record.job.id, len(record.job.attempts)
-        known = self._alerts.setdefault(job_id, [])
-        if event not in self.alerting.events or any(each.alert.id == f"{job_id}-{attempt}-{event}" for each in known):
+        wanted, known = self.alerting.of(record.job.request), self._alerts.setdefault(job_id, [])
+        if event not in wanted.events or any(each.alert.id == f"{job_id}-{attempt}-{event}" for each in known):
             return
         number = len(known) + 1
-        for channel in sorted(self.alerting.channels):
+        for channel in sorted(wanted.channels):
             alert = Alert(job_id, attempt, event, channel, now, now, 0, retry_in_seconds)
             known.append(Kept(alert, number, due_at=now))

@@ -86,7 +86,7 @@ class MortalChannel:
 
 
 def _sender(store: SqlStore, url: str, clock: HeldClock, *, dies: Callable[[], bool] = lambda: False) -> AlertSender:
-    channels = {Channel.DISCORD: MortalChannel(url, dies)}
+    channels: dict[str, MortalChannel] = {Channel.DISCORD: MortalChannel(url, dies)}
     return AlertSender(store, channels, clock=clock.monotonic, jitter=Random(0).random)  # noqa: S311 - jitter
 
 

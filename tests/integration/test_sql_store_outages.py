@@ -59,6 +59,7 @@ WRITES: dict[str, Call] = {
     "leave": lambda store: store.leave(HOST),
     "ping": lambda store: store.ping(),
     "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
+    "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
     "alert_sent": lambda store: store.alert_sent(ALERT),
     "alert_failed": lambda store: store.alert_failed(ALERT, retry_in_seconds=None),
 }

@@ -183,6 +183,39 @@ def test_each_channel_gets_the_event_and_does_not_wait_for_the_other(make_store:
     assert store.take_alert(frozenset(), lease_seconds=LEASE_SECONDS) is None
 
 
+def test_a_job_may_ask_for_other_channels_and_events_than_the_services_own(make_store: MakeStore) -> None:
+    store = make_store(alerting=Alerting(ALL, DISCORD))
+    longest = "a" * 63
+    ended(store, request={"alerts": {"to": [longest, "ci"], "events": ["succeeded"]}})
+    ended(store, request={"alerts": {"to": None, "events": ["failed"]}})
+    ended(store, request={"alerts": {"to": []}})
+    assert _told(store) == []
+    taken = [store.take_alert({longest, "ci"}, lease_seconds=LEASE_SECONDS) for _ in range(3)]
+    found = sorted((alert.channel, alert.event) for alert in taken if alert)
+    assert found == [(longest, DONE), ("ci", DONE)]
+    submitted = ended(store)
+    assert [alert.job_id for alert in [_taken(store)]] == [submitted]
+
+
+def test_a_stray_alert_is_an_old_one_for_a_channel_that_is_not_known(outbox: JobStore, clock: HeldClock) -> None:
+    def stray(*known: str) -> Alert | None:
+        return outbox.take_stray_alert(known, older_than_seconds=30, lease_seconds=LEASE_SECONDS)
+
+    ended(outbox, request={"alerts": {"to": ["gone"]}})
+    clock.pass_seconds(29)
+    assert stray() is None
+    clock.pass_seconds(1)
+    assert stray("discord", "gone") is None
+    first = stray("discord")
+    assert first is not None
+    assert (first.channel, first.event) == ("gone", STARTED)
+    assert stray("discord") is None  # the second one waits for the first one, which is taken
+    outbox.alert_failed(first, retry_in_seconds=None)
+    second = stray("discord")
+    assert second is not None
+    assert second.event is DONE
+
+
 def test_a_taken_alert_is_nobody_elses_until_its_lease_ends(outbox: JobStore, clock: HeldClock) -> None:
     running(outbox)
     first = _taken(outbox)

@@ -98,6 +98,20 @@ def test_only_the_channels_that_are_set_are_made_and_recorded_for() -> None:
     assert set(channels_of(_settings(webhook_url=DISCORD_URL))) == {Channel.DISCORD}
 
 
+def test_named_webhooks_are_channels_of_their_own_and_no_defaults() -> None:
+    named = _settings(alert_webhooks=f"team-a=discord:{DISCORD_URL}, ci=json:{HOOK_URL}?a=b&c=d,")
+    channels = channels_of(named)
+    assert {name: type(channel) for name, channel in channels.items()} == {"team-a": Discord, "ci": Webhook}
+    assert named.alert_channels == {"team-a", "ci"}
+    assert named.alerting.channels == frozenset()
+    assert _settings(webhook_url=DISCORD_URL, alert_webhooks=f"ci=json:{HOOK_URL}").alert_channels == {"discord", "ci"}
+
+
+def test_the_token_of_a_named_webhook_shows_in_no_alert() -> None:
+    redactor = _redactor(_settings(alert_webhooks=f"team-a=discord:{DISCORD_URL},ci=json:{HOOK_URL}"))
+    assert redactor.text(f"hunter2-token {HOOK_URL}") == "*** ***"
+
+
 def test_what_is_told_can_be_chosen() -> None:
     assert _settings().alerting == Alerting(frozenset(AlertEvent) - {AlertEvent.ADOPTED})
     assert _settings(alert_events="failed, adopted").alerting.events == {AlertEvent.FAILED, AlertEvent.ADOPTED}

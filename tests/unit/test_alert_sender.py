@@ -12,14 +12,16 @@ from shared.limits import Limits
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
 from tests.support.jobs import FAILED, claimed, ended, running
-from worker.alerts import GIVE_UP_AFTER_SECONDS, LEASE_SECONDS, AlertSender, News
+from worker.alerts import GIVE_UP_AFTER_SECONDS, LEASE_SECONDS, STRAY_SECONDS, AlertSender, News
 from worker.posting import Answer, Verdict
 
 SENT = Answer(Verdict.SENT)
 BROKEN = Answer(Verdict.LATER, "HTTP 500")
 GONE = Answer(Verdict.CLOSED, "HTTP 404, code 10015")
 REFUSED = Answer(Verdict.REFUSED, "HTTP 400, code 50035")
+TEAM = "team-a"
 DISCORD = frozenset({Channel.DISCORD})
+ASKS = {"request": {"alerts": {"to": [TEAM], "events": None}}}
 Event = AlertEvent
 
 
@@ -49,7 +51,7 @@ class ScriptedChannel:
 class Bench:
     """A sender, what it sends with, and time."""
 
-    def __init__(self, *script: Answer | Exception, channels: frozenset[Channel] = DISCORD) -> None:
+    def __init__(self, *script: Answer | Exception, channels: frozenset[str] = DISCORD) -> None:
         self.clock = HeldClock()
         alerting = Alerting(frozenset(AlertEvent), channels)
         self.store = MemoryStore(clock=self.clock, limits=Limits(per_key=9), alerting=alerting)
@@ -58,7 +60,7 @@ class Bench:
 
     def another_sender(self) -> AlertSender:
         """A sender in another worker. Its backoff has no jitter."""
-        channels = {Channel.DISCORD: self.channel, Channel.WEBHOOK: self.other}
+        channels: dict[str, ScriptedChannel] = {Channel.DISCORD: self.channel, TEAM: self.other}
         return AlertSender(self.store, channels, clock=self.clock.monotonic, jitter=lambda: 1.0)
 
     def send_all(self, sender: AlertSender | None = None) -> int:
@@ -109,7 +111,7 @@ def test_a_broken_server_is_asked_again_after_twice_as_long_each_time() -> None:
 
 def test_the_backoff_has_full_jitter() -> None:
     bench = Bench(*[BROKEN] * 5)
-    channels = {Channel.DISCORD: bench.channel}
+    channels: dict[str, ScriptedChannel] = {Channel.DISCORD: bench.channel}
     rolls = iter([0.0, 0.0, 0.5, 0.5])
     sender = AlertSender(bench.store, channels, clock=bench.clock.monotonic, jitter=lambda: next(rolls, 1.0))
     running(bench.store)
@@ -195,7 +197,7 @@ def test_what_is_a_day_old_is_given_up_unsent(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_channels_do_not_wait_for_each_other() -> None:
-    bench = Bench(GONE, channels=frozenset(Channel))
+    bench = Bench(GONE, channels=frozenset({Channel.DISCORD, TEAM}))
     ended(bench.store)
     assert bench.send_all() == 1
     assert bench.other.events == [Event.STARTED, Event.SUCCEEDED]
@@ -265,13 +267,49 @@ def test_the_loop_survives_the_store_and_its_own_faults_and_ends_when_it_is_told
     assert [record.message for record in caplog.records] == ["step broke", "put off"]
 
 
-def test_without_channels_there_is_no_loop() -> None:
-    AlertSender(MemoryStore(), {}).run_until(threading.Event())
+def test_a_job_tells_whom_it_asked_for_and_others_are_told_of_the_rest() -> None:
+    bench = Bench()
+    ended(bench.store, **ASKS)
+    job_id = ended(bench.store)
+    assert bench.send_all() == 2
+    assert {each.job.id for each in bench.channel.news} == {job_id}
+    assert bench.other.events == [Event.STARTED, Event.SUCCEEDED]
+
+
+def test_a_named_webhook_that_was_deleted_is_closed_alone_and_told_by_its_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.other.script = [GONE]
+    for _ in range(3):
+        ended(bench.store, **ASKS)
+    ended(bench.store)
+    assert bench.send_all() == 2
+    assert len(bench.other.news) == 1
+    [line] = caplog.records
+    assert "check team-a in ALERT_WEBHOOKS" in vars(line)["cause"]
+
+
+def test_alerts_for_a_channel_that_was_removed_are_given_up_with_a_line_each(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    ended(bench.store, request={"alerts": {"to": ["team-gone"]}})
+    with caplog.at_level(logging.INFO):
+        assert bench.send_all() == 0
+        assert caplog.records == []  # a worker that was started later may know it
+        bench.clock.pass_seconds(STRAY_SECONDS)
+        assert AlertSender(bench.store, {}, clock=bench.clock.monotonic).once()
+        assert bench.send_all() == 0
+        assert bench.pass_seconds(10_000) == 0
+    lines = [(line.message, vars(line)["event"], vars(line)["cause"]) for line in caplog.records]
+    cause = "this worker has no such channel (any more): check team-gone in ALERT_WEBHOOKS"
+    assert lines == [("alert given up", event, cause) for event in (Event.STARTED, Event.SUCCEEDED)]
 
 
 def test_nothing_is_taken_for_a_channel_that_this_worker_does_not_have() -> None:
     bench = Bench()
     claim = claimed(bench.store)
     bench.store.started(claim, runner="docker", container="c1")
-    AlertSender(bench.store, {Channel.WEBHOOK: bench.other}).once()
+    AlertSender(bench.store, {TEAM: bench.other}).once()
     assert bench.send_all() == 1

@@ -6,8 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.errors import StoreUnavailable
-from shared.jobs import NewJob
-from shared.store import Submission
+from shared.jobs import JobState, NewJob
+from shared.store import Ending, Submission
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
@@ -178,3 +178,25 @@ def test_an_address_that_the_operator_does_not_allow_is_refused_naming_the_setti
     assert setting in error["message"]
     assert not queue.sent
     assert client.post("/retrain", json={**BODY, "git_uri": "https://git.example.org/a.git"}).status_code == 202
+
+
+def test_a_job_may_name_its_alert_channels_and_never_learns_their_addresses(make_app: MakeApp) -> None:
+    client = make_app(alert_webhooks="team-a=json:https://hooks.example/hunter2,ci=json:https://b").test_client()
+    alerts = {"to": ["team-a", "ci"], "events": ["succeeded", "failed"]}
+    job = client.post("/retrain", json={**BODY, "alerts": alerts}).json
+    assert job
+    assert job["request"]["alerts"] == {"to": ["ci", "team-a"], "events": ["failed", "succeeded"]}
+    refused = client.post("/retrain", json={**BODY, "alerts": {"to": ["team-b"]}})
+    assert refused.json
+    assert refused.json["detail"] == "alerts.to names no alert channel of this service: team-b; known are ci, team-a"
+    assert "hunter2" not in f"{job} {refused.text}"
+
+
+def test_a_job_whose_alert_channel_was_removed_is_repeated_all_the_same(
+    make_app: MakeApp, claim_job: ClaimJob, store: MemoryStore
+) -> None:
+    before = make_app(alert_webhooks="team-a=json:https://hooks.example").test_client()
+    job = before.post("/retrain", json={**BODY, "alerts": {"to": ["team-a"]}}).json
+    assert job
+    store.finish(claim_job(job["id"]), Ending(JobState.SUCCEEDED))
+    assert make_app().test_client().post(f"/jobs/{job['id']}/retry").status_code == 202

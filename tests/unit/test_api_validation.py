@@ -36,6 +36,11 @@ def post(client: FlaskClient, **fields: Any) -> dict[str, Any]:
         ({"parameters": 3}, "/parameters", "DICT_TYPE"),
         ({"retry": {"on": ["timeout", "x"]}}, "/retry/on/1", "ENUM"),
         ({"labels": {"a": {"a": "b"}}}, "/labels/a", "STRING_TYPE"),
+        ({"alerts": {"to": ["team-a"]}}, "/alerts/to", "UNKNOWN_CHANNEL"),
+        ({"alerts": {"to": ["discord"]}}, "/alerts/to", "UNKNOWN_CHANNEL"),
+        ({"alerts": {"to": "team-a"}}, "/alerts/to", "FROZEN_SET_TYPE"),
+        ({"alerts": {"to": ["https://hunter2"]}}, "/alerts/to/0", "STRING_PATTERN_MISMATCH"),
+        ({"alerts": {"events": ["weather"]}}, "/alerts/events/0", "ENUM"),
         ({"dataset_uri": "a", "dataset_repo": "b"}, "", "VALUE_ERROR"),
     ],
 )

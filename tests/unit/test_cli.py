@@ -39,7 +39,7 @@ Ended = Callable[..., str]
 @pytest.fixture
 def server(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
     with served(make_app, monkeypatch) as start:
-        yield start()
+        yield start(alert_webhooks="team-a=json:https://hooks.example/hunter2")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.unit.conftest import BODY, MakeApp
 def run(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetrainCommand]:
     monkeypatch.chdir(tmp_path)
     with served(make_app, monkeypatch) as start:
-        yield RetrainCommand(start().url)
+        yield RetrainCommand(start(alert_webhooks="team-a=json:https://hooks.example/hunter2").url)
 
 
 @pytest.fixture
@@ -42,6 +42,14 @@ def test_a_job_is_submitted_from_options(run: RetrainCommand) -> None:
     request = submitted(run("submit", *options, "--priority", "7", "--json"))
     assert request["parameters"] == {"a": "b=c"}
     assert (request["labels"], request["priority"]) == ({"team": "x"}, 7)
+
+
+def test_alerts_go_to_whom_the_options_name_and_a_name_that_is_unknown_is_refused(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(json.dumps({**BODY, "alerts": {"to": [], "events": ["failed"]}}))
+    request = submitted(run("submit", "--file", "job.yaml", "--alert-to", "team-a", "--json"))
+    assert request["alerts"] == {"to": ["team-a"], "events": ["failed"]}
+    said = run("submit", "--file", "job.yaml", "--alert-to", "team-b", code=2).stderr
+    assert "team-b; known are team-a" in said
 
 
 def test_options_go_before_the_file(run: RetrainCommand) -> None:

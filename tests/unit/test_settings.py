@@ -21,6 +21,7 @@ SECRETS = {
     "API_TOKENS": "hunter2,other-hunter2",
     "SECRET_KEY": "hunter2",
     "WEBHOOK_URL": "https://discord.example/api/webhooks/1/hunter2",
+    "ALERT_WEBHOOKS": "team-a=discord:https://discord.example/api/webhooks/1/hunter2",
 }
 
 
@@ -131,6 +132,12 @@ def test_how_long_gpus_are_kept_free_is_part_of_the_limits(monkeypatch: pytest.M
         ("LIMITS_BY_KEY", "experiment:*=0", "pattern=number"),
         ("LIMITS_BY_KEY", "=3", "pattern=number"),
         ("LIMITS_BY_KEY", "a=1,=3", "such as experiment:*=4"),
+        ("ALERT_WEBHOOKS", "https://discord.example/api/webhooks/1/hunter2", "name=discord:https"),
+        ("ALERT_WEBHOOKS", "team-a=https://discord.example/hunter2", "name=discord:https"),
+        ("ALERT_WEBHOOKS", "team-a=json:ftp://hunter2", "name=discord:https"),
+        ("ALERT_WEBHOOKS", "team-a=json:https://[hunter2", "name=discord:https"),
+        ("ALERT_WEBHOOKS", "a=json:https://hunter2,a=json:https://x", "one name to two"),
+        ("ALERT_WEBHOOKS", "discord=json:https://hunter2", "another name than discord"),
         ("LIMIT_TOTAL", "0", "greater than or equal to 1"),
         ("RETRAIN_GPUS", "0;rm", "match pattern"),
         ("HOST_LOST_AFTER_SECONDS", "0", "greater than 0"),
