@@ -13,6 +13,7 @@ from api.problems import MEDIA_TYPE
 SCHEMAS = "#/components/schemas/"
 JOBS = Tag(name="jobs", description="Retrainings.")
 WORKERS = Tag(name="workers", description="Hosts with a worker.")
+ALERTS = Tag(name="alerts", description="Who is told of jobs.")
 HEALTH = Tag(name="health", description="Is the service there? Open to all.")
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 

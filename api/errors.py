@@ -9,6 +9,7 @@ RetrainError
     ├── NotAuthenticated     no token, or none that we know
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── AttemptNotFound      the job has no attempt of this number
+    ├── NoAlertChannel       there is no channel that a test message could be sent to
     ├── RequestOutdated      the job's request is none that this version takes
     ├── TooManyFollowers     so many logs are followed already
     └── NotReady             the store or Redis does not answer
@@ -103,6 +104,13 @@ class AttemptNotFound(Refusal):
 
     status = HTTPStatus.NOT_FOUND
     code = "ATTEMPT_NOT_FOUND"
+
+
+class NoAlertChannel(Refusal):
+    """There is no channel that a test message could be sent to."""
+
+    status = HTTPStatus.CONFLICT
+    code = "NO_ALERT_CHANNEL"
 
 
 class RequestOutdated(Refusal):

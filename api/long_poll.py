@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from werkzeug.datastructures import ETags
 
@@ -21,11 +22,15 @@ class LongPoll:
 
     def wait(self, job_id: str, *, seconds: float, seen: ETags) -> None:
         """Return once the job is terminal, or its version is none of those seen, or the time is over."""
+        self.wait_until(lambda: self._has_news(job_id, seen), seconds=seconds)
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Return once it holds, or the time is over."""
         if seconds <= 0 or not self._room.acquire(blocking=False):
             return
         try:
             deadline = time.monotonic() + seconds
-            while not self._has_news(job_id, seen) and not self._stopping and (left := deadline - time.monotonic()) > 0:
+            while not condition() and not self._stopping and (left := deadline - time.monotonic()) > 0:
                 time.sleep(min(POLL_SECONDS, left))
         finally:
             self._room.release()

@@ -11,12 +11,19 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples
 from api.documented import SCHEMAS
-from api.queries import CancelRequest, RetryRequest
-from api.schemas import Health, Job, JobPage, Problem, Ready, WorkerList
-from api.views import health, jobs, logs, retrain, workers
+from api.queries import AlertTestRequest, CancelRequest, RetryRequest
+from api.schemas import AlertTestResults, Health, Job, JobPage, Problem, Ready, WorkerList
+from api.views import alerts, health, jobs, logs, retrain, workers
 from shared.retrain_request import RetrainRequest
 
-BLUEPRINTS = (retrain.blueprint, jobs.blueprint, logs.blueprint, workers.blueprint, health.blueprint)
+BLUEPRINTS = (
+    retrain.blueprint,
+    jobs.blueprint,
+    logs.blueprint,
+    workers.blueprint,
+    alerts.blueprint,
+    health.blueprint,
+)
 INFO = Info(
     title="Automated Training",
     version="1.0.0",
@@ -26,7 +33,8 @@ MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RetrainRequest, "validation"),
     (CancelRequest, "validation"),
     (RetryRequest, "validation"),
-    *((model, "serialization") for model in (Job, JobPage, WorkerList, Problem, Health, Ready)),
+    (AlertTestRequest, "validation"),
+    *((model, "serialization") for model in (Job, JobPage, WorkerList, AlertTestResults, Problem, Health, Ready)),
 ]
 BEARER = {
     "type": "http",
@@ -54,8 +62,8 @@ def _paths() -> dict[str, Any]:
         for blueprint in BLUEPRINTS
         for path, item in blueprint.paths.items()
     }
-    for name in ("cancel", "retry"):
-        found[f"/jobs/{{job_id}}/{name}"]["post"]["requestBody"]["required"] = False
+    for path in ("/jobs/{job_id}/cancel", "/jobs/{job_id}/retry", "/alerts/test"):
+        found[path]["post"]["requestBody"]["required"] = False
     for item in found.values():
         for operation in item.values():  # flask-openapi3 makes HTML of a docstring, where Markdown is meant
             operation["description"] = operation.get("description", "").replace("<br/>", "\n").strip()

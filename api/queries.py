@@ -19,6 +19,7 @@ from pydantic import (
 from api.paging import decode_cursor
 from shared.errors import JobNotFound
 from shared.jobs import JobState
+from shared.retrain_request import Word
 from shared.store import Cursor
 
 MAX_WAIT_SECONDS = 60
@@ -88,6 +89,16 @@ class RetryRequest(BaseModel):
     )
     dataset_repo: StrictStr | None = Field(
         None, max_length=2048, description="The job's own dataset_repo with a token, likewise."
+    )
+
+
+class AlertTestRequest(BaseModel):
+    """Which alert channels to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    to: Annotated[frozenset[Word], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="Their names; by default those that a job goes to that names none.", examples=[["team-a"]]
     )
 
 

@@ -179,6 +179,23 @@ class WorkerList(Body):
     workers: list[Worker]
 
 
+class AlertTestResult(Body):
+    """What became of a test message."""
+
+    channel: str
+    outcome: Literal["sent", "refused", "not_now", "no_worker", "no_answer"] = Field(
+        description="refused: somebody must act. not_now: nobody answers there, or asks to be left alone for a while. "
+        "no_worker: none is alive. no_answer: one is, and has not said in time what became of it."
+    )
+    cause: str = Field(description="Why, where it was not sent.")
+
+
+class AlertTestResults(Body):
+    """What became of each test message."""
+
+    results: tuple[AlertTestResult, ...]
+
+
 class Health(Body):
     """The process is alive."""
 

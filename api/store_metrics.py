@@ -51,7 +51,9 @@ def _of_jobs(figures: Figures) -> Iterator[Metric]:
 
 
 def _of_alerts(figures: Figures) -> Iterator[Metric]:
-    channels = {channel: figures.alerts.get(channel, NONE_WAITS) for channel in Channel}
+    channels = {
+        channel: figures.alerts.get(channel, NONE_WAITS) for channel in sorted({*Channel} | figures.alerts.keys())
+    }
     counts, ages = _counts(channels), _ages(channels)
     yield _gauge("retrain_waiting_alerts", "Alerts that are not sent yet.", "channel", counts)
     yield _gauge("retrain_oldest_waiting_alert_seconds", "How long the oldest of them waits.", "channel", ages)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from api.errors import FieldError, InvalidRequest
 from api.queries import (
+    AlertTestRequest,
     CancelRequest,
     JobQuery,
     JobsQuery,
@@ -25,7 +26,7 @@ from shared.retrain_request import RetrainRequest
 
 QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
 HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
-BODIES = (RetrainRequest, CancelRequest, RetryRequest)
+BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest)
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
 ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
 MAX_SHOWN = 100

@@ -96,6 +96,16 @@ class Client:
         workers: list[dict[str, Any]] = answer["workers"]
         return workers
 
+    def test_alerts(self, to: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Send a test message to these alert channels, by default to those of a job that names none.
+
+        Gives for each its ``channel``, the ``outcome`` (sent, refused, not_now, no_worker, no_answer), and the
+        ``cause``.
+        """
+        body = {} if to is None else {"to": list(to)}
+        answer, _ = self._http.read_object(Call("POST", "/alerts/test", body=dumps(body)))
+        return list(answer["results"])
+
     def _pages(self, query: Mapping[str, Any], limit: int | None) -> Iterator["JobHandle"]:
         cursor: dict[str, str] = {}
         while limit is None or limit > 0:

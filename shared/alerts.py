@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 LONGEST_WAIT_SECONDS = 600.0  # of an alert, for its next try; what is due later was dated by a clock that was set back
+TRIAL_SECONDS = 15.0  # a test message that no worker has taken by then is not sent: nobody waits for it any more
 
 
 class AlertEvent(StrEnum):
@@ -66,3 +67,24 @@ class Alert:
     def age_seconds(self) -> float:
         """How long ago it happened, when the alert was taken."""
         return (self.taken_at - self.at).total_seconds()
+
+
+class TrialState(StrEnum):
+    """What became of a test message."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    SENT = "sent"
+    REFUSED = "refused"  # and will be until somebody acts
+    NOT_NOW = "not_now"  # nobody answers there, or asks to be left alone for a while
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test message for one channel: about no job, tried once, and forgotten soon."""
+
+    id: str
+    channel: str
+    at: datetime
+    state: TrialState = TrialState.WAITING
+    cause: str = ""

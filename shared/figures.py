@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.alerts import Channel
 from shared.jobs import JobState
 from shared.limits import LIVE_SECONDS, Host, Running
 
@@ -57,5 +56,5 @@ class Figures:
 
     jobs: Mapping[JobState, int]
     queues: Mapping[str, Backlog]
-    alerts: Mapping[Channel, Backlog]
+    alerts: Mapping[str, Backlog]
     workers: Sequence[Worker]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.alerts import Alert, AlertEvent
+from shared.alerts import Alert, AlertEvent, Trial
 from shared.errors import Code, FailureType
 from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
@@ -238,6 +238,18 @@ class JobStore(Protocol):
 
         Changes nothing when the lease had ended and another sender has it.
         """
+
+    def ask_for_trials(self, channels: Collection[str]) -> Sequence[Trial]:
+        """Ask the workers for a test message to each channel."""
+
+    def take_trial(self, channels: Collection[str]) -> Trial | None:
+        """Take the oldest trial of these channels that somebody may still wait for; nobody else gets it, ever."""
+
+    def end_trial(self, trial: Trial) -> None:
+        """Record what became of it."""
+
+    def list_trials(self, ids: Collection[str]) -> Sequence[Trial]:
+        """Return these trials, by channel; those that are long over are not kept."""
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""

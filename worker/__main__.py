@@ -16,6 +16,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 
 from shared import logs
+from shared.alerts import Channel
 from shared.errors import RetrainError, StoreUnavailable
 from shared.queue import CeleryQueue, make_celery
 from shared.settings import Settings
@@ -60,7 +61,7 @@ class Parts:
 
 def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> Parts:
     """Put the worker's parts together."""
-    metrics = WorkerMetrics(settings.worker_queues)
+    metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
     celery = make_celery(settings, with_results=True)
     source = GitSource(

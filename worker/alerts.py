@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel, Trial, TrialState
 from shared.errors import JobNotFound
 from shared.jobs import Attempt, Job, Reason
 from shared.logs import log_context
@@ -32,6 +32,13 @@ OUTPUT_BYTES = 16384
 SETTING: dict[str, str] = {
     Channel.DISCORD: "DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID",
     Channel.WEBHOOK: "ALERT_WEBHOOK_URL",
+}
+
+TRIED = {
+    Verdict.SENT: TrialState.SENT,
+    Verdict.REFUSED: TrialState.REFUSED,
+    Verdict.CLOSED: TrialState.REFUSED,
+    Verdict.LATER: TrialState.NOT_NOW,
 }
 
 
@@ -62,6 +69,9 @@ class AlertChannel(Protocol):
     def send(self, news: News) -> Answer:
         """Send it once, and say what came of that."""
 
+    def send_trial(self, trial: Trial) -> Answer:
+        """Likewise with a test message."""
+
 
 @dataclass
 class Line:
@@ -69,6 +79,7 @@ class Line:
 
     channel: AlertChannel
     free_at: float = 0.0  # on the sender's clock
+    asked_until: float = 0.0  # the other side wants no post before that
     failures: int = 0  # one after the other
     is_closed: bool = False
 
@@ -98,8 +109,10 @@ class AlertSender:
             stopping.wait(BROKEN_SECONDS if is_sent is None else 0.0 if is_sent else POLL_SECONDS)
 
     def once(self) -> bool:
-        """Send one alert; False when none is due, or no channel may be used now."""
+        """Send one test message or alert; False when none is due, or no channel may be used now."""
         self._note_sent()
+        if self._try_channel():
+            return True
         now = self._clock()
         usable = [name for name, line in self._lines.items() if not line.is_closed and line.free_at <= now]
         alert = self._store.take_alert(usable, lease_seconds=LEASE_SECONDS) if usable else None
@@ -117,6 +130,24 @@ class AlertSender:
             news = self._read(alert)
             with log_context(request_id=news.job.request_id):
                 self._follow(alert, self._lines[alert.channel].channel.send(news))
+
+    def _try_channel(self) -> bool:
+        """Send a test message, also where the channel is closed; False when nobody has asked for one."""
+        trial = self._store.take_trial(self._lines.keys()) if self._lines else None
+        if trial is None:
+            return False
+        line = self._lines[trial.channel]
+        if (left := line.asked_until - self._clock()) > 0:
+            answer = Answer(Verdict.LATER, f"it takes no message for another {math.ceil(left)} s")
+        else:
+            answer = line.channel.send_trial(trial)
+            self._note_answer(line, answer)
+        state, cause = TRIED[answer.verdict], answer.cause
+        if answer.verdict is Verdict.CLOSED:
+            cause = f"{cause}; check {_setting(trial.channel)}"
+        logger.info("channel tried", extra={"channel": trial.channel, "outcome": state, "cause": cause})
+        self._store.end_trial(replace(trial, state=state, cause=cause))
+        return True
 
     def _drop_stray(self) -> bool:
         """Give up an alert for a channel that the operator has removed; False when there is none."""
@@ -146,24 +177,31 @@ class AlertSender:
         return News(alert, job, log.data.decode(errors="replace"))
 
     def _follow(self, alert: Alert, answer: Answer) -> None:
-        line, asked_seconds = self._lines[alert.channel], min(answer.pause_seconds or 0.0, LONGEST_WAIT_SECONDS)
+        asked_seconds = self._note_answer(self._lines[alert.channel], answer)
         if answer.verdict is Verdict.LATER:
             logger.warning("alert not sent yet", extra={**_facts(alert), "cause": answer.cause})
-            line.failures += 1
-            line.free_at = self._clock() + (asked_seconds or self._backoff_seconds(line.failures))
             self._store.alert_failed(alert, retry_in_seconds=asked_seconds or self._backoff_seconds(alert.tries))
-            return
-        line.failures, line.free_at = 0, self._clock() + asked_seconds
-        if answer.verdict is Verdict.SENT:
+        elif answer.verdict is Verdict.SENT:
             logger.info("alert sent", extra=_facts(alert))
             self._sent.append(alert)
             self._note_sent()
         elif answer.verdict is Verdict.REFUSED:
             self._give_up(alert, answer.cause)
-        else:
-            line.is_closed = True  # one line says so, and not one for each alert
+        else:  # one line says so, and not one for each alert
             advice = f"check {_setting(alert.channel)}, and start the worker anew: it sends no more there"
             self._give_up(alert, f"{answer.cause}; {advice}")
+
+    def _note_answer(self, line: Line, answer: Answer) -> float:
+        """Obey what was answered; return for how long the channel asks to be left alone."""
+        asked_seconds = min(answer.pause_seconds or 0.0, LONGEST_WAIT_SECONDS)
+        if answer.verdict in (Verdict.SENT, Verdict.CLOSED):  # a test message that gets through opens it again
+            line.is_closed = answer.verdict is Verdict.CLOSED
+        line.failures = line.failures + 1 if answer.verdict is Verdict.LATER else 0
+        line.asked_until = self._clock() + asked_seconds
+        line.free_at = line.asked_until
+        if answer.verdict is Verdict.LATER and not asked_seconds:
+            line.free_at += self._backoff_seconds(line.failures)
+        return asked_seconds
 
     def _backoff_seconds(self, failures: int) -> float:
         """Full jitter."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from shared.alerts import AlertEvent
+from shared.alerts import AlertEvent, Trial
 from shared.links import Links
 from shared.vault import Redactor
 from worker.advice import ADVICE
@@ -58,6 +58,16 @@ class Discord:
     def send(self, news: News) -> Answer:
         """Post the alert."""
         return self._endpoint.post(json.dumps(self.message(news)).encode(), HEADERS)
+
+    def send_trial(self, trial: Trial) -> Answer:
+        """Post a test message."""
+        embed = {
+            "title": f"Test of the alert channel {trial.channel}",
+            "description": "It works: alerts about retraining jobs come here.",
+            "timestamp": trial.at.isoformat(),
+        }
+        message = {"embeds": [embed], "allowed_mentions": {"parse": []}}
+        return self._endpoint.post(json.dumps(message).encode(), HEADERS)
 
     def message(self, news: News) -> dict[str, Any]:
         """The message's JSON."""

@@ -33,7 +33,7 @@ M = TypeVar("M", Counter, Histogram)
 class WorkerMetrics:
     """Counts since the worker's start, in a registry of their own."""
 
-    def __init__(self, queues: Collection[str]) -> None:
+    def __init__(self, queues: Collection[str], channels: Collection[str] = tuple(Channel)) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -56,7 +56,7 @@ class WorkerMetrics:
         )
         self.lease_losses = self._counter("lease_losses", "Attempts lost to another worker while this one held them.")
         self.fenced_writes = self._counter("fenced_writes", "Writes refused by the fencing token, renewals included.")
-        each: dict[str, Collection[str]] = {"channel": list(Channel), "event": list(AlertEvent)}
+        each: dict[str, Collection[str]] = {"channel": channels, "event": list(AlertEvent)}
         self.alerts_sent = self._counter("alerts_sent", "Alerts sent.", **each)
         self.alerts_given_up = self._counter("alerts_given_up", "Alerts given up: refused, or too old.", **each)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from shared.alerts import Trial
 from shared.links import Links
 from shared.vault import Redactor
 from worker.alerts import News
@@ -29,8 +30,16 @@ class Webhook:
 
     def send(self, news: News) -> Answer:
         """Post the alert. Sent again it has the same id, and the job as it stands then."""
-        body = json.dumps(self._redacted(self.body(news))).encode()
-        headers = {ID_HEADER: news.alert.id}
+        return self._post(news.alert.id, self._redacted(self.body(news)))
+
+    def send_trial(self, trial: Trial) -> Answer:
+        """Post a test message: an event about no job."""
+        nothing = {"attempt": 0, "retry_in_seconds": None, "job": None}
+        return self._post(trial.id, {"event": "test", "at": trial.at.isoformat(), **nothing})
+
+    def _post(self, alert_id: str, content: Any) -> Answer:
+        body = json.dumps(content).encode()
+        headers = {ID_HEADER: alert_id}
         if self._secret:
             headers[SIGNATURE_HEADER] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
         return self._endpoint.post(body, headers)

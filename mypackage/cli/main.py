@@ -6,6 +6,7 @@ import click
 
 from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
+from .alerts import alerts
 from .jobs import cancel, list_jobs, open_run, retry, status
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
@@ -58,7 +59,7 @@ def main(ctx: click.Context, url: str | None) -> None:
     \b
     Exit codes:
       0  done; of wait, --wait and --follow: the job succeeded
-      1  the job failed
+      1  the job failed; of alerts test: a message was not sent
       2  wrong usage, or the service does not answer or refuses
       3  the job was cancelled
       4  the time of wait was over before the job had ended
@@ -74,5 +75,5 @@ def main(ctx: click.Context, url: str | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run, workers):
+for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run, workers, alerts):
     main.add_command(command)

@@ -3,6 +3,7 @@
 from ..client import JobHandle
 
 SERVICE_ERROR = 2  # what click uses for wrong usage
+NOT_SENT = 1
 TIMEOUT = 4
 INTERRUPTED = 130
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}

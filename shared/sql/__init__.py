@@ -6,8 +6,9 @@ from shared.sql.outbox import Outbox
 from shared.sql.places import Places
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
+from shared.sql.trials import Trials
 from shared.sql.watching import Watching
 
 
-class SqlStore(Reading, Places, Claiming, Sweeping, Hosts, Outbox, Watching):
+class SqlStore(Reading, Places, Claiming, Sweeping, Hosts, Outbox, Trials, Watching):
     """A JobStore on SQLite or PostgreSQL."""

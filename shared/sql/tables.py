@@ -162,6 +162,16 @@ alerts = Table(
     Index(None, "state", "due_at"),
 )
 
+alert_trials = Table(
+    "alert_trials",
+    metadata,
+    Column("id", CleanString(36), primary_key=True),
+    Column("channel", CleanString(63), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("state", CleanString(16), nullable=False),
+    Column("cause", CleanText, nullable=False),
+)
+
 workers = Table(
     "workers",
     metadata,

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from shared.alerts import Channel
 from shared.figures import Backlog, Figures, Worker
 from shared.jobs import JobState
 from shared.limits import Running
@@ -28,11 +27,10 @@ class Watching(Database):
         """Count. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
         with self.reading() as transaction:
             by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
-            unsent = _backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING)
             return Figures(
                 jobs={JobState(row.state): row.number for row in transaction.all(by_state)},
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
-                alerts={Channel(name): backlog for name, backlog in unsent.items()},
+                alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
                 workers=_read_workers(transaction),
             )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.alerts import AlertEvent, Alerting
+from shared.alerts import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
 from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
 from shared.limits import (
@@ -42,13 +42,14 @@ from shared.store import (
 )
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
+from tests.fakes.trials import MemoryTrials
 from tests.fakes.watching import MemoryWatching
 
 ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryOutbox, MemoryWatching):
+class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -67,6 +68,7 @@ class MemoryStore(MemoryOutbox, MemoryWatching):
         self._alerts: dict[str, list[Kept]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._beats: dict[str, Beat] = {}
+        self._trials: dict[str, Trial] = {}
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:

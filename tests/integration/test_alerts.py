@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.alerts import AlertEvent, Alerting, Channel
+from shared.alerts import AlertEvent, Alerting, Channel, Trial, TrialState
 from shared.errors import JobEnded
 from shared.jobs import Job, JobState
 from shared.limits import Limits
@@ -83,6 +83,10 @@ class MortalChannel:
         if self._dies():
             raise Killed
         return self._discord.send(news)
+
+    def send_trial(self, trial: Trial) -> Answer:
+        """Send a test message."""
+        return self._discord.send_trial(trial)
 
 
 def _sender(store: SqlStore, url: str, clock: HeldClock, *, dies: Callable[[], bool] = lambda: False) -> AlertSender:
@@ -248,6 +252,21 @@ def test_a_webhook_that_was_deleted_gets_one_post_and_one_line_without_its_addre
     [line] = caplog.records
     assert vars(line)["cause"].startswith("HTTP 404, code 10015; check DISCORD_WEBHOOK_URL")
     assert "hunter2" not in str(vars(line))
+
+
+def test_a_test_message_comes_the_way_that_alerts_come(
+    store: SqlStore, clock: HeldClock, serve: Callable[..., DiscordServer]
+) -> None:
+    server = serve()
+    named = f"team-a=discord:{server.url},gone=discord:{server.url}-deleted"
+    channels = channels_of(Settings.load(_env_file=None, alert_webhooks=named))
+    asked = store.ask_for_trials(channels)
+    _send_all(AlertSender(store, channels, clock=clock.monotonic))
+    found = [(trial.channel, trial.state, trial.cause) for trial in store.list_trials([each.id for each in asked])]
+    refused = ("gone", TrialState.REFUSED, "HTTP 404, code 10015; check gone in ALERT_WEBHOOKS")
+    assert found == [refused, ("team-a", TrialState.SENT, "")]
+    [message] = server.messages
+    assert message["embeds"][0]["title"] == "Test of the alert channel team-a"
 
 
 def test_an_address_that_leads_elsewhere_is_not_followed(serve: Callable[..., DiscordServer]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from shared.alerts import Alert, AlertEvent, Channel
+from shared.alerts import Alert, AlertEvent, Channel, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs import JobState
 from shared.sql import SqlStore, engine
@@ -42,6 +42,7 @@ READS: dict[str, Call] = {
     "find_place": lambda store: store.find_place("id"),
     "find_open_runs": lambda store: store.find_open_runs(),
     "find_lost": lambda store: store.find_lost(by=HOST, after_seconds=1),
+    "list_trials": lambda store: store.list_trials({"id"}),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
 }
 WRITES: dict[str, Call] = {
@@ -60,6 +61,9 @@ WRITES: dict[str, Call] = {
     "ping": lambda store: store.ping(),
     "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
     "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
+    "ask_for_trials": lambda store: store.ask_for_trials({"a"}),
+    "take_trial": lambda store: store.take_trial({"a"}),
+    "end_trial": lambda store: store.end_trial(Trial("id", "a", NOW)),
     "alert_sent": lambda store: store.alert_sent(ALERT),
     "alert_failed": lambda store: store.alert_failed(ALERT, retry_in_seconds=None),
 }

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from shared.alerts import AlertEvent, Alerting, Channel
+from shared.alerts import AlertEvent, Alerting, Channel, Trial
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 from shared.vault import Redactor
-from tests.support.alerts import EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
+from tests.support.alerts import AT, EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
 from worker.alert_channels import _redactor, channels_of
 from worker.alerts import News
 from worker.discord import Discord
@@ -51,6 +51,10 @@ def _post(told: News, *, key: str = "a key", secrets: tuple[str, ...] = ()) -> P
     return posted
 
 
+def _signature(body: bytes) -> str:
+    return hmac.new(b"a key", body, hashlib.sha256).hexdigest()
+
+
 def test_a_program_gets_the_event_and_the_job() -> None:
     body, _ = _post(news(AlertEvent.SUCCEEDED))
     told = json.loads(body)
@@ -66,10 +70,20 @@ def test_a_program_gets_the_reason_of_a_failure() -> None:
     assert reason == {"code": "NONZERO_EXIT", "type": "user_error", "message": EXITED.message}
 
 
+def test_a_program_can_tell_a_test_message_and_check_its_signature() -> None:
+    endpoint = RecordingEndpoint(HOOK_URL, {})
+    trial = Trial("the-id", "ci", AT)
+    Webhook(endpoint, secret="a key", links=LINKS, redactor=Redactor()).send_trial(trial)
+    [(body, headers)] = endpoint.posted
+    told = json.loads(body)
+    assert (told["event"], told["job"], told["at"]) == ("test", None, AT.isoformat())
+    assert set(told) == set(json.loads(_post(news(AlertEvent.STARTED))[0]))
+    assert headers == {ID_HEADER: "the-id", SIGNATURE_HEADER: f"sha256={_signature(body)}"}
+
+
 def test_the_body_is_signed_as_it_is_sent() -> None:
     body, headers = _post(news(AlertEvent.FAILED, job=a_job(reason=EXITED)))
-    expected = hmac.new(b"a key", body, hashlib.sha256).hexdigest()
-    assert headers[SIGNATURE_HEADER] == f"sha256={expected}"
+    assert headers[SIGNATURE_HEADER] == f"sha256={_signature(body)}"
 
 
 def test_without_a_secret_nothing_is_signed() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.alerts import AlertEvent, Alerting, Channel
+from shared.alerts import AlertEvent, Alerting, Channel, Trial, TrialState
 from shared.errors import StoreUnavailable
 from shared.limits import Limits
 from tests.fakes.store import MemoryStore
@@ -31,6 +31,7 @@ class ScriptedChannel:
     def __init__(self, *script: Answer | Exception) -> None:
         self.script = list(script)
         self.news: list[News] = []
+        self.trials: list[Trial] = []
         self.before_answer: Callable[[], None] = lambda: None
 
     def send(self, news: News) -> Answer:
@@ -40,6 +41,13 @@ class ScriptedChannel:
         answer = self.script.pop(0) if self.script else SENT
         if isinstance(answer, Exception):
             raise answer
+        return answer
+
+    def send_trial(self, trial: Trial) -> Answer:
+        """Note the trial, and answer."""
+        self.trials.append(trial)
+        answer = self.script.pop(0) if self.script else SENT
+        assert isinstance(answer, Answer)
         return answer
 
     @property
@@ -288,6 +296,56 @@ def test_a_named_webhook_that_was_deleted_is_closed_alone_and_told_by_its_name(
     assert len(bench.other.news) == 1
     [line] = caplog.records
     assert "check team-a in ALERT_WEBHOOKS" in vars(line)["cause"]
+
+
+def tried(bench: Bench, channel: str = Channel.DISCORD) -> tuple[str, str]:
+    """Ask for a test message, and send what is due: what became of it."""
+    [trial] = bench.store.ask_for_trials([channel])
+    bench.send_all()
+    [trial] = bench.store.list_trials([trial.id])
+    return trial.state, trial.cause
+
+
+def test_a_test_message_is_sent_once_to_its_channel_alone() -> None:
+    bench = Bench()
+    assert tried(bench, TEAM) == (TrialState.SENT, "")
+    assert (len(bench.channel.trials), len(bench.other.trials)) == (0, 1)
+    assert bench.pass_seconds(10_000) == 0
+    assert len(bench.other.trials) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "cause"),
+    [
+        (GONE, "refused", "HTTP 404, code 10015; check DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID"),
+        (REFUSED, "refused", "HTTP 400, code 50035"),
+        (BROKEN, "not_now", "HTTP 500"),
+    ],
+)
+def test_what_became_of_a_test_message_is_told(answer: Answer, state: str, cause: str) -> None:
+    assert tried(Bench(answer)) == (state, cause)
+
+
+def test_a_test_message_that_gets_through_opens_a_closed_channel_again_and_another_one_does_not() -> None:
+    bench = Bench(GONE, GONE, BROKEN)
+    ended(bench.store)
+    assert bench.send_all() == 1
+    for _ in range(2):
+        tried(bench)
+    assert bench.pass_seconds(10_000) == 0
+    tried(bench)
+    assert bench.send_all() == 0
+    assert bench.channel.events == [Event.STARTED, Event.SUCCEEDED]
+
+
+def test_a_pause_that_was_asked_for_holds_for_test_messages_and_one_of_our_own_does_not() -> None:
+    bench = Bench(Answer(Verdict.LATER, "HTTP 429", pause_seconds=7), BROKEN)
+    assert tried(bench) == (TrialState.NOT_NOW, "HTTP 429")
+    assert tried(bench) == (TrialState.NOT_NOW, "it takes no message for another 7 s")
+    running(bench.store)
+    assert bench.send_all() == 0
+    assert bench.pass_seconds(7) == 1
+    assert tried(bench) == (TrialState.SENT, "")
 
 
 def test_alerts_for_a_channel_that_was_removed_are_given_up_with_a_line_each(

@@ -94,6 +94,7 @@ class Caller:
 
     client: FlaskClient
     guarded: FlaskClient
+    channelless: FlaskClient
     store: MemoryStore
     queue: RecordingQueue
     monkeypatch: pytest.MonkeyPatch
@@ -110,6 +111,7 @@ class Caller:
             "/jobs/{job_id}/cancel": f"/jobs/{self.waiting}/cancel",
             "/jobs/{job_id}/retry": f"/jobs/{self.ended}/retry",
             "/workers": "/workers",
+            "/alerts/test": "/alerts/test",
         }
 
     def send(self, path: str, by: FlaskClient | None = None, **given: Any) -> TestResponse:
@@ -125,13 +127,17 @@ class Caller:
 
     def send_to_broken_store(self, path: str) -> TestResponse:
         """Ask while the store has a fault of ours."""
-        for name in ("submit", "list", "get", "cancel", "list_workers"):
+        for name in ("submit", "list", "get", "cancel", "list_workers", "live_workers"):
             self.monkeypatch.setattr(self.store, name, lambda *_args, **_kwargs: 1 / 0)
         return self.send(path)
 
     def send_wrong(self, path: str) -> TestResponse:
         """Ask with something that is unknown."""
         return self.send(path, json={"what": 1}) if is_post(path) else self.send(f"{path.partition('?')[0]}?what=1")
+
+    def without_channel(self) -> TestResponse:
+        """Ask for a test message where it can go nowhere."""
+        return self.channelless.post("/alerts/test")
 
     def not_ready(self) -> TestResponse:
         """Ask while Redis is away."""
@@ -140,7 +146,7 @@ class Caller:
 
 
 def is_post(path: str) -> bool:
-    return path == "/retrain" or path.endswith(("/cancel", "/retry"))
+    return path == "/retrain" or path.endswith(("/cancel", "/retry", "/test"))
 
 
 @pytest.fixture
@@ -155,8 +161,9 @@ def asked(
 ) -> Asks:
     """For each operation and each status that it documents, how to get that answer."""
     ended, waiting = _finished_job(submit, claim_job, store), submit()["id"]
-    guarded = make_app(api_tokens="t").test_client()
-    caller = Caller(client, guarded, store, queue, monkeypatch, ended, waiting)
+    client = make_app(discord_webhook_url="https://hooks.example").test_client()
+    guarded, channelless = make_app(api_tokens="t").test_client(), make_app().test_client()
+    caller = Caller(client, guarded, channelless, store, queue, monkeypatch, ended, waiting)
     return {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller)}
 
 
@@ -179,6 +186,7 @@ def _asks_of_all(caller: Caller) -> Asks:
 def _asks_with_bodies(caller: Caller) -> Asks:
     """What every operation with a body may answer."""
     posts = {path: real for path, real in caller.paths().items() if is_post(path)}
+    accepting = {path for path in posts if path != "/alerts/test"}
     ways: dict[str, dict[str, Any]] = {
         "202": {},
         "400": {"json": []},
@@ -189,6 +197,7 @@ def _asks_with_bodies(caller: Caller) -> Asks:
         (path, "post", status): partial(caller.send, real, **given)
         for path, real in posts.items()
         for status, given in ways.items()
+        if status != "202" or path in accepting
     }
 
 
@@ -207,6 +216,8 @@ def _asks_of_each(caller: Caller) -> Asks:
         ("/jobs/{job_id}/retry", "post", "404"): lambda: client.post("/jobs/nope/retry"),
         ("/jobs/{job_id}/retry", "post", "409"): lambda: client.post(f"/jobs/{waiting}/retry"),
         ("/workers", "get", "200"): lambda: client.get("/workers"),
+        ("/alerts/test", "post", "200"): lambda: client.post("/alerts/test"),
+        ("/alerts/test", "post", "409"): caller.without_channel,
         ("/healthz", "get", "200"): lambda: client.get("/healthz"),
         ("/readyz", "get", "200"): lambda: client.get("/readyz"),
         ("/readyz", "get", "503"): caller.not_ready,

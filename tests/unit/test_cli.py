@@ -12,26 +12,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
+from mypackage.cli.alerts import alerts
 from mypackage.cli.main import main
 from mypackage.plain_text import plain, plain_line
 from shared.errors import Code, FailureType
 from shared.jobs import JobState, Reason
 from shared.store import Ending, JobFilter, Resolved
 from tests.fakes.store import MemoryStore
+from tests.support.alert_workers import AnsweringChannel, alert_worker
 from tests.support.retrain_command import RetrainCommand, make_checkout
 from tests.support.served_app import ServedApp, served
 from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
+from worker.posting import Answer, Verdict
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-COMMANDS = {"main": main, **main.commands}
+GROUPS = {f"alerts {name}": command for name, command in alerts.commands.items()}
+COMMANDS = {"main": main, **main.commands, **GROUPS}
 
 Ended = Callable[..., str]
 
@@ -39,7 +42,9 @@ Ended = Callable[..., str]
 @pytest.fixture
 def server(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
     with served(make_app, monkeypatch) as start:
-        yield start(alert_webhooks="team-a=json:https://hooks.example/hunter2")
+        yield start(
+            alert_webhooks="team-a=json:https://hooks.example/hunter2", discord_webhook_url="https://hooks.example"
+        )
 
 
 @pytest.fixture
@@ -108,6 +113,18 @@ def test_cancel_and_retry_print_the_job(run: RetrainCommand) -> None:
     assert "state: cancelled" in run("cancel", job_id, "--force").stdout
     again = json.loads(run("retry", job_id, "--no-pin", "--json").stdout)
     assert again["retry_of"] == job_id
+
+
+def test_a_test_of_the_alerts_tells_the_outcome_and_has_its_exit_code(run: RetrainCommand, store: MemoryStore) -> None:
+    assert run("alerts", "test", code=1).stdout == "discord: no worker: no worker is alive\n"
+    gone = AnsweringChannel(Answer(Verdict.CLOSED, "HTTP 404 \x1b[31m"))
+    with alert_worker(store, {"team-a": gone, "discord": AnsweringChannel()}):
+        assert run("alerts", "test").stdout == "discord: sent\n"
+        shown = run("alerts", "test", "--to", "team-a", "--to", "discord", code=1).stdout
+        assert shown == "discord: sent\nteam-a: refused: HTTP 404 ; check team-a in ALERT_WEBHOOKS\n"
+        told = json.loads(run("alerts", "test", "--to", "team-a", "--json", code=1).stdout)
+    assert [(each["channel"], each["outcome"]) for each in told] == [("team-a", "refused")]
+    assert "known are discord, team-a" in run("alerts", "test", "--to", "team-b", code=2).stderr
 
 
 def test_open_prints_the_runs_page(run: RetrainCommand, ended: Ended) -> None:
@@ -198,9 +215,9 @@ def test_a_terminal_gets_tables_and_colours_but_no_markup_of_others(
     assert "title" not in live
 
 
-def examples_of(command: click.Command) -> list[str]:
+def examples_of(name: str) -> list[str]:
     """The examples in a command's help."""
-    result = CliRunner().invoke(main, ["--help"] if command is main else [command.name or "", "--help"])
+    result = CliRunner().invoke(main, [*name.split(), "--help"] if name != "main" else ["--help"])
     assert result.exit_code == 0
     text = result.output.partition("Examples:\n")[2].partition("\n\n")[0]
     return [line.strip() for line in text.splitlines()]
@@ -218,7 +235,7 @@ def in_checkout(run: RetrainCommand, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_examples_of_every_help_work(
     name: str, run: RetrainCommand, ended: Ended, store: MemoryStore, claim_job: ClaimJob
 ) -> None:
-    examples = examples_of(COMMANDS[name])
+    examples = examples_of(name)
     assert examples
     for example in examples:
         for job_id in open_jobs(store):  # those that the examples before left would go first
@@ -227,6 +244,10 @@ def test_the_examples_of_every_help_work(
         assert program == "retrain"
         job_id = run.new_job(**BODY) if "cancel" in words else ended()
         words = [job_id if word == EXAMPLE_ID else word for word in words]
+        if "alerts" in words:
+            with alert_worker(store, {"team-a": AnsweringChannel(), "discord": AnsweringChannel()}):
+                run(*words)
+            continue
         if {"--wait", "--follow"} & set(words):
             run_to_end(run, words, store, claim_job)
         else:

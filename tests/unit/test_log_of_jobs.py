@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.alerts import AlertEvent, Alerting, Channel
+from shared.alerts import AlertEvent, Alerting
 from shared.errors import Code, InfrastructureError, StoreUnavailable
 from shared.jobs import JobState
 from shared.limits import Limits
@@ -179,16 +179,18 @@ def test_a_run_that_was_left_open(worker: FakeWorker, log: Log, monkeypatch: pyt
 class Refusing:
     """A channel that takes nothing."""
 
-    def send(self, news: News) -> Answer:
+    def send(self, news: News | Trial) -> Answer:
         """Refuse."""
         return Answer(Verdict.REFUSED, "HTTP 400")
 
+    send_trial = send
+
 
 def test_an_alert(log: Log) -> None:
-    alerting = Alerting(frozenset(AlertEvent), frozenset({Channel.DISCORD}))
+    alerting = Alerting(frozenset(AlertEvent), frozenset({"team"}))
     store = MemoryStore(limits=Limits(per_key=9), alerting=alerting)
     held = running(store, request_id="nightly.7")
-    AlertSender(store, {Channel.DISCORD: Refusing()}).once()
+    AlertSender(store, {"team": Refusing()}).once()
 
     assert messages(log) == ["alert given up"]
     assert whose(log) == {of(held)}

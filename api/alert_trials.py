@@ -1,0 +1,57 @@
+"""A test message to alert channels, by the way that alerts take: a worker sends it, and says what became of it."""
+
+from collections.abc import Collection
+from typing import assert_never
+
+from api.errors import NoAlertChannel
+from api.schemas import AlertTestResult
+from api.services import Services
+from api.submission import check_alert_channels
+from shared.alerts import TRIAL_SECONDS, Trial, TrialState
+
+ALIVE_SECONDS = 60  # without a sign of life
+ANSWER_SECONDS = 20  # for the channel to answer the worker that took it
+
+
+def try_channels(names: Collection[str] | None, services: Services) -> list[AlertTestResult]:
+    """Have the channels tried, by default those of every job, and wait for what comes of it."""
+    channels = chosen_channels(names, services)
+    if not services.store.live_workers(within_seconds=ALIVE_SECONDS):
+        return [AlertTestResult(channel=name, outcome="no_worker", cause="no worker is alive") for name in channels]
+    ids = [trial.id for trial in services.store.ask_for_trials(channels)]
+    await_end(ids, services)
+    return [result_of(trial) for trial in services.store.list_trials(ids)]
+
+
+def await_end(ids: Collection[str], services: Services) -> None:
+    """Wait until workers have taken all, or none does any more, and then for what becomes of those."""
+
+    def states() -> set[TrialState]:
+        return {trial.state for trial in services.store.list_trials(ids)}
+
+    services.long_poll.wait_until(lambda: TrialState.WAITING not in states(), seconds=TRIAL_SECONDS)
+    services.long_poll.wait_until(lambda: TrialState.TAKEN not in states(), seconds=ANSWER_SECONDS)
+
+
+def chosen_channels(names: Collection[str] | None, services: Services) -> list[str]:
+    """The channels to try; NoAlertChannel, InvalidRequest."""
+    check_alert_channels(names or (), services.settings, pointer="/to")
+    if channels := sorted(names or services.settings.alerting.channels):
+        return channels
+    known = ", ".join(sorted(services.settings.alert_channels))
+    advice = f"name one of {known}" if known else "set DISCORD_WEBHOOK_URL, ALERT_WEBHOOK_URL or ALERT_WEBHOOKS"
+    raise NoAlertChannel(f"No alert channel is set up for jobs that name none: {advice}.")
+
+
+def result_of(trial: Trial) -> AlertTestResult:
+    """What became of it, in the API's words."""
+    match trial.state:
+        case TrialState.SENT | TrialState.REFUSED | TrialState.NOT_NOW:
+            return AlertTestResult(channel=trial.channel, outcome=trial.state.value, cause=trial.cause)
+        case TrialState.TAKEN:
+            cause = "a worker took it, and has not said yet what became of it"
+        case TrialState.WAITING:
+            cause = "no worker took it: perhaps none has this channel, or all are waiting for another one's answer"
+        case _:
+            assert_never(trial.state)
+    return AlertTestResult(channel=trial.channel, outcome="no_answer", cause=f"{cause}; see the workers' logs")
