@@ -10,16 +10,20 @@ from shared.errors import ConfigurationError
 from shared.queue import make_celery
 from shared.settings import Settings
 
-SAVE_MILLISECONDS = 30000
+SAVE_SECONDS = 30.0
 MAX_TASKS = 5000
 
 
 def main() -> int:
     """Run Flower until it is stopped."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m deploy.flower_dashboard",
         description="Run Flower at FLOWER_URL. FLOWER_BASIC_AUTH must hold user:password.",
-    ).parse_args()
+    )
+    parser.add_argument(
+        "--save-seconds", type=float, default=SAVE_SECONDS, help="how often its history is saved, for when it is killed"
+    )
+    options = parser.parse_args()
     try:
         settings = Settings.load()
     except ConfigurationError as error:
@@ -40,7 +44,7 @@ def main() -> int:
         f"--max-tasks={MAX_TASKS}",
         "--persistent=True",
         f"--db={settings.data_dir / 'flower.db'}",
-        f"--state-save-interval={SAVE_MILLISECONDS}",
+        f"--state-save-interval={round(options.save_seconds * 1000)}",
     ]
     sys.argv = ["celery", *arguments]  # Flower looks for its options there
     app.start(arguments)

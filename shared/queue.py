@@ -92,7 +92,7 @@ class CeleryQueue:
         try:
             self._celery.send_task(
                 TASK,
-                kwargs={"job_id": job.id, "experiment_name": job.experiment_name},
+                kwargs={"job_id": job.id, **shown_in_flower(job)},
                 task_id=job.id,
                 queue=job.queue,
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
@@ -109,6 +109,17 @@ class CeleryQueue:
                 raise QueueUnavailable("Redis does not keep what is written to it.")
         except RedisError as error:
             raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
+
+def shown_in_flower(job: Job) -> dict[str, str]:
+    """What a person wants to see of the job there; the record has no credentials, so these have none."""
+    facts = {
+        "experiment_name": job.experiment_name,
+        "model_name": job.model_name,
+        "git_uri": job.request.get("git_uri"),
+        "commit": job.commit_sha or job.request.get("commit_hash"),
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark") -> bool:

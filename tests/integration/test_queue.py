@@ -80,7 +80,7 @@ def _seconds_until_unavailable(call: Any) -> float:
 
 
 def test_a_sent_job_is_one_message_with_the_jobs_id_in_its_queue(queue: CeleryQueue, valkey: Valkey) -> None:
-    job = _job(queue="default", experiment_name="wine")
+    job = _job(queue="default", experiment_name="wine", request={})
     queue.send(job)
     [message] = _messages(valkey)
     assert message["headers"]["id"] == job.id
@@ -89,11 +89,15 @@ def test_a_sent_job_is_one_message_with_the_jobs_id_in_its_queue(queue: CeleryQu
     assert kwargs == {"job_id": job.id, "experiment_name": "wine"}
 
 
-def test_a_message_holds_nothing_of_the_request(queue: CeleryQueue, valkey: Valkey) -> None:
-    queue.send(_job(request={"git_uri": "https://git.example/private.git"}))
-    [message] = _messages(valkey)
-    assert b"private.git" not in base64.b64decode(message["body"])
-    assert "private.git" not in json.dumps(message)
+def test_a_message_holds_of_the_request_what_flower_is_to_show(queue: CeleryQueue, valkey: Valkey) -> None:
+    request = {"git_uri": "https://git.example/iris.git", "commit_hash": "main", "parameters": {"key": "hunter2"}}
+    queue.send(_job(request=request, model_name="iris"))
+    queue.send(_job(request=request, commit_sha="f" * 40))
+    found = [json.loads(base64.b64decode(message["body"]))[1] for message in _messages(valkey)]
+    shown = [{name: value for name, value in kwargs.items() if name != "job_id"} for kwargs in found]
+    common = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git"}
+    assert {**common, "model_name": "iris", "commit": "main"} in shown
+    assert {**common, "commit": "f" * 40} in shown
 
 
 def test_a_job_of_another_queue_goes_there(queue: CeleryQueue, valkey: Valkey) -> None:
