@@ -26,7 +26,7 @@ from .client_errors import (
 )
 from .client_http import WAIT_PATIENCE_SECONDS, Call, Http
 from .client_log import LogLine, follow_log, follow_only, read_log
-from .plain_text import plain_line
+from .progress import wait_and_show
 
 __all__ = [
     "Client",
@@ -174,16 +174,19 @@ class JobHandle:
     def wait(self, timeout: float | None = None, progress: bool = True) -> str:
         """Wait for the job's end and return its state; WaitTimeout after ``timeout`` seconds.
 
-        With ``progress`` every change of state is printed. A restart of the service is waited for.
+        With ``progress`` every change of state is printed and, in a notebook or at a terminal, a line under them says
+        how it goes now. A restart of the service is waited for.
         """
-        shown = 0
-        for record in self.watch(timeout):
-            for change in record["transitions"][shown:] if progress else ():
-                print(plain_line(f"{change['to']}: {change['reason']}"), flush=True)  # noqa: T201 - for who waits in a notebook
-            shown = len(record["transitions"])
+        if progress:
+            wait_and_show(self, timeout)
+        else:
+            for _ in self.watch(timeout):
+                continue
         return self.state
 
-    def watch(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+    def watch(
+        self, timeout: float | None = None, *, at_least_every: float = LONGEST_WAIT_SECONDS
+    ) -> Iterator[dict[str, Any]]:
         """Give the job's record now and whenever it may have changed, the last time when it has ended.
 
         Raises WaitTimeout after ``timeout`` seconds.
@@ -195,7 +198,7 @@ class JobHandle:
             left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise WaitTimeout(f"Job {self.id} is {self.state} after {timeout:g} s; it goes on.")
-            self.await_change(min(left, LONGEST_WAIT_SECONDS))
+            self.await_change(min(left, at_least_every))
             yield self._record
 
     def await_change(self, seconds: float = LONGEST_WAIT_SECONDS) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -12,17 +12,10 @@ from rich.text import Text
 
 from ..client import JobHandle
 from ..client_log import LogLine
+from ..live_line import STATE_STYLES
 from ..plain_text import plain, plain_line
 
-STATE_STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "cancelled": "yellow",
-    "running": "cyan",
-    "alive": "green",
-    "silent": "yellow",
-    "lost": "red",
-}
+WORKER_STYLES = {"alive": "green", "silent": "yellow", "lost": "red"}
 COLUMNS = ("id", "state", "experiment", "model", "created", "what")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -73,14 +66,18 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def show_log(lines: Iterable[LogLine], *, to_stderr: bool = False) -> None:
+def show_log(lines: Iterable[LogLine], *, to_stderr: bool = False, write: Callable[[str], None] | None = None) -> None:
     """Print a log as it comes; the start of a second attempt is told on stderr."""
     last = None
     for line in lines:
         if last is not None and line.attempt != last:
             click.echo(f"--- attempt {line.attempt} ---", err=True)
         last = line.attempt
-        click.echo(plain(line.text).removesuffix("\n"), err=to_stderr)
+        text = plain(line.text).removesuffix("\n")
+        if write is None:
+            click.echo(text, err=to_stderr)
+        else:
+            write(text)
 
 
 def show_outcome(job: JobHandle) -> None:
@@ -140,4 +137,4 @@ def table_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def styled(value: str) -> Text:
     """The value as text, never as rich's markup; states have their colour."""
-    return Text(value, style=STATE_STYLES.get(value, ""))
+    return Text(value, style={**STATE_STYLES, **WORKER_STYLES}.get(value, ""))

@@ -1,11 +1,10 @@
 """Subcommands that go on until a job has ended: wait and logs; submit uses what they do."""
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from ..client import Client, JobHandle
-from ..plain_text import plain_line
+from ..live_line import LiveLine
+from ..progress import find_console
 from .outcome import exit_code
 from .show import is_for_people, job_argument, json_option, show_job, show_log, show_outcome
 
@@ -52,30 +51,21 @@ def logs(client: Client, job_id: str, follow: bool, attempt: int | None) -> None
 
 def wait_for(job: JobHandle, *, timeout: float | None = None, as_json: bool = False) -> None:
     """Wait for the job's end, show people how it goes meanwhile, and print it."""
-    if is_for_people() and not as_json:
-        watch_live(job, timeout)
-    else:
-        job.wait(timeout, progress=False)
+    job.wait(timeout, progress=is_for_people() and not as_json)
     show_job(job, as_json=as_json)
 
 
 def follow_to_end(job: JobHandle, *, as_json: bool = False) -> None:
-    """Print the job's log until the job has ended, and how it ended."""
-    show_log(job.log_lines(follow=True), to_stderr=as_json)
-    job.refresh()
+    """Print the job's log until the job has ended, with how it goes under it for people, and how it ended."""
+    console = None if as_json else find_console()
+    if console is None:
+        show_log(job.log_lines(follow=True), to_stderr=as_json)
+        job.refresh()
+    else:
+        with LiveLine(job, console) as line:
+            show_log(job.log_lines(follow=True), write=line.print)
+            job.refresh()
     if as_json:
         show_job(job, as_json=True)
     else:
         show_outcome(job)
-
-
-def watch_live(job: JobHandle, timeout: float | None) -> None:
-    """Print each change, and under it what is going on now."""
-    console, shown = Console(), 0
-    with console.status("") as line:
-        for record in job.watch(timeout):
-            for change in record["transitions"][shown:]:
-                told = f"{change['at']}  {change['to']:<10}  {change['reason']}"
-                console.print(Text(plain_line(told)), soft_wrap=True)
-            shown = len(record["transitions"])
-            line.update(Text(plain_line(f"{record['state']} {record['queue']['message'] or ''}")))

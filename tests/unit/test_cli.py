@@ -215,6 +215,21 @@ def test_a_terminal_gets_tables_and_colours_but_no_markup_of_others(
     assert "title" not in live
 
 
+def test_a_log_that_is_followed_at_a_terminal_has_the_jobs_state_under_it(
+    server: ServedApp, store: MemoryStore, claim_job: ClaimJob
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        arguments = ["--url", server.url, "submit", "--experiment-name", "iris", "--git-uri", BODY["git_uri"]]
+        following = thread.submit(at_a_terminal, *arguments, "--follow")
+        (job_id,) = wait_until(lambda: open_jobs(store), timeout_seconds=20)
+        claim = claim_job(job_id)
+        store.append_log(claim, f"  epoch 1 {EVIL}\n".encode(), source_offset=0)
+        store.finish(claim, Ending(JobState.SUCCEEDED))
+        shown = re.sub(r"\x1b\[[0-?]*[@-~]", "", following.result(30))
+    assert "\n  epoch 1 [bold]red" in shown.replace("\r", "\n")
+    assert "succeeded, attempt 1" in shown.rpartition("epoch 1")[2]
+
+
 def examples_of(name: str) -> list[str]:
     """The examples in a command's help."""
     result = CliRunner().invoke(main, [*name.split(), "--help"] if name != "main" else ["--help"])

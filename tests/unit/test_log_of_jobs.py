@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.alerts import AlertEvent, Alerting
+from shared.alerts import AlertEvent, Alerting, Trial
 from shared.errors import Code, InfrastructureError, StoreUnavailable
 from shared.jobs import JobState
 from shared.limits import Limits

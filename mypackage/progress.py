@@ -1,0 +1,57 @@
+"""How a job goes, for who waits for it: a line that moves where somebody looks and rich is there, or printed lines."""
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .plain_text import plain, plain_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LIVE_SECONDS = 10.0  # for a change of the place in the queue, which ends no wait
+
+
+class WatchedJob(Protocol):
+    """What is shown of a job, and how to hear that it has changed."""
+
+    @property
+    def record(self) -> dict[str, Any]: ...
+    @property
+    def has_ended(self) -> bool: ...
+    def watch(self, timeout: float | None = ..., *, at_least_every: float = ...) -> Iterator[dict[str, Any]]: ...
+
+
+def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console | None" = None) -> None:
+    """Wait for the job's end and show each change of state, with ``console`` or, without one, where it suits."""
+    console = console or find_console()
+    if console is None:
+        for change in changes(job.watch(timeout)):
+            print(plain_line(f"{change['to']}: {change['reason']}"), flush=True)  # noqa: T201 - for who waits in a notebook
+        return
+    from .live_line import LiveLine  # noqa: PLC0415 - rich is there
+
+    with LiveLine(job, console) as line:
+        for change in changes(job.watch(timeout, at_least_every=LIVE_SECONDS)):
+            line.print(plain(f"{change['at']}  {change['to']:<10}  {plain_line(change['reason'])}"))
+
+
+def changes(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give each change of state once."""
+    shown = 0
+    for record in records:
+        yield from record["transitions"][shown:]
+        shown = len(record["transitions"])
+
+
+def find_console() -> "Console | None":
+    """A console that can show a line that moves; None without rich, and where nobody looks."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - the client works without
+    except ImportError:
+        return None
+    console = Console()
+    if console.is_jupyter:  # there rich needs ipywidgets, and shows nothing but a warning without
+        return console if find_spec("ipywidgets") else None
+    return console if console.is_interactive and sys.stdout.isatty() else None
