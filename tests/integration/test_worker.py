@@ -278,3 +278,20 @@ def test_discord_is_told_of_a_job_while_it_trains_and_when_it_has_ended(
     assert "```\nno column age\n```" in last["description"]
     assert job.id in last["footer"]["text"]
     assert discord.url.rpartition("/")[2] not in worker.log
+
+
+def test_a_job_that_names_a_channel_is_told_of_there_and_a_name_that_is_gone_does_it_no_harm(
+    tmp_path: Path, valkey: Valkey, mlflow_server: MlflowServer, git_uri: str, discord: DiscordServer
+) -> None:
+    redis_url = valkey.url.removesuffix("/0") + "/3"
+    told = {"ALERT_WEBHOOKS": f"team-a=discord:{discord.url}", "DISCORD_WEBHOOK_URL": f"{discord.url}-another"}
+    with worker_process(tmp_path / "own", redis_url=redis_url, tracking_uri=mlflow_server.url, **told) as worker:
+        alerts = {"to": ["team-a", "team-gone"], "events": ["succeeded"]}
+        job = worker.ended(worker.submit(git_uri=git_uri, alerts=alerts))
+        wait_until(lambda: discord.messages, what="an alert")
+        worker.stop()
+    assert job.state is JobState.SUCCEEDED
+    [message] = discord.messages
+    assert message["embeds"][0]["title"] == "iris: succeeded"
+    assert discord.statuses == [200]
+    assert "hunter2" not in worker.log
