@@ -25,15 +25,16 @@ FLAVORS = {
 }
 
 
-def log_model(model: object, mlflow_model: Any) -> str:
+def log_model(model: object, mlflow_model: Any, **wishes: Any) -> str:
     """Log the model as ``model`` to the active run and return its URI.
 
     ``mlflow_model`` is a flavor such as mlflow.sklearn; from one without log_model, such as the documented
-    mlflow.models, the flavor is found by the model's class.
+    mlflow.models, the flavor is found by the model's class. ``wishes`` are handed to the flavor, where not None.
     """
     flavor = mlflow_model if callable(getattr(mlflow_model, "log_model", None)) else find_flavor(model)
     accepted = inspect.signature(flavor.log_model).parameters
-    options = _name(accepted) | _requirements(flavor, accepted) | _serialization(model, accepted)
+    options: dict[str, Any] = _name(accepted) | _requirements(flavor, accepted) | _serialization(model, accepted)
+    options |= {name: value for name, value in wishes.items() if value is not None}
     if "python_model" in accepted:
         logged = flavor.log_model(python_model=model, **options)
     else:

@@ -1,7 +1,7 @@
 """What train.py calls: the gate for a trained model, and the combinations of a hyper-parameter search."""
 
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -9,20 +9,17 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from .flavors import log_model
-from .gate import CHAMPION_ALIAS, Challenger, Champion, Decision, DecisionRecord, decide, is_comparable
-from .registry import find_champion, model_exists, register
+from .gate import CHAMPION_ALIAS, Challenger, DecisionRecord
+from .passage import Passage, RunEnded
+from .registry import DATASET_TAG, model_exists
+from .rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
 
-DECISION_TAG = "retrain.decision"
-PROMOTED_TAG = "retrain.promoted"
-JOB_TAG = "retrain.job_id"
-FENCED_TAG = "retrain.fenced"
+__all__ = ["RunEnded", "auto_compare_and_register", "get_combination"]
 
-
-class RunEnded(RuntimeError):
-    """The service has given this attempt up and started the job anew elsewhere: its model must not be promoted."""
+DATASET_CHARACTERS = 250
 
 
-def auto_compare_and_register(
+def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predecessor's, and users call them so
     model: object,
     eval_metric: Any,
     model_name: str,
@@ -30,24 +27,67 @@ def auto_compare_and_register(
     p_metric: str,
     client: MlflowClient,
     mlflow_model: Any,
+    *,
+    min_delta: float | None = None,
+    min_value: float | None = None,
+    eval_dataset: Any = None,
+    guardrails: Mapping[str, float] | None = None,
+    guardrail_directions: Mapping[str, str] | None = None,
+    alias: str = CHAMPION_ALIAS,
+    tags: Mapping[str, Any] | None = None,
+    signature: Any = None,
+    input_example: Any = None,
+    pip_requirements: Any = None,
 ) -> DecisionRecord:
     """Log the model; register it and make it the champion if it is strictly better than the champion.
 
     Works in the active run, or starts one as mlflow.log_metric does and leaves it active. ``lower`` is True or
     "true" where a lower ``p_metric`` is better. The decision is printed, returned, and kept in the run's tags.
     Raises RunEnded where the service has given this attempt up meanwhile.
+
+    ``min_delta``: better by more than this. ``min_value``: the worst value that is promoted at all. ``eval_dataset``:
+    what it was evaluated on, as "name@digest", (name, digest) or a Dataset of mlflow.data; the decision says whether
+    that is so for the champion, too. ``guardrails``: by how much other logged metrics may become worse, each in the
+    direction of ``p_metric`` or in its own of ``guardrail_directions`` ("lower_is_better", "higher_is_better").
+    ``tags``: of the new version. The last three go to the flavor's log_model.
+
+    What the request says in ``promotion`` goes before what is said here.
     """
     run_id = (mlflow.active_run() or mlflow.start_run()).info.run_id
     # First of all: a mistake in another argument must not cost the training its result.
-    model_uri = log_model(model, mlflow_model)
-    lower_is_better = is_lower_better(lower)
+    model_uri = log_model(
+        model, mlflow_model, signature=signature, input_example=input_example, pip_requirements=pip_requirements
+    )
     value = as_number(eval_metric, p_metric)
     log_last_value(client, run_id, p_metric, value)
+    dataset = dataset_name(eval_dataset)
+    if dataset:
+        mlflow.set_tag(DATASET_TAG, dataset)
 
-    challenger = Challenger(model_name, p_metric, value, is_new_model=not model_exists(client, model_name))
-    tags = _version_tags(client, run_id, challenger)
-    record = _pass_gate(challenger, model_uri=model_uri, tags=tags, client=client, lower_is_better=lower_is_better)
-    mlflow.set_tags({DECISION_TAG: record.to_json(), PROMOTED_TAG: str(record.promoted).lower()})
+    said_here: dict[str, Any] = {
+        "metric": p_metric,
+        "min_delta": min_delta,
+        "min_value": min_value,
+        "guardrails": guardrails,
+        "guardrail_directions": guardrail_directions,
+    }
+    wishes = merged(said_here, read_promotion(os.environ.get(PROMOTION_VARIABLE, "")))
+    metrics = {**client.get_run(run_id).data.metrics, p_metric: value}
+    passage = Passage(
+        client=client,
+        run_id=run_id,
+        challenger=Challenger(
+            model_name=model_name,
+            metric=wishes["metric"],
+            value=metrics.get(wishes["metric"]),
+            is_new_model=not model_exists(client, model_name),
+            metrics=metrics,
+            dataset=dataset,
+        ),
+        rules=rules_of(wishes, lower_is_better=is_lower_better(lower)),
+        alias=alias,
+    )
+    record = passage.decide(model_uri, tags or {})
     print(record.reason, flush=True)  # noqa: T201 - the training's own log is where its reader looks
     return record
 
@@ -74,6 +114,20 @@ def as_number(eval_metric: Any, p_metric: str) -> float:
         raise ValueError(f"The value of the metric '{p_metric}' is {eval_metric!r}; it must be one number.") from error
 
 
+def dataset_name(eval_dataset: Any) -> str | None:
+    """Return the data as name@digest: of a text, a pair, a mapping, or what has a name and a digest."""
+    match eval_dataset:
+        case None | str():
+            text = eval_dataset
+        case (str() | None as name, str() as digest) | {"name": str() | None as name, "digest": str() as digest}:
+            text = f"{name or ''}@{digest}"
+        case _ if isinstance(getattr(eval_dataset, "digest", None), str):
+            text = f"{getattr(eval_dataset, 'name', None) or ''}@{eval_dataset.digest}"
+        case _:
+            raise ValueError(f"eval_dataset is {eval_dataset!r:.100}; it must be 'name@digest' or (name, digest).")
+    return " ".join(text.split())[:DATASET_CHARACTERS] or None if text else None
+
+
 def log_last_value(client: MlflowClient, run_id: str, metric: str, value: float) -> None:
     """Make the value the run's last one of the metric: the next challenger is compared with the last one."""
     logged = client.get_run(run_id).data.metrics
@@ -83,68 +137,3 @@ def log_last_value(client: MlflowClient, run_id: str, metric: str, value: float)
         # MLflow calls the value of the highest step the last one, so ours goes after a training curve's.
         step = max(point.step for point in client.get_metric_history(run_id, metric)) + 1
         mlflow.log_metric(metric, value, step=step)
-
-
-def _version_tags(client: MlflowClient, run_id: str, challenger: Challenger) -> dict[str, str]:
-    tags = {
-        "retrain.run_id": run_id,
-        "retrain.metric": challenger.metric,
-        "retrain.metric_value": repr(challenger.value),
-    }
-    job_id = client.get_run(run_id).data.tags.get(JOB_TAG)
-    return tags | ({JOB_TAG: job_id} if job_id else {})
-
-
-def _pass_gate(
-    challenger: Challenger, *, model_uri: str, tags: Mapping[str, str], client: MlflowClient, lower_is_better: bool
-) -> DecisionRecord:
-    run_id = tags["retrain.run_id"]
-    _require_not_fenced(client, run_id)
-    champion = find_champion(client, challenger.model_name, challenger.metric)
-    decision = decide(challenger, champion, lower_is_better=lower_is_better)
-    version = None
-    if decision.promoted:
-        version = register(model_uri, challenger.model_name, tags)
-        _require_not_fenced(client, run_id)
-        # Look again: the registry has no compare-and-set, so a few milliseconds stay open before the alias moves.
-        # The service closes them, it trains one job of a model at a time (the concurrency key); this look is for
-        # runs and people outside of it.
-        champion = find_champion(client, challenger.model_name, challenger.metric)
-        decision = decide(challenger, champion, lower_is_better=lower_is_better)
-        if decision.promoted:
-            client.set_registered_model_alias(challenger.model_name, CHAMPION_ALIAS, version)
-        else:
-            note = f"another champion came meanwhile; version {version} stays without the alias"
-            decision = replace(decision, reason=f"{decision.reason}: {note}")
-    return _record(challenger, champion, decision, version=version, lower_is_better=lower_is_better)
-
-
-def _require_not_fenced(client: MlflowClient, run_id: str) -> None:
-    """Refuse where the service has fenced the run: this host was cut off, and another attempt took over."""
-    if client.get_run(run_id).data.tags.get(FENCED_TAG) == "true":
-        raise RunEnded(f"The service has given up the attempt of run {run_id}: its model is not made champion.")
-
-
-def _record(
-    challenger: Challenger,
-    champion: Champion | None,
-    decision: Decision,
-    *,
-    version: str | None,
-    lower_is_better: bool,
-) -> DecisionRecord:
-    return DecisionRecord(
-        promoted=decision.promoted,
-        reason=decision.reason,
-        metric=challenger.metric,
-        direction="lower_is_better" if lower_is_better else "higher_is_better",
-        challenger=_finite(challenger.value),
-        champion=_finite(champion.value) if champion else None,
-        champion_version=champion.version if champion else None,
-        model_name=challenger.model_name,
-        model_version=version,
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and is_comparable(value) else None

@@ -1,7 +1,7 @@
 """The body of POST /retrain: the predecessor's fields and ours, validated; credentials are split off at once."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -42,6 +42,8 @@ Text = Annotated[StrictStr, AfterValidator(_no_control_characters), AfterValidat
 Name = Annotated[Text, Field(min_length=1, max_length=250)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 ParameterName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
+Metric = Annotated[Text, Field(min_length=1, max_length=250)]
+Direction = Literal["higher_is_better", "lower_is_better"]
 ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=6000)]
 
 
@@ -105,6 +107,38 @@ class Alerts(_Body):
         return None if value is None else sorted(value)
 
 
+class Promotion(_Body):
+    """By which rules the new model may become champion; null for what train.py says. Goes before train.py."""
+
+    metric: Metric | None = Field(None, description="The logged metric that decides.")
+    direction: Direction | None = Field(None, description="Which values of it are better.")
+    min_delta: StrictFloat | None = Field(
+        None, ge=0, description="Promoted only if better than the champion by more than this."
+    )
+    min_value: StrictFloat | None = Field(
+        None, description="The worst value that is promoted: a least or, where lower is better, a most."
+    )
+    guardrails: dict[Metric, Annotated[StrictFloat, Field(ge=0)]] = Field(
+        default_factory=dict, max_length=10, description="Other logged metrics, and by how much each may become worse."
+    )
+    guardrail_directions: dict[Metric, Direction] = Field(
+        default_factory=dict,
+        max_length=10,
+        description="Which values of a guarded metric are better, where not as for the metric that decides.",
+    )
+
+    @model_validator(mode="after")
+    def _directions_are_of_guardrails(self) -> "Promotion":
+        if strangers := sorted(set(self.guardrail_directions) - set(self.guardrails)):
+            raise ValueError(f"has a direction for {', '.join(strangers)}, but no guardrail")
+        return self
+
+    @property
+    def as_variable(self) -> str:
+        """What the training gets: only what was asked for, as JSON; empty for nothing."""
+        return self.model_dump_json(exclude_defaults=True) if self != Promotion() else ""
+
+
 class RetrainRequest(_Body):
     """A retraining: which commit of which MLflow Project, with which data, base model and parameters."""
 
@@ -148,6 +182,7 @@ class RetrainRequest(_Body):
     timeouts: Timeouts = Field(default_factory=Timeouts)
     retry: Retry = Field(default_factory=Retry)
     alerts: Alerts = Field(default_factory=Alerts)
+    promotion: Promotion = Field(default_factory=Promotion)
     labels: dict[Word, Annotated[Text, Field(max_length=250)]] = Field(
         default_factory=dict, max_length=50, description="Your own words about the job; GET /jobs filters by them."
     )

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 HOST_FROM_CONTAINER = "host.docker.internal"
 GIT_CONFIG = "gitconfig"
+PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
 TRACKING_PASSWORD = "tracking-password"  # noqa: S105 - a file's name
 # MLflow reads its password from the environment only, and a container's environment is there for all to inspect.
 EXPORT_FROM_FILE = (
@@ -91,7 +92,7 @@ class Preparation:
             image=image.id if image else None,  # the name may mean another one in a moment
             command=EXPORT_FROM_FILE + rendered.command if TRACKING_PASSWORD in private else rendered.command,
             source=checkout.project_folder,
-            env=self._environment(claim, project, run),
+            env=self._environment(claim, request, project, run),
             private_files=private,
             private_env={name: PRIVATE_VARIABLES[name] for name in private},
             cpus=resources.cpus,
@@ -149,10 +150,12 @@ class Preparation:
         self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
         return run
 
-    def _environment(self, claim: Claim, project: Project, run: Run) -> dict[str, str]:
+    def _environment(self, claim: Claim, request: RetrainRequest, project: Project, run: Run) -> dict[str, str]:
         asked = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         about = {"RETRAIN_JOB_ID": claim.job.id, "RETRAIN_ATTEMPT": str(claim.attempt.number)}
         about |= {"RETRAIN_REQUEST_ID": claim.job.request_id} if claim.job.request_id else {}
+        if rules := request.promotion.as_variable:
+            about[PROMOTION_VARIABLE] = rules
         uri = self.settings.mlflow_tracking_uri
         if self.runner.kind == "docker":
             uri = self.settings.container_tracking_uri or seen_from_container(uri)

@@ -33,8 +33,9 @@ DECISION_TAG = "retrain.decision"  # what mypackage sets
 FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
 DECISION_FIELDS = (
     *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
-    *("model_name", "model_version"),
+    *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
 )
+DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 SHOWN_CHARACTERS = 300
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -248,11 +249,14 @@ def _decision(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _plain(value: object) -> str | int | float | None:
+def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | dict[str, Any] | None:
     if isinstance(value, str):
         return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
         return value
+    if isinstance(value, dict) and depth:
+        kept = list(value.items())[:DECISION_ITEMS]
+        return {UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name): _plain(each, depth - 1) for name, each in kept}
     return None
 
 

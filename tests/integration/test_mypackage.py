@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,6 +85,10 @@ def versions(client: MlflowClient) -> list[str]:
     return sorted(str(version.version) for version in client.search_model_versions(f"name='{MODEL}'"))
 
 
+def aliases(client: MlflowClient) -> dict[str, str]:
+    return {alias: str(version) for alias, version in client.get_registered_model(MODEL).aliases.items()}
+
+
 def last_run(client: MlflowClient) -> Run:
     experiment = client.get_experiment_by_name("gate")
     assert experiment
@@ -109,6 +114,7 @@ def test_a_better_model_takes_over_and_the_record_names_both(client: MlflowClien
         champion_version="1",
         model_name=MODEL,
         model_version="2",
+        datasets={"challenger": None, "champion": None},
     )
     assert champion_version(client) == "2"
 
@@ -233,7 +239,7 @@ def test_a_value_that_train_py_logs_afterwards_changes_nothing(client: MlflowCli
     utility.auto_compare_and_register(model, 0.94, MODEL, False, METRIC, client, mlflow.sklearn)
     mlflow.log_metric(METRIC, 0.94)
     mlflow.end_run()
-    assert registry.find_champion(client, MODEL, METRIC) == Champion("1", 0.94)
+    assert registry.find_champion(client, MODEL, METRIC) == Champion("1", 0.94, metrics={METRIC: 0.94})
 
 
 def test_it_works_in_the_run_that_the_service_made(
@@ -255,12 +261,12 @@ def test_a_champion_that_came_meanwhile_and_is_better_stays(
     retrain(0.5)
 
     def register_while_another_wins(*arguments: Any) -> str:
-        monkeypatch.setattr("mypackage.utility.register", registry.register)
+        monkeypatch.setattr("mypackage.passage.register", registry.register)
         mlflow.end_run()
         assert retrain(0.95).promoted
         return registry.register(*arguments)
 
-    monkeypatch.setattr("mypackage.utility.register", register_while_another_wins)
+    monkeypatch.setattr("mypackage.passage.register", register_while_another_wins)
     record = retrain(0.93)
     assert record.reason.startswith("not promoted: 0.93 < 0.95: another champion came meanwhile; version 3")
     assert champion_version(client) == "2"
@@ -330,3 +336,101 @@ def test_an_error_of_the_registry_is_not_taken_for_a_missing_champion(
     with pytest.raises(MlflowException, match="locked"):
         retrain(0.99)
     assert versions(client) == ["1"]
+
+
+def test_a_worse_model_on_the_same_data_says_so_and_the_data_are_on_the_record(
+    client: MlflowClient, retrain: Any
+) -> None:
+    retrain(0.94, eval_dataset=("iris", "abc1"))
+    record = retrain(0.91, eval_dataset="iris@abc1")
+    assert record.reason == "not promoted: 0.91 < 0.94 (same evaluation data)"
+    assert record.datasets == {"challenger": "iris@abc1", "champion": "iris@abc1"}
+    assert json.loads(last_run(client).data.tags["retrain.decision"])["datasets"] == record.datasets
+    assert "different evaluation data: iris@9f2e / iris@abc1" in retrain(0.95, eval_dataset="iris@9f2e").reason
+
+
+def test_a_guardrail_and_min_delta_hold_a_model_back(client: MlflowClient, model: LinearRegression) -> None:
+    def train(value: float, recall: float, **rules: Any) -> DecisionRecord:
+        with mlflow.start_run():
+            mlflow.log_metric("recall", recall)
+            return utility.auto_compare_and_register(
+                model, value, MODEL, False, METRIC, client, mlflow.sklearn, **rules
+            )
+
+    train(0.91, 0.90)
+    rules: dict[str, Any] = {"guardrails": {"recall": 0.02}, "min_delta": 0.01}
+    record = train(0.95, 0.85, **rules)
+    assert record.reason == "not promoted: 0.95 > 0.91, but recall fell by 0.05, 0.02 is allowed"
+    assert asdict(record.guardrails["recall"]) == {
+        "allowed": 0.02,
+        "direction": "higher_is_better",
+        "challenger": 0.85,
+        "champion": 0.9,
+        "holds": False,
+    }
+    assert "better by 0.005 only" in train(0.915, 0.95, **rules).reason
+    assert train(0.95, 0.89, **rules).promoted
+
+
+def test_what_the_request_says_goes_before_train_py(
+    client: MlflowClient, retrain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retrain(0.91)
+    monkeypatch.setenv("RETRAIN_PROMOTION", '{"min_delta": 0.1}')
+    assert "better by 0.04 only" in retrain(0.95, min_delta=0.0).reason
+    monkeypatch.setenv("RETRAIN_PROMOTION", '{"metric": "f1"}')
+    assert retrain(0.99).reason.startswith("not promoted: the run has no metric 'f1'. Log it before")
+    monkeypatch.setenv("RETRAIN_PROMOTION", '{"direction": "lower_is_better"}')
+    assert retrain(0.5).reason == "promoted: 0.5 < 0.91 (lower is better)"
+
+
+def test_the_champion_that_makes_room_keeps_the_alias_previous(client: MlflowClient, retrain: Any) -> None:
+    retrain(0.91)
+    assert aliases(client) == {"champion": "1"}
+    retrain(0.95)
+    retrain(0.93)
+    assert aliases(client) == {"champion": "2", "previous": "1"}
+    assert {name for name in client.get_registered_model(MODEL).tags if "gate" in name} == set()
+
+
+def test_another_alias_has_champions_of_its_own(client: MlflowClient, retrain: Any) -> None:
+    retrain(0.95)
+    assert retrain(0.5, alias="edge").reason == "promoted: first champion of 'iris' (accuracy 0.5)"
+    record = retrain(0.6, alias="edge")
+    assert (record.alias, record.champion) == ("edge", 0.5)
+    assert aliases(client) == {"champion": "1", "edge": "3", "previous-edge": "2"}
+
+
+def test_what_train_py_says_of_the_model_is_passed_on(client: MlflowClient, retrain: Any) -> None:
+    example = np.array([[0.5]])
+    retrain(0.95, tags={"team": "vision"}, input_example=example, pip_requirements=["scikit-learn"])
+    assert client.get_model_version(MODEL, "1").tags["team"] == "vision"
+    info = mlflow.models.get_model_info(f"models:/{MODEL}/1")
+    assert info.signature is not None
+    assert info.saved_input_example_info is not None
+
+
+def test_the_gate_in_a_nested_run_is_known_to_the_jobs_run(client: MlflowClient, model: LinearRegression) -> None:
+    with mlflow.start_run(tags={"retrain.job_id": "j1"}) as parent, mlflow.start_run(nested=True):
+        utility.auto_compare_and_register(model, 0.95, MODEL, False, METRIC, client, mlflow.sklearn)
+    assert client.get_run(parent.info.run_id).data.tags["retrain.promoted"] == "true"
+    assert client.get_model_version(MODEL, "1").tags["retrain.job_id"] == "j1"
+
+
+def test_a_nested_run_of_an_attempt_that_was_given_up_promotes_nothing(
+    client: MlflowClient, model: LinearRegression
+) -> None:
+    with (
+        mlflow.start_run(tags={"retrain.fenced": "true"}),
+        mlflow.start_run(nested=True),
+        pytest.raises(utility.RunEnded),
+    ):
+        utility.auto_compare_and_register(model, 0.95, MODEL, False, METRIC, client, mlflow.sklearn)
+    assert client.search_registered_models() == []
+
+
+def test_an_alias_of_a_version_that_is_gone_is_no_champion(client: MlflowClient, retrain: Any) -> None:
+    retrain(0.95)
+    retrain(0.99)
+    client.delete_model_version(MODEL, "2")
+    assert retrain(0.5).promoted

@@ -1,5 +1,6 @@
 """Runs on a real tracking server."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from mypackage.gate import DecisionRecord
+from mypackage.gate import DecisionRecord, GuardrailCheck
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
 from tests.support.mlflow_server import MlflowServer
 from worker.run_tags import RunRequest
@@ -194,6 +195,9 @@ def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
         champion_version="1",
         model_name="tracking-a",
         model_version=None,
+        min_delta=0.01,
+        datasets={"challenger": "iris@abc1", "champion": None},
+        guardrails={"recall": GuardrailCheck(0.02, "higher_is_better", 0.85, 0.9, holds=False)},
     )
     client.set_tag(run.run_id, "retrain.decision", decision.to_json())
     client.create_registered_model("tracking-b")
@@ -214,6 +218,19 @@ def test_a_decision_holds_only_what_the_record_can_keep(tracking: Tracking, clie
     assert decision is not None
     known = {name: value for name, value in decision.items() if value is not None}
     assert known == {"promoted": True, "reason": "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"}
+
+
+def test_guardrails_of_a_decision_are_kept_neither_deeper_nor_longer_than_the_gate_writes_them(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    deep = {"a\x00": {"b": {"c": 1}, "holds": True, "list": [1]}}
+    many = {f"d{number}": "x" for number in range(100)}
+    decision = {"promoted": True, "guardrails": deep, "datasets": many}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    kept = tracking.result(run.run_id).decision
+    assert kept is not None
+    assert kept["guardrails"] == {"a\N{REPLACEMENT CHARACTER}": {"b": None, "holds": True, "list": None}}
+    assert len(kept["datasets"]) == 20
 
 
 @pytest.mark.parametrize("text", ["not json", "[" * 7000, "[]", "{}", '{"promoted": "yes"}', '{"promoted": true'])

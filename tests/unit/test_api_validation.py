@@ -41,6 +41,10 @@ def post(client: FlaskClient, **fields: Any) -> dict[str, Any]:
         ({"alerts": {"to": "team-a"}}, "/alerts/to", "FROZEN_SET_TYPE"),
         ({"alerts": {"to": ["https://hunter2"]}}, "/alerts/to/0", "STRING_PATTERN_MISMATCH"),
         ({"alerts": {"events": ["weather"]}}, "/alerts/events/0", "ENUM"),
+        ({"promotion": {"min_delta": -1}}, "/promotion/min_delta", "GREATER_THAN_EQUAL"),
+        ({"promotion": {"direction": "up"}}, "/promotion/direction", "LITERAL_ERROR"),
+        ({"promotion": {"guardrails": {"recall": "0.1"}}}, "/promotion/guardrails/recall", "FLOAT_TYPE"),
+        ({"promotion": {"guardrail_directions": {"recall": "lower_is_better"}}}, "/promotion", "VALUE_ERROR"),
         ({"dataset_uri": "a", "dataset_repo": "b"}, "", "VALUE_ERROR"),
     ],
 )
@@ -69,6 +73,7 @@ def test_all_errors_are_told_at_once(client: FlaskClient) -> None:
         ({"comit_hash": "main"}, "/comit_hash", "commit_hash"),
         ({"dataset_url": ""}, "/dataset_url", "dataset_uri"),
         ({"resources": {"gpu": 1}}, "/resources/gpu", "gpus"),
+        ({"promotion": {"min_dleta": 1}}, "/promotion/min_dleta", "min_delta"),
     ],
 )
 def test_an_unknown_field_names_the_one_that_was_meant(

@@ -1,5 +1,6 @@
 """From a claim to a started attempt, on fakes: what the container is given, and what the record says about it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,14 @@ def test_the_command_is_rendered_and_the_values_are_logged(worker: FakeWorker) -
     assert spec.command.endswith("python train.py 0.1 iris --layers 3")
     [run] = worker.tracking.runs.values()
     assert run.request.parameters == {"alpha": "0.1", "experiment_name": "iris", "layers": "3"}
+
+
+def test_the_gate_gets_what_the_request_asks_of_it_and_nothing_else(worker: FakeWorker) -> None:
+    _, spec = started(worker, promotion={"min_delta": 0.01, "guardrails": {"recall": 0.02}})
+    assert json.loads(spec.env["RETRAIN_PROMOTION"]) == {"min_delta": 0.01, "guardrails": {"recall": 0.02}}
+
+    _, spec = started(worker)
+    assert "RETRAIN_PROMOTION" not in spec.env
 
 
 def test_the_training_finds_its_run_by_its_environment(worker: FakeWorker) -> None:

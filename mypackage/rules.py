@@ -1,0 +1,95 @@
+"""The rules of the gate: what train.py asks for and, over it, what the request's ``promotion`` asks for. No I/O."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PROMOTION_VARIABLE = "RETRAIN_PROMOTION"
+LOWER, HIGHER = "lower_is_better", "higher_is_better"
+MOST_GUARDRAILS = 10  # the whole decision is one tag, and MLflow cuts a long one
+FIELDS = ("metric", "direction", "min_delta", "min_value", "guardrails", "guardrail_directions")
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """Another metric, and by how much it may become worse than the champion's."""
+
+    metric: str
+    allowed: float
+    lower_is_better: bool
+
+    def __post_init__(self) -> None:
+        _require(self.allowed, f"guardrails: what is allowed of '{self.metric}'", least=0.0)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a challenger is judged. ``min_value`` is the worst value that is promoted: a most where lower is better."""
+
+    lower_is_better: bool
+    min_delta: float = 0.0
+    min_value: float | None = None
+    guardrails: tuple[Guardrail, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.min_delta, "min_delta", least=0.0)
+        if self.min_value is not None:
+            _require(self.min_value, "min_value")
+        if len(self.guardrails) > MOST_GUARDRAILS:
+            raise ValueError(f"There are {len(self.guardrails)} guardrails; {MOST_GUARDRAILS} are the most.")
+
+
+def read_promotion(text: str) -> dict[str, Any]:
+    """Return what the service passes on of the request; ValueError where the text is anything else."""
+    try:
+        wishes = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise ValueError(f"{PROMOTION_VARIABLE} is no JSON: {error}") from None
+    if not isinstance(wishes, dict):
+        raise ValueError(f"{PROMOTION_VARIABLE} must be a JSON object with any of: {', '.join(FIELDS)}.")
+    if unknown := sorted(set(wishes) - set(FIELDS)):
+        raise ValueError(
+            f"{PROMOTION_VARIABLE} has {', '.join(unknown)}, which this mypackage does not know: it is older than the "
+            "service. Take the service's own."
+        )
+    return {name: value for name, value in wishes.items() if value is not None}
+
+
+def rules_of(wishes: Mapping[str, Any], *, lower_is_better: bool) -> Rules:
+    """Make rules of the wishes, by FIELDS; a guardrail without a direction of its own has that of the metric."""
+    lower_is_better = _is_lower(wishes["direction"]) if "direction" in wishes else lower_is_better
+    directions = {name: _is_lower(text) for name, text in wishes.get("guardrail_directions", {}).items()}
+    if strangers := sorted(set(directions) - set(wishes.get("guardrails", {}))):
+        raise ValueError(f"guardrail_directions names {', '.join(strangers)}, which guardrails does not.")
+    guardrails = (
+        Guardrail(name, allowed, directions.get(name, lower_is_better))
+        for name, allowed in wishes.get("guardrails", {}).items()
+    )
+    return Rules(lower_is_better, wishes.get("min_delta", 0.0), wishes.get("min_value"), tuple(guardrails))
+
+
+def merged(from_code: Mapping[str, Any], from_request: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the request over the code: it is what was asked for this time. Guardrails are replaced one by one."""
+    given = {name: value for name, value in from_code.items() if value is not None}
+    for name, value in from_request.items():
+        given[name] = {**given.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return given
+
+
+def direction(lower_is_better: bool) -> str:
+    """Return the word for a direction."""
+    return LOWER if lower_is_better else HIGHER
+
+
+def _is_lower(text: object) -> bool:
+    if text not in (LOWER, HIGHER):
+        raise ValueError(f"A direction is {text!r}; it must be '{HIGHER}' or '{LOWER}'.")
+    return text == LOWER
+
+
+def _require(value: object, name: str, *, least: float = -math.inf) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (number and value >= least):  # type: ignore[operator]
+        raise ValueError(f"{name} is {value!r}; it must be a number{' that is not negative' if least == 0 else ''}.")
