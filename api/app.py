@@ -7,6 +7,7 @@ from api import access, documentation, metrics, problems, request_ids
 from api.following import Following
 from api.json_request import JsonRequest
 from api.long_poll import LongPoll
+from api.model_registry import ModelRegistry
 from api.openapi import BLUEPRINTS, INFO
 from api.services import EXTENSION, Services
 from api.validation import refuse
@@ -40,6 +41,7 @@ def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: V
         long_poll=LongPoll(store, limit=settings.api_threads // 2),
         following=Following(store, limit=settings.api_followers),
         links=Links.of(settings),
+        registry=ModelRegistry.of(settings),
     )
     metrics.register(app, settings, store)
     request_ids.register(app)

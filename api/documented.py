@@ -14,6 +14,7 @@ SCHEMAS = "#/components/schemas/"
 JOBS = Tag(name="jobs", description="Retrainings.")
 WORKERS = Tag(name="workers", description="Hosts with a worker.")
 ALERTS = Tag(name="alerts", description="Who is told of jobs.")
+MODELS = Tag(name="models", description="Champions in MLflow's model registry.")
 HEALTH = Tag(name="health", description="Is the service there? Open to all.")
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 

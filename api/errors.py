@@ -12,6 +12,8 @@ RetrainError
     ├── NoAlertChannel       there is no channel that a test message could be sent to
     ├── RequestOutdated      the job's request is none that this version takes
     ├── TooManyFollowers     so many logs are followed already
+    ├── ModelVersionNotFound MLflow has no such version of a model
+    ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
 """
 
@@ -125,6 +127,21 @@ class TooManyFollowers(Refusal):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "TOO_MANY_FOLLOWERS"
+    headers = {"Retry-After": "5"}  # noqa: RUF012
+
+
+class ModelVersionNotFound(Refusal):
+    """MLflow has no such version of a model."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "MODEL_VERSION_NOT_FOUND"
+
+
+class RegistryUnavailable(Refusal):
+    """MLflow's model registry does not answer, or refuses."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "TRACKING_UNAVAILABLE"
     headers = {"Retry-After": "5"}  # noqa: RUF012
 
 

@@ -11,15 +11,16 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples
 from api.documented import SCHEMAS
-from api.queries import AlertTestRequest, CancelRequest, RetryRequest
-from api.schemas import AlertTestResults, Health, Job, JobPage, Problem, Ready, WorkerList
-from api.views import alerts, health, jobs, logs, retrain, workers
+from api.queries import AlertTestRequest, CancelRequest, ChampionRequest, RetryRequest
+from api.schemas import AlertTestResults, Champion, Health, Job, JobPage, Problem, Ready, WorkerList
+from api.views import alerts, health, jobs, logs, models, retrain, workers
 from shared.retrain_request import RetrainRequest
 
 BLUEPRINTS = (
     retrain.blueprint,
     jobs.blueprint,
     logs.blueprint,
+    models.blueprint,
     workers.blueprint,
     alerts.blueprint,
     health.blueprint,
@@ -34,7 +35,11 @@ MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (CancelRequest, "validation"),
     (RetryRequest, "validation"),
     (AlertTestRequest, "validation"),
-    *((model, "serialization") for model in (Job, JobPage, WorkerList, AlertTestResults, Problem, Health, Ready)),
+    (ChampionRequest, "validation"),
+    *(
+        (model, "serialization")
+        for model in (Job, JobPage, Champion, WorkerList, AlertTestResults, Problem, Health, Ready)
+    ),
 ]
 BEARER = {
     "type": "http",

@@ -16,16 +16,18 @@ from pydantic import (
     model_validator,
 )
 
+from api.errors import ModelVersionNotFound
 from api.paging import decode_cursor
 from shared.errors import JobNotFound
 from shared.jobs import JobState
-from shared.retrain_request import Word
+from shared.retrain_request import Text, Word
 from shared.store import Cursor
 
 MAX_WAIT_SECONDS = 60
 MAX_LOG_BYTES = 8 * 2**20
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 EVENT_ID = r"^(\d{1,6}:)?\d{1,18}$"
+MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff/:]{1,256}")
 JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 
@@ -49,6 +51,16 @@ def _to_utc(value: datetime) -> datetime:
 def _check_job_id(value: str) -> str:
     if not JOB_ID.fullmatch(value):  # no database need be asked, and PostgreSQL's text takes no NUL
         raise JobNotFound("There is no such job. GET /jobs lists those that exist.", job_id=value)
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_model(value: str) -> str:
+    if not MODEL_NAME.fullmatch(value):
+        raise ModelVersionNotFound("There is no such model: MLflow allows no such name.")
     return value
 
 
@@ -100,6 +112,25 @@ class AlertTestRequest(BaseModel):
     to: Annotated[frozenset[Word], Field(min_length=1, max_length=20)] | None = Field(
         None, description="Their names; by default those that a job goes to that names none.", examples=[["team-a"]]
     )
+
+
+class ChampionRequest(BaseModel):
+    """Which version becomes champion, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    version: Annotated[StrictStr, BeforeValidator(_as_text), Field(pattern=r"^[1-9][0-9]{0,8}$")] = Field(
+        description="The version's number; also as a number."
+    )
+    reason: Annotated[Text, Field(min_length=1, max_length=500)] = Field(
+        description="Why, for those who ask later.", examples=["wrong labels in the data of version 7"]
+    )
+
+
+class ModelPath(BaseModel):
+    """Which model."""
+
+    model: Annotated[str, AfterValidator(_check_model)] = Field(description="The registered model's name.")
 
 
 class JobPath(BaseModel):

@@ -196,6 +196,16 @@ class AlertTestResults(Body):
     results: tuple[AlertTestResult, ...]
 
 
+class Champion(Body):
+    """A model's champion, by a person's decision."""
+
+    model: str
+    version: str
+    previous_version: str | None = Field(description="The version with the alias previous; null for none.")
+    reason: str
+    changed: bool = Field(description="false when this version was champion already.")
+
+
 class Health(Body):
     """The process is alive."""
 

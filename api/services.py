@@ -7,6 +7,7 @@ from flask import current_app
 
 from api.following import Following
 from api.long_poll import LongPoll
+from api.model_registry import ModelRegistry
 from shared.links import Links
 from shared.queue import JobQueue
 from shared.settings import Settings
@@ -27,6 +28,7 @@ class Services:
     long_poll: LongPoll
     following: Following
     links: Links
+    registry: ModelRegistry
 
 
 def services() -> Services:

@@ -13,6 +13,7 @@ from api.errors import FieldError, InvalidRequest
 from api.queries import (
     AlertTestRequest,
     CancelRequest,
+    ChampionRequest,
     JobQuery,
     JobsQuery,
     LogHeaders,
@@ -26,7 +27,7 @@ from shared.retrain_request import RetrainRequest
 
 QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
 HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
-BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest)
+BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, ChampionRequest)
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
 ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
 MAX_SHOWN = 100

@@ -1,7 +1,7 @@
 """The OpenAPI document tells the truth: it is the committed one, and real answers are as it says."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from shared.jobs import JobState, Reason
 from shared.store import Ending, Resolved
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.support.odd_mlflow import odd_mlflow
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -85,6 +86,7 @@ def test_protected_operations_ask_for_a_token_and_health_does_not() -> None:
 
 Ask = Callable[[], TestResponse]
 Asks = dict[tuple[str, str, str], Ask]
+NOWHERE = "http://127.0.0.1:1"
 TOO_LARGE = {"a": "x" * 1_000_000}
 
 
@@ -158,13 +160,16 @@ def asked(
     store: MemoryStore,
     queue: RecordingQueue,
     monkeypatch: pytest.MonkeyPatch,
-) -> Asks:
+) -> Iterator[Asks]:
     """For each operation and each status that it documents, how to get that answer."""
     ended, waiting = _finished_job(submit, claim_job, store), submit()["id"]
     client = make_app(discord_webhook_url="https://hooks.example").test_client()
     guarded, channelless = make_app(api_tokens="t").test_client(), make_app().test_client()
     caller = Caller(client, guarded, channelless, store, queue, monkeypatch, ended, waiting)
-    return {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller)}
+    with odd_mlflow() as mlflow:
+        clients = {url: make_app(mlflow_tracking_uri=url).test_client() for url in (mlflow.served.url, NOWHERE)}
+        of_models = _asks_of_models(clients[mlflow.served.url], clients[NOWHERE], guarded, monkeypatch)
+        yield {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller), **of_models}
 
 
 def _asks_of_all(caller: Caller) -> Asks:
@@ -222,6 +227,31 @@ def _asks_of_each(caller: Caller) -> Asks:
         ("/readyz", "get", "200"): lambda: client.get("/readyz"),
         ("/readyz", "get", "503"): caller.not_ready,
     }
+
+
+def _asks_of_models(
+    client: FlaskClient, without_mlflow: FlaskClient, guarded: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> Asks:
+    def send(by: FlaskClient = client, model: str = "iris", **given: Any) -> TestResponse:
+        return by.post(f"/models/{model}/champion", **{"json": {"version": "1", "reason": "wrong labels"}, **given})
+
+    def send_to_broken() -> TestResponse:
+        monkeypatch.setattr("api.views.models.roll_back", lambda *_args, **_kwargs: 1 / 0)
+        return send()
+
+    ways: dict[str, Ask] = {
+        "200": send,
+        "400": partial(send, json=[]),
+        "401": partial(send, guarded),
+        "403": partial(send, headers={"Host": "elsewhere.example.org"}),
+        "404": partial(send, model="a:b"),
+        "413": partial(send, json=TOO_LARGE),
+        "415": partial(send, json=None, data="{}"),
+        "422": partial(send, json={"what": 1}),
+        "500": send_to_broken,
+        "503": partial(send, without_mlflow),
+    }
+    return {("/models/{model}/champion", "post", status): ask for status, ask in ways.items()}
 
 
 def _finished_job(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> str:

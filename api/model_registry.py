@@ -1,0 +1,89 @@
+"""MLflow's model registry, by its REST API: the API imports no mlflow. Its only module that calls MLflow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+from api.errors import ModelVersionNotFound, RegistryUnavailable
+from shared.settings import Settings
+
+TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer
+NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
+NO_ALIAS = "INVALID_PARAMETER_VALUE"
+
+
+@dataclass(frozen=True)
+class ModelRegistry:
+    """The registry of the tracking server. Names go as values only, never as a part of the address."""
+
+    tracking_uri: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ModelRegistry":
+        """The registry that the settings name."""
+        password = settings.mlflow_tracking_password.get_secret_value()
+        return cls(settings.mlflow_tracking_uri.rstrip("/"), settings.mlflow_tracking_username, password)
+
+    def require_version(self, model: str, version: str) -> None:
+        """Raise ModelVersionNotFound unless the model has this version."""
+        answer = self._call("GET", "model-versions/get", {"name": model, "version": version})
+        if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
+            message = f"There is no version {version} of a model '{model}' in MLflow."
+            raise ModelVersionNotFound(message, model=model, version=version)
+        _version_in(answer)
+
+    def find_version(self, model: str, alias: str) -> str | None:
+        """Return the version that the alias points to."""
+        answer = self._call("GET", "registered-models/alias", {"name": model, "alias": alias})
+        if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
+            return None
+        return _version_in(answer)
+
+    def move_alias(self, model: str, alias: str, version: str) -> None:
+        """Point the alias to the version."""
+        self._post("registered-models/alias", {"name": model, "alias": alias, "version": version})
+
+    def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the version."""
+        for key, value in tags.items():
+            self._post("model-versions/set-tag", {"name": model, "version": version, "key": key, "value": value})
+
+    def _post(self, path: str, body: Mapping[str, str]) -> None:
+        _require_done(self._call("POST", path, body))
+
+    def _call(self, method: str, path: str, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the answer's object, which for a refusal has an error_code; RegistryUnavailable without any."""
+        sent: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
+        try:
+            response = requests.request(
+                method,
+                f"{self.tracking_uri}/api/2.0/mlflow/{path}",
+                auth=(self.username, self.password) if self.username else None,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+                **sent,
+            )
+            answer = response.json()
+        except (requests.RequestException, ValueError) as error:
+            raise RegistryUnavailable(f"MLflow does not answer ({type(error).__name__}).") from error
+        if not isinstance(answer, dict) or (response.status_code != HTTPStatus.OK and "error_code" not in answer):
+            raise RegistryUnavailable(f"MLflow answers {response.status_code}, and nothing that is known.")
+        return answer
+
+
+def _version_in(answer: Mapping[str, Any]) -> str:
+    try:
+        return str(_require_done(answer)["model_version"]["version"])
+    except (KeyError, TypeError) as error:
+        raise RegistryUnavailable("MLflow answers, but names no version.") from error
+
+
+def _require_done(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    if code := answer.get("error_code"):
+        raise RegistryUnavailable(f"MLflow refuses with {code!s:.60}.")
+    return answer
