@@ -129,7 +129,9 @@ class JobSummary(Body):
     mlflow: Mlflow | None
     model: ModelVersion | None = Field(description="The model version that the training registered.")
     promotion: Mapping[str, Any] | None = Field(
-        description="Whether that model took the champion's place, and why; as mypackage.utility decided it."
+        description="Whether that model took the champion's place, and why, as mypackage.utility decided it: promoted, "
+        "reason, metric, direction, challenger and champion (their values), champion_version, model_name, "
+        "model_version, min_delta, min_value, datasets, guardrails, alias."
     )
     metrics: dict[str, float | None] = Field(description="The run's last values; null for NaN and infinity.")
     priority: int
