@@ -106,6 +106,12 @@ class Client:
         answer, _ = self._http.read_object(Call("POST", "/alerts/test", body=dumps(body)))
         return list(answer["results"])
 
+    def roll_back(self, model_name: str, version: int | str, reason: str) -> dict[str, Any]:
+        """Make this version of a model the champion, and record why; the old champion gets the alias previous."""
+        body = dumps({"version": version, "reason": reason})
+        answer, _ = self._http.read_object(Call("POST", f"/models/{quote(model_name, safe='')}/champion", body=body))
+        return answer
+
     def _pages(self, query: Mapping[str, Any], limit: int | None) -> Iterator["JobHandle"]:
         cursor: dict[str, str] = {}
         while limit is None or limit > 0:

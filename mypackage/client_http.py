@@ -35,7 +35,7 @@ class BearerToken(requests.auth.AuthBase):
 
 @dataclass(frozen=True)
 class Call:
-    """One request; all that we make may be repeated: each is a read, or carries an Idempotency-Key, or is a cancel."""
+    """One request; each may be repeated: a read, with an Idempotency-Key, or one that changes nothing twice."""
 
     method: str
     path: str

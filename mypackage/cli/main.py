@@ -8,6 +8,7 @@ from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
 from .alerts import alerts
 from .jobs import cancel, list_jobs, open_run, retry, status
+from .models import rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
 from .waiting import logs, wait
@@ -75,5 +76,5 @@ def main(ctx: click.Context, url: str | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-for command in (submit, status, list_jobs, logs, wait, cancel, retry, open_run, workers, alerts):
+for command in (submit, status, list_jobs, logs, wait, cancel, retry, rollback, open_run, workers, alerts):
     main.add_command(command)

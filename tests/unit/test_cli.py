@@ -23,6 +23,7 @@ from shared.jobs import JobState, Reason
 from shared.store import Ending, JobFilter, Resolved
 from tests.fakes.store import MemoryStore
 from tests.support.alert_workers import AnsweringChannel, alert_worker
+from tests.support.odd_mlflow import odd_mlflow
 from tests.support.retrain_command import RetrainCommand, make_checkout
 from tests.support.served_app import ServedApp, served
 from tests.support.waiting import wait_until
@@ -41,9 +42,11 @@ Ended = Callable[..., str]
 
 @pytest.fixture
 def server(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
-    with served(make_app, monkeypatch) as start:
+    with served(make_app, monkeypatch) as start, odd_mlflow() as mlflow:
         yield start(
-            alert_webhooks="team-a=json:https://hooks.example/hunter2", discord_webhook_url="https://hooks.example"
+            alert_webhooks="team-a=json:https://hooks.example/hunter2",
+            discord_webhook_url="https://hooks.example",
+            mlflow_tracking_uri=mlflow.served.url,
         )
 
 
@@ -125,6 +128,15 @@ def test_a_test_of_the_alerts_tells_the_outcome_and_has_its_exit_code(run: Retra
         told = json.loads(run("alerts", "test", "--to", "team-a", "--json", code=1).stdout)
     assert [(each["channel"], each["outcome"]) for each in told] == [("team-a", "refused")]
     assert "known are discord, team-a" in run("alerts", "test", "--to", "team-b", code=2).stderr
+
+
+def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) -> None:
+    rollback = ("rollback", "iris", "1", "--reason", "blind to roses")
+    assert run(*rollback).stdout == "Version 1 of iris is champion, and version 2 the one before.\n"
+    assert run(*rollback).stdout == "Version 1 of iris is champion already, and version 2 the one before.\n"
+    assert json.loads(run(*rollback, "--json").stdout)["changed"] is False
+    run("rollback", "a:b", "1", "--reason", "x", code=2)
+    run("rollback", "iris", "1", code=2)
 
 
 def test_open_prints_the_runs_page(run: RetrainCommand, ended: Ended) -> None:
