@@ -1,0 +1,99 @@
+"""Jobs whose models pass the gate, or do not: what GET /jobs/<id> says of it, and a rollback."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from mlflow.tracking import MlflowClient
+
+from tests.acceptance.checkout import ROOT
+from tests.acceptance.projects import repository
+from tests.support.stack import Stack
+
+MLPROJECT = """\
+name: gated
+entry_points:
+  main:
+    parameters:
+      model_name: string
+      accuracy: float
+      recall: {type: float, default: 0.9}
+    command: "python train.py {model_name} {accuracy} {recall}"
+"""
+TRAIN = """\
+import sys
+import mlflow
+import mlflow.sklearn
+from sklearn.linear_model import LinearRegression
+from mypackage import utility
+
+name, accuracy, recall = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+mlflow.log_metric("recall", recall)
+utility.auto_compare_and_register(
+    model=LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]),
+    eval_metric=accuracy,
+    model_name=name,
+    lower=False,
+    p_metric="accuracy",
+    client=mlflow.tracking.MlflowClient(),
+    mlflow_model=mlflow.sklearn,
+    eval_dataset=("iris", "abc1"),
+)
+"""
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def model() -> str:
+    return f"gated {uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def train(process_stack: Stack, tmp_path: Path, model: str) -> Train:
+    """Retrains, and gives what the job says of the promotion at its end."""
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "mypackage", folder / "mypackage", ignore=shutil.ignore_patterns("__pycache__"))
+    git_uri = repository(folder, {"MLproject": MLPROJECT, "train.py": TRAIN})
+
+    def train(accuracy: float, recall: float = 0.9, **request: Any) -> dict[str, Any]:
+        body = {"experiment_name": "gated", "git_uri": git_uri, "model_name": model, **request}
+        body["parameters"] = {"accuracy": accuracy, "recall": recall}
+        job = process_stack.wait(process_stack.post(body), timeout_seconds=180)
+        assert job["state"] == "succeeded", (job["reason"], process_stack.job_log(job))
+        promotion: dict[str, Any] = job["promotion"]
+        return promotion
+
+    return train
+
+
+def test_jobs_are_promoted_by_their_worth_and_a_rollback_is_one_request(
+    process_stack: Stack, train: Train, model: str
+) -> None:
+    assert train(0.9)["reason"] == f"promoted: first version of '{model}' (accuracy 0.9)"
+    assert train(0.94)["reason"] == "promoted: 0.94 > 0.9 (same evaluation data)"
+    third = train(0.91)
+    assert (third["promoted"], third["reason"]) == (False, "not promoted: 0.91 < 0.94 (same evaluation data)")
+    assert third["datasets"] == {"challenger": "iris@abc1", "champion": "iris@abc1"}
+
+    guarded = train(0.96, 0.85, promotion={"guardrails": {"recall": 0.02}})
+    assert guarded["reason"] == (
+        "not promoted: 0.96 > 0.94, but recall fell by 0.05, 0.02 is allowed (same evaluation data)"
+    )
+    assert guarded["guardrails"]["recall"]["holds"] is False
+
+    url = f"{process_stack.urls['api']}/models/{model}/champion"
+    answer = requests.post(url, json={"version": 1, "reason": "blind to roses"}, timeout=30)
+    assert answer.json() == {
+        "model": model,
+        "version": "1",
+        "previous_version": "2",
+        "reason": "blind to roses",
+        "changed": True,
+    }
+    aliases = MlflowClient(process_stack.urls["mlflow"]).get_registered_model(model).aliases
+    assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "previous": "2"}
+    assert train(0.91)["reason"] == "promoted: 0.91 > 0.9 (same evaluation data)"
