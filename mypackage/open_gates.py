@@ -63,7 +63,7 @@ class OpenGates:
         return {gate for gate, mark in self._all().items() if self._has_ended(mark)}
 
     def _has_ended(self, mark: Mark) -> bool:
-        return not mark.is_open or self._now() - mark.opened_at > ABANDONED_SECONDS
+        return not mark.is_open or abs(self._now() - mark.opened_at) > ABANDONED_SECONDS  # by a wrong clock, too
 
     def _all(self) -> dict[str, Mark]:
         """Read all marks at once; what is none of ours is left alone."""

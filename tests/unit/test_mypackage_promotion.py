@@ -163,6 +163,14 @@ def test_what_a_killed_gate_left_is_forgotten_after_a_while() -> None:
     assert gates.registry.tags == {}
 
 
+def test_a_mark_from_the_future_does_not_stay_for_ever() -> None:
+    gates = Gates(champion=0.5)
+    gates.registry.tags["retrain.gate.champion.7"] = "open 999999999999 7"
+    gates.decide(0.9)
+    assert gates.champion == "2"
+    assert gates.registry.tags == {}
+
+
 def test_marks_that_others_wrote_are_left_alone() -> None:
     gates = Gates(champion=0.5)
     strange = {"retrain.gate.champion.x": "what?", "retrain.gate.champion.9": "open yesterday 7", "team": "vision"}
