@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
     """Make a job of the request and accept it."""
     check_alert_channels(request.alerts.to or (), services.settings, pointer="/alerts/to")
-    new = make_job(request, services)
-    return accept(new, idempotency_key=idempotency_key, payload=new.request, services=services)
+    # Without defaults: a later version's new fields must not make another request of one that is sent again.
+    payload = request.without_credentials()[0].model_dump(mode="json", exclude_defaults=True)
+    return accept(make_job(request, services), idempotency_key=idempotency_key, payload=payload, services=services)
 
 
 def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:

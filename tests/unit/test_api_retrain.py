@@ -5,12 +5,14 @@ import logging
 import pytest
 from flask.testing import FlaskClient
 
+from api.submission import payload_hash
 from shared.errors import StoreUnavailable
 from shared.jobs import JobState, NewJob
 from shared.store import Ending, Submission
 from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.support.jobs import new_job
 from tests.support.log_lines import Log
 from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp, Submit
 
@@ -117,6 +119,14 @@ def test_the_same_key_and_body_answer_the_same_job_and_send_nothing(client: Flas
     assert again.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in first.headers
     assert len(queue.sent) == 1
+
+
+def test_a_key_is_kept_for_what_was_asked_and_not_for_defaults_that_another_version_has_more_of(
+    client: FlaskClient, store: MemoryStore
+) -> None:
+    first = client.post("/retrain", json=BODY, headers={"Idempotency-Key": "k"})
+    again = store.submit(new_job(), idempotency_key="k", payload_hash=payload_hash(BODY))
+    assert (again.created, again.job.id) == (False, (first.json or {})["id"])
 
 
 def test_the_same_key_with_another_token_is_the_same_request(client: FlaskClient) -> None:
