@@ -1,9 +1,8 @@
 """Datasets over real HTTP, and from a real git host with a password."""
 
-import io
+import hashlib
 import json
 import sys
-import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -42,19 +41,6 @@ def write_zip(file: Path, files: dict[str, str]) -> None:
             archive.writestr(name, text)
 
 
-def write_tar(file: Path, members: list[tarfile.TarInfo]) -> None:
-    with tarfile.open(file, "w:gz") as archive:
-        for member in members:
-            archive.addfile(member, io.BytesIO(b"x" * member.size))
-
-
-def tar_member(name: str, *, link_to: str | None = None) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.size = 0 if link_to else 1
-    member.type, member.linkname = (tarfile.SYMTYPE, link_to) if link_to else (tarfile.REGTYPE, "")
-    return member
-
-
 def test_the_predecessors_file_of_addresses_brings_dataset_and_model(
     served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,28 +54,33 @@ def test_the_predecessors_file_of_addresses_brings_dataset_and_model(
     assert Path("version/3/model.txt").read_text() == "m"
 
 
-def test_a_tar_archive_is_unpacked_too(served: str, tmp_path: Path) -> None:
-    write_tar(tmp_path / "www" / "data.tar.gz", [tar_member("train/1")])
-    fetch_archive(f"{served}/data.tar.gz", tmp_path / "out")
-    assert (tmp_path / "out" / "train" / "1").read_text() == "x"
-
-
-@pytest.mark.parametrize("name", ["../escaped", "/tmp/../escaped", "a/../../escaped"])
-def test_a_zip_cannot_write_outside_of_its_folder(served: str, tmp_path: Path, name: str) -> None:
-    write_zip(tmp_path / "www" / "data.zip", {name: "x", "good": "x"})
-    fetch_archive(f"{served}/data.zip", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["good"]
-    assert not list(tmp_path.glob("**/escaped"))
-
-
-@pytest.mark.parametrize("member", [tar_member("../escaped"), tar_member("link", link_to="/etc/passwd")])
-def test_a_tar_with_a_member_that_leaves_its_folder_is_refused(
-    served: str, tmp_path: Path, member: tarfile.TarInfo
+@pytest.mark.parametrize("how", ["in the file", "in the URL"])
+def test_a_dataset_with_another_checksum_than_stated_is_refused(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    write_tar(tmp_path / "www" / "data.tar.gz", [member])
-    with pytest.raises(DatasetError, match="cannot be unpacked"):
-        fetch_archive(f"{served}/data.tar.gz", tmp_path / "out")
-    assert list((tmp_path / "out").rglob("*")) == []
+    monkeypatch.chdir(tmp_path)
+    write_zip(tmp_path / "www" / "data.zip", {"a": "x"})
+    right = hashlib.sha256((tmp_path / "www" / "data.zip").read_bytes()).hexdigest()
+
+    def prepare(sha256: str) -> None:
+        of_url = {"dataset": f"{served}/data.zip#sha256={sha256}"}
+        addresses = {"dataset": f"{served}/data.zip", "dataset_sha256": sha256} if how == "in the file" else of_url
+        Path("data_uri.json").write_text(json.dumps(addresses))
+        data_and_model_prep()
+
+    with pytest.raises(DatasetError, match=f"not {'1' * 64}"):
+        prepare("1" * 64)
+    assert list(Path("new_dataset").iterdir()) == []
+    prepare(right)
+    assert Path("new_dataset/a").read_text() == "x"
+
+
+def test_an_archive_that_would_leave_its_folder_leaves_nothing(served: str, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    write_zip(tmp_path / "www" / "data.zip", {"good": "x", "../escaped": "x"})
+    with pytest.raises(DatasetError, match="lies outside of it"):
+        fetch_archive(f"{served}/data.zip", tmp_path / "work" / "out")
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_failed_download_shows_the_status_but_neither_password_nor_signature(served: str, tmp_path: Path) -> None:
@@ -120,7 +111,7 @@ def test_a_missing_or_wrong_file_of_addresses_shows_how_it_must_look(
 
 
 def test_an_unknown_origin_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="'http' or 'dvc_repo'"):
+    with pytest.raises(DatasetError, match="one of: http, dvc_repo"):
         data_and_model_prep(dst_dir=str(tmp_path), ds_origin="ftp")
 
 
@@ -133,11 +124,14 @@ def test_a_dvc_repository_without_dvc_says_what_to_install(tmp_path: Path, monke
 def test_a_private_repository_is_cloned_without_keeping_its_password(tmp_path: Path) -> None:
     with GitServer(tmp_path / "git", username="reader", password="hunter 2/@") as server:
         server.create("data", {"set.dvc": "outs: []"})
-        clone(server.url("data", with_credentials=True), tmp_path / "clone")
+        commit = clone(server.url("data", with_credentials=True), tmp_path / "clone")
+        clone(server.url("data", with_credentials=True), tmp_path / "pinned", commit)
         with pytest.raises(DatasetError, match=r"Cloning 'http://127\.0\.0\.1:\d+/data\.git' failed"):
             clone(server.url("data"), tmp_path / "refused")
     assert (tmp_path / "clone" / "set.dvc").exists()
-    assert "hunter" not in (tmp_path / "clone" / ".git" / "config").read_text()
+    assert (tmp_path / "pinned" / "set.dvc").exists()
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "git")]
+    assert not [path for path in written if b"hunter" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("repo_url", ["x; touch pwned", "--upload-pack=touch pwned", "ext::sh -c touch% pwned"])

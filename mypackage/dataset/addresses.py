@@ -1,0 +1,43 @@
+"""The addresses of datasets: URL, URL@rev and URL@rev:path, and how one is shown without what may be secret in it."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import DatasetError
+
+# What may stand before a repository's path and hold an '@' of its own: https://user:password@host/, git@host:
+HEAD = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/]*/?|[^@/:]+@[^@/:]+:)?")
+
+
+@dataclass(frozen=True)
+class RepositoryAddress:
+    """A git repository, the revision that is meant (empty for its newest), and the path in it."""
+
+    url: str
+    rev: str = ""
+    path: str = ""
+
+
+def parse_repository_address(value: str) -> RepositoryAddress:
+    """Split URL, URL@rev or URL@rev:path."""
+    head = HEAD.match(value)
+    start = head.end() if head else 0
+    rest, at, pin = value[start:].partition("@")
+    rev, colon, path = pin.partition(":")
+    if at and (not rev or rev.startswith("-") or (colon and not path)):
+        raise DatasetError(f"'{shown(value[:start] + rest)}' has an '@' that no revision follows; write URL@rev:path.")
+    return RepositoryAddress(value[:start] + rest, rev, path)
+
+
+def shown(url: str) -> str:
+    """The URL without user, password, query and fragment."""
+    address = urlsplit(url)
+    if address.scheme in ("http", "https"):
+        return address._replace(netloc=host(address), query="", fragment="").geturl()
+    return url
+
+
+def host(address: SplitResult) -> str:
+    """The host, with its port."""
+    return address.netloc.rpartition("@")[2]

@@ -1,0 +1,74 @@
+"""git, for the repositories that hold datasets: a clone at one revision, its password kept out of argv and clone."""
+
+import base64
+import os
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from .addresses import host, shown
+from .errors import DatasetError
+
+TIMEOUT_SECONDS = 600
+FULL_SHA = re.compile(r"^[0-9a-f]{40}$")
+
+
+def clone(repo_url: str, folder: Path, rev: str = "") -> str:
+    """Clone the repository, check the revision out (a branch, tag or commit; by default the newest), return its SHA."""
+    depth = [] if rev else ["--depth", "1"]
+    _git(repo_url, "clone", "--quiet", "--no-checkout", *depth, "--", shown(repo_url), str(folder))
+    commit = _find_commit(repo_url, folder, rev)
+    _git(repo_url, "-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    return commit
+
+
+def _find_commit(repo_url: str, folder: Path, rev: str) -> str:
+    if FULL_SHA.match(rev) and not _parse(repo_url, folder, rev):
+        _run(repo_url, "-C", str(folder), "fetch", "--quiet", "--depth", "1", "origin", rev)  # of no branch any more
+    names = (f"refs/remotes/origin/{rev}", f"refs/tags/{rev}", rev) if rev else ("HEAD",)
+    found = (_parse(repo_url, folder, name) for name in names)
+    commit = next(filter(None, found), None)
+    if commit is None:
+        raise DatasetError(f"'{shown(repo_url)}' has no branch, tag or commit {rev or 'HEAD'!r}.")
+    return commit
+
+
+def _parse(repo_url: str, folder: Path, name: str) -> str:
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return _run(repo_url, "-C", str(folder), *asked).stdout.strip()
+
+
+def _git(repo_url: str, *arguments: str) -> None:
+    done = _run(repo_url, *arguments)
+    if done.returncode != 0:
+        raise DatasetError(f"Cloning '{shown(repo_url)}' failed: {done.stderr.strip()}")
+
+
+def _run(repo_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | _credentials(urlsplit(repo_url))
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except FileNotFoundError as error:
+        raise DatasetError("A dataset from a DVC repository needs git in the training image.") from error
+    except subprocess.TimeoutExpired as error:
+        raise DatasetError(f"Cloning '{shown(repo_url)}' took longer than {TIMEOUT_SECONDS} s.") from error
+
+
+def _credentials(address: SplitResult) -> dict[str, str]:
+    """Return the URL's password as git configuration in the environment: in argv every process could read it."""
+    if address.scheme not in ("http", "https") or not address.username:
+        return {}
+    pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{address.scheme}://{host(address)}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}",
+    }

@@ -1,0 +1,130 @@
+"""Downloads from a real HTTP server that cuts, fails, and changes its mind."""
+
+import hashlib
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mypackage.dataset.errors import DatasetError
+from mypackage.dataset.http import Patience, download
+from tests.support.file_server import FileServer
+
+CONTENT = random.Random(7).randbytes(3_000_000)  # noqa: S311 - just bytes
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@dataclass
+class Pauses:
+    """Takes the place of time.sleep."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def patience(self, failures: int = 6) -> Patience:
+        return Patience(failures=failures, sleep=self.seconds.append)
+
+
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with FileServer({"/data": CONTENT}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_download_that_is_cut_anywhere_goes_on_where_it_was_cut(
+    server: FileServer, tmp_path: Path, pauses: Pauses, seed: int
+) -> None:
+    offsets = random.Random(seed)  # noqa: S311 - no secret
+    server.cut_after = lambda: offsets.randrange(0, 600_000)
+    digest = download(f"{server.url}/data", tmp_path / "file", sha256=SHA256, patience=pauses.patience(20))
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert digest == f"sha256:{SHA256}"
+    assert len(server.requests) > 5
+    assert server.sent_bytes < len(CONTENT) + len(server.requests) * 70_000
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server: FileServer, tmp_path: Path, pauses: Pauses) -> None:
+    def cut_and_change() -> int | None:
+        if len(server.requests) > 1:
+            return None
+        server.etag, server.files["/data"] = '"2"', CONTENT[::-1]
+        return 1_000_000
+
+    server.cut_after = cut_and_change
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
+    assert (tmp_path / "file").read_bytes() == CONTENT[::-1]
+    assert [bool(wanted) for wanted in server.requests] == [False, True]
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"1"', '"1"'])
+def test_a_server_without_ranges_or_versions_is_asked_for_everything_again(
+    server: FileServer, tmp_path: Path, pauses: Pauses, etag: str | None
+) -> None:
+    server.etag, server.takes_ranges = etag, etag != '"1"'
+    server.cut_after = lambda: 1_000_000 if len(server.requests) == 1 else None
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_later_process_goes_on_with_what_is_here_and_asks_for_no_byte_twice(
+    server: FileServer, tmp_path: Path, pauses: Pauses
+) -> None:
+    server.cut_after = lambda: 1_000_000
+    with pytest.raises(DatasetError, match="failed"):
+        download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience(0))
+    server.cut_after = lambda: None
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience(0))
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience(0))
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.sent_bytes < len(CONTENT) + 70_000
+
+
+def test_a_server_that_fails_is_asked_again_after_longer_and_longer_pauses(
+    server: FileServer, tmp_path: Path, pauses: Pauses
+) -> None:
+    server.statuses = [500, 503, 429, 502]
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert pauses.seconds == [2, 4, 7, 16]
+
+
+def test_a_server_that_goes_on_failing_is_given_up(server: FileServer, tmp_path: Path, pauses: Pauses) -> None:
+    server.statuses = [500] * 9
+    with pytest.raises(DatasetError, match=r"/data' failed: 500\."):
+        download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience(3))
+    assert len(server.requests) == 3
+
+
+def test_what_another_try_cannot_help_is_tried_once(server: FileServer, tmp_path: Path, pauses: Pauses) -> None:
+    server.statuses = [403]
+    with pytest.raises(DatasetError, match="failed: 403"):
+        download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
+    assert len(server.requests) == 1
+
+
+def test_a_wrong_checksum_is_refused_and_the_file_is_not_kept(
+    server: FileServer, tmp_path: Path, pauses: Pauses
+) -> None:
+    with pytest.raises(DatasetError, match=f"has the SHA-256 {SHA256}, not {'0' * 64}"):
+        download(f"{server.url}/data", tmp_path / "file", sha256="0" * 64, patience=pauses.patience())
+    assert not (tmp_path / "file").exists()
+
+
+def test_without_tqdm_a_line_says_how_far_it_is(
+    server: FileServer,
+    tmp_path: Path,
+    pauses: Pauses,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
+    assert capsys.readouterr().out == "data: 3.0 MB of 3.0 MB\n"
