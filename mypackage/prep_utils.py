@@ -2,9 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from .dataset import dvc_repository, http
+from .dataset import azure_blob, dvc_repository, http, local
 from .dataset.archives import Limits
 from .dataset.cache import Cache
 from .dataset.errors import DatasetError
@@ -13,7 +14,7 @@ from .dataset.records import DatasetRecord, record
 
 __all__ = ["DatasetError", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
-ORIGINS = ("http", "dvc_repo")
+ORIGINS = ("http", "dvc_repo", "azure_blob", "local")
 MODEL_FOLDER = "version"
 ADDRESSES_EXAMPLE = '{"dataset": "https://…/data.zip", "model": "https://…/model.zip"}'
 
@@ -26,7 +27,8 @@ def data_and_model_prep(
     "dvc_repo" takes the DVC-tracked folder or file that ``repo_url`` names as URL@rev:path; without the path, the one
     at the repository's top. "http" takes the archive that the file ``json_dir`` names as {"dataset": URL}, with its
     checksum as {"dataset_sha256": …} or at the URL's end, #sha256=…. Where that file exists and names a {"model": URL}
-    too, the archive of the base model is unpacked into the folder ``version``.
+    too, the archive of the base model is unpacked into the folder ``version``. "azure_blob" takes the blobs under
+    ``repo_url``, https://account.blob.core.windows.net/container/prefix; "local" the folder or archive there.
     """
     if ds_origin not in ORIGINS:
         raise DatasetError(f"ds_origin is {ds_origin!r}; it must be one of: {', '.join(ORIGINS)}.")
@@ -34,11 +36,18 @@ def data_and_model_prep(
     addresses = _read_addresses(Path(json_dir), required=ds_origin == "http")
     if "model" in addresses:
         fetch_archive(addresses["model"], Path(MODEL_FOLDER), sha256=addresses.get("model_sha256", ""))
-    if ds_origin == "dvc_repo":
-        used = fetch_dvc_dataset(repo_url, Path(dst_dir))
-    else:
-        used = fetch_archive(addresses["dataset"], Path(dst_dir), sha256=addresses.get("dataset_sha256", ""))
-    record(used)
+    record(_fetch(ds_origin, repo_url, Path(dst_dir), addresses))
+
+
+def _fetch(ds_origin: str, repo_url: str, target: Path, addresses: Mapping[str, str]) -> DatasetRecord:
+    match ds_origin:
+        case "dvc_repo":
+            return fetch_dvc_dataset(repo_url, target)
+        case "azure_blob":
+            return azure_blob.fetch(repo_url, target, cache=Cache.of(os.environ))
+        case "local":
+            return local.fetch(repo_url, target, limits=Limits.of(os.environ))
+    return fetch_archive(addresses["dataset"], target, sha256=addresses.get("dataset_sha256", ""))
 
 
 def fetch_archive(url: str, target: Path, *, sha256: str = "") -> DatasetRecord:

@@ -1,5 +1,6 @@
 """The fixtures that integration tests share: pytest finds here what tests/support defines."""
 
+from tests.support.azurite import azurite
 from tests.support.mlflow_server import mlflow_url
 from tests.support.postgres import postgres_server
 from tests.support.stores import (
@@ -14,6 +15,7 @@ from tests.support.stores import (
 )
 
 __all__ = [
+    "azurite",
     "empty_url",
     "make_store",
     "mlflow_url",

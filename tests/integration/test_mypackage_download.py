@@ -1,16 +1,21 @@
 """Downloads from a real HTTP server that cuts, fails, and changes its mind."""
 
 import hashlib
+import io
 import random
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from mypackage.dataset.archives import Limits
+from mypackage.dataset.cache import Cache
 from mypackage.dataset.errors import DatasetError
-from mypackage.dataset.http import Patience, download
+from mypackage.dataset.http import download, fetch
+from mypackage.dataset.patience import Patience
 from tests.support.file_server import FileServer
 
 CONTENT = random.Random(7).randbytes(3_000_000)  # noqa: S311 - just bytes
@@ -93,7 +98,7 @@ def test_a_server_that_fails_is_asked_again_after_longer_and_longer_pauses(
     server.statuses = [500, 503, 429, 502]
     download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert pauses.seconds == [2, 4, 7, 16]
+    assert pauses.seconds == [1, 2, 7, 8]
 
 
 def test_a_server_that_goes_on_failing_is_given_up(server: FileServer, tmp_path: Path, pauses: Pauses) -> None:
@@ -128,3 +133,39 @@ def test_without_tqdm_a_line_says_how_far_it_is(
     monkeypatch.setitem(sys.modules, "tqdm", None)
     download(f"{server.url}/data", tmp_path / "file", patience=pauses.patience())
     assert capsys.readouterr().out == "data: 3.0 MB of 3.0 MB\n"
+
+
+def zipped(text: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a"), text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("etag", ['"1"', None])
+def test_an_archive_of_the_same_version_comes_from_the_cache(
+    server: FileServer, tmp_path: Path, etag: str | None
+) -> None:
+    server.files["/data.zip"], server.etag = zipped("old"), etag
+    cache = Cache(tmp_path / "cache")
+
+    def text_of(query: str) -> str:
+        fetch(f"{server.url}/data.zip{query}", tmp_path / "out", cache=cache, limits=Limits())
+        return (tmp_path / "out" / "a").read_text()
+
+    assert text_of("") == text_of("") == "old"
+    downloads = server.sent_bytes // len(zipped("old"))
+    assert downloads == (3 if etag else 4)  # one more is asked for its version only, each time
+    server.files["/data.zip"], server.etag = zipped("new"), etag and '"2"'
+    assert text_of("") == "new"
+
+
+def test_an_archive_with_a_checksum_that_is_in_the_cache_is_not_asked_for(server: FileServer, tmp_path: Path) -> None:
+    server.files["/data.zip"] = zipped("x")
+    sha256 = hashlib.sha256(zipped("x")).hexdigest()
+    cache = Cache(tmp_path / "cache")
+    for name in ("one", "two"):
+        used = fetch(f"{server.url}/data.zip", tmp_path / name, sha256=sha256, cache=cache, limits=Limits())
+        assert used.digest == f"sha256:{sha256}"
+        assert (tmp_path / name / "a").read_text() == "x"
+    assert len(server.requests) == 1

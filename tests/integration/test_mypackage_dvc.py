@@ -10,6 +10,7 @@ from mypackage.dataset.cache import Cache
 from mypackage.dataset.dvc_repository import fetch
 from mypackage.dataset.errors import DatasetError
 from tests.support.dvc_repository import DvcAuthor
+from tests.support.folders import files_in
 from tests.support.git_server import GitServer
 
 PASSWORD = "hunter 2/@"
@@ -41,10 +42,6 @@ def author(git_server: GitServer, tmp_path: Path) -> DvcAuthor:
 @pytest.fixture
 def url(git_server: GitServer) -> str:
     return git_server.url("data", with_credentials=True)
-
-
-def files_in(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_each_revision_gives_its_own_data_and_says_which_it_was(author: DvcAuthor, url: str, tmp_path: Path) -> None:
