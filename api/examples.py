@@ -6,6 +6,13 @@ JOB_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 SHA = "1f0c7a3e5b9d2c4f6a8e0b1d3f5a7c9e2b4d6f80"
 RUN = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 
+DATASET = {
+    "repo": "https://github.com/user/iris-data.git",
+    "rev": SHA[::-1],
+    "path": "iris",
+    "digest": "md5:e2bbc930483fa074e36855298dc651d2.dir",
+}
+
 REQUESTS: dict[str, Any] = {
     "predecessor": {
         "summary": "The predecessor's body",
@@ -27,6 +34,7 @@ REQUESTS: dict[str, Any] = {
             "model_name": "iris-classifier",
             "parameters": {"alpha": 0.5, "epochs": 10},
             "resources": {"gpus": 1, "memory": "8g"},
+            "dataset_repo": "https://github.com/user/iris-data.git@v2:iris",
             "labels": {"team": "vision"},
         },
     },
@@ -54,7 +62,7 @@ JOB: dict[str, Any] = {
         }
     ],
     "request": REQUESTS["more"]["value"],
-    "resolved": {"commit_sha": SHA, "image": "python:3.11-slim", "image_id": f"sha256:{SHA}"},
+    "resolved": {"commit_sha": SHA, "image": "python:3.11-slim", "image_id": f"sha256:{SHA}", "dataset": DATASET},
     "mlflow": {"experiment_id": "3", "run_id": RUN, "url": f"http://127.0.0.1:5007/#/experiments/3/runs/{RUN}"},
     "model": {"name": "iris-classifier", "version": "7"},
     "promotion": {
@@ -113,7 +121,7 @@ NEW_JOB: dict[str, Any] = {
     **JOB,
     "state": "queued",
     "attempts": [],
-    "resolved": {"commit_sha": None, "image": None, "image_id": None},
+    "resolved": {"commit_sha": None, "image": None, "image_id": None, "dataset": None},
     "mlflow": None,
     "model": None,
     "promotion": None,

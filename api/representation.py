@@ -30,7 +30,10 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
     return {
         **same,
         "queue": Queue(name=job.queue),
-        "resolved": job,
+        "resolved": {
+            **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id")},
+            "dataset": result.get("dataset"),
+        },
         "mlflow": {"experiment_id": job.experiment_id, "run_id": job.run_id, "url": links.run(job)}
         if job.run_id
         else None,

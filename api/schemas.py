@@ -68,12 +68,22 @@ class Transition(Body):
     reason: str
 
 
+class Dataset(Body):
+    """The data; nulls for what is not known (yet), or what its origin does not have."""
+
+    repo: str | None = Field(None, description="Where it came from.")
+    rev: str | None = Field(None, description="The full revision.")
+    path: str | None = Field(None, description="The path in it.")
+    digest: str | None = Field(None, description="What its content was, as the training found it.")
+
+
 class Resolved(Body):
     """What the request's names stand for; later attempts use the same."""
 
     commit_sha: str | None
     image: str | None
     image_id: str | None
+    dataset: Dataset | None = Field(description="What the project says that it used (mypackage.prep_utils).")
 
 
 class Mlflow(Body):

@@ -139,6 +139,12 @@ class Settings(BaseSettings):
         frozenset(), description="Variables of the worker that an MLproject's docker_env may copy."
     )
     volume_allowlist: Words = Field(frozenset(), description="Host folders that an MLproject's docker_env may mount.")
+    dataset_cache: str = Field(
+        "",
+        pattern=r"^(/.*|[A-Za-z0-9][A-Za-z0-9_.-]*)?$",
+        description="Host folder or Docker volume that all training shares as its cache of datasets; empty for none.",
+    )
+    dataset_cache_bytes: int = Field(10**11, ge=1, description="What was not used for longest goes beyond so much.")
 
     git_schemes: Words = Field(
         frozenset({"https", "ssh"}), description="Schemes of git_uri: https, ssh; http and file at your own risk."

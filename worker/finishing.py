@@ -163,7 +163,8 @@ class Finishing:
             return None
         found = self.tracking.result(run_id)
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
-        return {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
+        result = {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
+        return result | ({"dataset": dict(found.dataset)} if found.dataset else {})
 
     def _save_log(self, job_id: str, number: int, run_id: str) -> None:
         try:

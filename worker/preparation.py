@@ -18,13 +18,14 @@ from shared.vault import JobSecrets
 from worker.docker_env import permit_environment, permit_volumes
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
-from worker.runner import AttemptSpec, Handle, Image, Runner
+from worker.runner import AttemptSpec, Handle, Image, Runner, Volume
 from worker.source import Checkout, GitSource, SourceRequest
 from worker.tracking import Run, Tracking, container_environment, load_project
 
 logger = logging.getLogger(__name__)
 
 HOST_FROM_CONTAINER = "host.docker.internal"
+CACHE_FOLDER = "/mnt/retrain-cache"
 GIT_CONFIG = "gitconfig"
 PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
 TRACKING_PASSWORD = "tracking-password"  # noqa: S105 - a file's name
@@ -98,7 +99,7 @@ class Preparation:
             cpus=resources.cpus,
             memory_bytes=memory_bytes(resources.memory) if resources.memory else None,
             gpu_ids=claim.attempt.gpu_ids,
-            volumes=permit_volumes(project, self.settings.volume_allowlist),
+            volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
             network=self.settings.container_network or None,
         )
 
@@ -161,7 +162,18 @@ class Preparation:
             uri = self.settings.container_tracking_uri or seen_from_container(uri)
         user = self.settings.mlflow_tracking_username
         access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
-        return {**asked, **about, **container_environment(run, uri), **access}
+        return {**asked, **about, **self._cache_environment(), **container_environment(run, uri), **access}
+
+    def _cache_volume(self) -> tuple[Volume, ...]:
+        folder = self.settings.dataset_cache
+        return (Volume(folder, CACHE_FOLDER),) if folder and self.runner.kind == "docker" else ()
+
+    def _cache_environment(self) -> dict[str, str]:
+        folder, most = self.settings.dataset_cache, self.settings.dataset_cache_bytes
+        if not folder:
+            return {}
+        place = CACHE_FOLDER if self.runner.kind == "docker" else folder
+        return {"RETRAIN_CACHE": place, "RETRAIN_CACHE_MAX_BYTES": str(most)}
 
     def _private_files(self, secrets: JobSecrets) -> dict[str, bytes]:
         files = {GIT_CONFIG: git_config(secrets.dataset)} if secrets.dataset else {}

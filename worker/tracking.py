@@ -36,6 +36,8 @@ DECISION_FIELDS = (
     *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
 )
 DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
+DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypackage too
+DATASET_CHARACTERS = 2048
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 SHOWN_CHARACTERS = 300
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -61,6 +63,7 @@ class RunResult:
     metrics: Mapping[str, float | None]
     decision: Mapping[str, Any] | None
     model_versions: tuple[tuple[str, str], ...]
+    dataset: Mapping[str, str] | None = None
 
 
 def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
@@ -165,7 +168,7 @@ class Tracking:
             self._client.log_artifact(run_id, str(path), folder)
 
     def result(self, run_id: str) -> RunResult:
-        """Return the last value of each metric, the gate's decision, and the model versions that the run made."""
+        """Return the last value of each metric, the gate's decision, the run's model versions, and its dataset."""
         with _server_answers("read the run", run_id=run_id):
             try:
                 data = self._client.get_run(run_id).data
@@ -178,7 +181,8 @@ class Tracking:
         kept = sorted(data.metrics.items())[:RESULT_ITEMS]
         metrics = {name: value if math.isfinite(value) else None for name, value in kept}
         made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
-        return RunResult(metrics, _decision(data.tags, run_id), tuple((n, str(version)) for n, version in made))
+        versions_made = tuple((name, str(version)) for name, version in made)
+        return RunResult(metrics, _decision(data.tags, run_id), versions_made, _dataset(data.tags))
 
     def _ensure_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)
@@ -247,6 +251,14 @@ def _decision(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
         return {name: _plain(decision.get(name)) for name in DECISION_FIELDS}
     logger.warning("the run's decision cannot be read", extra={"run_id": run_id})
     return None
+
+
+def _dataset(tags: Mapping[str, str]) -> Mapping[str, str] | None:
+    """What mypackage says that it fetched."""
+    given = {name: tags[f"dataset.{name}"] for name in DATASET_FIELDS if f"dataset.{name}" in tags}
+    return {
+        name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:DATASET_CHARACTERS] for name, each in given.items()
+    } or None
 
 
 def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | dict[str, Any] | None:

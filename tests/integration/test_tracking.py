@@ -211,6 +211,14 @@ def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
     )
 
 
+def test_a_result_holds_the_dataset_that_the_training_names(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    client.set_tag(run.run_id, "dataset.repo", "https://host/data.git")
+    client.set_tag(run.run_id, "dataset.digest", "md5:\x00" + "a" * 3000)
+    client.set_tag(run.run_id, "dataset.other", "x")
+    digest = f"md5:\N{REPLACEMENT CHARACTER}{'a' * 2043}"
+    assert tracking.result(run.run_id).dataset == {"repo": "https://host/data.git", "digest": digest}
+
+
 def test_a_decision_holds_only_what_the_record_can_keep(tracking: Tracking, client: MlflowClient, run: Run) -> None:
     text = '{"promoted": true, "reason": "a\\u0000\\ud800", "challenger": NaN, "champion": 1e999, "metric": [], "x": 1}'
     client.set_tag(run.run_id, "retrain.decision", text)

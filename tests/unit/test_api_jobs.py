@@ -19,6 +19,7 @@ RESULT = {
     "metrics": {"accuracy": 0.91, "loss": float("nan")},
     "model_versions": [{"name": "iris", "version": "7"}],
     "decision": {"promoted": False, "reason": "0.91 < 0.94"},
+    "dataset": {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"},
 }
 
 
@@ -32,7 +33,9 @@ def test_a_finished_job_tells_all_about_its_results(
     store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0, result=RESULT))
     job = client.get(f"/jobs/{job_id}").json
     assert job
-    assert job["resolved"] == {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1"}
+    resolved = {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1"}
+    dataset = {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"}
+    assert job["resolved"] == {**resolved, "dataset": dataset}
     assert job["mlflow"]["url"] == "http://127.0.0.1:5007/#/experiments/3/runs/run1"
     assert job["model"] == {"name": "iris", "version": "7"}
     assert job["promotion"] == RESULT["decision"]

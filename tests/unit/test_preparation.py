@@ -14,7 +14,7 @@ from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
 from worker.preparation import git_config, seen_from_container
 from worker.run_tags import tags_of
-from worker.runner import AttemptSpec, Handle
+from worker.runner import AttemptSpec, Handle, Volume
 
 PROJECT = """\
 name: iris
@@ -135,6 +135,25 @@ def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worke
     shown = f"{spec.env} {spec.command}"
     assert "ghp_s3cret" not in shown
     assert "Basic" not in shown
+
+
+@pytest.mark.parametrize(("kind", "place"), [("docker", "/mnt/retrain-cache"), ("process", "/data/cache")])
+def test_training_shares_the_cache_of_datasets_only_where_the_operator_names_one(
+    tmp_path: Path, kind: str, place: str
+) -> None:
+    worker = DockerWorker.new(
+        tmp_path, dataset_cache="/data/cache", dataset_cache_bytes=7, project_env_allowlist="REGION"
+    )
+    worker.runner.kind = kind
+    _, spec = started(worker)
+    assert (spec.env["RETRAIN_CACHE"], spec.env["RETRAIN_CACHE_MAX_BYTES"]) == (place, "7")
+    assert list(spec.volumes) == ([Volume("/data/cache", place)] if kind == "docker" else [])
+
+
+def test_without_such_a_setting_no_training_shares_anything(worker: FakeWorker) -> None:
+    _, spec = started(worker)
+    assert "RETRAIN_CACHE" not in spec.env
+    assert list(spec.volumes) == []
 
 
 def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWorker) -> None:
