@@ -8,6 +8,7 @@ from werkzeug.datastructures import ETags
 
 from api.schemas import Job, JobSummary, Queue
 from shared import jobs as records
+from shared.dataset_address import find_repository
 from shared.limits import QueuePlace
 from shared.links import Links
 
@@ -32,7 +33,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
         "queue": Queue(name=job.queue),
         "resolved": {
             **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id")},
-            "dataset": result.get("dataset"),
+            "dataset": result.get("dataset") or _pinned(job),
         },
         "mlflow": {"experiment_id": job.experiment_id, "run_id": job.run_id, "url": links.run(job)}
         if job.run_id
@@ -47,6 +48,12 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
             "flower": links.task(job),
         },
     }
+
+
+def _pinned(job: records.Job) -> dict[str, str | None] | None:
+    """The data as the first attempt pinned it, while no training has said more."""
+    repository = find_repository(job.dataset_repo or "")
+    return {"repo": repository.url, "rev": repository.rev, "path": repository.path or None} if repository else None
 
 
 def etag(job: records.Job, place: QueuePlace | None) -> str:

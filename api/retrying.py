@@ -25,6 +25,7 @@ def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, servi
         retry_of=job.id,
         commit_sha=job.commit_sha if wish.pin else None,
         image_id=job.image_id if wish.pin else None,
+        dataset_repo=job.dataset_repo if wish.pin else None,
     )
     if job.had_secret and new.secret is None:
         raise credentials_needed(job)

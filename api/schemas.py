@@ -83,7 +83,7 @@ class Resolved(Body):
     commit_sha: str | None
     image: str | None
     image_id: str | None
-    dataset: Dataset | None = Field(description="What the project says that it used (mypackage.prep_utils).")
+    dataset: Dataset | None = Field(description="What was pinned, and then what the training says that it used.")
 
 
 class Mlflow(Body):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .dataset import azure_blob, dvc_repository, http, local
+from .dataset.addresses import keep_to_pin
 from .dataset.archives import Limits
 from .dataset.cache import Cache
 from .dataset.errors import DatasetError
@@ -15,6 +16,7 @@ from .dataset.records import DatasetRecord, record
 __all__ = ["DatasetError", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
 ORIGINS = ("http", "dvc_repo", "azure_blob", "local")
+PIN_VARIABLE = "RETRAIN_DATASET_REPO"  # the address with the revision that the service found for this job
 MODEL_FOLDER = "version"
 ADDRESSES_EXAMPLE = '{"dataset": "https://…/data.zip", "model": "https://…/model.zip"}'
 
@@ -57,7 +59,8 @@ def fetch_archive(url: str, target: Path, *, sha256: str = "") -> DatasetRecord:
 
 def fetch_dvc_dataset(repo_url: str, target: Path) -> DatasetRecord:
     """Put what the git repository tracks with DVC into the folder; ``repo_url`` is URL, URL@rev or URL@rev:path."""
-    return dvc_repository.fetch(repo_url, target, cache=Cache.of(os.environ))
+    pinned = keep_to_pin(repo_url, os.environ.get(PIN_VARIABLE, ""))
+    return dvc_repository.fetch(pinned, target, cache=Cache.of(os.environ))
 
 
 def _read_addresses(file: Path, *, required: bool) -> dict[str, str]:

@@ -23,6 +23,31 @@ class DatasetAddress:
     credentials: Credentials | None = None
 
 
+@dataclass(frozen=True)
+class DatasetRepository:
+    """A git repository that holds data, the revision that is meant (empty for its newest), and the path in it."""
+
+    url: str
+    rev: str = ""
+    path: str = ""
+
+    def at(self, commit_sha: str) -> str:
+        """The address of the same data at one commit."""
+        return f"{self.url}@{commit_sha}" + (f":{self.path}" if self.path else "")
+
+
+def find_repository(uri: str) -> DatasetRepository | None:
+    """Return the repository that an address without credentials names; None where it may be something else."""
+    match = URL.match(uri)
+    if match is None or match["scheme"].lower() not in (*GIT_SCHEMES, "file"):
+        return None
+    path, pin = _split_pin(match["path"])
+    if not pin and not path.endswith(".git"):
+        return None
+    rev, _, inner = pin.removeprefix("@").partition(":")
+    return DatasetRepository(f"{match['scheme']}://{match['authority']}{path}", rev, inner)
+
+
 def parse_dataset_address(value: str) -> DatasetAddress:
     """Split an address into what is shown and what is secret; ValueError, which does not repeat it, if unsure."""
     match = URL.match(value)

@@ -124,6 +124,7 @@ class NewJob:
     request_id: str | None = None  # of the HTTP request; None for jobs of an older version
     commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found
     image_id: str | None = None  # likewise
+    dataset_repo: str | None = None  # likewise, with the full revision in it; None where it is no git repository
 
 
 @dataclass(frozen=True)

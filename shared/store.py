@@ -71,6 +71,7 @@ class Resolved:
     image_id: str | None = None
     experiment_id: str | None = None
     run_id: str | None = None
+    dataset_repo: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from shared.retrain_request import RetrainRequest, memory_bytes
 from shared.settings import LOOPBACK, Settings
 from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
+from worker import dataset_pin
 from worker.docker_env import permit_environment, permit_volumes
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
@@ -78,7 +79,8 @@ class Preparation:
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)
         fields = {"experiment_name": request.experiment_name, "base_model": request.base_model}
-        fields["dataset_repo"] = request.dataset_repo
+        dataset = self._pin_dataset(claim, request, secrets) if "dataset_repo" in entry_point.declared else None
+        fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
         if request.model_name is not None:
             fields["model_name"] = request.model_name
         rendered = render(entry_point, assemble(entry_point, fields=fields, parameters=request.parameters))
@@ -93,7 +95,7 @@ class Preparation:
             image=image.id if image else None,  # the name may mean another one in a moment
             command=EXPORT_FROM_FILE + rendered.command if TRACKING_PASSWORD in private else rendered.command,
             source=checkout.project_folder,
-            env=self._environment(claim, request, project, run),
+            env={**self._environment(claim, request, project, run), **dataset_pin.environment(dataset)},
             private_files=private,
             private_env={name: PRIVATE_VARIABLES[name] for name in private},
             cpus=resources.cpus,
@@ -115,6 +117,17 @@ class Preparation:
         checkout = self.source.checkout(wanted, name=name, timeout_seconds=seconds)
         self.store.resolve(claim, Resolved(commit_sha=checkout.commit_sha))
         return checkout
+
+    def _pin_dataset(self, claim: Claim, request: RetrainRequest, secrets: JobSecrets) -> str | None:
+        if claim.job.dataset_repo:
+            return claim.job.dataset_repo
+        seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
+        pinned = dataset_pin.pin(
+            request.dataset_repo, source=self.source, credentials=secrets.dataset, timeout_seconds=seconds
+        )
+        if pinned:
+            self.store.resolve(claim, Resolved(dataset_repo=pinned))
+        return pinned
 
     def _bring_image(self, claim: Claim, request: RetrainRequest, project: Project) -> Image | None:
         if self.runner.kind == "docker" and project.image is None:

@@ -37,6 +37,7 @@ class SourceRequest:
     commit_sha: str | None = None
     subfolder: str = ""
     credentials: Credentials | None = None
+    what: str = "git_uri"  # the field of the request that it stands in
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,25 @@ class GitSource:
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
+    def resolve(self, request: SourceRequest, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
+        """Return the commit that the request means now."""
+        try:
+            address, git = self._address_and_git(request, timeout_seconds)
+            return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
+        except OSError as error:
+            raise explain_os_error(error, uri=request.uri) from error
+
+    def allows(self, uri: str) -> bool:
+        """Whether the operator's rules let this service ask the address."""
+        try:
+            self._rules.check(parse_git_uri(uri), what="the address", code=Code.INVALID_PARAMETER)
+        except (ValueError, UserError):
+            return False
+        return True
+
     def _checkout(self, request: SourceRequest, name: str, timeout_seconds: float) -> Checkout:
-        address = _parsed(request.uri)
-        self._rules.check(address, what="git_uri", code=Code.INVALID_PARAMETER)
-        git = self._git(address, request.credentials or address.credentials, Deadline(timeout_seconds))
-        mirror = Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
+        address, git = self._address_and_git(request, timeout_seconds)
+        mirror = self._mirror(address, git)
         resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
         self.discard(name)
         folder = self._folder(name)
@@ -118,6 +133,14 @@ class GitSource:
         if not NAME.match(name):
             raise ValueError(f"{name!r} is no name of an attempt")
         return self._work / name
+
+    def _address_and_git(self, request: SourceRequest, timeout_seconds: float) -> tuple[GitUri, Git]:
+        address = _parsed(request.uri, request.what)
+        self._rules.check(address, what=request.what, code=Code.INVALID_PARAMETER)
+        return address, self._git(address, request.credentials or address.credentials, Deadline(timeout_seconds))
+
+    def _mirror(self, address: GitUri, git: Git) -> Mirror:
+        return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
 
     def _git(self, address: GitUri, credentials: Credentials | None, deadline: Deadline) -> Git:
         return Git(
@@ -167,11 +190,11 @@ def _folders_with_a_project(folder: Path) -> Iterator[str]:
             yield "the repository's root (an empty MLproject_location)" if inside == "." else inside
 
 
-def _parsed(uri: str) -> GitUri:
+def _parsed(uri: str, what: str) -> GitUri:
     try:
         return parse_git_uri(uri)
     except ValueError as error:
-        raise UserError(Code.INVALID_PARAMETER, f"git_uri {error}.") from None
+        raise UserError(Code.INVALID_PARAMETER, f"{what} {error}.") from None
 
 
 def _check_depth(folder: Path, uri: str) -> None:

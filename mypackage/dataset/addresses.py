@@ -30,6 +30,14 @@ def parse_repository_address(value: str) -> RepositoryAddress:
     return RepositoryAddress(value[:start] + rest, rev, path)
 
 
+def keep_to_pin(value: str, pin: str) -> str:
+    """Return the address; with the pin's revision, where it names none and the pin is of the same repository."""
+    wanted, pinned = parse_repository_address(value), parse_repository_address(pin)
+    if not pinned.rev or wanted.rev or shown(wanted.url) != shown(pinned.url):
+        return value
+    return f"{value}@{pinned.rev}"
+
+
 def shown(url: str) -> str:
     """The URL without user, password, query and fragment."""
     address = urlsplit(url)

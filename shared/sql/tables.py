@@ -51,6 +51,7 @@ jobs = Table(
     Column("commit_sha", CleanString(64)),
     Column("image", CleanText),
     Column("image_id", CleanString(200)),
+    Column("dataset_repo", CleanText),
     Column("experiment_id", CleanString(64)),
     Column("run_id", CleanString(64)),
     Column("result", PlainJson),

@@ -23,6 +23,13 @@ class FakeSource(GitSource):
         self.errors: list[AttemptError] = []
         self.requests: list[SourceRequest] = []
 
+    def resolve(self, request: SourceRequest, *, timeout_seconds: float = 600) -> str:
+        """The same commit as checkout's."""
+        self.requests.append(request)
+        if self.errors:
+            raise self.errors.pop(0)
+        return sha_of(request)
+
     def checkout(self, request: SourceRequest, *, name: str, timeout_seconds: float = 600) -> Checkout:
         """Make the folder with the MLproject file."""
         self.requests.append(request)
@@ -31,5 +38,9 @@ class FakeSource(GitSource):
         folder = self._folder(name)
         folder.mkdir(parents=True)
         (folder / "MLproject").write_text(self.project)
-        sha = request.commit_sha or hashlib.sha1(request.ref.encode(), usedforsecurity=False).hexdigest()
-        return Checkout(folder, folder, sha, None)
+        return Checkout(folder, folder, sha_of(request), None)
+
+
+def sha_of(request: SourceRequest) -> str:
+    """The commit that every ref is."""
+    return request.commit_sha or hashlib.sha1(request.ref.encode(), usedforsecurity=False).hexdigest()

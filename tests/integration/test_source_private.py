@@ -51,6 +51,28 @@ def fetch(source: GitSource, address: str, ref: str = "main", *, timeout_seconds
     return source.checkout(request, name="a-1", timeout_seconds=timeout_seconds)
 
 
+def test_an_address_is_resolved_to_the_commit_that_it_means_without_a_checkout(
+    server: GitServer, iris: RepositoryOnServer, tmp_path: Path
+) -> None:
+    source, credentials = make_source(tmp_path), parse_git_uri(server.url("iris", with_credentials=True)).credentials
+    first = iris.git("rev-parse", "main")
+    iris.tag("v1")
+    second = iris.commit({"new": "x"})
+    found = [source.resolve(SourceRequest(iris.uri, ref, credentials=credentials)) for ref in ("HEAD", "v1", first)]
+    assert found == [second, first, first]
+    assert source.list_names() == []
+    with pytest.raises(UserError) as caught:
+        source.resolve(SourceRequest(iris.uri, "HEAD"))
+    assert caught.value.code == Code.GIT_AUTH_FAILED
+
+
+def test_an_address_is_allowed_by_scheme_and_host(tmp_path: Path) -> None:
+    source = make_source(tmp_path, "https", "file", hosts=frozenset({"git.example"}))
+    allowed = ["https://git.example/a.git", "file:///srv/a.git"]
+    refused = ["http://git.example/a.git", "https://other.example/a.git", f"file://{tmp_path}/work", "no address"]
+    assert [source.allows(uri) for uri in allowed + refused] == [True, True, False, False, False, False]
+
+
 def gitmodules(**urls: str) -> dict[str, str]:
     entries = (f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n' for path, url in urls.items())
     return {".gitmodules": "".join(entries)}

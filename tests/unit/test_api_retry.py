@@ -17,6 +17,7 @@ from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
 IMAGE_ID = f"sha256:{'c' * 64}"
 SHA = "f" * 40
+PINNED_DATA = f"https://host/data.git@{SHA}:a/b"
 TOKEN = "ghp_0123456789abcdef"
 CLEAN = "https://github.com/user/iris.git"
 PRIVATE = f"https://{TOKEN}@github.com/user/iris.git"
@@ -33,7 +34,7 @@ def submit_ended(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> Sub
     def end(**fields: Any) -> str:
         job_id: str = submit(**fields)["id"]
         claim = claim_job(job_id)
-        store.resolve(claim, Resolved(commit_sha=SHA, image_id=IMAGE_ID))
+        store.resolve(claim, Resolved(commit_sha=SHA, image_id=IMAGE_ID, dataset_repo=PINNED_DATA))
         store.finish(claim, Ending(JobState.FAILED))
         return job_id
 
@@ -92,14 +93,16 @@ def test_a_retry_asks_for_as_many_gpus_as_the_first_job(
 
 
 @pytest.mark.parametrize(
-    ("body", "sha", "image_id"),
-    [({}, SHA, IMAGE_ID), ({"pin": True}, SHA, IMAGE_ID), ({"pin": False}, None, None)],
+    ("body", "is_pinned"),
+    [({}, True), ({"pin": True}, True), ({"pin": False}, False)],
 )
-def test_a_retry_trains_the_same_commit_in_the_same_image_unless_it_is_not_pinned(
-    client: FlaskClient, submit_ended: SubmitEnded, body: dict[str, Any], sha: str | None, image_id: str | None
+def test_a_retry_trains_the_same_commit_in_the_same_image_on_the_same_data_unless_it_is_not_pinned(
+    client: FlaskClient, submit_ended: SubmitEnded, body: dict[str, Any], is_pinned: bool
 ) -> None:
     resolved = retried(client, submit_ended(), **body)["resolved"]
-    assert (resolved["commit_sha"], resolved["image_id"]) == (sha, image_id)
+    dataset = {"repo": "https://host/data.git", "rev": SHA, "path": "a/b", "digest": None}
+    pinned = {"commit_sha": SHA, "image": None, "image_id": IMAGE_ID, "dataset": dataset}
+    assert resolved == (pinned if is_pinned else dict.fromkeys(pinned))
 
 
 def test_a_retry_of_a_job_that_never_found_its_commit_looks_it_up(client: FlaskClient, submit: Submit) -> None:

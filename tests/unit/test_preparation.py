@@ -1,5 +1,6 @@
 """From a claim to a started attempt, on fakes: what the container is given, and what the record says about it."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,56 @@ def test_without_such_a_setting_no_training_shares_anything(worker: FakeWorker) 
     _, spec = started(worker)
     assert "RETRAIN_CACHE" not in spec.env
     assert list(spec.volumes) == []
+
+
+def with_dataset(worker: FakeWorker) -> FakeWorker:
+    worker.source.project = PROJECT.replace("experiment_name", "dataset_repo")
+    return worker
+
+
+DATA = "https://git.example/data.git"
+FIRST = hashlib.sha1(b"v1", usedforsecurity=False).hexdigest()
+NEWEST = hashlib.sha1(b"HEAD", usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameter", "pinned"),
+    [
+        (f"{DATA}@v1", f"{DATA}@{FIRST}", f"{DATA}@{FIRST}"),
+        (f"{DATA}@v1:a/b", f"{DATA}@{FIRST}:a/b", f"{DATA}@{FIRST}:a/b"),
+        (DATA, DATA, f"{DATA}@{NEWEST}"),
+        ("https://git.example/data@v1", f"https://git.example/data@{FIRST}", f"https://git.example/data@{FIRST}"),
+        ("https://git.example/data", "https://git.example/data", None),
+        ("http://other.example/data.git", "http://other.example/data.git", None),
+        ("not_used", "not_used", None),
+    ],
+)
+def test_the_data_is_pinned_to_the_commit_that_the_first_attempt_finds(
+    worker: FakeWorker, asked: str, parameter: str, pinned: str | None
+) -> None:
+    taken, spec = started(with_dataset(worker), dataset_repo=asked)
+    [run] = worker.tracking.runs.values()
+    assert run.request.parameters["dataset_repo"] == parameter
+    assert spec.env.get("RETRAIN_DATASET_REPO") == pinned
+    assert worker.store.get(taken.job.id).dataset_repo == pinned
+
+
+def test_a_later_attempt_uses_the_data_of_the_first_and_does_not_look_again(worker: FakeWorker) -> None:
+    pinned = f"{DATA}@{FIRST}"
+    _, spec = started(with_dataset(worker), dataset_repo=f"{DATA}@main", job={"dataset_repo": pinned})
+    assert spec.env["RETRAIN_DATASET_REPO"] == pinned
+    assert [request.what for request in worker.source.requests] == ["git_uri"]
+
+
+def test_only_the_datas_own_credentials_are_shown_to_its_host(worker: FakeWorker) -> None:
+    dataset = Credentials("https://git.example/", "robot", "ghp_s3cret")
+    started(with_dataset(worker), JobSecrets(dataset=dataset), dataset_repo=DATA)
+    assert [request.credentials for request in worker.source.requests] == [None, dataset]
+
+
+def test_data_of_a_project_that_takes_none_is_not_looked_at(worker: FakeWorker) -> None:
+    started(worker, dataset_repo=DATA)
+    assert [request.what for request in worker.source.requests] == ["git_uri"]
 
 
 def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWorker) -> None:

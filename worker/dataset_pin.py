@@ -1,0 +1,33 @@
+"""The revision of a job's data: what the first attempt found, all others use."""
+
+from collections.abc import Mapping
+
+from shared.dataset_address import find_repository
+from shared.git_uri import Credentials
+from worker.source import GitSource, SourceRequest
+
+VARIABLE = "RETRAIN_DATASET_REPO"  # mypackage looks for it
+
+
+def pin(dataset_repo: str, *, source: GitSource, credentials: Credentials | None, timeout_seconds: float) -> str | None:
+    """Return the address with the full revision in it.
+
+    None where it is not sure to be a git repository (neither @rev nor .git in it), or where GIT_SCHEMES and GIT_HOSTS
+    keep this service from asking: the training then takes what it finds, and says what that was.
+    """
+    repository = find_repository(dataset_repo)
+    if repository is None or not source.allows(repository.url):
+        return None
+    wanted = SourceRequest(repository.url, repository.rev or "HEAD", credentials=credentials, what="dataset_repo")
+    return repository.at(source.resolve(wanted, timeout_seconds=timeout_seconds))
+
+
+def as_parameter(dataset_repo: str, pinned: str | None) -> str:
+    """What the project gets as its dataset_repo: a plain URL stays one, for projects that know of no revisions."""
+    repository = find_repository(dataset_repo)
+    return pinned if pinned and repository and (repository.rev or repository.path) else dataset_repo
+
+
+def environment(pinned: str | None) -> Mapping[str, str]:
+    """What the training's environment says of it; by this, mypackage keeps to the revision of a plain URL too."""
+    return {VARIABLE: pinned} if pinned else {}
