@@ -1,0 +1,25 @@
+"""mypackage as a folder beside train.py, with nothing of the service and no library that it does not need yet."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "mypackage"
+HEAVY = ("dvc", "azure", "tqdm", "mlflow", "click")
+CHECK = f"import sys, mypackage.prep_utils; print(mypackage.__file__, [n for n in {HEAVY!r} if n in sys.modules])"
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGE, tmp_path / "mypackage", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_importing_it_loads_no_library_of_an_origin_that_nobody_asked_for(beside: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], cwd=beside, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"{beside / 'mypackage' / '__init__.py'} []\n"
