@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ SECRETS = {  # and which processes need them; of webhooks the API needs to know 
     "ALERT_WEBHOOK_URL": {"api", "worker"},
     "API_TOKENS": {"api"},
     "AZURE_STORAGE_ACCESS_KEY": {"mlflow"},
+    "AZURE_STORAGE_CONNECTION_STRING": {"mlflow"},
     "DATABASE_URL": {"api", "worker"},
     "DISCORD_WEBHOOK_URL": {"api", "worker"},
     "FLOWER_BASIC_AUTH": {"flower"},
@@ -90,9 +91,13 @@ def plan() -> Stack:
     return Stack(settings, environment, processes, announcement)
 
 
-def environment_of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the secrets that are not this process's business."""
-    return {name: value for name, value in environment.items() if process in SECRETS.get(name.upper(), {process})}
+def environment_of(process: str, environment: Mapping[str, str], *, lent: Collection[str]) -> dict[str, str]:
+    """The environment without the secrets that are not this process's business.
+
+    ``lent``: variables that projects may copy, so that a worker needs them, too.
+    """
+    business = {**SECRETS, **{name: SECRETS[name] | {"worker"} for name in lent if name in SECRETS}}
+    return {name: value for name, value in environment.items() if process in business.get(name.upper(), {process})}
 
 
 def _choose_runner(asked: str) -> tuple[str, str]:
@@ -273,8 +278,9 @@ def run(stack: Stack) -> int:
     is_text = stack.settings.log_format == "text"  # the name of a process before its line would make it no JSON
     manager = Manager(Printer(sys.stdout, prefix=is_text))
     manager._process_ctor = BoundProcess  # there is no public way
+    lent = stack.settings.project_env_allowlist
     for name, command in stack.processes.items():
-        manager.add_process(name, command, env=environment_of(name, stack.environment), cwd=str(FOLDER))
+        manager.add_process(name, command, env=environment_of(name, stack.environment, lent=lent), cwd=str(FOLDER))
     threading.Thread(target=_announce_when_ready, args=(stack,), daemon=True).start()
     manager.loop()
     if manager.returncode not in SIGNALLED:

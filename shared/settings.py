@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     azure_storage_access_key: SecretStr = Field(
         SecretStr(""), description="Key of the artifact storage; only the MLflow server that make up starts gets it."
     )
+    azure_storage_connection_string: SecretStr = Field(
+        SecretStr(""), description="Or its connection string, such as of another endpoint; for the same server."
+    )
     artifacts_destination: str = Field(
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )

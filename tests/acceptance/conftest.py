@@ -8,8 +8,11 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.acceptance.checkout import fresh_clone
+from tests.support.azurite import azurite
 from tests.support.engines import require
 from tests.support.stack import Stack, running_stack
+
+__all__ = ["azurite"]
 
 SLOTS = 2
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]

@@ -166,6 +166,7 @@ def test_every_secret_of_the_settings_is_redacted(tmp_path: Path) -> None:
         redis_url="redis://:hunter2-redis@redis.example/0",
         mlflow_tracking_password="hunter3-mlflow",
         azure_storage_access_key="hunter4-azure",
+        azure_storage_connection_string="AccountKey=hunter10-azure",
         api_tokens="hunter5-token,hunter6-token",
         secret_key="hunter7-key",
         discord_webhook_url=f"{DISCORD_URL}?wait=true",
@@ -174,6 +175,6 @@ def test_every_secret_of_the_settings_is_redacted(tmp_path: Path) -> None:
     )
     said = (
         "p%40ss-hunter[1 p@ss-hunter[1 hunter2-redis hunter3-mlflow hunter4-azure hunter5-token hunter6-token "
-        f"hunter7-key hunter2-token {HOOK_URL}/hunter8 hunter9-secret"
+        f"hunter7-key hunter2-token {HOOK_URL}/hunter8 hunter9-secret AccountKey=hunter10-azure"
     )
     assert set(_redactor(settings).text(said).split()) == {"***"}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from deploy.mlflow_server import storage_credentials
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
 from shared.limits import Limits
@@ -18,6 +19,7 @@ SECRETS = {
     "REDIS_URL": "redis://:hunter2@redis.example/0",
     "MLFLOW_TRACKING_PASSWORD": "hunter2",
     "AZURE_STORAGE_ACCESS_KEY": "hunter2",
+    "AZURE_STORAGE_CONNECTION_STRING": "AccountName=a;AccountKey=hunter2",
     "API_TOKENS": "hunter2,other-hunter2",
     "SECRET_KEY": "hunter2",
     "WEBHOOK_URL": "https://discord.example/api/webhooks/1/hunter2",
@@ -51,8 +53,9 @@ def test_every_default_works_without_any_variable() -> None:
 
 def test_no_secret_has_a_default() -> None:
     settings = Settings.load()
-    secrets = (settings.secret_key, settings.mlflow_tracking_password, settings.azure_storage_access_key)
-    assert [secret.get_secret_value() for secret in secrets] == ["", "", ""]
+    secrets = [settings.secret_key, settings.mlflow_tracking_password, settings.azure_storage_access_key]
+    secrets.append(settings.azure_storage_connection_string)
+    assert [secret.get_secret_value() for secret in secrets] == ["", "", "", ""]
     assert settings.api_tokens == ()
 
 
@@ -66,6 +69,15 @@ def test_the_predecessors_env_file_is_read_as_it_is(tmp_path: Path) -> None:
     assert settings.mlflow_tracking_uri == "http://mlflow.example:5007"
     assert settings.azure_storage_access_key.get_secret_value() == "key=="
     assert settings.discord_webhook_url.get_secret_value() == "https://discord.example/api/webhooks/1/x"
+
+
+def test_the_mlflow_server_is_given_what_opens_its_artifacts_and_only_what_is_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('AZURE_STORAGE_CONNECTION_STRING="BlobEndpoint=http://store:10000"\n')
+    assert storage_credentials(Settings.load()) == {
+        "AZURE_STORAGE_CONNECTION_STRING": "BlobEndpoint=http://store:10000"
+    }
+    (tmp_path / ".env").write_text('AZURE_STORAGE_ACCESS_KEY="key=="\n')
+    assert storage_credentials(Settings.load()) == {"AZURE_STORAGE_ACCESS_KEY": "key=="}
 
 
 def test_the_predecessors_example_file_with_its_empty_strings_gives_the_defaults(tmp_path: Path) -> None:
