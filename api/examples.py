@@ -13,6 +13,8 @@ DATASET = {
     "digest": "md5:e2bbc930483fa074e36855298dc651d2.dir",
 }
 
+BASE_MODEL = {"name": "iris-classifier", "version": "5", "run_id": RUN[::-1], "source": f"models:/m-{RUN[::-1]}"}
+
 REQUESTS: dict[str, Any] = {
     "predecessor": {
         "summary": "The predecessor's body",
@@ -35,6 +37,7 @@ REQUESTS: dict[str, Any] = {
             "parameters": {"alpha": 0.5, "epochs": 10},
             "resources": {"gpus": 1, "memory": "8g"},
             "dataset_repo": "https://github.com/user/iris-data.git@v2:iris",
+            "base_model": "models:/iris-classifier@champion",
             "labels": {"team": "vision"},
         },
     },
@@ -62,7 +65,13 @@ JOB: dict[str, Any] = {
         }
     ],
     "request": REQUESTS["more"]["value"],
-    "resolved": {"commit_sha": SHA, "image": "python:3.11-slim", "image_id": f"sha256:{SHA}", "dataset": DATASET},
+    "resolved": {
+        "commit_sha": SHA,
+        "image": "python:3.11-slim",
+        "image_id": f"sha256:{SHA}",
+        "dataset": DATASET,
+        "base_model": BASE_MODEL,
+    },
     "mlflow": {"experiment_id": "3", "run_id": RUN, "url": f"http://127.0.0.1:5007/#/experiments/3/runs/{RUN}"},
     "model": {"name": "iris-classifier", "version": "7"},
     "promotion": {
@@ -121,7 +130,7 @@ NEW_JOB: dict[str, Any] = {
     **JOB,
     "state": "queued",
     "attempts": [],
-    "resolved": {"commit_sha": None, "image": None, "image_id": None, "dataset": None},
+    "resolved": {"commit_sha": None, "image": None, "image_id": None, "dataset": None, "base_model": None},
     "mlflow": None,
     "model": None,
     "promotion": None,

@@ -34,6 +34,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
         "resolved": {
             **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id")},
             "dataset": result.get("dataset") or _pinned(job),
+            "base_model": result.get("base_model"),
         },
         "mlflow": {"experiment_id": job.experiment_id, "run_id": job.run_id, "url": links.run(job)}
         if job.run_id

@@ -77,6 +77,15 @@ class Dataset(Body):
     digest: str | None = Field(None, description="What its content was, as the training found it.")
 
 
+class BaseModelUsed(Body):
+    """The model that the training started from; name and version are null where the request names a run."""
+
+    name: str | None = Field(None, description="Registered model.")
+    version: str | None = Field(None, description="The version that its alias was, too.")
+    run_id: str | None = Field(None, description="The MLflow run that trained it.")
+    source: str | None = Field(None, description="Where MLflow keeps it.")
+
+
 class Resolved(Body):
     """What the request's names stand for; later attempts use the same."""
 
@@ -84,6 +93,7 @@ class Resolved(Body):
     image: str | None
     image_id: str | None
     dataset: Dataset | None = Field(description="What was pinned, and then what the training says that it used.")
+    base_model: BaseModelUsed | None = Field(description="What the training says that it began with.")
 
 
 class Mlflow(Body):

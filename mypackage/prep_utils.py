@@ -13,7 +13,7 @@ from .dataset.errors import DatasetError
 from .dataset.git import clone
 from .dataset.records import DatasetRecord, record
 
-__all__ = ["DatasetError", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
+__all__ = ["DatasetError", "base_model_path", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
 ORIGINS = ("http", "dvc_repo", "azure_blob", "local")
 PIN_VARIABLE = "RETRAIN_DATASET_REPO"  # the address with the revision that the service found for this job
@@ -39,6 +39,20 @@ def data_and_model_prep(
     if "model" in addresses:
         fetch_archive(addresses["model"], Path(MODEL_FOLDER), sha256=addresses.get("model_sha256", ""))
     record(_fetch(ds_origin, repo_url, Path(dst_dir), addresses))
+
+
+def base_model_path(base_model: str | None, dst_dir: str = "base_model") -> str | None:
+    """Download the model to start from and return its folder; None where ``base_model`` is empty or "None".
+
+    ``base_model`` is an MLflow run id, models:/name/version or models:/name@alias. The folder is one of its own inside
+    ``dst_dir``, with the model as MLflow keeps it: mlflow.sklearn.load_model(path), or open the files. What it was is
+    recorded on the MLflow run. Where there is no such model, the error names what there is.
+    """
+    from . import base_models  # noqa: PLC0415 - it needs MLflow, without which datasets are fetched, too
+
+    if base_model is None or base_model in base_models.NOTHING:
+        return None
+    return base_models.path_of(base_model, Path(dst_dir))
 
 
 def _fetch(ds_origin: str, repo_url: str, target: Path, addresses: Mapping[str, str]) -> DatasetRecord:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 USERINFO = re.compile(
     r"(?://|[A-Za-z0-9+.-]{2}:/|https?:)(?:[^/\s@]+|[^/\s@:]{0,200}:(?!\d*/)[^\s@]{0,500})@", re.IGNORECASE
 )
+MODEL_ALIAS = re.compile(r"models:/[^/@:%?#\\]{1,250}@[A-Za-z0-9_-]{1,250}")  # MLflow's, and as a whole
 ADDRESS = re.compile(r"[A-Za-z0-9+.-]:?//")
 SECRET_IN_QUERY = re.compile(
     r"[?&;#](?:sig|[\w.\[\]-]{0,60}(?:token|password|secret|key|signature))=[^&\s]", re.IGNORECASE
@@ -20,6 +21,8 @@ REFUSAL = (
 
 def require_no_credentials(value: str) -> str:
     """Return the value; ValueError, which does not repeat it, where it holds a URL with a credential."""
+    if MODEL_ALIAS.fullmatch(value):
+        return value
     for written in {value, unquote(value)}:
         slashed = written.replace("\\", "/")
         if USERINFO.search(slashed) or _has_secret_in_query(slashed):

@@ -162,7 +162,10 @@ class RetrainRequest(_Body):
         "A token in it is treated as the one in git_uri.",
     )
     base_model: Text = Field(
-        "None", max_length=500, description="MLflow run id of the model to start from; 'None' for none."
+        "None",
+        max_length=500,
+        description="The model to start from: an MLflow run id, models:/name/version or models:/name@alias; 'None' for "
+        "none. Reaches the project as its parameter base_model; mypackage.prep_utils.base_model_path fetches it.",
     )
     entry_point: Name = Field("main", description="Entry point of the MLproject file.")
     parameters: dict[ParameterName, ParameterValue] = Field(

@@ -164,7 +164,8 @@ class Finishing:
         found = self.tracking.result(run_id)
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
         result = {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
-        return result | ({"dataset": dict(found.dataset)} if found.dataset else {})
+        used = {"dataset": found.dataset, "base_model": found.base_model}
+        return result | {kind: dict(fields) for kind, fields in used.items() if fields}
 
     def _save_log(self, job_id: str, number: int, run_id: str) -> None:
         try:

@@ -37,7 +37,8 @@ DECISION_FIELDS = (
 )
 DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
 DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypackage too
-DATASET_CHARACTERS = 2048
+BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # tags base_model.…, likewise
+USED_CHARACTERS = 2048
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 SHOWN_CHARACTERS = 300
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -64,6 +65,7 @@ class RunResult:
     decision: Mapping[str, Any] | None
     model_versions: tuple[tuple[str, str], ...]
     dataset: Mapping[str, str] | None = None
+    base_model: Mapping[str, str] | None = None
 
 
 def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
@@ -168,7 +170,7 @@ class Tracking:
             self._client.log_artifact(run_id, str(path), folder)
 
     def result(self, run_id: str) -> RunResult:
-        """Return the last value of each metric, the gate's decision, the run's model versions, and its dataset."""
+        """Return the last value of each metric, the gate's decision, the run's model versions, and what it used."""
         with _server_answers("read the run", run_id=run_id):
             try:
                 data = self._client.get_run(run_id).data
@@ -182,7 +184,11 @@ class Tracking:
         metrics = {name: value if math.isfinite(value) else None for name, value in kept}
         made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
         versions_made = tuple((name, str(version)) for name, version in made)
-        return RunResult(metrics, _decision(data.tags, run_id), versions_made, _dataset(data.tags))
+        dataset, base_model = (
+            _used(data.tags, "dataset", DATASET_FIELDS),
+            _used(data.tags, "base_model", BASE_MODEL_FIELDS),
+        )
+        return RunResult(metrics, _decision(data.tags, run_id), versions_made, dataset, base_model)
 
     def _ensure_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)
@@ -253,11 +259,11 @@ def _decision(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _dataset(tags: Mapping[str, str]) -> Mapping[str, str] | None:
+def _used(tags: Mapping[str, str], kind: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
     """What mypackage says that it fetched."""
-    given = {name: tags[f"dataset.{name}"] for name in DATASET_FIELDS if f"dataset.{name}" in tags}
+    given = {name: tags[f"{kind}.{name}"] for name in fields if tags.get(f"{kind}.{name}")}
     return {
-        name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:DATASET_CHARACTERS] for name, each in given.items()
+        name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:USED_CHARACTERS] for name, each in given.items()
     } or None
 
 

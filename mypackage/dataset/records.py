@@ -27,7 +27,7 @@ class DatasetRecord:
 
 
 def record(used: DatasetRecord) -> None:
-    """Keep it on the run, where there is one: the active one, or the one that mlflow.start_run() will find.
+    """Keep it on the run, where there is one.
 
     As mlflow.log_input would, which however starts a run of its own where none is active.
     """
@@ -36,14 +36,19 @@ def record(used: DatasetRecord) -> None:
         entities = importlib.import_module("mlflow.entities")
     except ImportError:
         return
-    active = mlflow.active_run()
-    run_id = active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID")
+    run_id = find_run_id(mlflow)
     if not run_id:
         return
     client = mlflow.MlflowClient()
     client.log_inputs(run_id, [_input(entities, used)])
     for name, value in used.tags.items():
         client.set_tag(run_id, name, value)
+
+
+def find_run_id(mlflow: Any) -> str | None:
+    """The active run, or the one that mlflow.start_run() will find."""
+    active = mlflow.active_run()
+    return active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID")
 
 
 def _input(entities: Any, used: DatasetRecord) -> Any:

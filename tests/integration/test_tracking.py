@@ -219,6 +219,15 @@ def test_a_result_holds_the_dataset_that_the_training_names(tracking: Tracking, 
     assert tracking.result(run.run_id).dataset == {"repo": "https://host/data.git", "digest": digest}
 
 
+def test_a_result_holds_the_model_that_the_training_started_from(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    assert tracking.result(run.run_id).base_model is None
+    client.set_tag(run.run_id, "base_model.name", "")
+    client.set_tag(run.run_id, "base_model.run_id", "r1")
+    assert tracking.result(run.run_id).base_model == {"run_id": "r1"}
+
+
 def test_a_decision_holds_only_what_the_record_can_keep(tracking: Tracking, client: MlflowClient, run: Run) -> None:
     text = '{"promoted": true, "reason": "a\\u0000\\ud800", "challenger": NaN, "champion": 1e999, "metric": [], "x": 1}'
     client.set_tag(run.run_id, "retrain.decision", text)

@@ -20,6 +20,7 @@ RESULT = {
     "model_versions": [{"name": "iris", "version": "7"}],
     "decision": {"promoted": False, "reason": "0.91 < 0.94"},
     "dataset": {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"},
+    "base_model": {"name": "iris", "version": "6", "run_id": "run0", "source": "models:/m-1"},
 }
 
 
@@ -35,7 +36,7 @@ def test_a_finished_job_tells_all_about_its_results(
     assert job
     resolved = {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1"}
     dataset = {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"}
-    assert job["resolved"] == {**resolved, "dataset": dataset}
+    assert job["resolved"] == {**resolved, "dataset": dataset, "base_model": RESULT["base_model"]}
     assert job["mlflow"]["url"] == "http://127.0.0.1:5007/#/experiments/3/runs/run1"
     assert job["model"] == {"name": "iris", "version": "7"}
     assert job["promotion"] == RESULT["decision"]

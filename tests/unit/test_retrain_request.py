@@ -45,6 +45,11 @@ def test_two_fields_are_enough_and_the_rest_has_the_predecessors_defaults() -> N
     assert (request.queue, request.priority, request.parameters, request.labels) == ("default", 4, {}, {})
 
 
+@pytest.mark.parametrize("base_model", ["0" * 32, "models:/iris/3", "models:/iris@champion", "models:/two words@v-1"])
+def test_a_base_model_is_a_run_a_version_or_an_alias_which_is_no_password(base_model: str) -> None:
+    assert parse(base_model=base_model).base_model == base_model
+
+
 @pytest.mark.parametrize("missing", ["experiment_name", "git_uri"])
 def test_the_two_fields_are_required(missing: str) -> None:
     with pytest.raises(ValidationError) as caught:
