@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 
 from mypackage import utility
+from mypackage.prep_utils import base_model_path
 
 SEED = 7
 METRICS = ("accuracy", "log_loss")
@@ -48,10 +49,11 @@ def load_data() -> list[NDArray[np.float64]]:
 
 def start_model(args: argparse.Namespace) -> SGDClassifier:
     """Return a new classifier, or the base model to train further."""
-    if args.base_model == "None":
+    path = base_model_path(args.base_model)
+    if path is None:
         model = SGDClassifier(loss="log_loss", penalty="elasticnet", random_state=SEED)
     else:
-        model = mlflow.sklearn.load_model(f"runs:/{args.base_model}/model")
+        model = mlflow.sklearn.load_model(path)
     return model.set_params(alpha=args.alpha, l1_ratio=args.l1_ratio)
 
 

@@ -1,24 +1,18 @@
 """examples/sklearn-dummy, trained as its README says, and its versions looked up in the registry."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import pytest
 from mlflow.projects.utils import load_project
 from mlflow.tracking import MlflowClient
 
-from tests.support.engines import docker_or_skip
-
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "sklearn-dummy"
-IMAGE = "retrain-example-sklearn-dummy"
 TRAINING_TIMEOUT_SECONDS = 60
 
 # MLflow's own SQL store does this on SQLAlchemy 2.1.
@@ -96,49 +90,3 @@ def test_another_metric_in_the_other_direction_and_a_base_model_work(client: Mlf
     further = train(client, tmp_path, **metric, base_model=first.run_id)
     assert "(lower is better)" in further.log
     assert client.get_run(further.run_id).data.metrics["accuracy"] > 0.9
-
-
-@pytest.fixture(scope="module")
-def engine() -> docker.DockerClient:
-    return docker_or_skip()
-
-
-@pytest.fixture(scope="module")
-def image(engine: docker.DockerClient) -> str:
-    """The example's image, built from the few files that its Dockerfile needs."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        for name in ("pyproject.toml", "README.md", "mypackage", "examples/sklearn-dummy"):
-            archive.add(ROOT / name, name, filter=lambda entry: None if "__pycache__" in entry.name else entry)
-    context.seek(0)
-    dockerfile = "examples/sklearn-dummy/Dockerfile"
-    engine.images.build(fileobj=context, custom_context=True, dockerfile=dockerfile, tag=IMAGE, rm=True, timeout=280)
-    return IMAGE
-
-
-def test_it_trains_in_its_own_image_which_has_no_more_of_mlflow_than_skinny(
-    engine: docker.DockerClient, image: str, mlflow_url: str, tmp_path: Path
-) -> None:
-    client = MlflowClient(mlflow_url)
-    run_id = new_run(client)
-    model_name = f"digits-{run_id}"
-    container = engine.containers.create(
-        image,
-        ["sh", "-c", command_with({"model_name": model_name, "epochs": "2"}, tmp_path)],
-        environment={"MLFLOW_TRACKING_URI": mlflow_url, "MLFLOW_RUN_ID": run_id},
-        network_mode="host",
-        working_dir="/mlflow/projects/code",
-    )
-    try:
-        code = io.BytesIO()
-        with tarfile.open(fileobj=code, mode="w") as archive:
-            archive.add(EXAMPLE / "train.py", "train.py")
-        container.put_archive("/mlflow/projects/code", code.getvalue())
-        container.start()
-        exit_code = container.wait(timeout=TRAINING_TIMEOUT_SECONDS)["StatusCode"]
-        log = container.logs().decode()
-    finally:
-        container.remove(force=True)
-    assert exit_code == 0, log
-    assert f"promoted: first version of '{model_name}'" in log
-    assert client.get_model_version_by_alias(model_name, "champion").run_id == run_id

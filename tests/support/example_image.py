@@ -1,4 +1,4 @@
-"""The image of examples/sklearn-dummy: mlflow-skinny, scikit-learn and mypackage as it is in this checkout."""
+"""The images of examples/: mlflow-skinny, what they train with, and mypackage as it is in this checkout."""
 
 import io
 import tarfile
@@ -7,19 +7,22 @@ from pathlib import Path
 import docker
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = "examples/sklearn-dummy/Dockerfile"
-EXAMPLE_IMAGE = "retrain-example-sklearn-dummy"
 BUILD_SECONDS = 280
 
 
-def build_example_image(engine: docker.DockerClient) -> str:
+def build_example_image(engine: docker.DockerClient, example: str = "sklearn-dummy") -> str:
     """Build it from the few files that its Dockerfile needs, and return its name."""
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
-        for name in ("pyproject.toml", "README.md", "mypackage", "examples/sklearn-dummy"):
+        for name in ("pyproject.toml", "README.md", "mypackage", f"examples/{example}"):
             archive.add(ROOT / name, name, filter=lambda entry: None if "__pycache__" in entry.name else entry)
     context.seek(0)
     engine.images.build(
-        fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=EXAMPLE_IMAGE, rm=True, timeout=BUILD_SECONDS
+        fileobj=context,
+        custom_context=True,
+        dockerfile=f"examples/{example}/Dockerfile",
+        tag=f"retrain-example-{example}",
+        rm=True,
+        timeout=BUILD_SECONDS,
     )
-    return EXAMPLE_IMAGE
+    return f"retrain-example-{example}"
