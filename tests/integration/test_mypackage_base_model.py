@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
-from mypackage import utility
+from mypackage import flavors, utility
 from mypackage.base_models import BaseModelError
 from mypackage.prep_utils import base_model_path
 
@@ -149,3 +149,24 @@ def test_a_model_that_mlflow_2_put_among_the_runs_artifacts_is_found(run_ids: li
         mlflow.log_text("x", "plots/a.txt")
         mlflow.log_artifacts(str(saved), "trained")
     assert slope_of(base_model_path(run.info.run_id)) == pytest.approx(2.0)
+
+
+def test_of_a_run_that_logged_several_models_the_last_is_taken(run_ids: list[str]) -> None:
+    with mlflow.start_run(experiment_id="1") as run:
+        for slope in (1.0, 3.0, 2.0):
+            model = LinearRegression().fit(np.array([[0.0], [1.0]]), np.array([0.0, slope]))
+            flavors.log_model(model, mlflow.sklearn)
+    assert slope_of(base_model_path(run.info.run_id)) == pytest.approx(2.0)
+
+
+def test_a_name_that_was_deleted_and_given_anew_is_not_taken_for_the_model_that_had_it(
+    run_ids: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRAIN_CACHE", str(tmp_path / "cache"))
+    client = MlflowClient()
+    found = []
+    for version, folder in (("1", "first"), ("2", "second")):
+        mlflow.register_model(str(client.get_model_version("iris", version).source), "reused")
+        found.append(slope_of(base_model_path("models:/reused/1", folder)))
+        client.delete_registered_model("reused")
+    assert found == [pytest.approx(1.0), pytest.approx(2.0)]
