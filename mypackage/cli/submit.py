@@ -43,7 +43,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("-P", "parameters", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A parameter; repeatable.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A label; repeatable.")
 @click.option("--dataset-repo", envvar="RETRAIN_DATASET_REPO", show_envvar=True, help="The data.")
-@click.option("--base-model", metavar="RUN_ID", help="MLflow run of the model to start from.")
+@click.option("--base-model", metavar="MODEL", help="To start from: RUN_ID, models:/NAME/VERSION, models:/NAME@ALIAS.")
 @click.option("--alert-to", multiple=True, metavar="NAME", help="Alert channel that the operator named; repeatable.")
 @click.option("--queue", metavar="NAME", help="Queue of the workers that may take it.")
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9; higher goes first.")
