@@ -1,8 +1,10 @@
-"""What train.py calls: the gate for a trained model, and the combinations of a hyper-parameter search."""
+"""What train.py calls: the gate for a trained model, combinations to search, and folders of model versions."""
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -14,9 +16,10 @@ from .passage import Passage, RunEnded
 from .registry import DATASET_TAG, model_exists
 from .rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
 
-__all__ = ["RunEnded", "auto_compare_and_register", "get_combination"]
+__all__ = ["RunEnded", "auto_compare_and_register", "create_new_version_dir", "get_combination"]
 
 DATASET_CHARACTERS = 250
+VERSION_FOLDER = "version"
 
 
 def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predecessor's, and users call them so
@@ -95,6 +98,15 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
 def get_combination(*lists: Iterable[Any]) -> list[list[Any]]:
     """Return every combination that takes one value of each list, the last list varying fastest."""
     return [list(combination) for combination in product(*lists)]
+
+
+def create_new_version_dir() -> str:
+    """Copy version/<N>, of the highest N, to version/<N+1> and return that; data_and_model_prep fetches the first."""
+    numbers = [int(path.name) for path in Path(VERSION_FOLDER).glob("*") if path.name.isdecimal()]
+    if not numbers:
+        raise FileNotFoundError(f"There is no numbered folder in '{VERSION_FOLDER}', such as {VERSION_FOLDER}/1.")
+    newest = max(numbers)
+    return str(shutil.copytree(f"{VERSION_FOLDER}/{newest}", f"{VERSION_FOLDER}/{newest + 1}"))
 
 
 def is_lower_better(lower: bool | str) -> bool:

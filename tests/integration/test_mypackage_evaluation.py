@@ -1,4 +1,4 @@
-"""mypackage.dataset_utils and test_utils: what the predecessor's detectron2 projects call.
+"""mypackage.dataset_utils, test_utils and version folders: what the predecessor's detectron2 projects call.
 
 detectron2 and OpenCV are too big to install here, so a twin of the little that is used stands in for them.
 """
@@ -15,7 +15,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import tests.support
-from mypackage import test_utils
+from mypackage import test_utils, utility
 from mypackage.dataset.errors import DatasetError
 from tests.support.file_server import FileServer
 
@@ -69,6 +69,18 @@ def test_an_image_that_is_missing_is_named(names: dict[str, Any]) -> None:
     Path("images/a.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"images/a\.jpg"):
         names["get_dataset_dicts"]("images", "ann")
+
+
+def test_a_new_version_begins_as_a_copy_of_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="version/1"):
+        utility.create_new_version_dir()
+    for number in ("9", "10"):
+        (tmp_path / "version" / number).mkdir(parents=True)
+        (tmp_path / "version" / number / "model-metadata.json").write_text(number)
+    (tmp_path / "version" / "notes").mkdir()
+    assert utility.create_new_version_dir() == "version/11"
+    assert Path("version/11/model-metadata.json").read_text() == "10"
 
 
 def zipped(folder: Path, *files: str) -> bytes:
