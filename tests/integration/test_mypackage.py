@@ -44,9 +44,9 @@ def client(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     client = MlflowClient()
-    mlflow.set_experiment(
-        experiment_id=client.create_experiment("gate", artifact_location=(tmp_path / "artifacts").as_uri())
-    )
+    experiment_id = client.create_experiment("gate", artifact_location=(tmp_path / "artifacts").as_uri())
+    # Not by set_experiment, which nothing takes back: the next test's runs would be started there.
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment_id)
     yield client
     mlflow.end_run()
     mlflow.set_tracking_uri("")
