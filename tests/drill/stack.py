@@ -30,7 +30,11 @@ MIGRATE_SECONDS = 60
 DISK_LOW_BYTES = 4 * 2**20
 DOCKER, DEFAULT = "docker", "default"  # the two queues
 ALERTS_AT_ONCE = 50  # Discord takes 5 of a webhook in two seconds: the drill would wait for it
-TROUBLES = [*[Trouble.NONE] * 8, Trouble.TOO_MANY, Trouble.BROKEN, Trouble.CUT]
+TROUBLES = [  # silence is rare: a sender waits for it
+    *[Trouble.NONE] * 80,
+    *[trouble for trouble in (Trouble.TOO_MANY, Trouble.BROKEN, Trouble.CUT) for _ in range(10)],
+    Trouble.SILENT,
+]
 
 
 @dataclass
