@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.worker import CHECKOUT, PASSED_ON, WorkerProcess, worker_proc
 
 READY_SECONDS = 60
 STOP_SECONDS = 20
+SAVE_SECONDS, SAVED_NS = 3.0, 10**9
 NEVER_SECONDS = 3600
 AUTH = ("operator", "flower-password")
 USERNAME, TOKEN = "retrain-bot", "ghp_hunter2hunter2"
@@ -185,11 +187,12 @@ def test_after_it_was_stopped_it_still_knows_the_job(
 def test_after_it_was_killed_it_knows_what_it_had_saved(
     flower: Flower, worker: WorkerProcess, git_server: GitServer
 ) -> None:
-    start(flower, save_seconds=0.5)
+    start(flower, save_seconds=SAVE_SECONDS)
     job, _ = train(worker, git_server)
     wait_until(lambda: flower.shows_success(job), timeout_seconds=20, what="the task's page")
-    seen_at = saved_at(flower)
-    wait_until(lambda: saved_at(flower) > seen_at, timeout_seconds=20, what="Flower's next save")
+    seen_at = time.time_ns()
+    # Not while it saves: it writes its file anew each time.
+    wait_until(lambda: seen_at < saved_at(flower) < time.time_ns() - SAVED_NS, what="Flower's next save")
     flower.end(signal.SIGKILL)
     start(flower)
     assert flower.shows_success(job)

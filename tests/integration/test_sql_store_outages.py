@@ -43,6 +43,8 @@ READS: dict[str, Call] = {
     "find_open_runs": lambda store: store.find_open_runs(),
     "find_lost": lambda store: store.find_lost(by=HOST, after_seconds=1),
     "list_trials": lambda store: store.list_trials({"id"}),
+    "list_workers": lambda store: store.list_workers(),
+    "get_figures": lambda store: store.get_figures(),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
 }
 WRITES: dict[str, Call] = {

@@ -101,7 +101,7 @@ def test_a_retry_trains_the_same_commit_in_the_same_image_on_the_same_data_unles
 ) -> None:
     resolved = retried(client, submit_ended(), **body)["resolved"]
     dataset = {"repo": "https://host/data.git", "rev": SHA, "path": "a/b", "digest": None}
-    pinned = {"commit_sha": SHA, "image": None, "image_id": IMAGE_ID, "dataset": dataset}
+    pinned = {"commit_sha": SHA, "image": None, "image_id": IMAGE_ID, "dataset": dataset, "base_model": None}
     assert resolved == (pinned if is_pinned else dict.fromkeys(pinned))
 
 
