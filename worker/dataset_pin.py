@@ -1,11 +1,16 @@
 """The revision of a job's data: what the first attempt found, all others use."""
 
+import logging
 from collections.abc import Mapping
 
 from shared.dataset_address import find_repository
+from shared.errors import AttemptError
 from shared.git_uri import Credentials
 from worker.source import GitSource, SourceRequest
 
+logger = logging.getLogger(__name__)
+
+PLAIN_URL_SECONDS = 60.0  # the training waits for it
 VARIABLE = "RETRAIN_DATASET_REPO"  # mypackage looks for it
 
 
@@ -13,13 +18,20 @@ def pin(dataset_repo: str, *, source: GitSource, credentials: Credentials | None
     """Return the address with the full revision in it.
 
     None where it is not sure to be a git repository (neither @rev nor .git in it), or where GIT_SCHEMES and GIT_HOSTS
-    keep this service from asking: the training then takes what it finds, and says what that was.
+    keep this service from asking, or where a plain URL does not answer it: perhaps only the training reaches that
+    host. The training then takes what it finds, and says what that was.
     """
     repository = find_repository(dataset_repo)
     if repository is None or not source.allows(repository.url):
         return None
     wanted = SourceRequest(repository.url, repository.rev or "HEAD", credentials=credentials, what="dataset_repo")
-    return repository.at(source.resolve(wanted, timeout_seconds=timeout_seconds))
+    if repository.rev:
+        return repository.at(source.resolve(wanted, timeout_seconds=timeout_seconds))
+    try:
+        return repository.at(source.resolve(wanted, timeout_seconds=min(timeout_seconds, PLAIN_URL_SECONDS)))
+    except AttemptError as error:
+        logger.warning("data not pinned", extra={"uri": repository.url, "cause": error.message})
+        return None
 
 
 def as_parameter(dataset_repo: str, pinned: str | None) -> str:
