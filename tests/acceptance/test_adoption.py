@@ -19,7 +19,7 @@ from tests.support.valkey import running_valkey
 from tests.support.waiting import wait_until
 from tests.support.worker import LEASE_SECONDS, WorkerProcess, worker_process
 
-ROUNDS = 5
+ROUNDS = 3
 PROMISED_SECONDS = {signal.SIGTERM: 5, signal.SIGKILL: LEASE_SECONDS + 5}
 NUMBERED_LINES = f"i=0; while [ ! -e {GO} ]; do i=$((i+1)); echo line $i; sleep 0.02; done; echo done"
 NEW_LINES = 20
