@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import psutil
@@ -22,6 +22,7 @@ from tests.support.api_server import ApiServer, running_api
 from tests.support.event_stream import follow_log
 from tests.support.jobs import running
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 FOLLOWERS = 50
 ROUNDS = 200
@@ -39,29 +40,32 @@ class Cost:
 
 def costs() -> tuple[Cost, Cost]:
     """With 50 followers of a job that prints 40 lines a second, and of the same job with none."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with running_api(folder, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as api:
-            store = SqlStore(f"sqlite:///{folder / 'jobs.db'}")
-            claim = running(store)
-            with _printing(store, claim):
-                alone = _cost(api, claim)
-                url, ready = f"{api.url}/jobs/{claim.job.id}/logs", get_context("spawn").Event()
-                followers = get_context("spawn").Process(target=_follow, args=(url, ready), daemon=True)
-                followers.start()
-                ready.wait(60)
-                time.sleep(2)  # for all to have caught up
-                followed = _cost(api, claim)
-            store.finish(claim, Ending(JobState.SUCCEEDED))
-            followers.join(60)
-            store.close()
+    settings = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "API_FOLLOWERS": str(FOLLOWERS)}
+    with tempfile.TemporaryDirectory() as name, running_api(Path(name), **settings) as api:
+        store = SqlStore(f"sqlite:///{Path(name) / 'jobs.db'}")
+        claim = running(store)
+        url = f"{api.url}/jobs/{claim.job.id}/logs"
+        with _printing(store, claim):
+            alone = _cost(api, claim)
+            followers = get_context("spawn").Process(target=_follow, args=(url,), daemon=True)
+            followers.start()
+            wait_until(lambda: _is_full(url), every_seconds=0.5, what="all followers")
+            followed = _cost(api, claim)
+        store.finish(claim, Ending(JobState.SUCCEEDED))
+        store.close()
+        followers.join(60)
+        assert followers.exitcode == 0, "the followers broke off"
     return followed, alone
 
 
-def _follow(url: str, ready: Event) -> None:
+def _is_full(url: str) -> bool:
+    with requests.get(f"{url}?follow=1", stream=True, timeout=30) as answer:
+        return answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _follow(url: str) -> None:
     with ThreadPoolExecutor(FOLLOWERS) as threads:
         texts = [threads.submit(follow_log, url, seconds=120) for _ in range(FOLLOWERS)]
-        ready.set()
         assert len({each.result() for each in texts}) == 1
 
 
