@@ -1,4 +1,4 @@
-"""Logs as they are written: one reader for each job that is followed, however many follow it."""
+"""Logs as they are written: what is read of the store is read once, however many follow a job."""
 
 import threading
 import time
@@ -13,7 +13,6 @@ from shared.jobs import Attempt, Job
 from shared.store import JobStore
 
 POLL_SECONDS = 0.5
-LOOK_SECONDS = 1.0  # between two looks whether the server stops, or the follower has gone
 PART_BYTES = 64 * 1024  # a line that is longer comes in pieces
 PARTS_KEPT = 16  # for those who read at about the same place
 
@@ -52,31 +51,29 @@ class Feed:
     """A job that is followed: its record as last read, and what was read of its logs lately."""
 
     def __init__(self, job: Job, store: JobStore) -> None:
-        self.job: Job | None = job
-        self._job_id = job.id
         self.followers = 0
+        self._job: Job | None = job
+        self._job_id = job.id
         self._store = store
+        self._looked_at = time.monotonic()
         self._parts: OrderedDict[Position, Part] = OrderedDict()
         self._reading = threading.Lock()
-        self._news = threading.Condition()
 
-    def refresh(self) -> None:
-        """Read the record anew; a store that is away is asked another time."""
+    def look(self) -> Job | None:
+        """Return the record, which the first who asks after a while reads anew; None once it is deleted."""
+        with self._reading:
+            if self._job and time.monotonic() - self._looked_at >= POLL_SECONDS:
+                self._look()
+                self._looked_at = time.monotonic()
+            return self._job
+
+    def _look(self) -> None:
         try:
-            job: Job | None = self._store.get(self._job_id)
+            self._job = self._store.get(self._job_id)
         except JobNotFound:  # deleted meanwhile
-            job = None
-        except StoreUnavailable:
+            self._job = None
+        except StoreUnavailable:  # asked another time
             return
-        if job != self.job:
-            with self._news:
-                self.job = job
-                self._news.notify_all()
-
-    def wait_for_news(self, known: Job) -> None:
-        """Return when the record differs from the one that is known, or after a while."""
-        with self._news:
-            self._news.wait_for(lambda: self.job != known, timeout=LOOK_SECONDS)
 
     def read(self, place: Position, attempt: Attempt, *, is_over: bool) -> Part | None:
         """Return the next whole lines; None while there are none, or the store is away."""
@@ -106,8 +103,7 @@ class Following:
         self._limit = limit
         self._room = threading.BoundedSemaphore(limit)
         self._feeds: dict[str, Feed] = {}
-        self._changing = threading.Lock()  # the feeds, and whether there is a reader
-        self._has_reader = False
+        self._changing = threading.Lock()
         self._is_stopping = False
 
     def join(self, job: Job) -> "Follower":
@@ -117,9 +113,6 @@ class Following:
         with self._changing:
             feed = self._feeds.setdefault(job.id, Feed(job, self._store))
             feed.followers += 1
-            if not self._has_reader:
-                self._has_reader = True
-                threading.Thread(target=self._read_on, name="log-reader", daemon=True).start()
         return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id))
 
     def _leave(self, job_id: str) -> None:
@@ -128,17 +121,6 @@ class Following:
             if not self._feeds[job_id].followers:
                 del self._feeds[job_id]
         self._room.release()
-
-    def _read_on(self) -> None:
-        while feeds := self._followed():
-            for feed in feeds:
-                feed.refresh()
-            time.sleep(POLL_SECONDS)
-
-    def _followed(self) -> list[Feed]:
-        with self._changing:
-            self._has_reader = bool(self._feeds)
-            return list(self._feeds.values())
 
     def stop(self) -> None:
         """Send all followers away soon. Takes no lock: a signal handler calls it."""
@@ -163,10 +145,10 @@ class Follower:
         Later attempts follow, unless only one is asked for. It ends behind Ended or, without it, when the server stops
         or the job is deleted.
         """
-        while (job := self._feed.job) and not self._is_stopping():
+        while not self._is_stopping() and (job := self._feed.look()):
             news = self._next(job, place, is_one_attempt=is_one_attempt)
             if news is None:
-                self._feed.wait_for_news(job)
+                time.sleep(POLL_SECONDS)
             yield news
             if isinstance(news, Ended):
                 return
