@@ -50,7 +50,9 @@ def worker(engine: docker.DockerClient, tmp_path: Path) -> Iterator[WorkerProces
 
 
 def containers_of(engine: docker.DockerClient, worker: WorkerProcess) -> list[Container]:
-    found: list[Container] = engine.containers.list(all=True, filters={"label": f"{HOST_LABEL}={worker.host}"})
+    found: list[Container] = engine.containers.list(
+        all=True, ignore_removed=True, filters={"label": f"{HOST_LABEL}={worker.host}"}
+    )
     return found
 
 

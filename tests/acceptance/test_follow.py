@@ -52,7 +52,9 @@ def worker(valkey: Valkey, tmp_path: Path) -> Iterator[WorkerProcess]:
         try:
             yield started
         finally:
-            for container in engine.containers.list(all=True, filters={"label": f"{HOST_LABEL}={started.host}"}):
+            for container in engine.containers.list(
+                all=True, ignore_removed=True, filters={"label": f"{HOST_LABEL}={started.host}"}
+            ):
                 remove_container(container)
             engine.close()
 

@@ -4,12 +4,13 @@ import io
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 from mlflow.tracking import MlflowClient
 
 from tests.acceptance.checkout import git
@@ -42,9 +43,14 @@ def image(engine: docker.DockerClient) -> Iterator[str]:
 
 
 def images_made_from(engine: docker.DockerClient, tag: str) -> list[str]:
-    """The images whose lowest layers are this one's; other programs' images do not disturb."""
+    """The images whose lowest layers are this one's; other programs' images, and their going, do not disturb."""
     layers = engine.images.get(tag).attrs["RootFS"]["Layers"]
-    return [str(i.id) for i in engine.images.list(all=True) if i.attrs["RootFS"]["Layers"][: len(layers)] == layers]
+    made = []
+    for found in engine.api.images(all=True, quiet=True):
+        with suppress(ImageNotFound):
+            if engine.images.get(found).attrs["RootFS"]["Layers"][: len(layers)] == layers:
+                made.append(str(found))
+    return made
 
 
 @contextmanager

@@ -127,7 +127,9 @@ class Hosts:
 
 
 def containers_of(engine: docker.DockerClient, worker: WorkerProcess) -> list[Container]:
-    found: list[Container] = engine.containers.list(all=True, filters={"label": f"{HOST_LABEL}={worker.host}"})
+    found: list[Container] = engine.containers.list(
+        all=True, ignore_removed=True, filters={"label": f"{HOST_LABEL}={worker.host}"}
+    )
     return found
 
 

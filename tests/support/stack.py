@@ -136,7 +136,9 @@ class Stack:
         """The training containers that it started on this host."""
         client = docker_or_skip()
         try:
-            return client.containers.list(all=all_states, filters={"label": f"{HOST_LABEL}={self.host}"})
+            return client.containers.list(
+                all=all_states, ignore_removed=True, filters={"label": f"{HOST_LABEL}={self.host}"}
+            )
         finally:
             client.close()
 
