@@ -136,7 +136,9 @@ class Settings(BaseSettings):
 
     container_network: str = Field("", description="Docker network of training containers; empty for the default.")
     container_tracking_uri: str = Field(
-        "", description="MLFLOW_TRACKING_URI inside containers; empty for the same, loopback as host.docker.internal."
+        "",
+        description="MLFLOW_TRACKING_URI inside containers; empty for the same, "
+        "loopback as host.docker.internal unless on the host's network.",
     )
     project_env_allowlist: Words = Field(
         frozenset(), description="Variables of the worker that an MLproject's docker_env may copy."

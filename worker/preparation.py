@@ -172,7 +172,7 @@ class Preparation:
             about[PROMOTION_VARIABLE] = rules
         uri = self.settings.mlflow_tracking_uri
         if self.runner.kind == "docker":
-            uri = self.settings.container_tracking_uri or seen_from_container(uri)
+            uri = self.settings.container_tracking_uri or seen_from_container(uri, self.settings.container_network)
         user = self.settings.mlflow_tracking_username
         access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
         return {**asked, **about, **self._cache_environment(), **container_environment(run, uri), **access}
@@ -195,10 +195,10 @@ class Preparation:
         return files
 
 
-def seen_from_container(tracking_uri: str) -> str:
-    """The same address, this machine's loopback by the name that it has inside a container."""
+def seen_from_container(tracking_uri: str, network: str = "") -> str:
+    """The same address, this machine's loopback by the name that it has inside a container of that network."""
     parts = urlsplit(tracking_uri)
-    if parts.hostname not in LOOPBACK:
+    if parts.hostname not in LOOPBACK or network == "host":
         return tracking_uri
     port = f":{parts.port}" if parts.port else ""
     return urlunsplit(parts._replace(netloc=f"{HOST_FROM_CONTAINER}{port}"))

@@ -263,6 +263,10 @@ def test_a_container_reaches_this_machines_loopback_by_another_name(here: str, t
     assert seen_from_container(here) == there
 
 
+def test_a_container_on_the_hosts_network_reaches_its_loopback_as_it_is() -> None:
+    assert seen_from_container("http://127.0.0.1:5007", "host") == "http://127.0.0.1:5007"
+
+
 def test_a_git_configuration_speaks_to_its_own_host_only() -> None:
     text = git_config(Credentials("https://git.example/", "robot", "pass")).decode()
 
