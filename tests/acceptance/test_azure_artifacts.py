@@ -12,16 +12,13 @@ from tests.acceptance.checkout import ROOT
 from tests.acceptance.leaks import Secret, docker_with, environments_with, files_with
 from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.azurite import ACCOUNT, Azurite
-from tests.support.engines import docker_or_skip
 from tests.support.example_image import build_example_image
 from tests.support.stack import Stack, running_stack
 
 
 @pytest.fixture
-def image() -> Iterator[str]:
-    client = docker_or_skip()
-    yield build_example_image(client)
-    client.close()
+def image() -> str:
+    return build_example_image()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.acceptance.checkout import ROOT
 from tests.acceptance.leaks import Secret, answers_with, files_with, runs_with
 from tests.support.azurite import ACCOUNT, Azurite
 from tests.support.dvc_repository import DvcAuthor
+from tests.support.example_image import build_example_image
 from tests.support.git_server import GitServer
 from tests.support.stack import Stack, running_stack
 
@@ -46,10 +47,11 @@ def signature(azurite: Azurite, container: ContainerClient) -> str:
 
 @pytest.fixture
 def stack(azurite: Azurite, signature: str, tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose operator lets projects have that SAS."""
+    """A stack whose operator lets projects have that SAS, and reach the servers of this test."""
+    build_example_image("dvc-retrain")
     lent = f"BlobEndpoint={azurite.url};SharedAccessSignature={signature}"
-    settings = {CREDENTIAL: lent, "PROJECT_ENV_ALLOWLIST": CREDENTIAL}
-    with running_stack(tmp_path / "stack", runner="process", settings=settings) as up:
+    settings = {CREDENTIAL: lent, "PROJECT_ENV_ALLOWLIST": CREDENTIAL, "CONTAINER_NETWORK": "host"}
+    with running_stack(tmp_path / "stack", runner="docker", settings=settings) as up:
         yield up
 
 

@@ -140,7 +140,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         network = stack.enter_context(network_namespace())
         own = stack.enter_context(own_engine(tmp_path_factory.mktemp("engine")))
         first = stack.enter_context(own.client())
-        image = build_example_image(second)
+        image = build_example_image()
         own.load_image(image)
         mlflow = MlflowServer(tmp_path_factory.mktemp("mlflow"), known_as=(network.gateway, own.bridge_address))
         stack.callback(mlflow.stop)

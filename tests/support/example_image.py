@@ -1,28 +1,19 @@
 """The images of examples/: mlflow-skinny, what they train with, and mypackage as it is in this checkout."""
 
-import io
-import tarfile
+import subprocess
 from pathlib import Path
 
-import docker
+from tests.support.engines import docker_or_skip
 
 ROOT = Path(__file__).parents[2]
-BUILD_SECONDS = 280
+BUILD_SECONDS = 500
 
 
-def build_example_image(engine: docker.DockerClient, example: str = "sklearn-dummy") -> str:
-    """Build it from the few files that its Dockerfile needs, and return its name."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        for name in ("pyproject.toml", "README.md", "mypackage", f"examples/{example}"):
-            archive.add(ROOT / name, name, filter=lambda entry: None if "__pycache__" in entry.name else entry)
-    context.seek(0)
-    engine.images.build(
-        fileobj=context,
-        custom_context=True,
-        dockerfile=f"examples/{example}/Dockerfile",
-        tag=f"retrain-example-{example}",
-        rm=True,
-        timeout=BUILD_SECONDS,
-    )
-    return f"retrain-example-{example}"
+def build_example_image(example: str = "sklearn-dummy") -> str:
+    """Build it as its README says, and return its name."""
+    docker_or_skip().close()
+    name = f"retrain-example-{example}"
+    command = ["docker", "build", "--quiet", "--file", f"examples/{example}/Dockerfile", "--tag", name, "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return name
