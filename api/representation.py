@@ -32,7 +32,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
         **same,
         "queue": Queue(name=job.queue),
         "resolved": {
-            **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id")},
+            **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id", "base_model_version")},
             "dataset": result.get("dataset") or _pinned(job),
             "base_model": result.get("base_model"),
         },

@@ -26,6 +26,7 @@ def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, servi
         commit_sha=job.commit_sha if wish.pin else None,
         image_id=job.image_id if wish.pin else None,
         dataset_repo=job.dataset_repo if wish.pin else None,
+        base_model_version=job.base_model_version if wish.pin else None,
     )
     if job.had_secret and new.secret is None:
         raise credentials_needed(job)

@@ -125,6 +125,7 @@ class NewJob:
     commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found
     image_id: str | None = None  # likewise
     dataset_repo: str | None = None  # likewise, with the full revision in it; None where it is no git repository
+    base_model_version: str | None = None  # likewise; None where base_model is no registered model
 
 
 @dataclass(frozen=True)

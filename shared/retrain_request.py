@@ -165,7 +165,8 @@ class RetrainRequest(_Body):
         "None",
         max_length=500,
         description="The model to start from: an MLflow run id, models:/name/version or models:/name@alias; 'None' for "
-        "none. Reaches the project as its parameter base_model; mypackage.prep_utils.base_model_path fetches it.",
+        "none. Reaches the project as its parameter base_model, an alias as the version that it was at the first "
+        "attempt; mypackage.prep_utils.base_model_path fetches it. Anything else is the project's own: not looked up.",
     )
     entry_point: Name = Field("main", description="Entry point of the MLproject file.")
     parameters: dict[ParameterName, ParameterValue] = Field(

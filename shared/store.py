@@ -72,6 +72,7 @@ class Resolved:
     experiment_id: str | None = None
     run_id: str | None = None
     dataset_repo: str | None = None
+    base_model_version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from shared.retrain_request import RetrainRequest, memory_bytes
 from shared.settings import LOOPBACK, Settings
 from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
-from worker import dataset_pin
+from worker import base_model, dataset_pin
 from worker.docker_env import permit_environment, permit_volumes
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
@@ -78,7 +78,9 @@ class Preparation:
         checkout = self._check_out(claim, request, secrets, name)
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)
-        fields = {"experiment_name": request.experiment_name, "base_model": request.base_model}
+        fields = {"experiment_name": request.experiment_name}
+        if "base_model" in entry_point.declared:
+            fields["base_model"] = self._pin_base_model(claim, request)
         dataset = self._pin_dataset(claim, request, secrets) if "dataset_repo" in entry_point.declared else None
         fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
         if request.model_name is not None:
@@ -128,6 +130,14 @@ class Preparation:
         if pinned:
             self.store.resolve(claim, Resolved(dataset_repo=pinned))
         return pinned
+
+    def _pin_base_model(self, claim: Claim, request: RetrainRequest) -> str:
+        """What the project gets as its base_model: for an alias, the version that it was at the first attempt."""
+        known = claim.job.base_model_version
+        version = self.tracking.find_base_model(base_model.at_version(request.base_model, known))
+        if version and version != known:
+            self.store.resolve(claim, Resolved(base_model_version=version))
+        return base_model.at_version(request.base_model, version)
 
     def _bring_image(self, claim: Claim, request: RetrainRequest, project: Project) -> Image | None:
         if self.runner.kind == "docker" and project.image is None:

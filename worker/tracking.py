@@ -1,4 +1,4 @@
-"""MLflow: its loader of MLproject files, and the tracking server. The only module that imports mlflow.
+"""MLflow: its loader of MLproject files, and the tracking server; all that the worker asks of MLflow goes through here.
 
 Nothing of mlflow leaves it, neither a type nor an error.
 """
@@ -9,8 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,13 @@ import mlflow.entities as mlflow_entities
 import mlflow.projects.utils as mlflow_projects
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from requests.exceptions import RequestException
 
-from shared.errors import AttemptError, Code, ConfigurationError, InfrastructureError, UserError
+from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
+from worker import base_model
 from worker.project import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project_file import check_project_file
 from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
+from worker.tracking_errors import server_answers, short
 
 DECISION_TAG = "retrain.decision"  # what mypackage sets
 FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
@@ -40,10 +40,8 @@ DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypac
 BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # tags base_model.…, likewise
 USED_CHARACTERS = 2048
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
-SHOWN_CHARACTERS = 300
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-USER_INFO = re.compile(r"//[^/@\s]*@")
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +82,7 @@ def load_project(folder: Path) -> Project:
     try:
         loaded = mlflow_projects.load_project(str(folder))  # type: ignore[no-untyped-call]
     except MlflowException as error:
-        raise UserError(Code.INVALID_PROJECT, f"MLflow cannot read the MLproject file: {_short(error)}") from error
+        raise UserError(Code.INVALID_PROJECT, f"MLflow cannot read the MLproject file: {short(error)}") from error
     docker_env = loaded.docker_env or {}
     return Project(
         name=str(loaded.name or "unnamed"),
@@ -121,7 +119,7 @@ class Tracking:
 
         Safe to call again after a failure at any point: job and attempt identify the run.
         """
-        with _server_answers("prepare the run", experiment=request.experiment_name):
+        with server_answers("prepare the run", experiment=request.experiment_name):
             experiment_id = self._ensure_experiment(request.experiment_name)
             run_id = self._find_run(experiment_id, request.job_id, request.attempt)
             if run_id is None:
@@ -136,13 +134,21 @@ class Tracking:
 
     def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:
         """Return the attempt's run, which may be there although the answer to its creation was lost."""
-        with _server_answers("find the run", experiment=experiment_name):
+        with server_answers("find the run", experiment=experiment_name):
             experiment = self._client.get_experiment_by_name(experiment_name)
             return self._find_run(experiment.experiment_id, job_id, attempt) if experiment else None
 
+    def find_base_model(self, address: str) -> str | None:
+        """Return the version that models:/name/version or models:/name@alias is now, None for what is neither.
+
+        Raises INVALID_PARAMETER, with what there is, where there is no such version, alias or run.
+        """
+        with server_answers("find the base model", base_model=address):
+            return base_model.find(self._client, address)
+
     def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
         """Tag the run with the image that it runs in, as MLflow does."""
-        with _server_answers("tag the run", run_id=run_id):
+        with server_answers("tag the run", run_id=run_id):
             self._client.set_tag(run_id, "mlflow.docker.image.uri", image)
             self._client.set_tag(run_id, "mlflow.docker.image.id", image_id)
 
@@ -151,7 +157,7 @@ class Tracking:
 
         The exit code has the last word, over what the training itself said. A run that somebody deleted stays so.
         """
-        with _server_answers("finish the run", run_id=run_id):
+        with server_answers("finish the run", run_id=run_id):
             info = self._find_info(run_id)
             if info is None or info.lifecycle_stage == "deleted":
                 logger.warning("run was deleted", extra={"run_id": run_id})
@@ -160,18 +166,18 @@ class Tracking:
 
     def fence_run(self, run_id: str) -> None:
         """Tell the training, wherever it still runs, that this run is over: mypackage's gate promotes nothing then."""
-        with _server_answers("fence the run", run_id=run_id):
+        with server_answers("fence the run", run_id=run_id):
             if self._find_info(run_id) is not None:
                 self._client.set_tag(run_id, FENCED_TAG, "true")
 
     def log_file(self, run_id: str, path: Path, folder: str) -> None:
         """Keep a file as an artifact of the run, in this folder of its artifacts."""
-        with _server_answers("keep an artifact", run_id=run_id):
+        with server_answers("keep an artifact", run_id=run_id):
             self._client.log_artifact(run_id, str(path), folder)
 
     def result(self, run_id: str) -> RunResult:
         """Return the last value of each metric, the gate's decision, the run's model versions, and what it used."""
-        with _server_answers("read the run", run_id=run_id):
+        with server_answers("read the run", run_id=run_id):
             try:
                 data = self._client.get_run(run_id).data
             except MlflowException as error:
@@ -184,11 +190,13 @@ class Tracking:
         metrics = {name: value if math.isfinite(value) else None for name, value in kept}
         made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
         versions_made = tuple((name, str(version)) for name, version in made)
-        dataset, base_model = (
-            _used(data.tags, "dataset", DATASET_FIELDS),
-            _used(data.tags, "base_model", BASE_MODEL_FIELDS),
+        return RunResult(
+            metrics,
+            _decision(data.tags, run_id),
+            versions_made,
+            dataset=_used(data.tags, "dataset", DATASET_FIELDS),
+            base_model=_used(data.tags, "base_model", BASE_MODEL_FIELDS),
         )
-        return RunResult(metrics, _decision(data.tags, run_id), versions_made, dataset, base_model)
 
     def _ensure_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)
@@ -276,32 +284,3 @@ def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | di
         kept = list(value.items())[:DECISION_ITEMS]
         return {UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name): _plain(each, depth - 1) for name, each in kept}
     return None
-
-
-@contextmanager
-def _server_answers(what: str, **facts: object) -> Iterator[None]:
-    """Turn MLflow's errors into ours."""
-    try:
-        yield
-    except MlflowException as error:
-        raise _failure(error, what, facts) from error
-    except RequestException as error:  # artifacts go by plain HTTP
-        raise _unavailable(error, what, facts) from error
-
-
-def _failure(error: MlflowException, what: str, facts: Mapping[str, object]) -> AttemptError:
-    # A code that MLflow does not know leaves it without the attribute.
-    if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
-        message = f"The tracking server refused to {what}: {_short(error)}. Correct it in the request."
-        return UserError(Code.INVALID_PARAMETER, message, **facts)
-    return _unavailable(error, what, facts)
-
-
-def _unavailable(error: Exception, what: str, facts: Mapping[str, object]) -> InfrastructureError:
-    message = f"The tracking server did not {what}: {_short(error)}. Check MLFLOW_TRACKING_URI and the server's log."
-    return InfrastructureError(Code.TRACKING_UNAVAILABLE, message, **facts)
-
-
-def _short(error: Exception) -> str:
-    text = USER_INFO.sub("//", " ".join(str(error).split())).rstrip(".")
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

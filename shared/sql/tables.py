@@ -52,6 +52,7 @@ jobs = Table(
     Column("image", CleanText),
     Column("image_id", CleanString(200)),
     Column("dataset_repo", CleanText),
+    Column("base_model_version", CleanString(64)),
     Column("experiment_id", CleanString(64)),
     Column("run_id", CleanString(64)),
     Column("result", PlainJson),

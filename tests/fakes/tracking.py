@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.errors import Code, InfrastructureError
+from shared.errors import Code, InfrastructureError, UserError
 from worker.run_tags import RunRequest
 from worker.tracking import Run, RunResult, Tracking
 
@@ -29,6 +29,7 @@ class FakeTracking(Tracking):
         self.calls_until_up: int | None = None
         self.runs: dict[str, FakeRun] = {}
         self.found = RunResult({"accuracy": 0.94}, None, (("iris", "1"),))
+        self.base_models: dict[str, str] = {}  # versions by address
 
     def ensure_run(self, request: RunRequest) -> Run:
         """Return the attempt's run."""
@@ -42,6 +43,13 @@ class FakeTracking(Tracking):
         self._answer()
         run_id = f"run-{job_id}-{attempt}"
         return run_id if run_id in self.runs else None
+
+    def find_base_model(self, address: str) -> str | None:
+        """Return the version."""
+        self._answer()
+        if address.startswith("models:/") and address not in self.base_models:
+            raise UserError(Code.INVALID_PARAMETER, f"base_model: there is no {address}.")
+        return self.base_models.get(address)
 
     def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
         """Note the image."""

@@ -109,17 +109,19 @@ def test_a_job_trains_the_champion_further_and_shows_which_version_that_was(
     further = trained(worker, git_uri, "sklearn-dummy", model_name="digits-further", **champion)
 
     assert further.result, worker.output(further)
+    assert further.base_model_version == "1"
+    assert client.get_run(further.run_id or "").data.params["base_model"] == "models:/digits/1"
     source = client.get_model_version("digits", "1").source
     assert further.result["base_model"] == {"name": "digits", "version": "1", "run_id": first.run_id, "source": source}
     assert len(list((worker.folder / "cache" / "entries").iterdir())) == 1
 
 
-def test_a_base_model_that_is_not_there_ends_the_job_with_what_there_is(
+def test_a_base_model_that_is_not_there_ends_the_job_with_what_there_is_before_it_trains(
     first: Job, worker: WorkerProcess, git_uri: str
 ) -> None:
     assert first.result
     job = trained(worker, git_uri, "sklearn-dummy", base_model="models:/digits/9")
 
     assert job.reason
-    assert (job.reason.code, len(job.attempts)) == (Code.NONZERO_EXIT, 1)
-    assert job.reason.message.endswith("base_model: model 'digits' has no version 9 (it has: 1).")
+    assert (job.reason.code, len(job.attempts), job.attempt.container) == (Code.INVALID_PARAMETER, 1, None)
+    assert "model 'digits' has no version 9 (it has: versions 1; aliases champion)" in job.reason.message

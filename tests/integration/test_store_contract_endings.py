@@ -29,12 +29,12 @@ def test_what_an_attempt_found_out_is_kept_and_not_unset(store: JobStore) -> Non
     held = claimed(store)
     store.resolve(held, Resolved(commit_sha="a" * 40, experiment_id="7"))
     store.resolve(held, Resolved(image="iris:1", image_id="sha256:1", run_id="run-1"))
-    store.resolve(held, Resolved(dataset_repo="https://host/data.git@main"))
+    store.resolve(held, Resolved(dataset_repo="https://host/data.git@main", base_model_version="3"))
     job = store.get(held.job.id)
     assert (job.commit_sha, job.experiment_id) == ("a" * 40, "7")
     assert (job.image, job.image_id, job.run_id) == ("iris:1", "sha256:1", "run-1")
     assert job.attempt.run_id == "run-1"
-    assert job.dataset_repo == "https://host/data.git@main"
+    assert (job.dataset_repo, job.base_model_version) == ("https://host/data.git@main", "3")
 
 
 def test_starting_twice_changes_nothing_more(store: JobStore) -> None:

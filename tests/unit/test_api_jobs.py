@@ -29,12 +29,12 @@ def test_a_finished_job_tells_all_about_its_results(
 ) -> None:
     job_id = submit(model_name="iris", labels={"team": "vision"})["id"]
     claim = claim_job(job_id)
-    store.resolve(claim, Resolved("f" * 40, "python:3.11", "sha256:1", "3", "run1"))
+    store.resolve(claim, Resolved("f" * 40, "python:3.11", "sha256:1", "3", "run1", base_model_version="6"))
     store.started(claim, runner="docker", container="abc")
     store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0, result=RESULT))
     job = client.get(f"/jobs/{job_id}").json
     assert job
-    resolved = {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1"}
+    resolved = {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1", "base_model_version": "6"}
     dataset = {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"}
     assert job["resolved"] == {**resolved, "dataset": dataset, "base_model": RESULT["base_model"]}
     assert job["mlflow"]["url"] == "http://127.0.0.1:5007/#/experiments/3/runs/run1"

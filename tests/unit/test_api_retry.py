@@ -18,6 +18,7 @@ from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 IMAGE_ID = f"sha256:{'c' * 64}"
 SHA = "f" * 40
 PINNED_DATA = f"https://host/data.git@{SHA}:a/b"
+PINNED = {"commit_sha": SHA, "image_id": IMAGE_ID, "dataset_repo": PINNED_DATA, "base_model_version": "3"}
 TOKEN = "ghp_0123456789abcdef"
 CLEAN = "https://github.com/user/iris.git"
 PRIVATE = f"https://{TOKEN}@github.com/user/iris.git"
@@ -34,7 +35,7 @@ def submit_ended(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> Sub
     def end(**fields: Any) -> str:
         job_id: str = submit(**fields)["id"]
         claim = claim_job(job_id)
-        store.resolve(claim, Resolved(commit_sha=SHA, image_id=IMAGE_ID, dataset_repo=PINNED_DATA))
+        store.resolve(claim, Resolved(**PINNED))
         store.finish(claim, Ending(JobState.FAILED))
         return job_id
 
@@ -96,12 +97,13 @@ def test_a_retry_asks_for_as_many_gpus_as_the_first_job(
     ("body", "is_pinned"),
     [({}, True), ({"pin": True}, True), ({"pin": False}, False)],
 )
-def test_a_retry_trains_the_same_commit_in_the_same_image_on_the_same_data_unless_it_is_not_pinned(
+def test_a_retry_trains_the_same_commit_from_the_same_image_data_and_base_model_unless_it_is_not_pinned(
     client: FlaskClient, submit_ended: SubmitEnded, body: dict[str, Any], is_pinned: bool
 ) -> None:
     resolved = retried(client, submit_ended(), **body)["resolved"]
     dataset = {"repo": "https://host/data.git", "rev": SHA, "path": "a/b", "digest": None}
-    pinned = {"commit_sha": SHA, "image": None, "image_id": IMAGE_ID, "dataset": dataset, "base_model": None}
+    pinned = {"commit_sha": SHA, "image": None, "image_id": IMAGE_ID, "dataset": dataset}
+    pinned |= {"base_model_version": "3", "base_model": None}
     assert resolved == (pinned if is_pinned else dict.fromkeys(pinned))
 
 

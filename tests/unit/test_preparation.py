@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Code, UserError
+from shared.errors import Code, FailureType, UserError
 from shared.git_uri import Credentials
 from shared.store import Claim
 from shared.vault import JobSecrets
@@ -205,6 +205,55 @@ def test_only_the_datas_own_credentials_are_shown_to_its_host(worker: FakeWorker
 def test_data_of_a_project_that_takes_none_is_not_looked_at(worker: FakeWorker) -> None:
     started(worker, dataset_repo=DATA)
     assert [request.what for request in worker.source.requests] == ["git_uri"]
+
+
+def with_base_model(worker: FakeWorker) -> FakeWorker:
+    worker.source.project = PROJECT.replace("experiment_name", "base_model")
+    return worker
+
+
+def test_a_base_model_reaches_every_attempt_as_the_version_that_its_alias_was_at_the_first(worker: FakeWorker) -> None:
+    worker.tracking.base_models = {"models:/iris@champion": "3", "models:/iris/3": "3"}
+    taken, spec = started(with_base_model(worker), base_model="models:/iris@champion")
+    assert spec.command.endswith(" models:/iris/3")
+    known = worker.store.get(taken.job.id).base_model_version
+    assert known == "3"
+
+    worker.tracking.base_models["models:/iris@champion"] = "4"
+    _, spec = started(worker, base_model="models:/iris@champion", job={"base_model_version": known})
+    assert spec.command.endswith(" models:/iris/3")
+
+
+@pytest.mark.parametrize("word", ["None", "yolov8n.pt", "/models/base", "base_model"])
+def test_a_base_model_that_only_the_project_understands_reaches_it_as_it_is(worker: FakeWorker, word: str) -> None:
+    taken, _ = started(with_base_model(worker), base_model=word)
+    [run] = worker.tracking.runs.values()
+    assert run.request.parameters["base_model"] == word
+    assert worker.store.get(taken.job.id).base_model_version is None
+
+
+def test_a_base_model_that_is_not_there_ends_the_job_before_a_container_is_made(worker: FakeWorker) -> None:
+    job_id = with_base_model(worker).submit(base_model="models:/iris/9")
+    worker.run(job_id)
+
+    reason = worker.store.get(job_id).reason
+    assert reason
+    assert (reason.code, reason.type) == (Code.INVALID_PARAMETER, FailureType.USER_ERROR)
+    assert worker.host.started == []
+
+
+def test_a_base_model_is_looked_up_again_when_the_tracking_server_was_away(worker: FakeWorker) -> None:
+    worker.tracking.base_models = {"models:/iris/3": "3"}
+    worker.tracking.down = True
+    job_id = with_base_model(worker).submit(base_model="models:/iris/3")
+    worker.run(job_id)
+    job = worker.store.get(job_id)
+    assert (job.state, job.attempt.reason and job.attempt.reason.code) == ("retry_wait", Code.TRACKING_UNAVAILABLE)
+
+
+def test_a_base_model_of_a_project_that_takes_none_is_not_looked_at(worker: FakeWorker) -> None:
+    taken, _ = started(worker, base_model="models:/iris/9")
+    assert worker.store.get(taken.job.id).base_model_version is None
 
 
 def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWorker) -> None:

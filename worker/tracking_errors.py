@@ -1,0 +1,43 @@
+"""MLflow's errors, as ours: what the request got wrong, or a tracking server that is away."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
+
+from shared.errors import AttemptError, Code, InfrastructureError, UserError
+
+SHOWN_CHARACTERS = 300
+USER_INFO = re.compile(r"//[^/@\s]*@")
+
+
+@contextmanager
+def server_answers(what: str, **facts: object) -> Iterator[None]:
+    """Turn MLflow's errors into ours."""
+    try:
+        yield
+    except MlflowException as error:
+        raise _failure(error, what, facts) from error
+    except RequestException as error:  # artifacts go by plain HTTP
+        raise _unavailable(error, what, facts) from error
+
+
+def _failure(error: MlflowException, what: str, facts: Mapping[str, object]) -> AttemptError:
+    # A code that MLflow does not know leaves it without the attribute.
+    if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+        message = f"The tracking server refused to {what}: {short(error)}. Correct it in the request."
+        return UserError(Code.INVALID_PARAMETER, message, **facts)
+    return _unavailable(error, what, facts)
+
+
+def _unavailable(error: Exception, what: str, facts: Mapping[str, object]) -> InfrastructureError:
+    message = f"The tracking server did not {what}: {short(error)}. Check MLFLOW_TRACKING_URI and the server's log."
+    return InfrastructureError(Code.TRACKING_UNAVAILABLE, message, **facts)
+
+
+def short(error: Exception) -> str:
+    """The error's text in one line, without user names and passwords of addresses."""
+    text = USER_INFO.sub("//", " ".join(str(error).split())).rstrip(".")
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
