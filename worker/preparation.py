@@ -199,7 +199,8 @@ class Preparation:
         return {"RETRAIN_CACHE": place, "RETRAIN_CACHE_MAX_BYTES": str(most)}
 
     def _private_files(self, secrets: JobSecrets) -> dict[str, bytes]:
-        files = {GIT_CONFIG: git_config(secrets.dataset)} if secrets.dataset else {}
+        has_home = self.runner.kind == "docker" or "HOME" in self.host_environment
+        files = {GIT_CONFIG: git_config(secrets.dataset, has_home=has_home)} if secrets.dataset else {}
         if password := self.settings.mlflow_tracking_password.get_secret_value():
             files[TRACKING_PASSWORD] = password.encode()
         return files
@@ -214,8 +215,12 @@ def seen_from_container(tracking_uri: str, network: str = "") -> str:
     return urlunsplit(parts._replace(netloc=f"{HOST_FROM_CONTAINER}{port}"))
 
 
-def git_config(credentials: Credentials) -> bytes:
-    """A git configuration file by which the training can read its data's repository, and no other host."""
+def git_config(credentials: Credentials, *, has_home: bool) -> bytes:
+    """A git configuration file by which the training can read its data's repository, and no other host.
+
+    It stands in the place of the user's own, and so includes that; without HOME, git refuses to read such a line.
+    """
     pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
-    lines = [f'[http "{credentials.origin}"]', f'\textraHeader = "Authorization: Basic {pair}"']
-    return ("\n".join(["[include]", "\tpath = ~/.gitconfig", *lines]) + "\n").encode()
+    own = ["[include]", "\tpath = ~/.gitconfig"] if has_home else []
+    lines = [*own, f'[http "{credentials.origin}"]', f'\textraHeader = "Authorization: Basic {pair}"']
+    return ("\n".join(lines) + "\n").encode()

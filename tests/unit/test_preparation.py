@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -316,11 +319,36 @@ def test_a_container_on_the_hosts_network_reaches_its_loopback_as_it_is() -> Non
     assert seen_from_container("http://127.0.0.1:5007", "host") == "http://127.0.0.1:5007"
 
 
-def test_a_git_configuration_speaks_to_its_own_host_only() -> None:
-    text = git_config(Credentials("https://git.example/", "robot", "pass")).decode()
+@pytest.mark.parametrize("has_home", [True, False])
+def test_a_git_configuration_speaks_to_its_own_host_only_beside_the_users_own(tmp_path: Path, has_home: bool) -> None:
+    (tmp_path / ".gitconfig").write_text("[http]\n\tproxy = http://proxy.example\n")
+    credentials = Credentials("https://git.example/", "robot", "pass")
+    (tmp_path / "written").write_bytes(git_config(credentials, has_home=has_home))
 
-    assert '[http "https://git.example/"]' in text
-    assert "Authorization: Basic cm9ib3Q6cGFzcw==" in text
+    def asked(name: str, url: str) -> str:
+        home = {"HOME": str(tmp_path)} if has_home else {}
+        env = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": str(tmp_path / "written"), "GIT_CONFIG_NOSYSTEM": "1"}
+        command = ["git", "config", "--get-urlmatch", name, url]
+        done = subprocess.run(command, env=env | home, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.stdout.strip()
+
+    assert asked("http.extraHeader", "https://git.example/data.git") == "Authorization: Basic cm9ib3Q6cGFzcw=="
+    assert asked("http.extraHeader", "https://other.example/data.git") == ""
+    assert asked("http.proxy", "https://git.example/") == ("http://proxy.example" if has_home else "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "is_included"),
+    [("docker", {}, True), ("process", {"HOME": "/home/robot"}, True), ("process", {}, False)],
+)
+def test_the_users_own_git_configuration_is_read_where_the_training_has_a_home(
+    worker: FakeWorker, kind: str, environment: dict[str, str], is_included: bool
+) -> None:
+    worker.runner.kind = kind
+    worker.preparation = replace(worker.preparation, host_environment={"REGION": "eu", **environment})
+    _, spec = started(worker, JobSecrets(dataset=Credentials("https://git.example/", "robot", "pass")))
+    assert (b"~/.gitconfig" in spec.private_files["gitconfig"]) is is_included
 
 
 def test_the_gpus_of_the_claim_reach_the_runner(tmp_path: Path) -> None:
