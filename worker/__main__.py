@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
+from dotenv import dotenv_values
 
 from shared import logs
 from shared.alerts import Channel
@@ -124,7 +125,7 @@ def main() -> int:
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
         stopping = threading.Event()
-        parts = build(settings, dict(os.environ), stopping)
+        parts = build(settings, environment(), stopping)
         if settings.worker_metrics_port:
             parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
         _start(stopping, guard=parts.heartbeat.guard_until)
@@ -133,6 +134,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return _work(parts, settings, stopping)
+
+
+def environment() -> dict[str, str]:
+    """This process's variables, over those of .env: what is lent to projects may stand where the settings do."""
+    return {name: text for name, text in dotenv_values(".env").items() if text} | dict(os.environ)
 
 
 def _wait_for_store(store: SqlStore) -> None:

@@ -30,6 +30,10 @@ entry_points:
     parameters: {gate: string}
     command: "i=0; until [ -e {gate} ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo done"
 """
+BORROWER = """\
+docker_env: {image: unused, environment: [LENT]}
+entry_points: {main: {command: "echo $LENT"}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,7 @@ def worker(
     tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, mlflow_server: MlflowServer
 ) -> Iterator[WorkerProcess]:
     folder = tmp_path_factory.mktemp("worker")
+    (folder / ".env").write_text("PROJECT_ENV_ALLOWLIST=LENT\nLENT='from the file'\nSLOTS=1\n")
     with worker_process(folder, redis_url=valkey.url, tracking_uri=mlflow_server.url, SLOTS="4") as started:
         yield started
 
@@ -80,7 +85,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> RepositoryOnServer:
     folder = tmp_path_factory.mktemp("project") / "tiny.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True, timeout=30)
     made = RepositoryOnServer(folder, f"file://{folder}")
-    made.commit({"MLproject": PROJECT})
+    made.commit({"MLproject": PROJECT, "borrower/MLproject": BORROWER})
     return made
 
 
@@ -113,6 +118,12 @@ def test_a_job_that_is_sent_ends_succeeded_and_celery_agrees(worker: WorkerProce
     assert result.state == "SUCCESS"
     assert result.get()["run_id"] == job.run_id
     wait_until(lambda: worker.leftovers() == [], timeout_seconds=5, what="nothing left behind")
+
+
+def test_a_variable_that_only_the_env_file_has_is_lent_to_projects(worker: WorkerProcess, git_uri: str) -> None:
+    job = worker.ended(worker.submit(git_uri=git_uri, MLproject_location="borrower"))
+
+    assert worker.output(job) == "from the file\n"
 
 
 def test_a_project_that_fails_is_not_tried_again_and_celery_says_why(worker: WorkerProcess, git_uri: str) -> None:
