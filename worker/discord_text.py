@@ -45,8 +45,8 @@ def plain(text: str, limit: int) -> str:
 
 
 def last_lines(output: str, count: int) -> list[str]:
-    """The last lines as a terminal shows them: of a progress bar, its last state."""
-    lines = [printable(line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in output.split("\n")]
+    """The last lines that show anything."""
+    lines = [printable(line).rstrip() for line in output.split("\n")]
     return [line for line in lines if line][-count:]
 
 

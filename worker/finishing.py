@@ -144,7 +144,7 @@ class Finishing:
                 claim.job.id, attempt=claim.attempt.number, offset=-LAST_OUTPUT_BYTES, limit=LAST_OUTPUT_BYTES
             )
         )
-        lines = [line.strip() for line in tail.data.decode(errors="replace").replace("\r", "\n").split("\n")]
+        lines = [line.strip() for line in tail.data.decode(errors="replace").split("\n")]
         # Output and errors are two pipes, so what was printed before a traceback may stand behind it.
         telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
         return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""

@@ -1,4 +1,7 @@
-"""Output that a terminal writes over, such as a progress bar, as lines that can be read anywhere."""
+"""Output that a terminal writes over, such as a progress bar, as lines that can be read anywhere.
+
+All that is stored goes through here: no carriage return is left in a stored log.
+"""
 
 
 def as_last_seen(output: bytes) -> bytes:

@@ -100,6 +100,7 @@ def test_a_line_end_of_two_characters_is_one_line_end_also_where_a_look_falls_be
         (b"\r", b""),
         (b"a\n\r\r\nb\r", b"a\n\nb\n"),
         (b"no bar\r\n", b"no bar\n"),
+        (b"two\r\r\nends\r", b"two\nends\n"),
     ],
 )
 def test_the_end_of_the_output_shows_what_a_terminal_shows(printed: bytes, seen: bytes) -> None:
