@@ -8,15 +8,15 @@ from api.schemas import AlertTestResult
 from api.services import Services
 from api.submission import check_alert_channels
 from shared.alerts import TRIAL_SECONDS, Trial, TrialState
+from shared.limits import LIVE_SECONDS
 
-ALIVE_SECONDS = 60  # without a sign of life
 ANSWER_SECONDS = 20  # for the channel to answer the worker that took it
 
 
 def try_channels(names: Collection[str] | None, services: Services) -> list[AlertTestResult]:
     """Have the channels tried, by default those of every job, and wait for what comes of it."""
     channels = chosen_channels(names, services)
-    if not services.store.live_workers(within_seconds=ALIVE_SECONDS):
+    if not services.store.live_workers(within_seconds=LIVE_SECONDS):
         return [AlertTestResult(channel=name, outcome="no_worker", cause="no worker is alive") for name in channels]
     ids = [trial.id for trial in services.store.ask_for_trials(channels)]
     await_end(ids, services)

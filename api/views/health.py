@@ -14,12 +14,12 @@ from api.schemas import Health, Ready
 from api.services import Services, services
 from api.views.jobs import json_response
 from shared.errors import QueueUnavailable, StoreUnavailable
+from shared.limits import LIVE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 blueprint = APIBlueprint("health", __name__, abp_tags=[HEALTH])
 
-ALIVE_SECONDS = 60
 HEALTH_RESPONSES: ResponseDict = {200: answer("Alive.", Health)}
 READY_RESPONSES: ResponseDict = {
     200: answer("Both answer.", Ready),
@@ -53,7 +53,7 @@ def readiness() -> Response:
 def look(here: Services) -> Readiness:
     """Write to the store and to Redis."""
     store, redis = _state(here.store.ping), _state(here.queue.ping)
-    workers = here.store.live_workers(within_seconds=ALIVE_SECONDS) if store == "ok" else None
+    workers = here.store.live_workers(within_seconds=LIVE_SECONDS) if store == "ok" else None
     return Readiness(store=store, redis=redis, live_workers=workers)
 
 
