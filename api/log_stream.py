@@ -11,6 +11,7 @@ from socket import socket
 
 from flask import Response, request
 
+from api.errors import FieldError, InvalidRequest
 from api.following import Begun, Ended, Follower, Part, Position
 from api.slow_clients import has_hung_up
 
@@ -74,8 +75,14 @@ def event_id(place: Position) -> str:
 
 
 def place_of(event_id: str, *, attempt: int | None) -> Position:
-    """Where to go on behind an event; an id without an attempt is of the one that was asked for, or the first."""
+    """Where to go on behind an event; an id without an attempt is of the one that was asked for, or the first.
+
+    InvalidRequest for an id of another attempt than the one that was asked for.
+    """
     number, _, offset = event_id.rpartition(":")
+    if attempt and number and int(number) != attempt:
+        message = f"is of attempt {int(number)}, and attempt={attempt} is asked for; leave one of them out"
+        raise InvalidRequest([FieldError("header", "/Last-Event-ID", f"Last-Event-ID {message}", "ANOTHER_ATTEMPT")])
     return Position(int(number or attempt or 1), int(offset))
 
 

@@ -206,7 +206,8 @@ class LogHeaders(BaseModel):
         None,
         alias="Last-Event-ID",
         pattern=EVENT_ID,
-        description="The last event's id: the stream goes on behind it, whatever offset or tail say.",
+        description="The last event's id: the stream goes on behind it, whatever offset or tail say. Where attempt is "
+        "given, too, it must be of that attempt.",
     )
 
 

@@ -174,6 +174,18 @@ def test_what_cannot_be_followed_is_refused(
     assert client.get(path(claim, query), headers=headers).status_code == status
 
 
+def test_an_event_of_another_attempt_than_the_one_that_is_asked_for_is_refused(
+    client: FlaskClient, claim: Claim, store: MemoryStore
+) -> None:
+    store.finish(claim, Ending(JobState.SUCCEEDED))
+    answer = client.get(path(claim, "attempt=1"), headers={**EVENTS, "Last-Event-ID": "2:7"})
+    assert answer.status_code == 422
+    [error] = (answer.json or {})["errors"]
+    assert (error["pointer"], error["code"]) == ("/Last-Event-ID", "ANOTHER_ATTEMPT")
+    assert error["message"] == "Last-Event-ID is of attempt 2, and attempt=1 is asked for; leave one of them out"
+    assert client.get(path(claim, "attempt=1"), headers={**EVENTS, "Last-Event-ID": "1:0"}).status_code == 200
+
+
 def test_so_many_follow_and_no_more_until_one_has_gone(make_app: MakeApp, submit: Submit, claim_job: ClaimJob) -> None:
     claim = claim_job(submit()["id"])
     client = make_app(api_followers=1).test_client()
