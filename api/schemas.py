@@ -199,7 +199,7 @@ class Worker(Body):
 
 
 class WorkerList(Body):
-    """All workers that ever gave a sign of life."""
+    """All workers that gave a sign of life within a week, or have jobs still."""
 
     workers: list[Worker]
 

@@ -199,6 +199,9 @@ class JobStore(Protocol):
     def leave(self, host: str) -> None:
         """Say that a host has no worker now: it has stopped, or is about to be started. What it last said stays."""
 
+    def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
+        """Delete, and name, the hosts that gave no sign of life for that long and have no supervised job."""
+
     def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
         """Ids of jobs whose lease is over and whose host gave no sign of life for that long.
 
@@ -257,7 +260,7 @@ class JobStore(Protocol):
         """How many workers gave a sign of life within that time."""
 
     def list_workers(self) -> Sequence[Worker]:
-        """Return every host's worker that ever gave a sign of life, by the hosts' names."""
+        """Return each host's worker, by the hosts' names; those that are long gone are forgotten."""
 
     def get_figures(self) -> Figures:
         """Return how much waits, runs and has ended, all at one moment."""

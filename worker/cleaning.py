@@ -13,6 +13,7 @@ from worker.this_host import ThisHost
 logger = logging.getLogger(__name__)
 
 DAY_SECONDS = 86400
+HOST_DAYS = 7  # without a sign of life; one that comes back is known again at once
 DELETED_AT_ONCE = 500
 
 
@@ -40,8 +41,10 @@ class Cleaning:
         self.here.closed_because = QueueCode.DISK_FULL if is_low else None
 
     def tidy(self) -> None:
-        """Delete mirrors that nobody used for long, and old history where the operator wants that."""
+        """Delete mirrors that nobody used for long, hosts that are gone, and old history if the operator wants that."""
         self.source.remove_mirrors(self.settings.mirror_days * DAY_SECONDS)
+        for host in self.store.forget_hosts(silent_seconds=HOST_DAYS * DAY_SECONDS):
+            logger.info("forgot a host that is gone", extra={"host": host})
         if self.settings.retention_days is not None:
             older_than_seconds = self.settings.retention_days * DAY_SECONDS
             if count := self.store.delete_ended(older_than_seconds=older_than_seconds, limit=DELETED_AT_ONCE):

@@ -44,6 +44,14 @@ class Hosts(Database):
         with self.writing() as transaction:
             transaction.execute(sa.update(workers).where(workers.c.host == host).values(has_left=True))
 
+    def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
+        """Delete the hosts that were silent for that long, but for those whose jobs are yet to be given up."""
+        with self.writing() as transaction:
+            silent = workers.c.seen_at <= transaction.now - timedelta(seconds=silent_seconds)
+            is_needed = sa.exists().where(jobs.c.host == workers.c.host, jobs.c.state.in_(SUPERVISED))
+            gone = sa.delete(workers).where(silent, sa.not_(is_needed)).returning(workers.c.host)
+            return sorted(row.host for row in transaction.all(gone))
+
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""
         with self.reading() as transaction:

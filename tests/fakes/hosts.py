@@ -31,6 +31,15 @@ class MemoryHosts:
             if known := self._beats.get(host):
                 self._beats[host] = replace(known, has_left=True)
 
+    def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
+        with self._transaction() as now:
+            needed = {record.job.host for record in self._records.values() if record.is_supervised}
+            until = now - timedelta(seconds=silent_seconds)
+            gone = [name for name, known in self._beats.items() if known.seen_at <= until and name not in needed]
+            for name in gone:
+                del self._beats[name]
+            return sorted(gone)
+
     def live_workers(self, *, within_seconds: float) -> int:
         with self._transaction() as now:
             return len(self._live(now, within_seconds))

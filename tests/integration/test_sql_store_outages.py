@@ -55,6 +55,7 @@ WRITES: dict[str, Call] = {
     "unmark_sent": lambda store: store.unmark_sent("id"),
     "wake_retries": lambda store: store.wake_retries(),
     "beat": lambda store: store.beat(a_host(), gap_seconds=60),
+    "forget_hosts": lambda store: store.forget_hosts(silent_seconds=1),
     "take_from_lost_host": lambda store: store.take_from_lost_host("id", by=HOST, after_seconds=1, lease_seconds=1),
     "delete_ended": lambda store: store.delete_ended(older_than_seconds=1, limit=1),
     "cancel": lambda store: store.cancel("id", force=False),

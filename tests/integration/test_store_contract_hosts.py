@@ -81,6 +81,23 @@ def _taken(store: JobStore, job_id: str) -> Claim:
     return taken
 
 
+def test_a_host_that_was_silent_for_long_is_forgotten_once_its_jobs_are_given_up(
+    watched: JobStore, clock: HeldClock
+) -> None:
+    _beats(watched, clock, "gpu-1", "gpu-2", "gpu-3")
+    held = running(watched, lease_seconds=LEASE_SECONDS)
+    watched.leave("gpu-3")
+    _beats(watched, clock, "gpu-2")
+    assert watched.forget_hosts(silent_seconds=LOST_SECONDS + 1) == []
+    assert watched.forget_hosts(silent_seconds=LOST_SECONDS) == ["gpu-3"]
+    watched.finish(_taken(watched, held.job.id), GIVEN_UP)
+    assert watched.forget_hosts(silent_seconds=LOST_SECONDS) == ["gpu-1"]
+    assert [worker.host.name for worker in watched.list_workers()] == ["gpu-2"]
+
+    watched.beat(a_host("gpu-1"), gap_seconds=60)
+    assert [worker.host.name for worker in watched.list_workers()] == ["gpu-1", "gpu-2"]
+
+
 def test_the_jobs_of_a_host_that_was_silent_for_long_are_lost(watched: JobStore, clock: HeldClock) -> None:
     _beats(watched, clock, "gpu-1", "gpu-2")
     job_id = running(watched, lease_seconds=LEASE_SECONDS).job.id

@@ -8,6 +8,7 @@ from shared.errors import Code, InfrastructureError
 from shared.limits import QueueCode
 from tests.fakes.runner import Script
 from tests.fakes.worker import FakeWorker
+from tests.support.jobs import HOST, a_host
 from worker.runner import AttemptSpec, Handle
 
 
@@ -63,6 +64,14 @@ def test_a_host_takes_no_new_attempt_while_its_disk_is_nearly_full(worker: FakeW
     worker.heartbeat.beat()
     worker.run(job_id)
     assert worker.store.get(job_id).state.is_terminal
+
+
+def test_a_host_that_was_silent_for_a_week_is_forgotten_by_the_others(worker: FakeWorker) -> None:
+    worker.store.beat(a_host("gone"), gap_seconds=60)
+    for days, known in ((6, ["gone", HOST]), (7, [HOST])):
+        worker.clock.shift_seconds = days * 86400
+        worker.turn(reconcile=True)
+        assert [each.host.name for each in worker.store.list_workers()] == known
 
 
 def test_ended_jobs_are_deleted_only_where_the_operator_wants_that(tmp_path: Path) -> None:
