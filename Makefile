@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up migrate test drill check format bench openapi settings lock clean
+.PHONY: help setup demo up migrate doctor test drill check format bench openapi settings lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; 
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema
+
+doctor: .venv/ready ## Check Docker, Redis, database, MLflow, git, alerts and clocks as a worker here sees them
+	@$(BIN)/python -m worker.doctor $(ARGS)
 
 test: .venv/ready ## Run all tests (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)

@@ -16,7 +16,7 @@ from worker.webhook import Webhook
 
 def channels_of(settings: Settings) -> dict[str, AlertChannel]:
     """Make the channels that are set."""
-    links, redactor = Links.of(settings), _redactor(settings)
+    links, redactor = Links.of(settings), redactor_of(settings)
     secret = settings.alert_webhook_secret.get_secret_value()
 
     def discord(url: SecretStr, thread_id: str = "") -> AlertChannel:
@@ -36,12 +36,12 @@ def channels_of(settings: Settings) -> dict[str, AlertChannel]:
     return channels
 
 
-def _redactor(settings: Settings) -> Redactor:
+def redactor_of(settings: Settings) -> Redactor:
     """Of every secret, whole, and of the part that is one where it is an address."""
     values = [getattr(settings, name) for name in type(settings).model_fields]
     values += [*settings.api_tokens, *(each.url for each in settings.alert_webhooks)]
     secrets = [each.get_secret_value() for each in values if isinstance(each, SecretStr)]
-    passwords = [_password(each) for each in secrets]
+    passwords = [_password(each) for each in (*secrets, settings.mlflow_tracking_uri)]
     on_discord = [settings.discord_webhook_url, *(each.url for each in settings.alert_webhooks if each.is_discord)]
     tokens = [each.get_secret_value().partition("?")[0].rpartition("/")[2] for each in on_discord]
     return Redactor([*secrets, *passwords, *map(unquote, passwords), *tokens])

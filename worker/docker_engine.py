@@ -12,6 +12,7 @@ from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from shared.errors import InfrastructureError
 from worker.docker_failures import unavailable
 
 ENGINE_ERRORS = (DockerException, RequestException, HTTPError)
@@ -46,3 +47,8 @@ def engine_answers(doing: str, **facts: object) -> Iterator[None]:
 def why(error: APIError) -> str:
     """Return what the engine said."""
     return str(error.explanation or error)
+
+
+def engine_said(error: InfrastructureError) -> str:
+    """Return what the engine itself said, of an error that `engine_answers` raised."""
+    return why(error.__cause__) if isinstance(error.__cause__, APIError) else error.message

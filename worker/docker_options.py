@@ -38,7 +38,7 @@ def container_options(spec: AttemptSpec, labels: Mapping[str, str]) -> dict[str,
         "log_config": LOG_CONFIG,
         "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
     }
-    return options | _limits(spec) | _network(spec.network)
+    return options | _limits(spec) | network_options(spec.network)
 
 
 def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -53,11 +53,12 @@ def _limits(spec: AttemptSpec) -> dict[str, Any]:
     if spec.memory_bytes:  # no swap on top: beyond the limit it is killed, and says so, instead of crawling
         limits["mem_limit"] = limits["memswap_limit"] = spec.memory_bytes
     if spec.gpu_ids:
-        limits["device_requests"] = [_device_request(list(spec.gpu_ids))]
+        limits["device_requests"] = [device_request(list(spec.gpu_ids))]
     return limits
 
 
-def _device_request(gpu_ids: list[str]) -> dict[str, Any]:
+def device_request(gpu_ids: list[str]) -> dict[str, Any]:
+    """What gives a container these GPUs."""
     if _are_cdi_names(gpu_ids):
         return {"driver": "cdi", "device_ids": gpu_ids}
     return {"device_ids": gpu_ids, "capabilities": [["gpu"]]}
@@ -68,7 +69,8 @@ def _are_cdi_names(gpu_ids: Sequence[str]) -> bool:
     return all("/" in each and "=" in each for each in gpu_ids)
 
 
-def _network(network: str | None) -> dict[str, Any]:
+def network_options(network: str | None) -> dict[str, Any]:
+    """What puts a container on the training network, where it knows this machine by a name."""
     if network == "host":
         return {"network": network}
     options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: "host-gateway"}}

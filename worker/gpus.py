@@ -23,9 +23,15 @@ logger = logging.getLogger(__name__)
 
 def gpus_of(setting: str, runner: Runner) -> tuple[str, ...]:
     """Return the host's GPUs as RETRAIN_GPUS names them; those that are found where it is empty."""
+    named = named_gpus(setting)
+    return runner.find_gpus() if named is None else named
+
+
+def named_gpus(setting: str) -> tuple[str, ...] | None:
+    """Return the GPUs that the setting names; None where it leaves it to what is found."""
     gpus = tuple(word.strip() for word in setting.split(",") if word.strip())
     if not gpus:
-        return runner.find_gpus()
+        return None
     if gpus == (NONE,):
         return ()
     if NONE in gpus or len(set(gpus)) < len(gpus):

@@ -5,17 +5,17 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from shared.errors import Code, UserError
 from shared.git_uri import Credentials
 from shared.jobs import Attempt, Job
 from shared.logs import log_context
 from shared.retrain_request import RetrainRequest, memory_bytes
-from shared.settings import LOOPBACK, Settings
+from shared.settings import Settings
 from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
 from worker import base_model, dataset_pin
+from worker.container_address import tracking_uri_in_containers
 from worker.docker_env import permit_environment, permit_volumes
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
@@ -25,7 +25,6 @@ from worker.tracking import Run, Tracking, container_environment, load_project
 
 logger = logging.getLogger(__name__)
 
-HOST_FROM_CONTAINER = "host.docker.internal"
 CACHE_FOLDER = "/mnt/retrain-cache"
 GIT_CONFIG = "gitconfig"
 PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
@@ -182,7 +181,7 @@ class Preparation:
             about[PROMOTION_VARIABLE] = rules
         uri = self.settings.mlflow_tracking_uri
         if self.runner.kind == "docker":
-            uri = self.settings.container_tracking_uri or seen_from_container(uri, self.settings.container_network)
+            uri = tracking_uri_in_containers(self.settings)
         user = self.settings.mlflow_tracking_username
         access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
         return {**asked, **about, **self._cache_environment(), **container_environment(run, uri), **access}
@@ -204,15 +203,6 @@ class Preparation:
         if password := self.settings.mlflow_tracking_password.get_secret_value():
             files[TRACKING_PASSWORD] = password.encode()
         return files
-
-
-def seen_from_container(tracking_uri: str, network: str = "") -> str:
-    """The same address, this machine's loopback by the name that it has inside a container of that network."""
-    parts = urlsplit(tracking_uri)
-    if parts.hostname not in LOOPBACK or network == "host":
-        return tracking_uri
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit(parts._replace(netloc=f"{HOST_FROM_CONTAINER}{port}"))
 
 
 def git_config(credentials: Credentials, *, has_home: bool) -> bytes:

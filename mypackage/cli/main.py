@@ -7,6 +7,7 @@ import click
 from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
 from .alerts import alerts
+from .doctor import doctor
 from .jobs import cancel, list_jobs, open_run, retry, status
 from .models import rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
@@ -60,7 +61,7 @@ def main(ctx: click.Context, url: str | None) -> None:
     \b
     Exit codes:
       0  done; of wait, --wait and --follow: the job succeeded
-      1  the job failed; of alerts test: a message was not sent
+      1  the job failed; of alerts test: a message was not sent; of doctor: a check failed
       2  wrong usage, or the service does not answer or refuses
       3  the job was cancelled
       4  the time of wait was over before the job had ended
@@ -76,5 +77,5 @@ def main(ctx: click.Context, url: str | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-for command in (submit, status, list_jobs, logs, wait, cancel, retry, rollback, open_run, workers, alerts):
+for command in (submit, status, list_jobs, logs, wait, cancel, retry, rollback, open_run, workers, alerts, doctor):
     main.add_command(command)

@@ -44,6 +44,7 @@ def check(database: Database) -> None:
             f"The job store's schema is {current or 'missing'}, and {scripts.get_current_head()} is needed. "
             f"Run: {MIGRATE}",
             current=current,
+            needed=scripts.get_current_head(),
         )
 
 

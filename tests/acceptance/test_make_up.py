@@ -167,6 +167,20 @@ def test_passwords_and_keys_are_for_the_operator_alone(process_stack: Stack) -> 
     assert [secret for secret in secrets if secret.decode() in process_stack.log] == []
 
 
+def test_the_doctor_finds_nothing_wrong_with_it(process_stack: Stack) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.doctor"],
+        cwd=ROOT,
+        env=process_stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "warning" not in done.stdout
+
+
 @pytest.mark.parametrize("part", ["api", "worker"])
 def test_it_serves_metrics_where_it_says(part: str, process_stack: Stack) -> None:
     url = f"{process_stack.urls[part]}/metrics"

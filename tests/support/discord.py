@@ -15,6 +15,7 @@ MESSAGE = {"content": 2000}
 EMBED = {"title": 256, "description": 4096}
 FIELD = {"name": 256, "value": 1024}
 MOST_EMBEDS, MOST_FIELDS, MOST_IN_ALL = 10, 25, 6000
+UNKNOWN: dict[str, Any] = {"message": "Unknown Webhook", "code": 10015}
 TIMEOUTS = (5.0, 0.2)  # for a sender: what is silent answers never
 
 
@@ -62,6 +63,11 @@ class DiscordServer:
         discord = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                """Tell about the webhook, which takes no message."""
+                is_there = urlsplit(self.path).path == PATH
+                self._send(*((200, {}, {"id": "1", "channel_id": "2"}) if is_there else (404, {}, UNKNOWN)))
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 trouble = discord._trouble()
@@ -72,6 +78,9 @@ class DiscordServer:
                     return
                 status, headers, said = discord._answer(self.path, body, trouble)
                 discord.statuses.append(status)
+                self._send(status, headers, said)
+
+            def _send(self, status: int, headers: dict[str, str], said: dict[str, Any]) -> None:
                 content = json.dumps(said).encode()
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -89,7 +98,7 @@ class DiscordServer:
         if url.path == MOVED_PATH:
             return 302, {"Location": self.url}, {}
         if url.path != PATH:
-            return 404, {}, {"message": "Unknown Webhook", "code": 10015}
+            return 404, {}, UNKNOWN
         if trouble is Trouble.BROKEN:
             return 500, {}, {"message": "Internal Server Error"}
         left, reset_seconds = self._limit()

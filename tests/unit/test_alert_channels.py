@@ -15,7 +15,7 @@ from shared.errors import ConfigurationError
 from shared.settings import Settings
 from shared.vault import Redactor
 from tests.support.alerts import AT, EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
-from worker.alert_channels import _redactor, channels_of
+from worker.alert_channels import channels_of, redactor_of
 from worker.alerts import News
 from worker.discord import Discord
 from worker.posting import Answer, Endpoint, Verdict
@@ -122,7 +122,7 @@ def test_named_webhooks_are_channels_of_their_own_and_no_defaults() -> None:
 
 
 def test_the_token_of_a_named_webhook_shows_in_no_alert() -> None:
-    redactor = _redactor(_settings(alert_webhooks=f"team-a=discord:{DISCORD_URL},ci=json:{HOOK_URL}"))
+    redactor = redactor_of(_settings(alert_webhooks=f"team-a=discord:{DISCORD_URL},ci=json:{HOOK_URL}"))
     assert redactor.text(f"hunter2-token {HOOK_URL}") == "*** ***"
 
 
@@ -177,4 +177,4 @@ def test_every_secret_of_the_settings_is_redacted(tmp_path: Path) -> None:
         "p%40ss-hunter[1 p@ss-hunter[1 hunter2-redis hunter3-mlflow hunter4-azure hunter5-token hunter6-token "
         f"hunter7-key hunter2-token {HOOK_URL}/hunter8 hunter9-secret AccountKey=hunter10-azure"
     )
-    assert set(_redactor(settings).text(said).split()) == {"***"}
+    assert set(redactor_of(settings).text(said).split()) == {"***"}

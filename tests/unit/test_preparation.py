@@ -16,7 +16,8 @@ from shared.store import Claim
 from shared.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
-from worker.preparation import git_config, seen_from_container
+from worker.container_address import seen_from_container
+from worker.preparation import git_config
 from worker.run_tags import tags_of
 from worker.runner import AttemptSpec, Handle, Volume
 

@@ -1,0 +1,73 @@
+"""`python -m worker.doctor` (`make doctor`, `retrain doctor`): all checks side by side; 1 if one fails."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+from worker.alert_channels import redactor_of
+from worker.doctor import report
+from worker.doctor.database import check_database
+from worker.doctor.docker_host import check_docker
+from worker.doctor.examination import Check, examine
+from worker.doctor.finding import Finding
+from worker.doctor.git_hosts import check_git
+from worker.doctor.own_settings import as_make_up_has_it, check_settings, unreadable
+from worker.doctor.redis_server import check_redis
+from worker.doctor.tracking_server import check_tracking
+from worker.doctor.webhooks import check_webhooks
+
+
+def findings(environment: Mapping[str, str]) -> list[Finding]:
+    """What is found where the settings can be read, else that they cannot."""
+    try:
+        settings = as_make_up_has_it(Settings.load())
+    except ConfigurationError as error:
+        return list(unreadable(error))
+    return findings_of(settings, environment)
+
+
+def findings_of(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    """Look at everything that the settings name."""
+    return without_secrets(examine(checks_of(settings, environment)), settings)
+
+
+def without_secrets(found: Iterable[Finding], settings: Settings) -> list[Finding]:
+    """Take out what is secret in the settings: others repeat in their errors what they were sent."""
+    redactor = redactor_of(settings)
+    return [replace(each, seen=redactor.text(each.seen), advice=redactor.text(each.advice)) for each in found]
+
+
+def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Check]:
+    """The checks by what they look at, in the order in which they are told."""
+    return {
+        "settings": partial(check_settings, settings),
+        "Docker": partial(check_docker, settings, environment),
+        "Redis": partial(check_redis, settings),
+        "database": partial(check_database, settings),
+        "MLflow": partial(check_tracking, settings),
+        "git": partial(check_git, settings, environment),
+        "alerts": partial(check_webhooks, settings),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what is found."""
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.doctor",
+        description="Look at all that a worker on this host depends on, and say what to do about what is wrong.",
+        epilog="Exit codes: 0 nothing failed, 1 something did. Settings come from the environment and .env.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    as_json = parser.parse_args(arguments).json
+    found = findings(os.environ)
+    sys.stdout.write(report.as_json(found) if as_json else report.as_text(found))
+    return int(report.has_failure(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

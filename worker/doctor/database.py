@@ -1,0 +1,68 @@
+"""The job store's database: whether it answers, has this program's schema, and agrees on the time."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.errors import ConfigurationError, StoreUnavailable
+from shared.settings import Settings
+from shared.sql import schema
+from shared.sql.engine import Database
+from worker.doctor.clocks import compare
+from worker.doctor.finding import Finding, failure, ok
+
+MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."
+UPGRADE = "Start the newer program here: another part of the service has migrated the database. There is no way back."
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Look at the database behind DATABASE_URL."""
+    if missing := _missing_file(settings.store_url):
+        yield failure("database", f"there is none at {missing} yet", MIGRATE)
+        return
+    try:
+        with closing(Database(settings.store_url)) as database:
+            yield from _look(database)
+    except StoreUnavailable as error:
+        advice = "Start the database, or correct DATABASE_URL: host, port, name, user and password; check the firewall."
+        yield failure("database", error.message, advice)
+    except ConfigurationError as error:
+        yield failure("database", error.message, "Correct DATABASE_URL.")
+
+
+def _look(database: Database) -> Iterator[Finding]:
+    dialect = database.engine.dialect
+    with database.reading() as transaction:
+        theirs, ours = transaction.now, datetime.now(UTC)
+        version = ".".join(map(str, dialect.server_version_info or ()))
+    yield ok("database", f"answers: {dialect.name} {version}".rstrip())
+    yield _schema(database)
+    if dialect.name != "sqlite":  # whose clock is this host's
+        yield compare("database", theirs, ours)
+
+
+def _schema(database: Database) -> Finding:
+    try:
+        schema.check(database)
+    except ConfigurationError as error:
+        current = error.facts["current"] or "missing"
+        if needed := error.facts.get("needed"):
+            return failure("database schema", f"{current}, and this program needs {needed}", MIGRATE)
+        return failure("database schema", f"{current}, which is newer than this program", UPGRADE)
+    return ok("database schema", "this program's")
+
+
+def _missing_file(url: str) -> Path | None:
+    """The file of an SQLite database that is not there: to connect would make one."""
+    try:
+        address = make_url(url)
+    except SQLAlchemyError:
+        return None
+    if address.get_backend_name() != "sqlite" or not address.database:
+        return None
+    file = Path(address.database)
+    return None if file.exists() else file

@@ -1,0 +1,123 @@
+"""The Docker engine of this host: whether it answers, and is set up as training containers need it."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.errors import InfrastructureError
+from shared.settings import Settings
+from worker.docker_engine import Engine, engine_answers, engine_said
+from worker.doctor.clocks import compare
+from worker.doctor.finding import Finding, failure, ok, skipped, warning
+from worker.doctor.gpu_access import check_gpus
+from worker.doctor.network import root_cause
+from worker.doctor.own_settings import disk
+from worker.doctor.seen_from_containers import check_from_container
+from worker.doctor.trial_containers import TrialContainers
+
+SUBJECT = "Docker"
+TIMEOUT_SECONDS = 8
+BUILT_IN = ("bridge", "default", "host", "none")
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+NOT_RUNNING = "Start Docker (sudo systemctl start docker; journalctl -u docker says why not), or correct DOCKER_HOST."
+WHY: dict[type[OSError], tuple[str, str]] = {  # in words, and what to do
+    PermissionError: (
+        "permission denied",
+        "Let this user reach it: put it into the group docker (sudo usermod -aG docker USER, and log in anew), or a "
+        "container into the group that owns it (group_add). Who reaches it is root on this host.",
+    ),
+    FileNotFoundError: (
+        "there is no such socket",
+        "Start Docker (sudo systemctl start docker), mount /var/run/docker.sock into the worker's container, "
+        "or correct DOCKER_HOST. Without Docker, RUNNER=process trains as plain processes.",
+    ),
+    ConnectionRefusedError: ("nobody listens there", NOT_RUNNING),
+}
+WRONG_ADDRESS = (
+    "Correct DOCKER_HOST: unset, unix:///var/run/docker.sock, or tcp://host:2376 with DOCKER_TLS_VERIFY and "
+    "DOCKER_CERT_PATH. Check that this host reaches it."
+)
+
+
+def check_docker(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the engine, and let it start a container or two."""
+    if settings.runner == "process":
+        yield skipped(SUBJECT, "RUNNER=process: training runs as plain processes, not isolated")
+        return
+    address = environment.get("DOCKER_HOST") or DEFAULT_ADDRESS
+    if refusal := _refusal(address):
+        words, advice = WHY.get(type(refusal), (root_cause(refusal), WRONG_ADDRESS))
+        yield failure(SUBJECT, f"{address} does not answer: {words}", advice)
+        return
+    engine = Engine(environment, timeout_seconds=TIMEOUT_SECONDS)
+    try:
+        with engine_answers("tell about itself"):
+            info = engine.client.api.info()
+    except InfrastructureError as error:
+        yield failure(SUBJECT, f"{address} does not answer: {engine_said(error)}", WRONG_ADDRESS)
+        return
+    ours = datetime.now(UTC)
+    with closing(engine.client):
+        yield ok(SUBJECT, f"answers, version {info.get('ServerVersion')}, {info.get('Name')}")
+        yield from _set_up(info, settings)
+        yield compare("Docker's", datetime.fromisoformat(info["SystemTime"]), ours)
+        yield from _containers(engine, info, settings)
+
+
+def _refusal(address: str) -> OSError | None:
+    """Why nobody can be reached there. The engine's own client only tells in prose, and leaves the socket open."""
+    url = urlsplit(address)
+    try:
+        if url.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(TIMEOUT_SECONDS)
+                connection.connect(url.path)
+        elif url.scheme == "tcp" and url.hostname and url.port:
+            socket.create_connection((url.hostname, url.port), TIMEOUT_SECONDS).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _set_up(info: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
+    if info.get("LiveRestoreEnabled"):
+        yield ok("Docker live-restore", "on")
+    else:
+        advice = (
+            'Put {"live-restore": true} into /etc/docker/daemon.json, and let the daemon read it: '
+            "sudo systemctl reload docker. (A swarm cannot have it.)"
+        )
+        yield warning("Docker live-restore", "off: a restart of the daemon ends all training", advice)
+    root = Path(info["DockerRootDir"])
+    if root.is_dir():
+        yield disk("disk of Docker", root, settings.disk_low_bytes)
+    else:
+        yield skipped("disk of Docker", f"{root} cannot be seen from here")
+
+
+def _containers(engine: Engine, info: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
+    trial = TrialContainers(engine).first_output
+    network = settings.container_network
+    if network and not _has_network(engine, network):
+        yield failure("training network", f"the engine has no network '{network}'", _advice_on(network))
+        yield skipped("MLflow from containers", "there is no training network")
+    else:
+        yield ok("training network", network or "the default bridge")
+        yield check_from_container(trial, settings)
+    yield check_gpus(trial, info, settings.retrain_gpus)
+
+
+def _has_network(engine: Engine, name: str) -> bool:
+    if name in BUILT_IN:
+        return True
+    with engine_answers("list its networks"):
+        found = engine.client.api.networks(names=[name])  # also those whose name only holds it
+    return any(name in (each["Name"], each["Id"]) for each in found)
+
+
+def _advice_on(network: str) -> str:
+    return f"Make it (docker network create {network}), start the stack that makes it, or correct CONTAINER_NETWORK."

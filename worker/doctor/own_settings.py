@@ -1,0 +1,71 @@
+"""Whether the settings themselves are right, as far as that shows without asking anybody."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+from worker.disk import free_bytes
+from worker.doctor.finding import Finding, failure, ok, skipped
+
+SUBJECT = "settings"
+MAKE_UP_REDIS_PORT = 6389
+
+
+def unreadable(error: ConfigurationError) -> Iterator[Finding]:
+    """What to say where they cannot be read: nothing else can be looked at then."""
+    advice = "Correct these variables in the environment or .env; the README's table of settings says what each may be."
+    yield failure(SUBJECT, error.message, advice)
+    yield skipped("everything else", "the settings say where it is")
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Look at the key, the data folder and its disk."""
+    yield _key(settings)
+    yield _data_folder(settings.data_dir.resolve())
+    yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
+
+
+def disk(subject: str, folder: Path, low_bytes: int) -> Finding:
+    """Hold the folder's disk to DISK_LOW_BYTES."""
+    free = free_bytes(folder)
+    seen = f"{free / 1e9:.1f} GB free at {folder}"
+    if free >= low_bytes:
+        return ok(subject, seen)
+    advice = (
+        f"No attempt starts with less than DISK_LOW_BYTES ({low_bytes / 1e9:.1f} GB). Free some (docker system df, "
+        "docker image prune), or lower DISK_LOW_BYTES."
+    )
+    return failure(subject, seen, advice)
+
+
+def as_make_up_has_it(settings: Settings) -> Settings:
+    """Add the password that `make up` gave its own Redis, where this is its data folder and no REDIS_URL is set."""
+    file = settings.data_dir / "redis-password"
+    if "redis_url" in settings.model_fields_set or not os.access(file, os.R_OK):
+        return settings
+    port = os.environ.get("REDIS_PORT", MAKE_UP_REDIS_PORT)
+    url = f"redis://:{file.read_text().strip()}@127.0.0.1:{port}/0"
+    return settings.model_copy(update={"redis_url": SecretStr(url)})
+
+
+def _key(settings: Settings) -> Finding:
+    if not settings.secret_key:
+        file = settings.secret_key_file or settings.data_dir / "secret.key"
+        return ok(SUBJECT, f"readable; key of credentials in {file}, which the API and all workers must share")
+    try:
+        settings.vault()
+    except ConfigurationError as error:
+        return failure(SUBJECT, "SECRET_KEY is no Fernet key", error.message)
+    return ok(SUBJECT, "readable")
+
+
+def _data_folder(folder: Path) -> Finding:
+    here = next(each for each in (folder, *folder.parents) if each.exists())
+    if here.is_dir() and os.access(here, os.W_OK | os.X_OK):
+        return ok("DATA_DIR", str(folder))
+    advice = f"Let this user (uid {os.getuid()}) write there (chown, or the volume's options), or set another DATA_DIR."
+    return failure("DATA_DIR", f"{here} cannot be written", advice)

@@ -1,0 +1,117 @@
+"""Redis: whether it answers, keeps what it takes, and never throws a message away."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
+
+from shared.settings import Settings
+from worker.doctor.clocks import compare
+from worker.doctor.finding import Finding, failure, ok, skipped, warning
+
+TIMEOUT_SECONDS = 5
+OLDEST = 6
+PROBE = "retrain:doctor"
+PROBE_SECONDS = 60
+LOSES = "Until then a restart loses messages; their jobs start RESEND_AFTER_SECONDS later, by the sweep."
+
+
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """Look at the server behind REDIS_URL."""
+    try:
+        client = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+        )
+    except ValueError:
+        advice = (
+            "Give it the form redis://:password@host:6379/0, or rediss:// for TLS; encode special characters (%40)."
+        )
+        yield failure("Redis", "REDIS_URL is no address of a Redis", advice)
+        return
+    with client:
+        try:
+            yield from _look(client)
+        except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+            yield failure("Redis", f"it refuses our password or user: {error}", _advice_on_password())
+        except RedisError as error:
+            yield failure("Redis", str(error), "Start Redis, or correct REDIS_URL; check host, port, TLS and firewall.")
+
+
+def _look(client: Redis) -> Iterator[Finding]:
+    info = client.info()
+    yield _version(info)
+    yield _writes(client)
+    settings = _configured(client)
+    yield _append_only(info)
+    yield _append_fsync(settings.get("appendfsync"))
+    yield _eviction(info.get("maxmemory_policy") or settings.get("maxmemory-policy") or "unknown")
+    before = time.time()
+    seconds, microseconds = client.time()
+    ours = datetime.fromtimestamp((before + time.time()) / 2, UTC)
+    yield compare("Redis'", datetime.fromtimestamp(seconds + microseconds / 1e6, UTC), ours)
+
+
+def _version(info: dict[str, Any]) -> Finding:
+    version = str(info["redis_version"])
+    shown = f"answers, version {version}"
+    if int(version.partition(".")[0]) >= OLDEST:
+        return ok("Redis", shown)
+    return failure("Redis", shown, f"Celery needs Redis {OLDEST} or newer (or any Valkey): upgrade the server.")
+
+
+def _writes(client: Redis) -> Finding:
+    try:
+        client.set(PROBE, "1", ex=PROBE_SECONDS)
+    except ResponseError as error:
+        advice = "REDIS_URL must name the primary, not a replica, and its disk and memory must have room."
+        return failure("Redis writes", f"refused: {error}", advice)
+    return ok("Redis writes", "taken")
+
+
+def _configured(client: Redis) -> Mapping[str | None, str | None]:
+    """What the server is set to; nothing where a provider forbids to ask."""
+    try:
+        return client.config_get("*")
+    except ResponseError:
+        return {}
+
+
+def _append_only(info: dict[str, Any]) -> Finding:
+    if info.get("aof_enabled"):
+        return ok("Redis appendonly", "yes")
+    advice = f"Set `appendonly yes` in redis.conf (now: redis-cli CONFIG SET appendonly yes). {LOSES}"
+    return failure("Redis appendonly", "no: what it was sent is lost with a restart", advice)
+
+
+def _append_fsync(value: str | None) -> Finding:
+    if value is None:
+        return skipped("Redis appendfsync", "this server does not tell its configuration")
+    if value == "always":
+        return ok("Redis appendfsync", value)
+    advice = f"Set `appendfsync always` in redis.conf (now: redis-cli CONFIG SET appendfsync always). {LOSES}"
+    return warning("Redis appendfsync", f"{value}: a crash loses the last moments", advice)
+
+
+def _eviction(policy: str) -> Finding:
+    if policy == "noeviction":
+        return ok("Redis eviction", policy)
+    advice = (
+        "Set `maxmemory-policy noeviction` in redis.conf (now: redis-cli CONFIG SET maxmemory-policy noeviction): "
+        "else keys go when memory is short, and a queue is a key like any other."
+    )
+    seen = f"maxmemory-policy is {policy}"
+    if policy.startswith("volatile-"):  # what is queued never expires; what is kept of ended tasks does
+        return warning("Redis eviction", f"{seen}: what Flower shows may go early", advice)
+    return failure("Redis eviction", seen, advice)
+
+
+def _advice_on_password() -> str:
+    return (
+        "Put the right one into REDIS_URL (redis://user:password@host:port/0). That of `make up` is in "
+        "DATA_DIR/redis-password; it is taken from there while REDIS_URL is not set."
+    )

@@ -1,0 +1,55 @@
+"""Whether trainings reach MLflow: asked from a container, under the name and on the network that they get."""
+
+from shared.errors import InfrastructureError
+from shared.settings import Settings
+from worker.container_address import tracking_uri_in_containers
+from worker.docker_engine import engine_said
+from worker.docker_options import network_options
+from worker.doctor.finding import Finding, failure, ok, skipped
+from worker.doctor.network import Reply
+from worker.doctor.tracking_server import ASKED, refused
+from worker.doctor.trial_containers import Trial
+
+SUBJECT = "MLflow from containers"
+NO_STATUS = "-"
+# Prints the status of the answer and its beginning, or why there is none.
+QUESTION = f"""
+import sys, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen(sys.argv[1], timeout=5)
+    print(answer.status, "")
+except urllib.error.HTTPError as error:
+    print(error.code, error.read(300).decode(errors="replace"))
+except Exception as error:
+    print("{NO_STATUS}", getattr(error, "reason", error))
+"""
+# An image without Python prints nothing, and the next one is tried.
+SCRIPT = 'for python in python3 python; do command -v $python >/dev/null 2>&1 && exec $python -c "$0" "$1"; done'
+NAMES = (
+    "On one machine, let MLflow listen where containers get to (make up does, by its gateway), not on loopback alone; "
+    "in compose, set CONTAINER_NETWORK to MLflow's network; else set CONTAINER_TRACKING_URI to what containers call it."
+)
+
+
+def check_from_container(trial: Trial, settings: Settings) -> Finding:
+    """Ask as a training does, without a password: a refusal for the lack of one shows that the way is free."""
+    address = tracking_uri_in_containers(settings).rstrip("/")
+    command = ["/bin/sh", "-c", SCRIPT, QUESTION, f"{address}{ASKED}"]
+    try:
+        printed = trial(command, **network_options(settings.container_network or None))
+    except InfrastructureError as error:
+        return failure(SUBJECT, engine_said(error), "Correct the engine's set-up: a training would not start, either.")
+    if printed is None:
+        why = "no image that is here has Python; pull one that you train with, and look again"
+        return skipped(SUBJECT, why)
+    return _judge(printed, address)
+
+
+def _judge(printed: str, address: str) -> Finding:
+    status, _, said = printed.partition(" ")
+    reply = Reply(int(status) if status.isdecimal() else None, said)
+    if reply.status is None:
+        return failure(SUBJECT, f"{address} does not answer there: {said}", NAMES)
+    if reply.status != 401 and (wrong := refused(reply, address)):
+        return failure(SUBJECT, *wrong)
+    return ok(SUBJECT, f"answers at {address}")
