@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.errors import AttemptError, Code
+from shared.errors import AttemptError, AttemptTimeout, Code
 from shared.settings import Settings
 from worker.doctor.finding import Finding, failure, ok, skipped
 from worker.git import Deadline, Git
 
 TIMEOUT_SECONDS = 8.0
 NOBODYS = "retrain-doctor/retrain-doctor.git"  # a host that answers for it, with whatever refusal, is there
-HOSTS_AT_ONCE = 16
+AT_ONCE = 32
+USERS = {"ssh": "git@"}
 ADVICE = (
     "Check that this host reaches it (proxy: https_proxy; a CA of your own: GIT_SSL_CAINFO; ssh: the key, and a "
     "network that lets port 22 out), or take it out of GIT_HOSTS."
@@ -28,24 +29,27 @@ def check_git(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
     if not settings.git_hosts:
         yield skipped("git hosts", "GIT_HOSTS is empty, so requests may name any")
         return
-    with ThreadPoolExecutor(HOSTS_AT_ONCE) as pool:
-        yield from pool.map(lambda host: _host(host, settings, environment), sorted(settings.git_hosts))
+    hosts, schemes = sorted(settings.git_hosts), sorted(settings.git_schemes - {"file"})
+    addresses = [f"{scheme}://{USERS.get(scheme, '')}{host}/{NOBODYS}" for host in hosts for scheme in schemes]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        refusals = iter(list(pool.map(lambda uri: refusal(uri, settings, environment), addresses)))
+    for host in hosts:
+        yield _judge(host, {scheme: next(refusals) for scheme in schemes})
 
 
 def refusal(uri: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
     """Return why git cannot reach the address; None where somebody answers, if only that there is no such thing."""
     try:
         _git(uri, settings, environment).must("ls-remote", uri, "HEAD")
+    except AttemptTimeout:
+        return f"{uri} does not answer within {TIMEOUT_SECONDS:g} s."
     except AttemptError as error:
-        return None if error.code is Code.GIT_AUTH_FAILED else error.message
+        return error.message if error.code is Code.GIT_UNREACHABLE else None
     return None
 
 
-def _host(host: str, settings: Settings, environment: Mapping[str, str]) -> Finding:
+def _judge(host: str, refusals: Mapping[str, str | None]) -> Finding:
     """One way in is enough: few use https and ssh alike."""
-    schemes = sorted(settings.git_schemes - {"file"})
-    addresses = {scheme: f"{scheme}://{'git@' if scheme == 'ssh' else ''}{host}/{NOBODYS}" for scheme in schemes}
-    refusals = {scheme: refusal(uri, settings, environment) for scheme, uri in addresses.items()}
     answering = [scheme for scheme, why in refusals.items() if why is None]
     if answering:
         return ok(f"git host {host}", f"answers by {' and '.join(answering)}")

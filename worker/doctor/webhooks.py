@@ -1,6 +1,7 @@
 """The webhooks of alerts. Discord's are asked whether they are there, which posts nothing; others are only reached."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from shared.alerts import Channel
 from shared.settings import Settings
@@ -8,6 +9,7 @@ from worker.discord import HEADERS, Discord
 from worker.doctor.finding import Finding, failure, ok, skipped, warning
 from worker.doctor.network import ask
 
+AT_ONCE = 32
 GONE = (401, 403, 404)
 TEST = "`retrain alerts test` sends a message."
 
@@ -20,12 +22,12 @@ def check_webhooks(settings: Settings) -> Iterator[Finding]:
         discord[Channel.DISCORD] = settings.discord_webhook_url
     if settings.alert_webhook_url:
         others[Channel.WEBHOOK] = settings.alert_webhook_url
-    for name, url in discord.items():
-        yield _discord(name, _setting(name), url.get_secret_value())
-    for name, url in others.items():
-        yield _other(name, _setting(name), url.get_secret_value())
     if not discord and not others:
         yield skipped("alerts", "no webhook is set")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        looks = [pool.submit(_discord, name, _setting(name), url.get_secret_value()) for name, url in discord.items()]
+        looks += [pool.submit(_other, name, _setting(name), url.get_secret_value()) for name, url in others.items()]
+        yield from (each.result() for each in looks)
 
 
 def _setting(name: str) -> str:
