@@ -50,6 +50,7 @@ class CleanText(CleanString):
     """The same without a length."""
 
     impl = Text
+    cache_ok = True  # SQLAlchemy does not inherit it
 
 
 def as_json(value: Any) -> Any:

@@ -16,7 +16,7 @@ from shared.sql.standing import (
     running,
     to_waiting,
 )
-from shared.sql.tables import jobs
+from shared.sql.tables import IS_QUEUED, jobs
 
 
 class Places(Database):
@@ -29,7 +29,7 @@ class Places(Database):
             if row.state != JobState.QUEUED:
                 return None
             job = to_waiting(row)
-            same_queue = (jobs.c.state == JobState.QUEUED, jobs.c.queue == job.queue)
+            same_queue = (IS_QUEUED, jobs.c.queue == job.queue)
             first = sa.select(jobs.c.id).where(*goes_before_one(job)).order_by(*IN_ORDER).limit(BLOCKING_SHOWN)
             scene = Scene(
                 position=1 + _count(transaction, *same_queue, before(job)),

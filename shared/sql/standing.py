@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from shared.jobs import SUPERVISED, JobState
 from shared.limits import LIVE_SECONDS, Host, Limits, QueueCode, Running, Waiting, ends_of_lease, reserved_on, with_host
 from shared.sql.engine import Transaction
-from shared.sql.tables import attempts, jobs, workers
+from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 
 RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
 WAITING = (jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at)
@@ -94,7 +94,7 @@ def find_long_waiting(
     """The queued jobs that wait for GPUs for so long that some are kept for them; none that its key holds back."""
     earlier = jobs.alias("earlier")
     since = transaction.now - timedelta(seconds=limits.reserve_gpus_after_seconds)
-    conditions = [jobs.c.state == JobState.QUEUED, jobs.c.gpus > 0, jobs.c.queued_at <= since, *where]
+    conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.queued_at <= since, *where]
     if ahead_of is not None:
         conditions.append(before(ahead_of))
     statement = sa.select(*WAITING).where(*conditions, sa.not_(_goes_before(earlier, jobs.c)))

@@ -23,7 +23,7 @@ from shared.sql.standing import (
     running,
     to_waiting,
 )
-from shared.sql.tables import attempts, jobs, open_runs
+from shared.sql.tables import IS_QUEUED, attempts, jobs, open_runs
 
 PAGE = 100
 PAGES = 50  # enough for thousands of keys that are at their limit, and an end in any case
@@ -152,7 +152,7 @@ def _is_any_waiting(transaction: Transaction, host: Host, span: Span) -> bool:
 
 
 def _candidates(host: Host, span: Span) -> list[sa.ColumnElement[bool]]:
-    return [jobs.c.state == JobState.QUEUED, jobs.c.queue.in_(host.queues), _unsent(span)]
+    return [IS_QUEUED, jobs.c.queue.in_(host.queues), _unsent(span)]
 
 
 def _read_page(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     false,
+    literal_column,
 )
 
 from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime
@@ -78,6 +79,17 @@ jobs = Table(
     Index(None, "state", "gpus"),
     Index(None, "state", "sent_at"),
     Index(None, "ended_at", "id"),
+    Index(None, "experiment_name", "created_at", "id"),
+    Index(None, "model_name", "created_at", "id"),
+)
+IS_QUEUED = jobs.c.state == literal_column("'queued'")  # no parameter: then every plan may use the index below
+Index(  # of those that wait alone, in the order in which they start: as small as the queue, whatever has ended
+    "ix_jobs_waiting",
+    jobs.c.priority.desc(),
+    jobs.c.queued_at,
+    jobs.c.id,
+    postgresql_where=IS_QUEUED,
+    sqlite_where=IS_QUEUED,
 )
 
 labels = Table(
