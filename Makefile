@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up migrate doctor test drill check format bench openapi settings lock clean
+.PHONY: help setup demo up migrate doctor test drill check format bench scale openapi settings lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: .venv/ready ## Format the code
 
 bench: .venv/ready ## Measure speed and memory, as ratios against a baseline of the same run
 	@$(BIN)/python -m tests.bench
+
+scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
+	@$(BIN)/python -m tests.scale $(ARGS)
 
 openapi: .venv/ready ## Write docs/openapi.json anew
 	@$(BIN)/python -m api.openapi docs/openapi.json

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -90,16 +91,16 @@ class PostgresServer:
         )
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server that is removed, with its data, when the session ends."""
+@contextmanager
+def serving(*options: str) -> Iterator[PostgresServer]:
+    """A server with these options, and the template of its databases; it is removed at the end, with its data."""
     client = docker_or_skip()
     try:
         password, port = secrets.token_hex(16), free_port()
         try:
             container = client.containers.run(
                 IMAGE,
-                ["postgres", *FAST],
+                ["postgres", *options],
                 detach=True,
                 environment={"POSTGRES_PASSWORD": password},
                 ports={"5432/tcp": ("127.0.0.1", port)},
@@ -116,3 +117,10 @@ def postgres_server() -> Iterator[PostgresServer]:
             container.remove(force=True, v=True)
     finally:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One for the session."""
+    with serving(*FAST) as server:
+        yield server
