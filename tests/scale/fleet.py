@@ -1,6 +1,7 @@
 """Pretended hosts: they beat, sweep, claim and finish with the real worker's parts; only the training is missing."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -111,12 +112,20 @@ class PretendedHost:
     def work_off(self, *, slots: int) -> None:
         """Follow messages as long as so many slots are not in use."""
         while len(self.running) < slots and (job_id := self.messages.take()):
-            claim = self.store.claim(job_id, host=self.here.now(), lease_seconds=self.settings.lease_seconds)
+            claim = self._claim(job_id)
             if claim is not None:
                 self.claims.append((claim.job.id, claim.attempt.number))
                 self.store.started(claim, runner="docker", container=f"container of {job_id}")
                 self.store.renew(claim, lease_seconds=self.settings.lease_seconds)
                 self.running.append(claim)
+
+    def _claim(self, job_id: str) -> Claim | None:
+        """Claim, and time it apart where it is not refused, which is faster."""
+        began = time.perf_counter()
+        claim = self.store.claim(job_id, host=self.here.now(), lease_seconds=self.settings.lease_seconds)
+        if claim is not None:
+            self.timings.seconds["claimed"].append(time.perf_counter() - began)
+        return claim
 
 
 class Fleet:

@@ -16,7 +16,7 @@ from tests.scale.timing import row
 SLOTS = 2
 PAGE = 50
 SLOW = 0.95
-MEASURED = ("claim", "take_sendable", "beat", "sweep", "find_place", "list", "submit")
+MEASURED = ("claimed", "take_sendable", "beat", "sweep", "find_place", "list", "submit")
 QUEUED_ONLY = JobFilter(states=frozenset({JobState.QUEUED}))
 FEW = 5
 NEW_JOBS = 1_000_000  # their models' numbers begin here
@@ -38,7 +38,7 @@ def titles() -> list[str]:
         "ended",
         "hosts",
         "queued",
-        "claim alone, ms",
+        "claimed alone, ms",
         *times,
         "figures, ms",
         "claims/s",
@@ -91,7 +91,7 @@ class Load:
         self.fleet.timings.seconds.clear()
         for host in self._in_turn():
             self._turn(host, waiting)
-        alone = self._shown("claim")
+        alone = self._shown("claimed")
         self.fleet.timings.seconds.clear()
         return alone
 
