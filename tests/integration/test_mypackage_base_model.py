@@ -13,12 +13,9 @@ from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped
 from mypackage import flavors, utility
 from mypackage.base_models import BaseModelError
 from mypackage.prep_utils import base_model_path
+from tests.support.gate import MLFLOWS_OWN_WARNINGS
 
-# MLflow's own code does these, on SQLAlchemy 2.1 and when it first imports its type hints.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
+pytestmark = MLFLOWS_OWN_WARNINGS
 
 
 @pytest.fixture(scope="module")
