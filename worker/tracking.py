@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
-from worker import base_model
+from worker.model_lookup import find_version
 from worker.project import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project_file import check_project_file
 from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
@@ -144,7 +144,7 @@ class Tracking:
         Raises INVALID_PARAMETER, with what there is, where there is no such version, alias or run.
         """
         with server_answers("find the base model", base_model=address):
-            return base_model.find(self._client, address)
+            return find_version(self._client, address)
 
     def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
         """Tag the run with the image that it runs in, as MLflow does."""
