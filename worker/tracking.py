@@ -3,12 +3,9 @@
 Nothing of mlflow leaves it, neither a type nor an error.
 """
 
-import json
 import logging
 import math
 import os
-import re
-import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,20 +25,11 @@ from worker.project import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project_file import check_project_file
 from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
 from worker.tracking_errors import server_answers, short
+from worker.training_tags import base_model_of, dataset_of, decision_of
 
-DECISION_TAG = "retrain.decision"  # what mypackage sets
 FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
-DECISION_FIELDS = (
-    *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
-    *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
-)
-DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
-DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypackage too
-BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # tags base_model.…, likewise
-USED_CHARACTERS = 2048
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 logger = logging.getLogger(__name__)
 
@@ -192,10 +180,10 @@ class Tracking:
         versions_made = tuple((name, str(version)) for name, version in made)
         return RunResult(
             metrics,
-            _decision(data.tags, run_id),
+            decision_of(data.tags, run_id),
             versions_made,
-            dataset=_used(data.tags, "dataset", DATASET_FIELDS),
-            base_model=_used(data.tags, "base_model", BASE_MODEL_FIELDS),
+            dataset=dataset_of(data.tags),
+            base_model=base_model_of(data.tags),
         )
 
     def _ensure_experiment(self, name: str) -> str:
@@ -251,36 +239,3 @@ def _bounded(text: str) -> str:
         return text
     note = f"… (cut; {len(text)} characters in all)"
     return text[: PARAMETER_CHARACTERS - len(note)] + note
-
-
-def _decision(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
-    """Read what mypackage wrote. Any training can write that tag, and the job's record must be able to keep it."""
-    if DECISION_TAG not in tags:
-        return None
-    try:
-        decision = json.loads(tags[DECISION_TAG])
-    except (ValueError, RecursionError):
-        decision = None
-    if isinstance(decision, dict) and isinstance(decision.get("promoted"), bool):
-        return {name: _plain(decision.get(name)) for name in DECISION_FIELDS}
-    logger.warning("the run's decision cannot be read", extra={"run_id": run_id})
-    return None
-
-
-def _used(tags: Mapping[str, str], kind: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
-    """What mypackage says that it fetched."""
-    given = {name: tags[f"{kind}.{name}"] for name in fields if tags.get(f"{kind}.{name}")}
-    return {
-        name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:USED_CHARACTERS] for name, each in given.items()
-    } or None
-
-
-def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | dict[str, Any] | None:
-    if isinstance(value, str):
-        return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
-        return value
-    if isinstance(value, dict) and depth:
-        kept = list(value.items())[:DECISION_ITEMS]
-        return {UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name): _plain(each, depth - 1) for name, each in kept}
-    return None

@@ -8,7 +8,7 @@ from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from shared.retrain_request import Promotion
 from tests.fakes.worker import FakeWorker
-from worker import base_model, dataset_pin, preparation, run_tags, tracking
+from worker import base_model, dataset_pin, preparation, run_tags, tracking, training_tags
 
 
 def test_both_know_the_variables_of_the_training_by_the_same_names() -> None:
@@ -24,19 +24,19 @@ def test_the_cache_is_where_the_worker_says_and_as_big(tmp_path: Path) -> None:
 
 
 def test_both_know_the_tags_of_the_run_by_the_same_names() -> None:
-    assert passage.DECISION_TAG == tracking.DECISION_TAG
+    assert passage.DECISION_TAG == training_tags.DECISION_TAG
     assert passage.JOB_TAG == run_tags.JOB_ID
     assert registry.FENCED_TAG == tracking.FENCED_TAG
 
 
 def test_the_worker_reads_of_a_decision_what_the_gate_writes() -> None:
-    assert {field.name for field in fields(gate.DecisionRecord)} == set(tracking.DECISION_FIELDS)
+    assert {field.name for field in fields(gate.DecisionRecord)} == set(training_tags.DECISION_FIELDS)
 
 
 def test_the_worker_reads_of_data_and_base_model_what_the_training_records() -> None:
     dataset = DatasetRecord("http", repo="r", rev="v", path="p", digest="d")
-    assert set(dataset.tags) >= {f"dataset.{name}" for name in tracking.DATASET_FIELDS}
-    assert set(asdict(base_models.BaseModel("s", "r"))) == set(tracking.BASE_MODEL_FIELDS)
+    assert set(dataset.tags) >= {f"dataset.{name}" for name in training_tags.DATASET_FIELDS}
+    assert set(asdict(base_models.BaseModel("s", "r"))) == set(training_tags.BASE_MODEL_FIELDS)
 
 
 def test_a_request_may_ask_of_the_gate_what_it_reads() -> None:

@@ -1,0 +1,66 @@
+"""What a training said in the tags of its run, as far as a job's record can keep it. Pure.
+
+mypackage writes them, but any training can: none of it is trusted.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+DECISION_TAG = "retrain.decision"  # what mypackage sets
+DECISION_FIELDS = (
+    *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
+    *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
+)
+DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
+DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypackage too
+BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # tags base_model.…, likewise
+USED_CHARACTERS = 2048
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+logger = logging.getLogger(__name__)
+
+
+def decision_of(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
+    """What the gate decided; None where it did not, or what stands there cannot be read."""
+    if DECISION_TAG not in tags:
+        return None
+    try:
+        decision = json.loads(tags[DECISION_TAG])
+    except (ValueError, RecursionError):
+        decision = None
+    if isinstance(decision, dict) and isinstance(decision.get("promoted"), bool):
+        return {name: _plain(decision.get(name)) for name in DECISION_FIELDS}
+    logger.warning("the run's decision cannot be read", extra={"run_id": run_id})
+    return None
+
+
+def dataset_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The data that it fetched."""
+    return _used(tags, "dataset", DATASET_FIELDS)
+
+
+def base_model_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The model that it started from."""
+    return _used(tags, "base_model", BASE_MODEL_FIELDS)
+
+
+def _used(tags: Mapping[str, str], kind: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
+    given = {name: tags[f"{kind}.{name}"] for name in fields if tags.get(f"{kind}.{name}")}
+    return {
+        name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:USED_CHARACTERS] for name, each in given.items()
+    } or None
+
+
+def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | dict[str, Any] | None:
+    if isinstance(value, str):
+        return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return value
+    if isinstance(value, dict) and depth:
+        kept = list(value.items())[:DECISION_ITEMS]
+        return {UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name): _plain(each, depth - 1) for name, each in kept}
+    return None
