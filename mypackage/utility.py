@@ -63,10 +63,7 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     )
     value = as_number(eval_metric, p_metric)
     log_last_value(client, run_id, p_metric, value)
-    dataset = dataset_name(eval_dataset)
-    if dataset:
-        mlflow.set_tag(DATASET_TAG, dataset)
-
+    dataset = log_dataset(eval_dataset)
     said_here: dict[str, Any] = {
         "metric": p_metric,
         "min_delta": min_delta,
@@ -76,21 +73,10 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     }
     wishes = merged(said_here, read_promotion(os.environ.get(PROMOTION_VARIABLE, "")))
     metrics = {**client.get_run(run_id).data.metrics, p_metric: value}
-    passage = Passage(
-        client=client,
-        run_id=run_id,
-        challenger=Challenger(
-            model_name=model_name,
-            metric=wishes["metric"],
-            value=metrics.get(wishes["metric"]),
-            is_new_model=not model_exists(client, model_name),
-            metrics=metrics,
-            dataset=dataset,
-        ),
-        rules=rules_of(wishes, lower_is_better=is_lower_better(lower)),
-        alias=alias,
-    )
-    record = passage.decide(model_uri, tags or {})
+    metric, is_new_model = wishes["metric"], not model_exists(client, model_name)
+    challenger = Challenger(model_name, metric, metrics.get(metric), is_new_model, metrics, dataset)
+    rules = rules_of(wishes, lower_is_better=is_lower_better(lower))
+    record = Passage(client, run_id, challenger, rules, alias).decide(model_uri, tags or {})
     print(record.reason, flush=True)  # noqa: T201 - the training's own log is where its reader looks
     return record
 
@@ -124,6 +110,14 @@ def as_number(eval_metric: Any, p_metric: str) -> float:
         return float(eval_metric)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The value of the metric '{p_metric}' is {eval_metric!r}; it must be one number.") from error
+
+
+def log_dataset(eval_dataset: Any) -> str | None:
+    """Keep on the run what the model was evaluated on, where that is known, and return its name."""
+    name = dataset_name(eval_dataset)
+    if name:
+        mlflow.set_tag(DATASET_TAG, name)
+    return name
 
 
 def dataset_name(eval_dataset: Any) -> str | None:
