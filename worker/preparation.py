@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 CACHE_FOLDER = "/mnt/retrain-cache"
 GIT_CONFIG = "gitconfig"
 PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
+REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 TRACKING_PASSWORD = "tracking-password"  # noqa: S105 - a file's name
 # MLflow reads its password from the environment only, and a container's environment is there for all to inspect.
 EXPORT_FROM_FILE = (
@@ -79,7 +80,7 @@ class Preparation:
         entry_point = project.entry_point(request.entry_point)
         fields = {"experiment_name": request.experiment_name}
         if "base_model" in entry_point.declared:
-            fields["base_model"] = self._pin_base_model(claim, request)
+            fields["base_model"] = self._pin_base_model(claim, request, project)
         dataset = self._pin_dataset(claim, request, secrets) if "dataset_repo" in entry_point.declared else None
         fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
         if request.model_name is not None:
@@ -130,8 +131,10 @@ class Preparation:
             self.store.resolve(claim, Resolved(dataset_repo=pinned))
         return pinned
 
-    def _pin_base_model(self, claim: Claim, request: RetrainRequest) -> str:
+    def _pin_base_model(self, claim: Claim, request: RetrainRequest, project: Project) -> str:
         """What the project gets as its base_model: for an alias, the version that it was at the first attempt."""
+        if any(variable.name == REGISTRY_VARIABLE for variable in project.environment):  # not the service's registry
+            return request.base_model
         known = claim.job.base_model_version
         version = self.tracking.find_base_model(base_model.at_version(request.base_model, known))
         if version and version != known:

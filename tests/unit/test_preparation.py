@@ -236,6 +236,13 @@ def test_a_base_model_that_only_the_project_understands_reaches_it_as_it_is(work
     assert worker.store.get(taken.job.id).base_model_version is None
 
 
+def test_a_base_model_of_a_registry_that_the_project_brings_itself_is_not_looked_up(worker: FakeWorker) -> None:
+    with_base_model(worker)
+    worker.source.project = worker.source.project.replace('"SEED", "7"', '"MLFLOW_REGISTRY_URI", "databricks-uc"')
+    _, spec = started(worker, base_model="models:/main.team.iris@champion")
+    assert spec.command.endswith(" models:/main.team.iris@champion")
+
+
 def test_a_base_model_that_is_not_there_ends_the_job_before_a_container_is_made(worker: FakeWorker) -> None:
     job_id = with_base_model(worker).submit(base_model="models:/iris/9")
     worker.run(job_id)
