@@ -23,13 +23,14 @@ SOCKET_SECONDS = 10
 SEND_SECONDS = 2  # a client waits for it
 RESULT_SECONDS = 7 * 86400
 PING_SECONDS = 60
+OWN_QUEUE = "@{host}"  # no queue of a request is called so
 
 
 class JobQueue(Protocol):
     """Sends a job's id to the workers."""
 
-    def send(self, job: Job) -> None:
-        """Publish the job's message; QueueUnavailable when Redis does not take it."""
+    def send(self, job: Job, *, host: str | None = None) -> None:
+        """Publish the job's message, where a host is named to its worker; QueueUnavailable when Redis refuses it."""
 
     def ping(self) -> None:
         """Write something and read it back; QueueUnavailable when that fails."""
@@ -55,7 +56,7 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
         task_send_sent_event=True,
         task_track_started=True,
         task_default_queue="default",
-        task_queues=[Queue(name) for name in sorted(settings.worker_queues)],
+        task_queues=[Queue(name) for name in celery_queues(settings)],
         task_create_missing_queues=True,
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
         result_extended=True,
@@ -76,6 +77,11 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
     return app
 
 
+def celery_queues(settings: Settings) -> list[str]:
+    """What this host's worker listens to: its queues, and one of its own (docs/decisions/0010)."""
+    return [*sorted(settings.worker_queues), OWN_QUEUE.format(host=settings.worker_host)]
+
+
 class CeleryQueue:
     """A JobQueue through Celery and Redis."""
 
@@ -87,14 +93,14 @@ class CeleryQueue:
             socket_connect_timeout=SEND_SECONDS,
         )
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Job, *, host: str | None = None) -> None:
         """Publish under the job's own id, so that Flower and AsyncResult know it by that id."""
         try:
             self._celery.send_task(
                 TASK,
                 kwargs={"job_id": job.id, **shown_in_flower(job)},
                 task_id=job.id,
-                queue=job.queue,
+                queue=OWN_QUEUE.format(host=host) if host else job.queue,
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
             )
         except (OperationalError, RedisError, AttributeError) as error:
@@ -122,11 +128,11 @@ def shown_in_flower(job: Job) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark") -> bool:
+def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark", host: str | None = None) -> bool:
     """Send the job's message; where Redis does not take it, the next sweep sends it."""
     with job_context(job):
         try:
-            queue.send(job)
+            queue.send(job, host=host)
         except QueueUnavailable as error:
             logger.warning("message not sent; the sweep will send it", extra={"cause": error.message})
             unmark.unmark_sent(job.id)

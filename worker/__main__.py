@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from shared import logs
 from shared.alerts import Channel
 from shared.errors import RetrainError, StoreUnavailable
-from shared.queue import CeleryQueue, make_celery
+from shared.queue import CeleryQueue, celery_queues, make_celery
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
 from worker.alert_channels import channels_of
@@ -188,7 +188,7 @@ def _print_nothing() -> None:
 
 def _arguments(settings: Settings) -> list[str]:
     """The Celery worker's command line."""
-    queues = ",".join(sorted(settings.worker_queues))
+    queues = ",".join(celery_queues(settings))
     arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from shared.errors import (
     AttemptError,
@@ -96,7 +96,7 @@ class Sweep:
         """Send as many jobs as this host has free slots; those that lost their supervisor hold theirs."""
         jobs = self.store.take_sendable(self.here.now(), resend_after_seconds=self.settings.resend_after_seconds)
         for job in jobs:
-            send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
+            self._send_here(job)
 
     def _wake(self) -> None:
         self.store.wake_retries()
@@ -116,15 +116,14 @@ class Sweep:
     def _adopt(self) -> None:
         for job_id in self.store.find_orphans(host=self.settings.worker_host):
             if job_id not in self.active:
-                job = self._to_this_worker(job_id)
+                job = self.store.get(job_id)
                 with job_context(job, attempt=job.attempt.number):
                     logger.warning("attempt has no supervisor; sending it again")
-                    send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store)
+                    self._send_here(job)
 
-    def _to_this_worker(self, job_id: str) -> Job:
-        """The job, under a queue that this worker serves: its own may be another one since the restart."""
-        job, queues = self.store.get(job_id), self.settings.worker_queues
-        return job if job.queue in queues else replace(job, queue=min(queues))
+    def _send_here(self, job: Job) -> None:
+        """To this worker and no other one: what it may take, another one may not."""
+        send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store, host=self.here.name)
 
     def _end_lost(self) -> None:
         """End the attempts of hosts that gave no sign of life for too long; what may follow is another attempt."""

@@ -10,10 +10,12 @@ class RecordingQueue:
     def __init__(self) -> None:
         self.down = False
         self.sent: list[str] = []
+        self.hosts: list[str | None] = []  # that those were sent to
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Job, *, host: str | None = None) -> None:
         self._check()
         self.sent.append(job.id)
+        self.hosts.append(host)
 
     def ping(self) -> None:
         self._check()

@@ -89,6 +89,17 @@ def test_a_sent_job_is_one_message_with_the_jobs_id_in_its_queue(queue: CeleryQu
     assert kwargs == {"job_id": job.id, "experiment_name": "wine"}
 
 
+def test_what_is_sent_to_a_host_is_taken_by_its_worker_and_by_no_other_one(
+    queue: CeleryQueue, valkey: Valkey, settings: Settings
+) -> None:
+    pinned, free = _job(), _job()
+    queue.send(pinned, host="gpu-2")
+    queue.send(free)
+    assert [message["headers"]["id"] for message in _messages(valkey, b"@gpu-2*")] == [pinned.id]
+    assert _taken(settings, 1) == [free.id]
+    assert _taken(settings.model_copy(update={"worker_host": "gpu-2"}), 1) == [pinned.id]
+
+
 def test_a_message_holds_of_the_request_what_flower_is_to_show(queue: CeleryQueue, valkey: Valkey) -> None:
     request = {"git_uri": "https://git.example/iris.git", "commit_hash": "main", "parameters": {"key": "hunter2"}}
     queue.send(_job(request=request, model_name="iris"))

@@ -31,8 +31,8 @@ class MessageQueue:
         self.is_down = False
         self.messages: list[str] = []
 
-    def send(self, job: Job) -> None:
-        """Keep it until it is delivered."""
+    def send(self, job: Job, *, host: str | None = None) -> None:
+        """Keep it until it is delivered, to whatever host."""
         if self.is_down:
             raise QueueUnavailable("Redis is down.")
         if job.id not in self.messages:

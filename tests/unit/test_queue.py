@@ -18,7 +18,7 @@ LONG = 3600.0
 def settings(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The defaults, whatever this machine's environment says."""
     monkeypatch.chdir(str(tmp_path))
-    return Settings.load(worker_queues=frozenset({"gpu", "cpu"}), slots=3)
+    return Settings.load(worker_queues=frozenset({"gpu", "cpu"}), worker_host="gpu-1", slots=3)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_worker_acknowledges_early_and_holds_nothing_back(settings: Settings) 
     conf = make_celery(settings, with_results=True).conf
     assert (conf.task_acks_late, conf.worker_disable_prefetch, conf.worker_prefetch_multiplier) == (False, True, 1)
     assert (conf.worker_pool, conf.worker_concurrency) == ("threads", 3)
-    assert [queue.name for queue in conf.task_queues] == ["cpu", "gpu"]
+    assert [queue.name for queue in conf.task_queues] == ["cpu", "gpu", "@gpu-1"]
 
 
 def test_a_worker_waits_for_redis_for_ever_and_for_each_answer_only_so_long(settings: Settings) -> None:

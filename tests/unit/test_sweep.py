@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Code, InfrastructureError
-from shared.jobs import Job, JobState
+from shared.jobs import JobState
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
@@ -129,19 +129,22 @@ def test_an_attempt_of_another_host_is_left_to_that_host(worker: FakeWorker) -> 
     assert worker.queue.sent == []
 
 
-def test_an_attempt_of_a_queue_that_its_host_serves_no_more_still_comes_back_to_it(
-    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attempt_of_a_queue_that_its_host_serves_no_more_still_comes_back_to_it(worker: FakeWorker) -> None:
     job_id = worker.submit()
     claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
     later(worker)
     following = worker.restarted(options={"worker_queues": frozenset({"cpu"})})
-    sent: list[Job] = []
-    monkeypatch.setattr(following.queue, "send", sent.append)
 
     following.sweep.once(reconcile=False)
 
-    assert [(job.id, job.queue) for job in sent] == [(job_id, "cpu")]
+    assert (following.queue.sent[-1], following.queue.hosts[-1]) == (job_id, following.here.name)
+
+
+def test_what_a_sweep_sends_goes_to_its_own_host_which_may_take_it(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    worker.store.unmark_sent(job_id)
+    worker.sweep.once(reconcile=False)
+    assert (worker.queue.sent, worker.queue.hosts) == ([job_id], [worker.here.name])
 
 
 def test_a_job_that_waited_too_long_fails_whatever_its_queue(worker: FakeWorker) -> None:
