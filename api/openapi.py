@@ -11,8 +11,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples
 from api.documented import SCHEMAS
-from api.queries import AlertTestRequest, CancelRequest, ChampionRequest, RetryRequest
-from api.schemas import AlertTestResults, Champion, Health, Job, JobPage, Problem, Ready, WorkerList
+from api.queries import AlertTestRequest, CancelRequest, ChampionRequest, DrainRequest, RetryRequest
+from api.schemas import AlertTestResults, Champion, Health, Job, JobPage, Problem, Ready, Worker, WorkerList
 from api.views import alerts, health, jobs, logs, models, retrain, workers
 from shared.retrain_request import RetrainRequest
 
@@ -36,9 +36,10 @@ MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RetryRequest, "validation"),
     (AlertTestRequest, "validation"),
     (ChampionRequest, "validation"),
+    (DrainRequest, "validation"),
     *(
         (model, "serialization")
-        for model in (Job, JobPage, Champion, WorkerList, AlertTestResults, Problem, Health, Ready)
+        for model in (Job, JobPage, Champion, Worker, WorkerList, AlertTestResults, Problem, Health, Ready)
     ),
 ]
 BEARER = {
@@ -67,7 +68,7 @@ def _paths() -> dict[str, Any]:
         for blueprint in BLUEPRINTS
         for path, item in blueprint.paths.items()
     }
-    for path in ("/jobs/{job_id}/cancel", "/jobs/{job_id}/retry", "/alerts/test"):
+    for path in ("/jobs/{job_id}/cancel", "/jobs/{job_id}/retry", "/alerts/test", "/workers/{host}/drain"):
         found[path]["post"]["requestBody"]["required"] = False
     for item in found.values():
         for operation in item.values():  # flask-openapi3 makes HTML of a docstring, where Markdown is meant

@@ -12,7 +12,15 @@ from werkzeug.http import HTTP_STATUS_CODES  # the standard library's differ bet
 from api.errors import Refusal
 from api.json_request import MAX_BODY_BYTES
 from api.request_ids import request_id
-from shared.errors import IdempotencyKeyReused, JobEnded, JobNotEnded, JobNotFound, RetrainError, StoreUnavailable
+from shared.errors import (
+    HostNotFound,
+    IdempotencyKeyReused,
+    JobEnded,
+    JobNotEnded,
+    JobNotFound,
+    RetrainError,
+    StoreUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +69,8 @@ def on_known_error(error: RetrainError) -> Response:
             problem = Problem(error.status, error.code, error.message, dict(error.headers), dict(error.members))
         case JobNotFound():
             problem = Problem(HTTPStatus.NOT_FOUND, "JOB_NOT_FOUND", error.message)
+        case HostNotFound():
+            problem = Problem(HTTPStatus.NOT_FOUND, "HOST_NOT_FOUND", error.message)
         case JobEnded():
             problem = Problem(HTTPStatus.CONFLICT, "JOB_ENDED", error.message)
         case JobNotEnded():

@@ -127,6 +127,22 @@ class ChampionRequest(BaseModel):
     )
 
 
+class DrainRequest(BaseModel):
+    """Why a host is to take nothing new."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    reason: Annotated[Text, Field(max_length=500)] = Field(
+        "", description="Why, for those whose jobs wait for it.", examples=["new GPUs on Friday"]
+    )
+
+
+class HostPath(BaseModel):
+    """Which host."""
+
+    host: str = Field(description="The host's name, as in GET /workers.")
+
+
 class ModelPath(BaseModel):
     """Which model."""
 

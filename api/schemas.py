@@ -22,9 +22,10 @@ Timestamp = Annotated[
 ]
 
 QUEUE_CODES = (
-    "NEXT (nothing is in its way), NO_WORKER (none serves this queue), NO_HOST_FITS (it asks for more than any host "
-    "has), SLOTS (all are taken), KEY_LIMIT (jobs of its concurrency_key run, or go before it), TOTAL_LIMIT (as many "
-    "jobs run as may), GPUS (all are taken), GPUS_RESERVED (kept free for a job that has waited longer), DISK_FULL."
+    "NEXT (nothing is in its way), NO_WORKER (none serves this queue, on the host that it asks for), NO_HOST_FITS (it "
+    "asks for more than any host has), SLOTS (all are taken), KEY_LIMIT (jobs of its concurrency_key run, or go before "
+    "it), TOTAL_LIMIT (as many jobs run as may), GPUS (all are taken), GPUS_RESERVED (kept free for a job that has "
+    "waited longer), DISK_FULL, DRAINED (a person wants the host to take nothing new)."
 )
 
 
@@ -182,6 +183,13 @@ class JobPage(Body):
     next: str | None = Field(description="The next page; null on the last one.")
 
 
+class Drain(Body):
+    """That a person wants a host to take nothing new."""
+
+    since: Timestamp
+    reason: str
+
+
 class Worker(Body):
     """A host's worker, as it last described itself, and what that host runs."""
 
@@ -192,9 +200,11 @@ class Worker(Body):
     runner: str = Field(description="docker or process.")
     slots: int = Field(description="Attempts at the same time.")
     used_slots: int
+    labels: tuple[str, ...] = Field(description="What jobs may ask for in resources.host_labels.")
     gpus: tuple[str, ...] = Field(description="The GPUs that it offers.")
     used_gpus: tuple[str, ...] = Field(description="Those that attempts hold.")
     closed_because: QueueCode | None = Field(description="Why it takes no new attempts, such as DISK_FULL.")
+    drain: Drain | None = Field(description="What a person has asked for (POST /workers/<host>/drain).")
     jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
 
 

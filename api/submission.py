@@ -58,6 +58,8 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
         queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
         secret=services.vault.seal(secrets),
         gpus=clean.resources.gpus,
+        wanted_host=clean.resources.host,
+        wanted_labels=tuple(sorted(clean.resources.host_labels)),
         request_id=request_id(),
     )
 

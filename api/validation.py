@@ -14,6 +14,7 @@ from api.queries import (
     AlertTestRequest,
     CancelRequest,
     ChampionRequest,
+    DrainRequest,
     JobQuery,
     JobsQuery,
     LogHeaders,
@@ -27,7 +28,7 @@ from shared.retrain_request import RetrainRequest
 
 QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
 HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
-BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, ChampionRequest)
+BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, ChampionRequest, DrainRequest)
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
 ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
 MAX_SHOWN = 100

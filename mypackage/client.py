@@ -24,6 +24,7 @@ from .client_errors import (
     UnexpectedAnswer,
     WaitTimeout,
 )
+from .client_hosts import await_drained, drain, list_workers, undrain
 from .client_http import WAIT_PATIENCE_SECONDS, Call, Http
 from .client_log import LogLine, follow_log, follow_only, read_log
 from .progress import wait_and_show
@@ -92,9 +93,22 @@ class Client:
 
     def workers(self) -> list[dict[str, Any]]:
         """Return what the API says of each host's worker (GET /workers), by the hosts' names."""
-        answer, _ = self._http.read_object(Call("GET", "/workers"))
-        workers: list[dict[str, Any]] = answer["workers"]
-        return workers
+        return list_workers(self._http)
+
+    def drain(self, host: str, reason: str = "") -> dict[str, Any]:
+        """Let a host take nothing new, such as before its maintenance; what runs there goes on.
+
+        Returns what the API says of its worker. Refused, with the code HOST_NOT_FOUND, where there is none.
+        """
+        return drain(self._http, host, reason)
+
+    def undrain(self, host: str) -> dict[str, Any]:
+        """Let a host take new attempts again."""
+        return undrain(self._http, host)
+
+    def await_drained(self, host: str, timeout: float | None = None) -> dict[str, Any]:
+        """Return, as drain does, when nothing runs on a drained host any more; WaitTimeout after ``timeout``."""
+        return await_drained(self._http, host, timeout)
 
     def test_alerts(self, to: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Send a test message to these alert channels, by default to those of a job that names none.

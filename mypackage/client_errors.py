@@ -5,7 +5,7 @@ ClientError
 ├── UnexpectedAnswer      who answers there is not this service, or a proxy before it failed
 ├── Refused               the service does not do what was asked; ``code`` says why, for programs
 │   └── NotAuthenticated  it wants a token, or another one
-└── WaitTimeout           the job had not ended when the time was over; it goes on
+└── WaitTimeout           the time was over before the job had ended, or the host's jobs; they go on
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class UnexpectedAnswer(ClientError):
 
 
 class WaitTimeout(ClientError, TimeoutError):
-    """The job had not ended when the time was over."""
+    """The time was over before what was waited for."""
 
 
 class Refused(ClientError):

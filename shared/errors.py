@@ -7,6 +7,7 @@ RetrainError
 │   ├── AttemptTimeout      a step took longer than it may
 │   └── InternalError       a fault of ours
 ├── JobNotFound             no job has this id
+├── HostNotFound            no worker of this host ever gave a sign of life
 ├── IdempotencyKeyReused    the key was used before, with another payload
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── JobNotEnded             the job goes on: there is nothing to repeat yet
@@ -99,6 +100,10 @@ class InternalError(AttemptError):
 
 class JobNotFound(RetrainError):
     """No job has this id."""
+
+
+class HostNotFound(RetrainError):
+    """No worker of this host ever gave a sign of life."""
 
 
 class IdempotencyKeyReused(RetrainError):

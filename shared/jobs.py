@@ -120,6 +120,8 @@ class NewJob:
     queue_timeout_seconds: float | None = None
     secret: bytes | None = None
     gpus: int = 0
+    wanted_host: str | None = None  # None: any
+    wanted_labels: tuple[str, ...] = ()  # of the host, in order
     retry_of: str | None = None  # the job that this one repeats
     request_id: str | None = None  # of the HTTP request; None for jobs of an older version
     commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found

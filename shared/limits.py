@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -25,6 +25,7 @@ class QueueCode(StrEnum):
     GPUS = "GPUS"
     GPUS_RESERVED = "GPUS_RESERVED"
     DISK_FULL = "DISK_FULL"
+    DRAINED = "DRAINED"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,19 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """That a person wants a host to take no new attempts."""
+
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class Host:
-    """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts, None when it does."""
+    """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts, None when it does.
+
+    A worker knows all of it but ``drain``: that is in the store, and outlasts the worker.
+    """
 
     name: str
     slots: int
@@ -56,6 +68,12 @@ class Host:
     runner: str
     gpus: tuple[str, ...] = ()
     closed_because: QueueCode | None = None
+    labels: tuple[str, ...] = ()
+    drain: Drain | None = None
+
+    def drained(self, drain: Drain | None) -> "Host":
+        """The host as it is with what a person wants of it."""
+        return self if drain is None else replace(self, drain=drain, closed_because=QueueCode.DRAINED)
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,8 @@ class Waiting:
     gpus: int
     priority: int
     queued_at: datetime
+    wanted_host: str | None = None  # None: any
+    wanted_labels: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, datetime, str]:
@@ -87,7 +107,20 @@ class Waiting:
     def goes_before(self, other: "Waiting") -> bool:
         """Whether it starts first of one key's jobs: wherever the other one could start, it could too."""
         same = (self.key, self.queue) == (other.key, other.queue)
-        return same and self.gpus <= other.gpus and self.order < other.order
+        as_free = self.wanted_host in (None, other.wanted_host) and self.wanted_labels in ((), other.wanted_labels)
+        return same and as_free and self.gpus <= other.gpus and self.order < other.order
+
+    def may_run_on(self, host: Host) -> bool:
+        """Whether the host is what the job asks for, be it free or not."""
+        return self.is_meant_for(host) and self.gpus <= len(host.gpus)
+
+    def is_meant_for(self, host: Host) -> bool:
+        """The same, for the host's name and labels alone."""
+        return self.wanted_host in (None, host.name) and not self.missing_labels(host)
+
+    def missing_labels(self, host: Host) -> list[str]:
+        """Those that the job asks for and the host does not have."""
+        return [label for label in self.wanted_labels if label not in host.labels]
 
 
 @dataclass(frozen=True)
@@ -126,7 +159,7 @@ def allot_on_host(
     """The same, for the limits of the host alone."""
     if host.closed_because is not None:
         return host.closed_because
-    if job.gpus > len(host.gpus):
+    if not job.may_run_on(host):
         return QueueCode.NO_HOST_FITS
     if len(on_host) >= host.slots:
         return QueueCode.SLOTS
@@ -162,7 +195,7 @@ def reserved_on(host: Host, long_waiting: Iterable[Waiting], live: Collection[Ho
 
 def _reserved_host(job: Waiting, live: Iterable[Host]) -> str | None:
     fitting = (
-        host for host in live if host.closed_because is None and job.queue in host.queues and len(host.gpus) >= job.gpus
+        host for host in live if host.closed_because is None and job.queue in host.queues and job.may_run_on(host)
     )
     largest = min(fitting, key=lambda host: (-len(host.gpus), host.name), default=None)
     return largest.name if largest else None
@@ -189,6 +222,7 @@ class Sending:
     chosen: list[str] = field(default_factory=list)
     held_keys: set[str] = field(default_factory=set)
     refused_gpus: set[int] = field(default_factory=set)  # so many are refused to all that follow
+    refused_labels: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
@@ -199,6 +233,9 @@ class Sending:
     def offer(self, job: Waiting) -> None:
         """Choose the job, unless something holds it back."""
         if self.is_over or job.key in self.held_keys or job.gpus in self.refused_gpus:
+            return
+        if not job.is_meant_for(self.host):
+            self.refused_labels |= {job.wanted_labels} if job.missing_labels(self.host) else set()
             return
         standing = Standing(self.busy[job.key], self.total, self.on_host, reserving=self.reserving)
         devices = allot(job, self.host, standing=standing, limits=self.limits)

@@ -66,19 +66,38 @@ def _by_total(scene: Scene, limits: Limits) -> Hindrance | None:
 
 
 def _by_hosts(job: Waiting, scene: Scene) -> Hindrance:
-    serving = [host for host in scene.live if job.queue in host.queues]
-    if not serving:
-        message = f"no live worker serves the queue {job.queue!r}; start one with WORKER_QUEUES={job.queue}"
-        return Hindrance(QueueCode.NO_WORKER, message)
-    most = max(len(host.gpus) for host in serving)
-    if job.gpus > most:
-        message = (
-            f"needs {_gpus(job.gpus)}; the largest live host of the queue {job.queue!r} has {most}. "
-            "Start a worker on a host that has enough, or see RETRAIN_GPUS there"
-        )
-        return Hindrance(QueueCode.NO_HOST_FITS, message)
-    fitting = sorted((host for host in serving if len(host.gpus) >= job.gpus), key=lambda host: host.name)
+    serving = sorted((host for host in scene.live if job.queue in host.queues), key=lambda host: host.name)
+    fitting = [host for host in serving if job.may_run_on(host)]
+    if not fitting:
+        return _without_host(job, serving)
     return min((_on_host(job, host, scene) for host in fitting), key=_hopelessness)
+
+
+def _without_host(job: Waiting, serving: Sequence[Host]) -> Hindrance:
+    """What is missing for the job to run anywhere."""
+    named = [host for host in serving if job.wanted_host in (None, host.name)]
+    if not named:
+        where = f" on the host {job.wanted_host} (resources.host)" if job.wanted_host else ""
+        message = f"no live worker{where} serves the queue {job.queue!r}; start one with WORKER_QUEUES={job.queue}"
+        return Hindrance(QueueCode.NO_WORKER, message)
+    labelled = [host for host in named if job.is_meant_for(host)]
+    if not labelled:
+        return Hindrance(QueueCode.NO_HOST_FITS, _without_labels(job, named))
+    most = max(len(host.gpus) for host in labelled)
+    which = " that it may go to" if job.wanted_host or job.wanted_labels else ""
+    message = (
+        f"needs {_gpus(job.gpus)}; the largest live host of the queue {job.queue!r}{which} has {most}. "
+        "Start a worker on a host that has enough, or see RETRAIN_GPUS there"
+    )
+    return Hindrance(QueueCode.NO_HOST_FITS, message)
+
+
+def _without_labels(job: Waiting, hosts: Sequence[Host]) -> str:
+    nearest = min(hosts, key=lambda host: len(job.missing_labels(host)))
+    return (
+        f"needs a host with {_labels(job.wanted_labels)}; of the live hosts of the queue {job.queue!r}, "
+        f"{nearest.name} comes nearest, without {_labels(job.missing_labels(nearest))}. See WORKER_LABELS there"
+    )
 
 
 def _hopelessness(found: Hindrance) -> tuple[int, int]:
@@ -102,9 +121,16 @@ def _on_host(job: Waiting, host: Host, scene: Scene) -> Hindrance:
     if code is QueueCode.GPUS_RESERVED and (keeper := find_keeper(job, len(free), reserving)):
         message = f"the GPUs of host {host.name} are kept for {_job(keeper.id)}, which needs {_gpus(keeper.gpus)}"
         return Hindrance(code, f"{message} and has waited longer than it should", [keeper.id])
+    return Hindrance(code, _why_closed(host, code))
+
+
+def _why_closed(host: Host, code: QueueCode) -> str:
+    if host.drain is not None:
+        why = f" ({host.drain.reason})" if host.drain.reason else ""
+        return f"host {host.name} is drained{why}: it takes nothing new until `retrain workers undrain {host.name}`"
     if code is QueueCode.DISK_FULL:
-        return Hindrance(code, f"the disk of host {host.name} is nearly full; free some of it, or see DISK_LOW_BYTES")
-    return Hindrance(code, f"host {host.name} takes no new attempts now ({code})")
+        return f"the disk of host {host.name} is nearly full; free some of it, or see DISK_LOW_BYTES"
+    return f"host {host.name} takes no new attempts now ({code})"
 
 
 def _one_of(ids: Sequence[str]) -> str:
@@ -113,6 +139,10 @@ def _one_of(ids: Sequence[str]) -> str:
 
 def _job(job_id: str) -> str:
     return f"job {job_id[:8]}…"
+
+
+def _labels(labels: Sequence[str]) -> str:
+    return f"the label{'s' if len(labels) > 1 else ''} {', '.join(labels)}"
 
 
 def _gpus(count: int) -> str:

@@ -41,6 +41,7 @@ def _no_control_characters(value: str) -> str:
 Text = Annotated[StrictStr, AfterValidator(_no_control_characters), AfterValidator(require_no_credentials)]
 Name = Annotated[Text, Field(min_length=1, max_length=250)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+HOST_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$"
 ParameterName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
 Metric = Annotated[Text, Field(min_length=1, max_length=250)]
 Direction = Literal["higher_is_better", "lower_is_better"]
@@ -59,6 +60,20 @@ class Resources(_Body):
     memory: StrictStr | None = Field(
         None, description="Memory at most, such as '512m' or '8g'; null for no limit.", examples=["8g"]
     )
+
+    host: Annotated[StrictStr, Field(pattern=HOST_NAME)] | None = Field(
+        None, description="The one host that may run it, by its name in GET /workers; null for any.", examples=["gpu-1"]
+    )
+    host_labels: Annotated[frozenset[Word], Field(max_length=20)] = Field(
+        frozenset(),
+        description="Only hosts with all these labels may run it. What a worker finds out itself is a label, too: gpu "
+        "where there are GPUs, else cpu.",
+        examples=[["a100"]],
+    )
+
+    @field_serializer("host_labels")
+    def _in_one_order(self, value: frozenset[str]) -> list[str]:
+        return sorted(value)
 
     @field_validator("memory")
     @classmethod

@@ -22,7 +22,7 @@ from shared.alerts import AlertEvent, Alerting, Channel
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
 from shared.limits import LONGEST_LEASE_SECONDS, Limits
-from shared.retrain_request import Retry
+from shared.retrain_request import HOST_NAME, Retry, Word
 from shared.vault import Vault
 
 
@@ -98,10 +98,15 @@ class Settings(BaseSettings):
     )
     worker_host: str = Field(
         default_factory=socket.gethostname,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$",
+        pattern=HOST_NAME,
         description="This host's name in the records. Keep it: a job that runs is this host's.",
     )
     worker_queues: Words = Field(frozenset({"default"}), description="Queues that this worker serves, comma separated.")
+    worker_labels: Annotated[frozenset[Word], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset(),
+        description="Labels of this host that requests may ask for, comma separated; gpu or cpu is added by itself.",
+        examples=["a100,vision"],
+    )
     slots: int = Field(2, ge=1, le=1024, description="Attempts at the same time on this host.")
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the worker's own /metrics, for Prometheus; 0 for none (make up: 5006)."

@@ -200,7 +200,7 @@ class JobStore(Protocol):
         """Say that a host has no worker now: it has stopped, or is about to be started. What it last said stays."""
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
-        """Delete, and name, the hosts that gave no sign of life for that long and have no supervised job."""
+        """Delete, and name, the hosts without a sign of life for that long; not drained ones, nor those with a job."""
 
     def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
         """Ids of jobs whose lease is over and whose host gave no sign of life for that long.
@@ -255,6 +255,16 @@ class JobStore(Protocol):
 
     def list_trials(self, ids: Collection[str]) -> Sequence[Trial]:
         """Return these trials, by channel; those that are long over are not kept."""
+
+    def drain(self, host: str, *, reason: str) -> Worker:
+        """Let the host take no new attempts until ``undrain``; what runs there goes on, under its next worker too.
+
+        Once this has returned no claim begins an attempt there. Draining again changes the reason alone, and without
+        one nothing. HostNotFound.
+        """
+
+    def undrain(self, host: str) -> Worker:
+        """Let the host take new attempts again; one that is not drained is left as it is. HostNotFound."""
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""

@@ -8,6 +8,8 @@ from shared.settings import Settings
 from worker.gpus import gpus_of
 from worker.runner import Runner
 
+GPU_LABEL, CPU_LABEL = "gpu", "cpu"
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +37,14 @@ class ThisHost:
             runner=self._runner.kind,
             gpus=self._offered,
             closed_because=self.closed_because,
+            labels=tuple(sorted(self._settings.worker_labels | self._found_labels())),
         )
+
+    def _found_labels(self) -> set[str]:
+        """What jobs may ask for without the operator's help, as soon as it is known."""
+        if self._gpus is None:
+            return set()
+        return {GPU_LABEL if self._gpus else CPU_LABEL}
 
     def offer_gpus(self, *, held: Collection[str]) -> None:
         """Offer this host's GPUs, but for those that containers hold for which no job answers."""

@@ -45,6 +45,8 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--dataset-repo", envvar="RETRAIN_DATASET_REPO", show_envvar=True, help="The data.")
 @click.option("--base-model", metavar="MODEL", help="To start from: RUN_ID, models:/NAME/VERSION, models:/NAME@ALIAS.")
 @click.option("--alert-to", multiple=True, metavar="NAME", help="Alert channel that the operator named; repeatable.")
+@click.option("--host", metavar="HOST", help="The one host that may run it.")
+@click.option("--host-label", "host_labels", multiple=True, metavar="LABEL", help="Only hosts with it; repeatable.")
 @click.option("--queue", metavar="NAME", help="Queue of the workers that may take it.")
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9; higher goes first.")
 @click.option("--wait", "is_awaited", is_flag=True, help="Wait for the end; the exit code is that of retrain wait.")
@@ -66,6 +68,7 @@ def submit(
       retrain submit --experiment-name iris --git-uri https://github.com/user/iris.git --follow
       retrain submit --experiment-name iris --model-name iris-classifier --wait
       retrain submit --experiment-name iris --alert-to team-a
+      retrain submit --experiment-name iris --host-label a100
     """
     request = complete(merged(read_job_file(path) if path else {}, options))
     job = ctx.ensure_object(Client).retrain(**request)
@@ -90,7 +93,9 @@ def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     given = {name: value for name, value in options.items() if value not in (None, {}, ())}
     if names := given.pop("alert_to", None):
         given["alerts"] = {"to": list(names)}
-    for name in ("parameters", "labels", "alerts"):
+    if placement := {name: given.pop(name) for name in ("host", "host_labels") if name in given}:
+        given["resources"] = placement
+    for name in ("parameters", "labels", "alerts", "resources"):
         if name in given and isinstance(from_file.get(name), dict):
             given[name] = {**from_file[name], **given[name]}
     return {**from_file, **given}

@@ -1,4 +1,4 @@
-"""Subcommand workers: the hosts that train, and what they do."""
+"""Subcommand workers: the hosts that train, what they do, and how one is drained for its maintenance."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,29 +6,88 @@ from typing import Any
 import click
 
 from ..client import Client
+from ..plain_text import plain_line
 from .show import json_option, show_json, show_rows
 
-COLUMNS = ("host", "state", "slots", "gpus", "queues", "last seen", "takes nothing", "jobs")
+COLUMNS = ("host", "state", "slots", "gpus", "queues", "last seen", "takes nothing", "jobs", "labels")
+
+host_argument = click.argument("host", metavar="HOST")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
-@click.pass_obj
-def workers(client: Client, as_json: bool) -> None:
+@click.pass_context
+def workers(ctx: click.Context, as_json: bool) -> None:
     """List the hosts' workers: whether they are there, what of them is in use, and why one takes nothing.
 
-    In a pipe: a line each, with tabs between the columns.
+    In a pipe: a line each, with tabs between the columns. The subcommands drain a host, and undo that.
 
     \b
     Examples:
       retrain workers
       retrain workers --json
+      retrain workers drain gpu-1 --reason "new disks" --wait
     """
-    records = client.workers()
+    if ctx.invoked_subcommand is not None:
+        return
+    records = ctx.ensure_object(Client).workers()
     if as_json:
         show_json(records)
     else:
         show_rows(COLUMNS, [columns(record) for record in records], empty="No worker has given a sign of life yet.")
+
+
+@workers.command()
+@host_argument
+@click.option("--reason", default="", metavar="TEXT", help="Why, for those whose jobs wait for the host.")
+@click.option("--wait", "is_awaited", is_flag=True, help="Return when nothing runs there any more.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that; exit code 4."
+)
+@json_option
+@click.pass_obj
+def drain(client: Client, host: str, reason: str, is_awaited: bool, timeout: float | None, as_json: bool) -> None:
+    """Let a host take nothing new, such as before its maintenance. What runs there goes on to its end.
+
+    It stays so when its worker is started anew, until `retrain workers undrain`. Jobs that may run elsewhere do.
+
+    \b
+    Examples:
+      retrain workers drain gpu-1
+      retrain workers drain gpu-1 --reason "new disks" --wait --timeout 86400
+    """
+    worker = client.drain(host, reason)
+    if not as_json:
+        tell(f"Host {host} takes nothing new; {worker['used_slots']} attempts run there.")
+    if is_awaited:
+        worker = client.await_drained(host, timeout)
+        if not as_json:
+            tell("Nothing runs there any more.")
+    if as_json:
+        show_json(worker)
+
+
+@workers.command()
+@host_argument
+@json_option
+@click.pass_obj
+def undrain(client: Client, host: str, as_json: bool) -> None:
+    """Let a drained host take new attempts again.
+
+    \b
+    Examples:
+      retrain workers undrain gpu-1
+    """
+    worker = client.undrain(host)
+    if as_json:
+        show_json(worker)
+    else:
+        tell(f"Host {host} takes new attempts again.")
+
+
+def tell(text: str) -> None:
+    """Print a line."""
+    click.echo(plain_line(text))
 
 
 def columns(record: dict[str, Any]) -> Sequence[str]:
@@ -40,6 +99,13 @@ def columns(record: dict[str, Any]) -> Sequence[str]:
         f"{len(record['used_gpus'])}/{len(record['gpus'])}",
         ",".join(record["queues"]),
         record["seen_at"],
-        record["closed_because"] or "",
+        why_closed(record),
         " ".join(record["jobs"]),
+        ",".join(record["labels"]),
     )
+
+
+def why_closed(record: dict[str, Any]) -> str:
+    """Why it takes nothing, with what the person said who wants that."""
+    reason = (record["drain"] or {}).get("reason")
+    return f"{record['closed_because']}: {reason}" if reason else record["closed_because"] or ""

@@ -15,7 +15,7 @@ from shared.limits import Host, QueueCode, Standing, Waiting, allot, ends_of_lea
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
-from shared.sql.standing import count_running, is_behind, reserving, running, to_waiting
+from shared.sql.standing import as_wanted, count_running, is_behind, reserving, running, to_waiting
 from shared.sql.tables import attempts, jobs, log_chunks, open_runs
 from shared.store import Claim, Ending, Resolved, as_cancelled
 
@@ -57,6 +57,7 @@ class Claiming(Database):
             transaction.lock("", Lock.TOTAL)
         transaction.lock(job.key)
         transaction.lock(host.name, Lock.HOST)
+        host = as_wanted(transaction, host)
         return allot(job, host, standing=self._read_standing(transaction, job, host), limits=self.limits)
 
     def _read_standing(self, transaction: Transaction, job: Waiting, host: Host) -> Standing:

@@ -50,7 +50,22 @@ class CleanText(CleanString):
     """The same without a length."""
 
     impl = Text
-    cache_ok = True  # SQLAlchemy does not inherit it
+    cache_ok = True  # SQLAlchemy takes it from no parent
+
+
+class Labels(TypeDecorator[tuple[str, ...]]):
+    """Labels in one text, so that SQL can tell whether two lists are the same; they hold no comma."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
+        """Store them in one order."""
+        return None if value is None else ",".join(sorted(value))
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[str, ...]:
+        """Read them."""
+        return tuple(value.split(",")) if value else ()
 
 
 def as_json(value: Any) -> Any:

@@ -6,13 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import JobNotFound
+from shared.errors import HostNotFound, JobNotFound
+from shared.figures import Worker
 from shared.jobs import SUPERVISED, JobState
 from shared.limits import LIVE_SECONDS, Host
-from shared.sql.engine import Database, Transaction
+from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job
 from shared.sql.standing import lease_is_over
 from shared.sql.tables import attempts, jobs, workers
+from shared.sql.watching import read_workers
 from shared.store import Claim
 
 
@@ -29,6 +31,7 @@ class Hosts(Database):
                 "queues": sorted(host.queues),
                 "runner": host.runner,
                 "gpus": host.gpus,
+                "labels": host.labels,
                 "closed_because": host.closed_because,
                 "seen_at": transaction.now,
                 "watching_since": _watching_since(known, transaction.now, gap_seconds),
@@ -45,12 +48,28 @@ class Hosts(Database):
             transaction.execute(sa.update(workers).where(workers.c.host == host).values(has_left=True))
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
-        """Delete the hosts that were silent for that long, but for those whose jobs are yet to be given up."""
+        """Delete the hosts that were silent for that long; drained ones stay, and those that still have a job."""
         with self.writing() as transaction:
             silent = workers.c.seen_at <= transaction.now - timedelta(seconds=silent_seconds)
-            is_needed = sa.exists().where(jobs.c.host == workers.c.host, jobs.c.state.in_(SUPERVISED))
+            is_needed = sa.or_(
+                workers.c.drained_at.is_not(None),
+                sa.exists().where(jobs.c.host == workers.c.host, jobs.c.state.in_(SUPERVISED)),
+            )
             gone = sa.delete(workers).where(silent, sa.not_(is_needed)).returning(workers.c.host)
             return sorted(row.host for row in transaction.all(gone))
+
+    def drain(self, host: str, *, reason: str) -> Worker:
+        """Let the host take no new attempts."""
+        with self.writing() as transaction:
+            now = sa.bindparam(None, transaction.now, workers.c.drained_at.type)
+            since = sa.func.coalesce(workers.c.drained_at, now)
+            said = {"drain_reason": reason} if reason else {}
+            return _change_drain(transaction, host, drained_at=since, **said)
+
+    def undrain(self, host: str) -> Worker:
+        """Let the host take new attempts again."""
+        with self.writing() as transaction:
+            return _change_drain(transaction, host, drained_at=None, drain_reason=None)
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""
@@ -87,6 +106,15 @@ class Hosts(Database):
             message = f"host {row.host} gave no sign of life for {silent_seconds} s; {gave_up}"
             add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
+
+
+def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
+    """Under the lock that a claim looks under: one that saw nothing of the change is over before it is made."""
+    transaction.lock(host, Lock.HOST)
+    transaction.execute(sa.update(workers).where(workers.c.host == host).values(**values))
+    for worker in read_workers(transaction, workers.c.host == host):
+        return worker
+    raise HostNotFound(f"No worker of a host {host!r} ever gave a sign of life. GET /workers lists those that did.")
 
 
 def _watching_since(known: sa.Row[Any] | None, now: datetime, gap_seconds: float) -> datetime:

@@ -8,18 +8,33 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.jobs import SUPERVISED, JobState
-from shared.limits import LIVE_SECONDS, Host, Limits, QueueCode, Running, Waiting, ends_of_lease, reserved_on, with_host
+from shared.limits import (
+    LIVE_SECONDS,
+    Drain,
+    Host,
+    Limits,
+    QueueCode,
+    Running,
+    Waiting,
+    ends_of_lease,
+    reserved_on,
+    with_host,
+)
 from shared.sql.engine import Transaction
 from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 
 RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
-WAITING = (jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at)
+WAITING = (
+    *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at),
+    *(jobs.c.wanted_host, jobs.c.wanted_labels),
+)
 IN_ORDER = (jobs.c.priority.desc(), jobs.c.queued_at, jobs.c.id)
 
 
 def to_waiting(row: sa.Row[Any]) -> Waiting:
     """A queued job's row, as limits look at it."""
-    return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, row.priority, row.queued_at)
+    order = (row.priority, row.queued_at)
+    return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, row.wanted_host, row.wanted_labels)
 
 
 def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
@@ -83,8 +98,8 @@ def reserving(
     """The jobs that have waited so long for more GPUs than that many that this host's are kept for them."""
     if len(host.gpus) <= more_than:
         return []
-    gpus = jobs.c.gpus.between(more_than + 1, len(host.gpus))
-    waiting = find_long_waiting(transaction, gpus, jobs.c.queue.in_(host.queues), limits=limits, ahead_of=ahead_of)
+    here = (jobs.c.gpus.between(more_than + 1, len(host.gpus)), jobs.c.queue.in_(host.queues), may_be_for(host))
+    waiting = find_long_waiting(transaction, *here, limits=limits, ahead_of=ahead_of)
     return reserved_on(host, waiting, with_host(live_hosts(transaction), host)) if waiting else []
 
 
@@ -112,9 +127,25 @@ def live_hosts(transaction: Transaction) -> list[Host]:
 
 
 def to_host(row: sa.Row[Any]) -> Host:
-    """What a host last said of itself."""
+    """What a host last said of itself, and what a person wants of it."""
     closed = QueueCode(row.closed_because) if row.closed_because else None
-    return Host(row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), closed)
+    said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), closed)
+    return Host(*said, tuple(row.labels or ())).drained(_to_drain(row))
+
+
+def as_wanted(transaction: Transaction, host: Host) -> Host:
+    """The host as it says that it is now, and what a person wants of it."""
+    known = transaction.one(sa.select(workers.c.drained_at, workers.c.drain_reason).where(workers.c.host == host.name))
+    return host.drained(_to_drain(known) if known is not None else None)
+
+
+def _to_drain(row: sa.Row[Any]) -> Drain | None:
+    return Drain(row.drained_at, row.drain_reason or "") if row.drained_at is not None else None
+
+
+def may_be_for(host: Host) -> sa.ColumnElement[bool]:
+    """The condition that a row's job asks for no other host."""
+    return sa.or_(jobs.c.wanted_host.is_(None), jobs.c.wanted_host == host.name)
 
 
 def _bound(job: Waiting) -> Any:
@@ -126,6 +157,8 @@ def _bound(job: Waiting) -> Any:
         gpus=sa.literal(job.gpus),
         priority=sa.literal(job.priority),
         queued_at=sa.bindparam(None, job.queued_at, jobs.c.queued_at.type),
+        wanted_host=sa.bindparam(None, job.wanted_host, jobs.c.wanted_host.type),
+        wanted_labels=sa.bindparam(None, job.wanted_labels, jobs.c.wanted_labels.type),
     )
 
 
@@ -141,6 +174,8 @@ def _same_turn(first: Any, second: Any) -> Sequence[sa.ColumnElement[bool]]:
         first.state == JobState.QUEUED,
         first.queue == second.queue,
         first.gpus <= second.gpus,
+        sa.or_(first.wanted_host.is_(None), first.wanted_host == second.wanted_host),
+        sa.or_(first.wanted_labels == (), first.wanted_labels == second.wanted_labels),
     )
 
 

@@ -16,9 +16,11 @@ from shared.sql.standing import (
     IN_ORDER,
     WAITING,
     after,
+    as_wanted,
     count_by_key,
     count_running,
     lease_is_over,
+    may_be_for,
     reserving,
     running,
     to_waiting,
@@ -36,6 +38,7 @@ class Sweeping(Database):
         """Mark as sent, and return, the next jobs that could start on this host."""
         with self.writing() as transaction:
             span = Span.around(transaction.now, resend_after_seconds)
+            host = as_wanted(transaction, host)
             on_host = running(transaction, jobs.c.host == host.name)
             sending = Sending(host, self.limits, on_host, Counter(), total=0, reserving=())
             if sending.is_over or not _is_any_waiting(transaction, host, span):
@@ -152,7 +155,7 @@ def _is_any_waiting(transaction: Transaction, host: Host, span: Span) -> bool:
 
 
 def _candidates(host: Host, span: Span) -> list[sa.ColumnElement[bool]]:
-    return [IS_QUEUED, jobs.c.queue.in_(host.queues), _unsent(span)]
+    return [IS_QUEUED, jobs.c.queue.in_(host.queues), may_be_for(host), _unsent(span)]
 
 
 def _read_page(
@@ -167,6 +170,8 @@ def _read_page(
         conditions.append(jobs.c.concurrency_key.not_in(sending.held_keys))
     if sending.refused_gpus:
         conditions.append(jobs.c.gpus.not_in(sending.refused_gpus))
+    if sending.refused_labels:
+        conditions.append(jobs.c.wanted_labels.not_in(sending.refused_labels))
     if after_job is not None:
         conditions.append(after(after_job))
     rows = transaction.all(sa.select(*WAITING).where(*conditions).order_by(*IN_ORDER).limit(PAGE))

@@ -13,9 +13,10 @@ from sqlalchemy import (
     Table,
     false,
     literal_column,
+    text,
 )
 
-from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime
+from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -65,6 +66,8 @@ jobs = Table(
     Column("next_attempt_at", UtcDateTime),
     Column("cancel_forced", Boolean, nullable=False, default=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
+    Column("wanted_host", CleanString(255)),  # None for any
+    Column("wanted_labels", Labels(1300), nullable=False, server_default=text("''")),
     Column("retry_of", CleanString(36)),
     Column("request_id", CleanString(64)),
     Column("had_secret", Boolean, nullable=False, server_default=false()),
@@ -198,6 +201,9 @@ workers = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("watching_since", UtcDateTime),  # signs of life without a gap since then
     Column("has_left", Boolean, nullable=False, server_default=false()),
+    Column("labels", PlainJson),
+    Column("drained_at", UtcDateTime),  # a person wants it to take nothing new since then
+    Column("drain_reason", CleanText),
 )
 
 pings = Table("pings", metadata, Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))

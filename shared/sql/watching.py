@@ -21,7 +21,7 @@ class Watching(Database):
     def list_workers(self) -> Sequence[Worker]:
         """Return each host's worker, by the hosts' names."""
         with self.reading() as transaction:
-            return _read_workers(transaction)
+            return read_workers(transaction)
 
     def get_figures(self) -> Figures:
         """Count. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
@@ -31,11 +31,12 @@ class Watching(Database):
                 jobs={JobState(row.state): row.number for row in transaction.all(by_state)},
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
                 alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
-                workers=_read_workers(transaction),
+                workers=read_workers(transaction),
             )
 
 
-def _read_workers(transaction: Transaction) -> list[Worker]:
+def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Worker]:
+    """Hosts' workers with what those hosts run, by the hosts' names."""
     by_host: defaultdict[str, list[Running]] = defaultdict(list)
     for job in running(transaction):
         by_host[job.host].append(job)
@@ -47,7 +48,7 @@ def _read_workers(transaction: Transaction) -> list[Worker]:
             has_left=row.has_left,
             running=tuple(by_host[row.host]),
         )
-        for row in transaction.all(sa.select(workers).order_by(workers.c.host))
+        for row in transaction.all(sa.select(workers).where(*where).order_by(workers.c.host))
     ]
 
 

@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.limits import LIVE_SECONDS, Host
+from shared.errors import HostNotFound
+from shared.figures import Worker
+from shared.limits import LIVE_SECONDS, Drain, Host
 from shared.store import Claim
 from tests.fakes.records import Beat, Record, nobody_holds
 
@@ -24,7 +26,7 @@ class MemoryHosts:
             known = self._beats.get(host.name)
             is_anew = known is None or now - known.seen_at > timedelta(seconds=gap_seconds)
             since = now if known is None or is_anew else known.watching_since
-            self._beats[host.name] = Beat(host, now, since)
+            self._beats[host.name] = Beat(host, now, since, drain=known.drain if known else None)
 
     def leave(self, host: str) -> None:
         with self._transaction():
@@ -35,10 +37,37 @@ class MemoryHosts:
         with self._transaction() as now:
             needed = {record.job.host for record in self._records.values() if record.is_supervised}
             until = now - timedelta(seconds=silent_seconds)
-            gone = [name for name, known in self._beats.items() if known.seen_at <= until and name not in needed]
+            gone = [
+                name
+                for name, known in self._beats.items()
+                if known.seen_at <= until and known.drain is None and name not in needed
+            ]
             for name in gone:
                 del self._beats[name]
             return sorted(gone)
+
+    def drain(self, host: str, *, reason: str) -> Worker:
+        with self._transaction() as now:
+            known = self._beat_of(host)
+            before = known.drain or Drain(now, "")
+            return self._change_drain(known, Drain(before.since, reason or before.reason), now)
+
+    def undrain(self, host: str) -> Worker:
+        with self._transaction() as now:
+            return self._change_drain(self._beat_of(host), None, now)
+
+    def _change_drain(self, known: Beat, drain: Drain | None, now: datetime) -> Worker:
+        changed = self._beats[known.said.name] = replace(known, drain=drain)
+        return self._worker(changed, now)
+
+    def _beat_of(self, host: str) -> Beat:
+        if host not in self._beats:
+            raise HostNotFound(f"No worker of a host {host!r} ever gave a sign of life.")
+        return self._beats[host]
+
+    def _as_wanted(self, host: Host) -> Host:
+        known = self._beats.get(host.name)
+        return host.drained(known.drain if known else None)
 
     def live_workers(self, *, within_seconds: float) -> int:
         with self._transaction() as now:
@@ -60,6 +89,13 @@ class MemoryHosts:
             record.note(f"host {record.job.host} gave no sign of life for {silent_seconds} s; {gave_up}", now)
             record.token += 1
             return Claim(record.job, record.token)
+
+    def _worker(self, known: Beat, now: datetime) -> Worker:
+        supervised = [one for one in self._records.values() if one.is_supervised and one.job.host == known.host.name]
+        supervised.sort(key=lambda one: (one.job.queued_at, one.job.id))
+        silent_seconds = max(0.0, (now - known.seen_at).total_seconds())
+        running = tuple(one.running for one in supervised)
+        return Worker(known.host, known.seen_at, silent_seconds, known.has_left, running)
 
     def _is_lost(self, record: Record, by: str, after_seconds: float, now: datetime) -> bool:
         silence, watcher = timedelta(seconds=after_seconds), self._beats.get(by)

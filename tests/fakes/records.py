@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
-from shared.limits import CLOCK_SLACK, Host, Running, Waiting, ends_of_lease
+from shared.limits import CLOCK_SLACK, Drain, Host, Running, Waiting, ends_of_lease
 from shared.sql.column_types import as_json, as_text
 from shared.store import JobFilter
 
@@ -56,7 +56,8 @@ class Record:
     def waiting(self) -> Waiting:
         """A queued job, as limits look at it."""
         job = self.job
-        return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, job.priority, job.queued_at)
+        wanted = (job.wanted_host, job.wanted_labels)
+        return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, job.priority, job.queued_at, *wanted)
 
     @property
     def running(self) -> Running:
@@ -66,12 +67,18 @@ class Record:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a host last said of itself."""
+    """What a host last said of itself, and what a person wants of it."""
 
-    host: Host
+    said: Host
     seen_at: datetime
     watching_since: datetime
     has_left: bool = False
+    drain: Drain | None = None
+
+    @property
+    def host(self) -> Host:
+        """Both together."""
+        return self.said.drained(self.drain)
 
 
 def new_record_job(new: NewJob, now: datetime) -> Job:

@@ -133,7 +133,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 return None
             job, lease = record.job, {"host": host.name, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
             if job.state is JobState.QUEUED and job.queue in host.queues:
-                devices = self._allot(record.waiting, host, now)
+                devices = self._allot(record.waiting, self._as_wanted(host), now)
                 if isinstance(devices, QueueCode):
                     record.sent_at = None
                     return None
@@ -225,7 +225,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
 
     def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
         with self._transaction() as now:
-            span = Span.around(now, resend_after_seconds)
+            span, host = Span.around(now, resend_after_seconds), self._as_wanted(host)
             waiting = [record for record in self._records.values() if record.job.state is JobState.QUEUED]
             under_way = [record.waiting for record in waiting if span.holds(record.sent_at)]
             running = self._running()

@@ -9,7 +9,6 @@ from shared.figures import Backlog, Figures, Worker
 from shared.jobs import JobState
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept
-from tests.fakes.records import Beat
 
 Name = TypeVar("Name")
 
@@ -36,13 +35,6 @@ class MemoryWatching(MemoryHosts):
 
     def _workers(self, now: datetime) -> list[Worker]:
         return [self._worker(known, now) for _, known in sorted(self._beats.items())]
-
-    def _worker(self, known: Beat, now: datetime) -> Worker:
-        supervised = [one for one in self._records.values() if one.is_supervised and one.job.host == known.host.name]
-        supervised.sort(key=lambda one: (one.job.queued_at, one.job.id))
-        silent_seconds = max(0.0, (now - known.seen_at).total_seconds())
-        running = tuple(one.running for one in supervised)
-        return Worker(known.host, known.seen_at, silent_seconds, known.has_left, running)
 
 
 def _backlogs(waiting: Iterable[tuple[Name, datetime]], now: datetime) -> dict[Name, Backlog]:

@@ -94,6 +94,15 @@ def test_a_host_that_was_silent_for_long_is_forgotten_once_its_jobs_are_given_up
     assert watched.forget_hosts(silent_seconds=LOST_SECONDS) == ["gpu-1"]
     assert [worker.host.name for worker in watched.list_workers()] == ["gpu-2"]
 
+
+def test_a_drained_host_is_not_forgotten_and_is_drained_when_it_comes_back(watched: JobStore, clock: HeldClock) -> None:
+    _beats(watched, clock, "gpu-1")
+    watched.drain("gpu-1", reason="new disks")
+    _beats(watched, clock, "gpu-2")
+    assert watched.forget_hosts(silent_seconds=LOST_SECONDS) == []
+    watched.undrain("gpu-1")
+    assert watched.forget_hosts(silent_seconds=LOST_SECONDS) == ["gpu-1"]
+
     watched.beat(a_host("gpu-1"), gap_seconds=60)
     assert [worker.host.name for worker in watched.list_workers()] == ["gpu-1", "gpu-2"]
 

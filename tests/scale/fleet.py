@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,24 +31,24 @@ HOURS_SECONDS = 86400  # a pretended host's turn may be long in coming
 
 
 class Messages:
-    """What Redis holds: the first worker with a free slot takes the next one."""
+    """What Redis holds: a host takes the oldest of what any may take, else of what was sent to it alone."""
 
     def __init__(self) -> None:
-        self._ids: deque[str] = deque()
+        self._ids: defaultdict[str | None, deque[str]] = defaultdict(deque)
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Job, *, host: str | None = None) -> None:
         """Add one."""
-        self._ids.append(job.id)
+        self._ids[host].append(job.id)
 
     def ping(self) -> None:
         """Nobody asks."""
 
-    def take(self) -> str | None:
-        """Take the oldest one."""
-        try:
-            return self._ids.popleft()
-        except IndexError:
-            return None
+    def take(self, host: str) -> str | None:
+        """Take one."""
+        for ids in (self._ids[None], self._ids[host]):
+            with suppress(IndexError):
+                return ids.popleft()
+        return None
 
 
 @dataclass
@@ -111,7 +112,7 @@ class PretendedHost:
 
     def work_off(self, *, slots: int) -> None:
         """Follow messages as long as so many slots are not in use."""
-        while len(self.running) < slots and (job_id := self.messages.take()):
+        while len(self.running) < slots and (job_id := self.messages.take(self.here.name)):
             claim = self._claim(job_id)
             if claim is not None:
                 self.claims.append((claim.job.id, claim.attempt.number))

@@ -107,7 +107,8 @@ class WorkerProcess:
         """Record a job, and send it."""
         body = RetrainRequest(experiment_name="tiny", **request)
         seconds = body.timeouts.queue_seconds
-        new = new_job(request=body.model_dump(mode="json"), queue=queue, queue_timeout_seconds=seconds)
+        asked = {"request": body.model_dump(mode="json"), "queue": queue, "queue_timeout_seconds": seconds}
+        new = new_job(**asked, wanted_host=body.resources.host, wanted_labels=tuple(sorted(body.resources.host_labels)))
         job = self.store.submit(new).job
         if send:
             self.queue.send(job)

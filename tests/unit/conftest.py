@@ -20,7 +20,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.worker import FakeWorker
 from tests.support.log_lines import Log
 
-HOST = Host("gpu-1", slots=100, queues={"default"}, runner="docker", gpus=("0", "1"))
+HOST = Host("gpu-1", slots=100, queues={"default"}, runner="docker", gpus=("0", "1"), labels=("a100", "gpu"))
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
 
 MakeApp = Callable[..., Api]

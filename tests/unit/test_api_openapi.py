@@ -20,7 +20,7 @@ from shared.store import Ending, Resolved
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.odd_mlflow import odd_mlflow
-from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
+from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp, Submit
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 DOCUMENT = document()
@@ -129,9 +129,13 @@ class Caller:
 
     def send_to_broken_store(self, path: str) -> TestResponse:
         """Ask while the store has a fault of ours."""
-        for name in ("submit", "list", "get", "cancel", "list_workers", "live_workers"):
-            self.monkeypatch.setattr(self.store, name, lambda *_args, **_kwargs: 1 / 0)
+        self.break_store()
         return self.send(path)
+
+    def break_store(self) -> None:
+        """Give the store a fault of ours."""
+        for name in ("submit", "list", "get", "cancel", "list_workers", "live_workers", "drain", "undrain"):
+            self.monkeypatch.setattr(self.store, name, lambda *_args, **_kwargs: 1 / 0)
 
     def send_wrong(self, path: str) -> TestResponse:
         """Ask with something that is unknown."""
@@ -169,7 +173,8 @@ def asked(
     with odd_mlflow() as mlflow:
         clients = {url: make_app(mlflow_tracking_uri=url).test_client() for url in (mlflow.served.url, NOWHERE)}
         of_models = _asks_of_models(clients[mlflow.served.url], clients[NOWHERE], guarded, monkeypatch)
-        yield {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller), **of_models}
+        of_hosts = _asks_of_hosts(caller)
+        yield {**_asks_of_all(caller), **_asks_with_bodies(caller), **_asks_of_each(caller), **of_models, **of_hosts}
 
 
 def _asks_of_all(caller: Caller) -> Asks:
@@ -226,6 +231,43 @@ def _asks_of_each(caller: Caller) -> Asks:
         ("/healthz", "get", "200"): lambda: client.get("/healthz"),
         ("/readyz", "get", "200"): lambda: client.get("/readyz"),
         ("/readyz", "get", "503"): caller.not_ready,
+    }
+
+
+def _asks_of_hosts(caller: Caller) -> Asks:
+    """Draining: POST takes a body, DELETE none."""
+    caller.store.beat(HOST, gap_seconds=60)
+    path = f"/workers/{HOST.name}/drain"
+
+    def ways(method: str) -> dict[str, Ask]:
+        def send(by: FlaskClient = caller.client, to: str = path, **given: Any) -> TestResponse:
+            return by.open(to, method=method, **given)
+
+        def send_without_store() -> TestResponse:
+            caller.store.down = True
+            return send()
+
+        def send_to_broken_store() -> TestResponse:
+            caller.break_store()
+            return send()
+
+        return {
+            "200": send,
+            "401": partial(send, caller.guarded),
+            "403": partial(send, headers={"Host": "elsewhere.example.org"}),
+            "404": partial(send, to="/workers/gpu-9/drain"),
+            "422": partial(send, json={"what": 1}) if method == "POST" else partial(send, to=f"{path}?what=1"),
+            "500": send_to_broken_store,
+            "503": send_without_store,
+        }
+
+    with_body: dict[str, dict[str, Any]] = {"400": {"json": []}, "413": {"json": TOO_LARGE}, "415": {"data": "{}"}}
+    of_body = {status: partial(caller.client.post, path, **given) for status, given in with_body.items()}
+    both: dict[str, dict[str, Ask]] = {"post": {**ways("POST"), **of_body}, "delete": ways("DELETE")}
+    return {
+        ("/workers/{host}/drain", method, status): ask
+        for method, found in both.items()
+        for status, ask in found.items()
     }
 
 

@@ -86,6 +86,14 @@ def test_a_retry_is_a_new_job_with_the_same_request_that_names_the_first(
     assert (client.get(f"/jobs/{new['id']}").json or {})["retry_of"] == first_id
 
 
+def test_a_retry_asks_for_the_same_hosts_as_the_first_job(
+    client: FlaskClient, submit_ended: SubmitEnded, store: MemoryStore
+) -> None:
+    job = retried(client, submit_ended(resources={"host": "gpu-1", "host_labels": ["gpu", "a100"]}))
+    kept = store.get(job["id"])
+    assert (kept.wanted_host, kept.wanted_labels) == ("gpu-1", ("a100", "gpu"))
+
+
 def test_a_retry_asks_for_as_many_gpus_as_the_first_job(
     client: FlaskClient, submit_ended: SubmitEnded, store: MemoryStore
 ) -> None:

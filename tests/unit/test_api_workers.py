@@ -1,4 +1,4 @@
-"""GET /workers."""
+"""GET /workers, and draining a host."""
 
 from flask.testing import FlaskClient
 
@@ -22,9 +22,11 @@ def test_a_worker_is_listed_with_what_it_offers_and_what_it_runs(
         "runner": "docker",
         "slots": 100,
         "used_slots": 1,
+        "labels": ["a100", "gpu"],
         "gpus": ["0", "1"],
         "used_gpus": ["0"],
         "closed_because": None,
+        "drain": None,
         "jobs": [job_id],
     }
 
@@ -47,3 +49,42 @@ def test_workers_are_told_to_holders_of_a_token_only(make_app: MakeApp) -> None:
     guarded = make_app(api_tokens="t").test_client()
     assert guarded.get("/workers").status_code == 401
     assert guarded.get("/workers", headers={"Authorization": "Bearer t"}).json == {"workers": []}
+
+
+def test_a_drained_host_is_shown_with_the_reason_until_it_is_undrained(
+    client: FlaskClient, store: MemoryStore, submit: Submit, claim_job: ClaimJob
+) -> None:
+    store.beat(HOST, gap_seconds=60)
+    job_id = submit()["id"]
+    claim_job(job_id)
+    drained = client.post("/workers/gpu-1/drain", json={"reason": "new disks"}).json or {}
+    assert (drained["closed_because"], drained["jobs"]) == ("DRAINED", [job_id])
+    assert (drained["drain"]["reason"], drained["drain"]["since"][-1]) == ("new disks", "Z")
+    assert (client.get("/workers").json or {})["workers"] == [drained]
+    assert client.post("/workers/gpu-1/drain").json == drained
+    free = client.delete("/workers/gpu-1/drain").json or {}
+    assert (free["closed_because"], free["drain"], free["used_slots"]) == (None, None, 1)
+
+
+def test_a_waiting_job_says_that_its_host_is_drained_and_why(
+    client: FlaskClient, store: MemoryStore, submit: Submit
+) -> None:
+    store.beat(HOST, gap_seconds=60)
+    job_id = submit(resources={"host": "gpu-1"})["id"]
+    client.post("/workers/gpu-1/drain", json={"reason": "new disks"})
+    queue = (client.get(f"/jobs/{job_id}").json or {})["queue"]
+    assert (queue["code"], "drained (new disks)" in queue["message"]) == ("DRAINED", True)
+
+
+def test_a_host_that_nobody_has_heard_of_is_not_found(client: FlaskClient) -> None:
+    for answer in (client.post("/workers/gpu-9/drain"), client.delete("/workers/gpu-9/drain")):
+        problem = answer.json or {}
+        assert (answer.status_code, problem["code"]) == (404, "HOST_NOT_FOUND")
+        assert "'gpu-9'" in problem["detail"]
+
+
+def test_a_reason_that_holds_an_address_with_a_password_is_refused(client: FlaskClient, store: MemoryStore) -> None:
+    store.beat(HOST, gap_seconds=60)
+    answer = client.post("/workers/gpu-1/drain", json={"reason": "see https://user:hunter2@wiki.example"})
+    assert (answer.status_code, "hunter2" in answer.text) == (422, False)
+    assert (client.get("/workers").json or {})["workers"][0]["drain"] is None

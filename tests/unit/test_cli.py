@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from mypackage.cli.alerts import alerts
 from mypackage.cli.main import main
+from mypackage.cli.workers import workers
 from mypackage.plain_text import plain, plain_line
 from shared.errors import Code, FailureType
 from shared.jobs import JobState, Reason
@@ -27,14 +28,14 @@ from tests.support.odd_mlflow import odd_mlflow
 from tests.support.retrain_command import RetrainCommand, make_checkout
 from tests.support.served_app import ServedApp, served
 from tests.support.waiting import wait_until
-from tests.unit.conftest import BODY, ClaimJob, MakeApp
+from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp
 from worker.posting import Answer, Verdict
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-GROUPS = {f"alerts {name}": command for name, command in alerts.commands.items()}
+GROUPS = {f"{group.name} {name}": each for group in (alerts, workers) for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
@@ -279,8 +280,11 @@ def test_the_examples_of_every_help_work(
             continue
         if "doctor" in words:
             run(*words, code=1, **NO_SERVICE)
-            continue
-        if {"--wait", "--follow"} & set(words):
+        elif "workers" in words:
+            store.beat(HOST, gap_seconds=60)
+            run(*words)
+            store.undrain(HOST.name)
+        elif {"--wait", "--follow"} & set(words):
             run_to_end(run, words, store, claim_job)
         else:
             run(*words)

@@ -44,6 +44,13 @@ def test_a_job_is_submitted_from_options(run: RetrainCommand) -> None:
     assert (request["labels"], request["priority"]) == ({"team": "x"}, 7)
 
 
+def test_options_say_where_it_may_run_and_the_files_other_resources_stay(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(json.dumps({**BODY, "resources": {"gpus": 2, "host": "gpu-9"}}))
+    options = ["--host", "gpu-1", "--host-label", "b", "--host-label", "a"]
+    resources = submitted(run("submit", "--file", "job.yaml", *options, "--json"))["resources"]
+    assert (resources["gpus"], resources["host"], resources["host_labels"]) == (2, "gpu-1", ["a", "b"])
+
+
 def test_alerts_go_to_whom_the_options_name_and_a_name_that_is_unknown_is_refused(run: RetrainCommand) -> None:
     Path("job.yaml").write_text(json.dumps({**BODY, "alerts": {"to": [], "events": ["failed"]}}))
     request = submitted(run("submit", "--file", "job.yaml", "--alert-to", "team-a", "--json"))

@@ -156,6 +156,10 @@ def test_parameters_keep_their_type(value: object) -> None:
         ({"resources": {"gpus": -1}}, ("resources", "gpus")),
         ({"resources": {"gpu": 1}}, ("resources", "gpu")),
         ({"resources": {"cpus": 0}}, ("resources", "cpus")),
+        ({"resources": {"host": "a host"}}, ("resources", "host")),
+        ({"resources": {"host": ""}}, ("resources", "host")),
+        ({"resources": {"host_labels": ["a,b"]}}, ("resources", "host_labels", 0)),
+        ({"resources": {"host_labels": [f"l{n}" for n in range(21)]}}, ("resources", "host_labels")),
         ({"resources": {"cpus": 1e-12}}, ("resources", "cpus")),
         ({"resources": {"cpus": True}}, ("resources", "cpus")),
         ({"resources": {"memory": "9" * 400}}, ("resources", "memory")),
@@ -202,11 +206,12 @@ def test_what_is_stored_reads_back_as_the_same_request() -> None:
     clean, _ = parse(
         parameters={"alpha": 0.5, "deep": True, "n": 3, "name": "x"},
         retry={"on": ["timeout"], "max_attempts": 2},
-        resources={"gpus": 1, "memory": "8g"},
+        resources={"gpus": 1, "memory": "8g", "host": "gpu-1", "host_labels": ["z", "a100", "z"]},
         labels={"team": "vision"},
     ).without_credentials()
     stored = json.loads(json.dumps(clean.model_dump(mode="json")))
     assert RetrainRequest.model_validate(stored) == clean
+    assert stored["resources"]["host_labels"] == ["a100", "z"]
     assert clean.retry.on == frozenset({FailureType.TIMEOUT})
 
 

@@ -28,6 +28,27 @@ def test_no_gpu_is_offered_before_the_containers_were_looked_at(worker: FakeWork
     assert worker.here.now().gpus == ("a", "b")
 
 
+def test_a_host_says_by_its_labels_whether_it_has_gpus_as_soon_as_it_knows(tmp_path: Path) -> None:
+    for gpus, found in (("a,b", "gpu"), ("none", "cpu")):
+        worker = FakeWorker.new(tmp_path / found, retrain_gpus=gpus, worker_labels="vision,a100")
+        assert worker.here.now().labels == ("a100", "vision")
+        worker.sweep.once(reconcile=True)
+        assert set(worker.here.now().labels) == {"a100", "vision", found}
+
+
+def test_a_drained_host_runs_nothing_new_and_runs_it_when_it_is_undrained(worker: FakeWorker) -> None:
+    worker.heartbeat.beat()
+    worker.store.drain(worker.here.name, reason="")
+    job_id = worker.submit()
+    for following in (worker, worker.restarted()):
+        following.run(job_id)
+        following.turn(reconcile=True)
+        assert worker.store.get(job_id).attempts == ()
+    worker.store.undrain(worker.here.name)
+    worker.run(job_id)
+    assert worker.store.get(job_id).state.is_terminal
+
+
 def test_a_gpu_of_a_container_that_cannot_be_removed_is_not_offered(
     worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
