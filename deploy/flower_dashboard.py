@@ -1,4 +1,4 @@
-"""Runs Flower on this machine only: whoever reaches it can shut workers down. FLOWER_BASIC_AUTH has user:password."""
+"""Runs Flower, by default on this machine only: whoever gets in can shut workers down. FLOWER_BASIC_AUTH lets in."""
 
 import argparse
 import os
@@ -29,9 +29,10 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if not os.environ.get("FLOWER_BASIC_AUTH"):  # Flower reads it itself; in argv it would be seen
+    if not (login := settings.flower_basic_auth.get_secret_value()):
         sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
         return 1
+    os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; in argv it would be seen
     if settings.log_format == "json":  # else Tornado's own way
         logs.configure(settings.log_level, "json")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def main() -> int:
     app = make_celery(settings, with_results=True)
     arguments = [
         "flower",
-        f"--address={url.hostname}",
+        f"--address={settings.flower_host or url.hostname}",
         f"--port={url.port}",
         f"--max-tasks={MAX_TASKS}",
         "--persistent=True",

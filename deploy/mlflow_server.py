@@ -1,4 +1,4 @@
-"""Runs the MLflow server of `make up`: SQLite, artifacts behind the server, no job execution."""
+"""Runs the MLflow server of `make up` and of the compose stack: artifacts behind the server, no job execution."""
 
 import os
 import sys
@@ -14,12 +14,23 @@ def command(settings: Settings) -> list[str]:
     folder = (settings.data_dir / "mlflow").resolve()
     port = urlsplit(settings.mlflow_tracking_uri).port or 5007
     hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", CONTAINER_HOST)]
+    others = sorted(settings.mlflow_allowed_hosts)
+    pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", settings.mlflow_server_host, "--port", str(port)),
         *("--artifacts-destination", settings.artifacts_destination or str(folder / "artifacts")),
-        *("--workers", "1", "--allowed-hosts", ",".join(hosts)),
+        *("--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
+        *(("--cors-allowed-origins", ",".join(pages)) if pages else ()),  # else its own pages cannot change anything
     ]
+
+
+def backend_store(settings: Settings) -> str:
+    """Where runs and models are recorded; goes by the environment, for it may hold a password."""
+    url = settings.mlflow_database_url.get_secret_value()
+    if not url:
+        return f"sqlite:///{(settings.data_dir / 'mlflow').resolve() / 'mlflow.db'}"
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
 def storage_credentials(settings: Settings) -> dict[str, str]:
@@ -37,6 +48,7 @@ def main() -> None:
     (settings.data_dir / "mlflow").mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # 414 MB instead of 2.5 GB
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = backend_store(settings)
     os.environ.update(storage_credentials(settings))
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell

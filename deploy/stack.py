@@ -43,6 +43,7 @@ SECRETS = {  # and which processes need them; of webhooks the API needs to know 
     "DATABASE_URL": {"api", "worker"},
     "DISCORD_WEBHOOK_URL": {"api", "worker"},
     "FLOWER_BASIC_AUTH": {"flower"},
+    "MLFLOW_DATABASE_URL": {"mlflow"},
     "MLFLOW_TRACKING_PASSWORD": {"worker"},
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
@@ -77,7 +78,7 @@ def plan() -> Stack:
     else:
         password = _kept_secret(data / "redis-password")
         environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{environment.get('REDIS_PORT', REDIS_PORT)}/0"
-    if not environment.get("FLOWER_BASIC_AUTH"):
+    if "flower_basic_auth" not in given:
         environment["FLOWER_BASIC_AUTH"] = f"admin:{_kept_secret(data / 'flower-password')}"
     if "worker_metrics_port" not in given:
         environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
@@ -246,7 +247,7 @@ def _metrics_addresses(stack: Stack) -> list[str]:
 
 def _flower_login(stack: Stack) -> str:
     kept = stack.settings.data_dir / "flower-password"
-    is_ours = kept.exists() and stack.environment["FLOWER_BASIC_AUTH"] == f"admin:{kept.read_text()}"
+    is_ours = kept.exists() and stack.settings.flower_basic_auth.get_secret_value() == f"admin:{kept.read_text()}"
     return f"user admin, password in {kept}" if is_ours else "user and password as in FLOWER_BASIC_AUTH"
 
 

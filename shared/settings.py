@@ -4,7 +4,7 @@ import hashlib
 import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AliasChoices,
@@ -15,7 +15,13 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.alert_webhooks import AlertWebhook, is_web_address, parse_alert_webhooks
 from shared.alerts import AlertEvent, Alerting, Channel
@@ -23,6 +29,7 @@ from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
 from shared.limits import LONGEST_LEASE_SECONDS, Limits
 from shared.retrain_request import HOST_NAME, Retry, Word
+from shared.secret_files import SecretFiles
 from shared.vault import Vault
 
 
@@ -45,7 +52,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Settings(BaseSettings):
-    """Each field is one environment variable of the same name in capitals."""
+    """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -67,6 +74,12 @@ class Settings(BaseSettings):
     mlflow_public_url: str = Field("", description="MLflow as people reach it; empty for MLFLOW_TRACKING_URI.")
     mlflow_tracking_username: str = Field("", description="User of the tracking server, where it has any.")
     mlflow_tracking_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
+    mlflow_allowed_hosts: Words = Field(
+        frozenset(),
+        description="Names, host:port, by which it is called besides loopback's, comma separated.",
+    )
+    mlflow_database_url: SecretStr = Field(SecretStr(""), description="Its database; empty for SQLite in DATA_DIR.")
     azure_storage_access_key: SecretStr = Field(
         SecretStr(""), description="Key of the artifact storage; only the MLflow server that make up starts gets it."
     )
@@ -77,6 +90,8 @@ class Settings(BaseSettings):
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )
     flower_url: str = Field("http://127.0.0.1:5555", description="Flower as people reach it.")
+    flower_host: str = Field("", description="Address that Flower listens on; empty for that of FLOWER_URL.")
+    flower_basic_auth: SecretStr = Field(SecretStr(""), description="user:password of Flower (make up makes one).")
     api_public_url: str = Field("", description="The API as people reach it, for links in alerts; empty for none.")
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
@@ -224,6 +239,22 @@ class Settings(BaseSettings):
         if value < least:
             raise ValueError(f"must be at least {least:g}: twice LEASE_SECONDS, and six times SWEEP_SECONDS")
         return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before .env, and both before the files that they name."""
+        variables = {
+            **cast(EnvSettingsSource, dotenv_settings).env_vars,
+            **cast(EnvSettingsSource, env_settings).env_vars,
+        }
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, variables)
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
