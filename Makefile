@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up migrate doctor test drill check format bench scale openapi settings lock clean
+.PHONY: help setup demo up secrets migrate doctor test drill check format bench scale openapi settings lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: .venv/ready ## Start everything, retrain an example twice, show the result
 
 up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; Ctrl-C stops them
 	@$(BIN)/python -m deploy.stack
+
+secrets: ## Make deploy/secrets for docker compose; overwrites nothing
+	@$(PYTHON) -m deploy.make_secrets
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema
@@ -59,11 +62,11 @@ scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (A
 openapi: .venv/ready ## Write docs/openapi.json anew
 	@$(BIN)/python -m api.openapi docs/openapi.json
 
-settings: .venv/ready ## Write the README's table of settings anew
+settings: .venv/ready ## Write the README's table of settings, and deploy/.env.example, anew
 	@$(BIN)/python -m deploy.settings_table
 
 lock: .venv/ready ## Resolve the dependencies anew and write requirements/*.txt
-	@for group in api worker dev; do \
+	@for group in api worker mlflow flower dev; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command "make lock" --group $$group --output-file requirements/$$group.txt $(ARGS) || exit 1; \
 	done

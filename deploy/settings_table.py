@@ -1,4 +1,4 @@
-"""Writes the README's table of settings from the Settings class (`--check` only compares)."""
+"""Writes the tables of settings in README.md and deploy/.env.example (`--check` only compares)."""
 
 import sys
 from pathlib import Path
@@ -8,10 +8,29 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from shared.secret_files import is_secret
 from shared.settings import Settings
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+EXAMPLE = Path(__file__).resolve().parent / ".env.example"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+EXAMPLE_BEGIN, EXAMPLE_END = "# --- settings of the service", "# --- end of the settings"
+# What docker-compose.yml itself says to its services, or has in its own part of the example.
+COMPOSED = frozenset(
+    {
+        *(
+            "api_host",
+            "api_port",
+            "artifacts_destination",
+            "container_network",
+            "data_dir",
+            "flower_host",
+            "flower_url",
+        ),
+        *("mlflow_allowed_hosts", "mlflow_server_host", "mlflow_tracking_uri", "secret_key_file", "worker_host"),
+        *("worker_metrics_host", "worker_metrics_port"),
+    }
+)
 
 
 def table() -> str:
@@ -20,6 +39,15 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         rows.append(f"| `{name.upper()}` | {_default(field)} | {field.description} |")
     return "\n".join(rows)
+
+
+def example() -> str:
+    """The settings that may stand in the compose stack's .env, each with its default; secrets are files."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        if name not in COMPOSED and not is_secret(field):
+            lines += [f"# {field.description}", f"#{name.upper()}={_text(field.default)}"]
+    return "\n".join(lines)
 
 
 def _default(field: FieldInfo) -> str:
@@ -40,17 +68,25 @@ def _text(value: Any) -> str:
 
 
 def main() -> int:
-    """Write the table into the README, or compare."""
-    text = README.read_text()
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    wanted = f"{head}{BEGIN}\n{table()}\n{END}{tail}"
-    if "--check" not in sys.argv[1:]:
-        README.write_text(wanted)
-    elif text != wanted:
-        sys.stderr.write("README.md: the table of settings is out of date. Run: make settings\n")
-        return 1
+    """Write both files, or compare."""
+    wanted = {
+        README: _with_part(README, BEGIN, END, table()),
+        EXAMPLE: _with_part(EXAMPLE, EXAMPLE_BEGIN, EXAMPLE_END, example()),
+    }
+    for path, text in wanted.items():
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text)
+        elif text != path.read_text():
+            sys.stderr.write(f"{path.name}: the settings are out of date. Run: make settings\n")
+            return 1
     return 0
+
+
+def _with_part(path: Path, begin: str, end: str, part: str) -> str:
+    """The file with this between the two marks."""
+    head, _, rest = path.read_text().partition(f"{begin}\n")
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}\n{part}\n{end}{tail}"
 
 
 if __name__ == "__main__":

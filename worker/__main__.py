@@ -78,6 +78,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     shutil.rmtree(finishing.scratch, ignore_errors=True)
     supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
     here = ThisHost(settings, runner)
+    metrics.show_look(lambda: here.seen_at)
     sweep = Sweep(
         settings,
         store,

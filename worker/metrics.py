@@ -1,7 +1,7 @@
 """This worker's own numbers, and the /metrics that shows them to Prometheus. worker.counted_store does the counting."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
 from typing import TypeVar
 from wsgiref.simple_server import WSGIServer
@@ -9,6 +9,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -68,6 +69,15 @@ class WorkerMetrics:
     ) -> Histogram:
         name = f"retrain_{name}_seconds"
         return _at_zero(Histogram(name, documentation, list(labels), buckets=buckets, registry=self.registry), labels)
+
+    def show_look(self, seen_at: Callable[[], float]) -> None:
+        """Show when the worker last had an answer of both, its engine and the job store."""
+        gauge = Gauge(
+            "retrain_containers_seen_timestamp_seconds",
+            "When the containers of this host were last compared with the job store.",
+            registry=self.registry,
+        )
+        gauge.set_function(seen_at)
 
     def serve(self, host: str, port: int) -> WSGIServer:
         """Serve /metrics, in a thread that ends with the process at the latest; ConfigurationError where it cannot."""

@@ -1,6 +1,7 @@
 """What this machine offers now: its slots, queues and GPUs, and whether it takes new attempts."""
 
 import logging
+import time
 from collections.abc import Collection
 
 from shared.limits import Host, QueueCode
@@ -22,6 +23,7 @@ class ThisHost:
         self._gpus: tuple[str, ...] | None = None
         self._offered: tuple[str, ...] = ()
         self.closed_because: QueueCode | None = None
+        self.seen_at = 0.0
 
     @property
     def name(self) -> str:
@@ -47,8 +49,12 @@ class ThisHost:
         return {GPU_LABEL if self._gpus else CPU_LABEL}
 
     def offer_gpus(self, *, held: Collection[str]) -> None:
-        """Offer this host's GPUs, but for those that containers hold for which no job answers."""
+        """Offer this host's GPUs, but for those that containers hold for which no job answers.
+
+        Called whenever the containers here were compared with the job store; ``seen_at`` is when (Unix, in seconds).
+        """
         if self._gpus is None:
             self._gpus = gpus_of(self._settings.retrain_gpus, self._runner)
             logger.info("GPUs of this host", extra={"gpus": ",".join(self._gpus) or "none"})
         self._offered = tuple(gpu for gpu in self._gpus if gpu not in held)
+        self.seen_at = time.time()

@@ -13,7 +13,7 @@ SERVICE = Path(__file__).resolve().parents[2]  # its parts are run from their fo
 NEEDED = ("celery", "docker", "sqlalchemy")
 NOT_HERE = (
     "This is no host of the service: its checks must see what a worker sees. Run it on a host that trains: "
-    "make doctor in the service's folder, or docker compose exec worker retrain doctor."
+    "make doctor in the service's folder, or docker compose exec worker python -m worker.doctor."
 )
 
 

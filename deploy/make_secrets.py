@@ -1,0 +1,87 @@
+"""`make secrets`: a file for each secret of docker-compose.yml, random where it can be; none is ever overwritten.
+
+The folder is the operator's alone (0700). The files in it can be read by all, because Compose mounts each into the
+containers that need it, whose users are others. Needs nothing but Python, as it runs before anything is installed.
+"""
+
+import argparse
+import base64
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "secrets"
+WORD_BYTES = 24
+GIVEN = (  # by somebody else; an empty file is as good as none
+    "alert_webhook_secret",
+    "alert_webhook_url",
+    "alert_webhooks",
+    "azure_storage_access_key",
+    "azure_storage_connection_string",
+    "discord_webhook_url",
+    "mlflow_tracking_password",
+)
+
+
+def made_up() -> dict[str, str]:
+    """The secrets that belong to nothing else, by file name."""
+    words = ("postgres_password", "mlflow_postgres_password", "redis_password", "prometheus_token", "grafana_password")
+    return {
+        **{name: secrets.token_urlsafe(WORD_BYTES) for name in words},
+        "secret_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "flower_basic_auth": f"admin:{secrets.token_urlsafe(WORD_BYTES)}",
+        "azurite_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
+
+
+def made_of(known: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that hold others."""
+    return {
+        "database_url": f"postgresql://retrain:{known['postgres_password']}@postgres:5432/retrain",
+        "mlflow_database_url": f"postgresql://mlflow:{known['mlflow_postgres_password']}@postgres:5432/mlflow",
+        "redis_url": f"redis://:{known['redis_password']}@redis:6379/0",
+        "api_tokens": f"{secrets.token_urlsafe(WORD_BYTES)},{known['prometheus_token']}",
+        "azurite_connection_string": "DefaultEndpointsProtocol=http;AccountName=store;"
+        f"AccountKey={known['azurite_key']};BlobEndpoint=http://azurite:10000/store;",
+    }
+
+
+def fill(folder: Path) -> list[str]:
+    """Write the files that are missing; return their names."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = _write_missing(folder, made_up())
+    made += _write_missing(folder, made_of({name: (folder / name).read_text().strip() for name in made_up()}))
+    return made + _write_missing(folder, dict.fromkeys(GIVEN, ""))
+
+
+def _write_missing(folder: Path, values: Mapping[str, str]) -> list[str]:
+    missing = [name for name in values if not (folder / name).exists()]
+    for name in missing:
+        _write(folder / name, values[name])
+    return missing
+
+
+def _write(path: Path, value: str) -> None:
+    path.touch(mode=0o644, exist_ok=False)
+    path.write_text(value)
+    path.chmod(0o644)  # whatever the umask
+
+
+def main() -> int:
+    """Make the folder."""
+    parser = argparse.ArgumentParser(prog="make secrets", description="Write deploy/secrets; overwrites nothing.")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    folder = parser.parse_args().folder
+    try:
+        made = fill(folder)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(f"{folder}: {'made ' + ', '.join(made) if made else 'nothing was missing'}.")
+    print(f"Empty until you fill what you need: {', '.join(GIVEN)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

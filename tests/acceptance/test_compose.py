@@ -1,0 +1,271 @@
+"""deploy/docker-compose.yml as an operator uses it: built, up, trained with, looked into, upgraded in mid-training."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+import pytest
+import requests
+
+from tests.acceptance.checkout import ROOT, fresh_clone
+from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject
+from tests.support.compose import BUILT, Compose, compose_stack
+from tests.support.discord import DiscordServer
+from tests.support.engines import docker_or_skip
+from tests.support.example_image import build_example_image
+from tests.support.forwarding import forwarding
+from tests.support.git_server import GitServer
+from tests.support.waiting import wait_until
+from worker.docker_runner import bridge_address
+
+MEGABYTE = 10**6
+LARGEST = {"api": 150 * MEGABYTE, "worker": 350 * MEGABYTE}
+BASE = "python:3.11-slim"
+PLANTED = "planted-hunter2"
+PORTS = {"redis": 6379, "postgres": 5432, "api": 5005, "worker": 5006, "flower": 5555, "azurite": 10000}
+ONE_SHOT = {"migrate", "azurite-container"}
+AZURITE = {
+    "COMPOSE_PROFILES": "azurite",
+    "ARTIFACTS_DESTINATION": "wasbs://mlflow@store.blob.core.windows.net/artifacts",
+    "AZURE_CONNECTION_SECRET": "azurite_connection_string",
+}
+LIST_BLOBS = """
+from azure.storage.blob import BlobServiceClient as Service
+from shared.settings import Settings
+secret = Settings.load().azure_storage_connection_string.get_secret_value()
+print(*Service.from_connection_string(secret).get_container_client("mlflow").list_blob_names(), sep="\\n")
+"""
+REACHED = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reaches(target):
+    try:
+        socket.create_connection(target, timeout=2).close()
+    except OSError:
+        return False
+    return True
+targets = [tuple(each) for each in json.loads(sys.argv[1])]
+with ThreadPoolExecutor(64) as pool:
+    print(json.dumps([each for each, yes in zip(targets, pool.map(reaches, targets)) if yes]))
+"""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker_or_skip()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def host_address(engine: docker.DockerClient) -> str:
+    """Where containers reach what the tests serve."""
+    address = bridge_address(os.environ)
+    assert address
+    return address
+
+
+@pytest.fixture(scope="module")
+def discord() -> Iterator[DiscordServer]:
+    server = DiscordServer(clock=time.monotonic)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with GitServer(tmp_path_factory.mktemp("git")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, host_address: str, discord: DiscordServer, git_server: GitServer
+) -> Iterator[Compose]:
+    """The images, from a clone in which secrets lie where an operator has them."""
+    folder = tmp_path_factory.mktemp("compose")
+    clone = fresh_clone(folder / "automated-training")
+    (clone / "deploy/secrets").mkdir()
+    for name in ("deploy/.env", "deploy/secrets/redis_password", ".env"):
+        (clone / name).write_text(PLANTED)
+    settings = {**AZURITE, "GIT_SCHEMES": "https,ssh,http", "SWEEP_SECONDS": "1"}
+    webhook = discord.url.replace("127.0.0.1", host_address)
+    port = int(discord.url.split(":")[2].split("/")[0])
+    with (
+        forwarding(host_address, git_server.port, port),
+        compose_stack(clone, folder / "stack", settings, discord_webhook_url=webhook) as stack,
+    ):
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def stack(built: Compose) -> Compose:
+    """The stack, up and well."""
+    began = time.monotonic()
+    built.run("up", "--detach", "--wait")
+    sys.stdout.write(f"docker compose up --wait: {time.monotonic() - began:.0f} s\n")
+    return built
+
+
+def repository(git_server: GitServer, host_address: str, name: str, files: dict[str, str]) -> str:
+    """A git repository, as the worker reaches it."""
+    return git_server.create(name, files).uri.replace("127.0.0.1", host_address)
+
+
+def training_that_waits(stack: Compose, git_server: GitServer, host_address: str, name: str) -> tuple[Any, Any]:
+    """A job that trains until it is let go, and its container."""
+    uri = repository(git_server, host_address, name, {"MLproject": mlproject(f"{WAIT_FOR_GO}; echo trained")})
+    job = stack.post("/retrain", {"experiment_name": name, "git_uri": uri})
+    running = stack.wait(job, "running")
+    assert running["state"] == "running", running["reason"]
+    (container,) = stack.training()
+    return job, container
+
+
+def test_the_file_is_one_that_compose_takes_without_a_word_with_every_profile(built: Compose) -> None:
+    for extra in ([], ["--file", str(built.checkout / "deploy/docker-compose.socket-proxy.yml")]):
+        done = built.run(*extra, "--profile", "azurite", "--profile", "monitoring", "config", "--quiet")
+        assert done.stdout + done.stderr == ""
+
+
+def test_the_images_are_small_and_hold_no_secret(built: Compose, engine: docker.DockerClient) -> None:
+    base = engine.images.get(BASE).attrs["Size"]
+    sizes = {name: engine.images.get(f"{built.name}-{name}").attrs["Size"] - base for name in BUILT}
+    sys.stdout.write(f"on top of {BASE}: { {name: f'{size / MEGABYTE:.0f} MB' for name, size in sizes.items()} }\n")
+    assert [name for name, most in LARGEST.items() if sizes[name] > most] == []
+    for name in BUILT:
+        image = f"{built.name}-{name}"
+        assert PLANTED not in json.dumps(engine.images.get(image).history())
+        look = ["sh", "-c", f"grep -rlF {PLANTED} /app /data /etc /home /opt /root /tmp; ls -A /app; id -u"]
+        said = engine.containers.run(image, look, remove=True, user="0").decode().split()
+        assert set(said) <= {"api", "deploy", "shared", "worker", "0"}
+        assert engine.images.get(image).attrs["Config"]["User"] == ("root" if name == "firewall" else "retrain")
+
+
+def test_the_api_does_not_start_without_a_token(built: Compose) -> None:
+    no_tokens = ("run", "--rm", "--no-deps", "--env", "API_TOKENS_FILE=", "--env", "DATABASE_URL_FILE=", "api")
+    done = built.run(*no_tokens, check=False)
+    assert done.returncode == 1
+    assert "API_TOKENS is empty" in done.stderr + done.stdout
+
+
+def test_everything_is_healthy_and_only_the_api_and_mlflow_are_open_to_others(stack: Compose) -> None:
+    services = stack.services()
+    assert {name for name, each in services.items() if each["Health"] == "healthy"} == {*services} - ONE_SHOT
+    assert {services[name]["ExitCode"] for name in ONE_SHOT} == {0}
+    published = {
+        (name, each["URL"], each["PublishedPort"])
+        for name, service in services.items()
+        for each in service["Publishers"] or []
+        if each["PublishedPort"] and ":" not in each["URL"]
+    }
+    flower = ("flower", "127.0.0.1", stack.flower_port)
+    assert published == {("api", "0.0.0.0", stack.api_port), ("mlflow", "0.0.0.0", stack.mlflow_port), flower}
+    assert requests.get(f"{stack.api_url}/jobs", timeout=10).status_code == 401
+    assert requests.get(f"http://127.0.0.1:{stack.flower_port}/workers", timeout=10).status_code == 401
+
+
+def test_no_secret_shows_in_what_docker_tells_of_the_containers(stack: Compose, engine: docker.DockerClient) -> None:
+    secrets = {path.name: path.read_text() for path in stack.secrets.iterdir() if path.read_text()}
+    for service in stack.services().values():
+        container = engine.containers.get(service["Name"])
+        shown = json.dumps([container.attrs, container.top() if container.status == "running" else None])
+        assert [name for name, value in secrets.items() if value in shown] == []
+        assert container.attrs["HostConfig"]["ReadonlyRootfs"]
+
+
+def test_it_retrains_with_its_records_on_postgresql_its_artifacts_on_blobs_and_alerts_on_discord(
+    stack: Compose, git_server: GitServer, host_address: str, discord: DiscordServer
+) -> None:
+    build_example_image()
+    example = ROOT / "examples/sklearn-dummy"
+    files = {name: (example / name).read_text() for name in ("MLproject", "train.py")}
+    uri = repository(git_server, host_address, "digits", files)
+    parameters = {"epochs": 2}
+    body = {"experiment_name": "digits", "git_uri": uri, "model_name": "digits", "parameters": parameters}
+    job = stack.post("/retrain", body)
+    ended = stack.wait(job)
+    assert ended["state"] == "succeeded", (ended["reason"], stack.get(f"/jobs/{job['id']}/logs").text)
+    assert ended["promotion"]["promoted"] is True
+
+    run_id = ended["mlflow"]["run_id"]
+    assert f"{job['id']}|succeeded" in stack.sql("retrain", "SELECT id, state FROM jobs").splitlines()
+    assert f"{run_id}|FINISHED" in stack.sql("mlflow", "SELECT run_uuid, status FROM runs").splitlines()
+    blobs = stack.python("mlflow", LIST_BLOBS).splitlines()
+    assert [each for each in blobs if each.endswith(f"{run_id}/artifacts/retrain/attempt-1.log")]
+    assert [each for each in blobs if each.endswith("/artifacts/MLmodel")]
+    wait_until(lambda: len(discord.messages) >= 2, what="Discord's message of the success")
+    assert "digits" in json.dumps(discord.messages[-1])
+
+
+def test_training_reaches_mlflow_and_nothing_else_of_the_stack(
+    stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str
+) -> None:
+    job, container = training_that_waits(stack, git_server, host_address, "curious")
+    targets = addresses_of(stack, engine)
+    code, said = container.exec_run(["python3", "-c", REACHED, json.dumps([*targets, ("mlflow", 5007)])])
+    assert code == 0, said.decode()
+    assert json.loads(said) == [["mlflow", 5007]]
+    code, said = container.exec_run(["sh", "-c", "ls /var/run/docker.sock /run/docker.sock; env"])
+    assert b"docker.sock'" in said
+    assert b"No such file" in said
+    assert [path.name for path in stack.secrets.iterdir() if (path.read_bytes() or b"\0") in said] == []
+    let_go(container)
+    assert stack.wait(job)["state"] == "succeeded"
+
+
+def addresses_of(stack: Compose, engine: docker.DockerClient) -> list[tuple[str, int]]:
+    """Each service but MLflow by its name and addresses, and what is published by all addresses of this machine."""
+    found: list[tuple[str, int]] = []
+    gateways = {"host.docker.internal"}
+    for name, service in stack.services().items():
+        networks = engine.containers.get(service["Name"]).attrs["NetworkSettings"]["Networks"].values()
+        gateways |= {each["Gateway"] for each in networks if each["Gateway"]}
+        if name in PORTS:
+            found += [(address, PORTS[name]) for address in (name, *(each["IPAddress"] for each in networks))]
+    here = {
+        each.address for device in psutil.net_if_addrs().values() for each in device if each.family.name == "AF_INET"
+    }
+    published = [(host, port) for host in (gateways | here) for port in (stack.api_port, stack.flower_port)]
+    return [*found, *((host, 2375) for host in gateways), *published]
+
+
+def test_a_new_image_of_the_worker_takes_over_what_trains(
+    stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str, tmp_path: Path
+) -> None:
+    job, container = training_that_waits(stack, git_server, host_address, "upgraded")
+    before = stack.services()["worker"]["ID"]
+    image = f"{stack.name}-worker:latest"
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\nLABEL release=next\n")
+    engine.images.build(path=str(tmp_path), tag=image)
+    began = time.monotonic()
+    stack.run("up", "--detach", "--wait")
+    sys.stdout.write(f"docker compose up --wait with a new worker: {time.monotonic() - began:.0f} s\n")
+    assert stack.services()["worker"]["ID"] != before
+
+    (same,) = stack.training()
+    assert (same.id, same.status) == (container.id, "running")
+    let_go(container)
+    ended = stack.wait(job)
+    assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1)
+    assert ended["attempts"][0]["container"] == container.id
+
+
+def test_health_checks_tell_of_what_a_service_cannot_do_without(stack: Compose) -> None:
+    checks = {name: healthcheck(stack, name) for name in ("api", "mlflow")}
+    assert [stack.run("exec", "-T", name, *check).returncode for name, check in checks.items()] == [0, 0]
+    stack.run("stop", "postgres")
+    assert {stack.run("exec", "-T", name, *check, check=False).returncode for name, check in checks.items()} == {1}
+    stack.run("up", "--detach", "--wait")
+
+
+def healthcheck(stack: Compose, service: str) -> list[str]:
+    """The command of a service's health check."""
+    configuration = json.loads(stack.run("config", "--format", "json").stdout)
+    return list(configuration["services"][service]["healthcheck"]["test"][1:])
