@@ -5,7 +5,8 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up secrets migrate doctor test drill check format bench scale openapi settings lock clean
+.PHONY: help setup demo up secrets backup restore migrate doctor test drill check format bench scale openapi settings
+.PHONY: lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,12 @@ up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; 
 
 secrets: ## Make deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
+
+backup: ## Save the compose stack's databases and artifacts, while it runs (FOLDER=backups/...)
+	@deploy/backup.sh $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
+
+restore: ## Put a backup back and start the compose stack (FOLDER=backups/...)
+	@deploy/restore.sh $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema

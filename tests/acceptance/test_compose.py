@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import docker
 import psutil
 import pytest
 import requests
+from mlflow.tracking import MlflowClient
 
 from tests.acceptance.checkout import ROOT, fresh_clone
 from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject
@@ -24,11 +26,14 @@ from tests.support.git_server import GitServer
 from tests.support.waiting import wait_until
 from worker.docker_runner import bridge_address
 
+pytestmark = pytest.mark.timeout(900)  # the images' first build downloads all that they are made of
+
 MEGABYTE = 10**6
 LARGEST = {"api": 150 * MEGABYTE, "worker": 350 * MEGABYTE}
 BASE = "python:3.11-slim"
 PLANTED = "planted-hunter2"
 PORTS = {"redis": 6379, "postgres": 5432, "api": 5005, "worker": 5006, "flower": 5555, "azurite": 10000}
+SERVED = "/api/2.0/mlflow-artifacts/artifacts"
 ONE_SHOT = {"migrate", "azurite-container"}
 AZURITE = {
     "COMPOSE_PROFILES": "azurite",
@@ -263,6 +268,42 @@ def test_health_checks_tell_of_what_a_service_cannot_do_without(stack: Compose) 
     stack.run("stop", "postgres")
     assert {stack.run("exec", "-T", name, *check, check=False).returncode for name, check in checks.items()} == {1}
     stack.run("up", "--detach", "--wait")
+
+
+def test_what_was_backed_up_is_there_again_after_all_volumes_are_destroyed(stack: Compose, tmp_path: Path) -> None:
+    before = kept(stack)
+    assert before.models
+    assert any(path.endswith("/MLmodel") and b"sklearn" in content for path, content in before.artifacts.items())
+    began = time.monotonic()
+    stack.make("backup", f"FOLDER={tmp_path / 'backup'}")
+    saved = time.monotonic()
+    stack.run("down", "--volumes")
+    stack.make("restore", f"FOLDER={tmp_path / 'backup'}")
+    sys.stdout.write(f"backup: {saved - began:.0f} s, down and restore: {time.monotonic() - saved:.0f} s\n")
+    assert kept(stack) == before
+    (digits,) = (job_id for job_id, (_, log) in before.jobs.items() if "promoted" in log)
+    assert stack.wait(stack.post(f"/jobs/{digits}/retry", {}))["state"] == "succeeded"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a stack must not forget: its jobs with their logs, models, and artifacts with their bytes."""
+
+    jobs: dict[str, tuple[str, str]]
+    models: set[tuple[str, str, str | None]]
+    artifacts: dict[str, bytes]
+
+
+def kept(stack: Compose) -> Kept:
+    """Read all of it, as its users do."""
+    jobs = {
+        each["id"]: (each["state"], stack.get(f"/jobs/{each['id']}/logs").text)
+        for each in stack.get("/jobs").json()["jobs"]
+    }
+    versions = MlflowClient(stack.mlflow_url).search_model_versions()
+    paths = [blob.removeprefix("artifacts/") for blob in stack.python("mlflow", LIST_BLOBS).splitlines()]
+    artifacts = {path: requests.get(f"{stack.mlflow_url}{SERVED}/{path}", timeout=30).content for path in paths}
+    return Kept(jobs, {(each.name, str(each.version), each.source) for each in versions}, artifacts)
 
 
 def healthcheck(stack: Compose, service: str) -> list[str]:
