@@ -20,6 +20,7 @@ GIVEN = (  # by somebody else; an empty file is as good as none
     "azure_storage_access_key",
     "azure_storage_connection_string",
     "discord_webhook_url",
+    "docker_config",
     "mlflow_tracking_password",
 )
 

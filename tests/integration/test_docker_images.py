@@ -1,9 +1,11 @@
 """Images that attempts need, on a real engine: which one a pin means, and which may be removed for room."""
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -30,7 +32,15 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def registry(engine: docker.DockerClient) -> Iterator[ImageRegistry]:
-    registry = ImageRegistry()
+    yield from _served(engine, ImageRegistry())
+
+
+@pytest.fixture
+def private_registry(engine: docker.DockerClient) -> Iterator[ImageRegistry]:
+    yield from _served(engine, ImageRegistry(login="team:hunter2"))
+
+
+def _served(engine: docker.DockerClient, registry: ImageRegistry) -> Iterator[ImageRegistry]:
     yield registry
     registry.close()
     for image in engine.images.list(registry.name.rpartition(":")[0], all=True):
@@ -223,3 +233,24 @@ def test_where_a_pinned_image_is_nowhere_the_name_says_which(
 ) -> None:
     assert prepare(runner, registry.name, pinned="sha256:" + "0" * 64).digest == registry.digest
     assert "pinned image is gone" in caplog.text
+
+
+def test_a_private_registry_is_opened_by_the_login_that_docker_login_wrote(
+    private_registry: ImageRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = private_registry.name.partition("/")[0]
+    config = tmp_path / "docker" / "config.json"
+    config.parent.mkdir()
+    monkeypatch.setenv("DOCKER_CONFIG", str(config.parent))
+    for written in ({}, {"auths": {server: {"auth": private_registry.login}}}):
+        config.write_text(json.dumps(written))
+        runner = DockerRunner(os.environ, host=HOST, pulled=PulledImages(tmp_path / "images.json"))
+        try:
+            if written:
+                assert prepare(runner, private_registry.name).digest == private_registry.digest
+            else:
+                error = error_of(partial(prepare, runner, private_registry.name))
+                assert error.code == Code.IMAGE_PULL_FAILED
+                assert "hunter2" not in error.message
+        finally:
+            runner.close()

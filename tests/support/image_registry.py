@@ -1,5 +1,6 @@
 """A registry on loopback with one image, for pulls; it can also keep silent. Docker trusts loopback without TLS."""
 
+import base64
 import gzip
 import hashlib
 import http.server
@@ -15,9 +16,10 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 class ImageRegistry:
-    """Serves ``name``, an image without anything in it that runs, until closed."""
+    """Serves ``name``, an image without anything in it that runs, until closed; to ``login`` alone if it is given."""
 
-    def __init__(self, *, is_silent: bool = False) -> None:
+    def __init__(self, *, is_silent: bool = False, login: str = "") -> None:
+        self.login = base64.b64encode(login.encode()).decode()
         self._goes_on = threading.Event()
         self._manifest, self._blobs = _image()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(is_silent=is_silent))
@@ -41,6 +43,9 @@ class ImageRegistry:
                 if is_silent:
                     registry._goes_on.wait(60)
                     return
+                if registry.login and self.headers.get("Authorization") != f"Basic {registry.login}":
+                    self._refuse()
+                    return
                 content, content_type = registry._answer(self.path)
                 self.send_response(200 if content else 404)
                 self.send_header("Content-Type", content_type)
@@ -49,6 +54,12 @@ class ImageRegistry:
                 self.end_headers()
                 if self.command == "GET":
                     self.wfile.write(content)
+
+            def _refuse(self) -> None:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="team"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             do_HEAD = do_GET  # noqa: N815 - the base class's name
 
