@@ -50,7 +50,6 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
         worker_pool="threads",
-        worker_concurrency=settings.slots,
         worker_hijack_root_logger=False,
         worker_send_task_events=True,
         task_send_sent_event=True,

@@ -122,7 +122,12 @@ class Settings(BaseSettings):
         description="Labels of this host that requests may ask for, comma separated; gpu or cpu is added by itself.",
         examples=["a100,vision"],
     )
-    slots: int = Field(2, ge=1, le=1024, description="Attempts at the same time on this host.")
+    slots: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Attempts at the same time on this host; empty for one for each GPU, but at least 2.",
+    )
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the worker's own /metrics, for Prometheus; 0 for none (make up: 5006)."
     )

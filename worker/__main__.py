@@ -54,6 +54,7 @@ class Parts:
 
     store: SqlStore
     celery: Celery
+    here: ThisHost
     sweep: Sweep
     heartbeat: Heartbeat
     alerts: AlertSender
@@ -93,7 +94,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     heartbeat = Heartbeat(settings, store, runner, here)
-    return Parts(store, celery, sweep, heartbeat, AlertSender(store, channels_of(settings)), metrics)
+    return Parts(store, celery, here, sweep, heartbeat, AlertSender(store, channels_of(settings)), metrics)
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -131,6 +132,7 @@ def main() -> int:
             parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
         _start(stopping, guard=parts.heartbeat.guard_until)
         _wait_for_store(parts.store)
+        parts.here.look_around()
     except RetrainError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -172,7 +174,7 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": parts.alerts.run_until}
     threads = _start(stopping, **loops)
     try:
-        parts.celery.worker_main(_arguments(settings))
+        parts.celery.worker_main(_arguments(settings, slots=parts.here.slots))
     finally:
         stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
@@ -187,10 +189,10 @@ def _print_nothing() -> None:
     setup_logging.connect(lambda **_signal: None, weak=False)  # else Celery makes handlers of its own
 
 
-def _arguments(settings: Settings) -> list[str]:
+def _arguments(settings: Settings, *, slots: int) -> list[str]:
     """The Celery worker's command line."""
     queues = ",".join(celery_queues(settings))
-    arguments = ["worker", "--pool=threads", f"--concurrency={settings.slots}", f"--queues={queues}", "--events"]
+    arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
     return ["--quiet", *arguments] if settings.log_format == "json" else arguments  # a banner is no JSON

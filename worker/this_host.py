@@ -1,15 +1,17 @@
-"""What this machine offers now: its slots, queues and GPUs, and whether it takes new attempts."""
+"""What this machine offers now: its slots, queues, labels and GPUs, and whether it takes new attempts."""
 
 import logging
 import time
 from collections.abc import Collection
 
+from shared.errors import InfrastructureError
 from shared.limits import Host, QueueCode
 from shared.settings import Settings
 from worker.gpus import gpus_of
 from worker.runner import Runner
 
 GPU_LABEL, CPU_LABEL = "gpu", "cpu"
+LEAST_SLOTS = 2  # where nobody says how many
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ class ThisHost:
         self._runner = runner
         self._gpus: tuple[str, ...] | None = None
         self._offered: tuple[str, ...] = ()
+        self.slots = settings.slots or LEAST_SLOTS
         self.closed_because: QueueCode | None = None
         self.seen_at = 0.0
 
@@ -34,7 +37,7 @@ class ThisHost:
         """What it offers at this moment."""
         return Host(
             name=self._settings.worker_host,
-            slots=self._settings.slots,
+            slots=self.slots,
             queues=self._settings.worker_queues,
             runner=self._runner.kind,
             gpus=self._offered,
@@ -48,13 +51,25 @@ class ThisHost:
             return set()
         return {GPU_LABEL if self._gpus else CPU_LABEL}
 
+    def look_around(self) -> None:
+        """Find out, before the worker starts, what there is; slots stay as many, for Celery has as many threads."""
+        try:
+            gpus = self._find_gpus()
+        except InfrastructureError as error:
+            logger.warning("GPUs are not known yet", extra={"cause": error.message})
+        else:
+            self.slots = self._settings.slots or max(LEAST_SLOTS, len(gpus))
+
+    def _find_gpus(self) -> tuple[str, ...]:
+        if self._gpus is None:
+            self._gpus = gpus_of(self._settings.retrain_gpus, self._runner)
+            logger.info("GPUs of this host", extra={"gpus": ",".join(self._gpus) or "none"})
+        return self._gpus
+
     def offer_gpus(self, *, held: Collection[str]) -> None:
         """Offer this host's GPUs, but for those that containers hold for which no job answers.
 
         Called whenever the containers here were compared with the job store; ``seen_at`` is when (Unix, in seconds).
         """
-        if self._gpus is None:
-            self._gpus = gpus_of(self._settings.retrain_gpus, self._runner)
-            logger.info("GPUs of this host", extra={"gpus": ",".join(self._gpus) or "none"})
-        self._offered = tuple(gpu for gpu in self._gpus if gpu not in held)
+        self._offered = tuple(gpu for gpu in self._find_gpus() if gpu not in held)
         self.seen_at = time.time()

@@ -16,6 +16,7 @@ from tests.support.mlflow_server import MlflowServer
 from tests.support.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
 from tests.support.worker import LEASE_SECONDS, WorkerProcess, worker_process
+from worker.this_host import LEAST_SLOTS
 
 PROJECT = """\
 name: tiny
@@ -221,7 +222,7 @@ def test_redis_restarts_while_a_job_trains(worker: WorkerProcess, valkey: Valkey
 def test_results_that_redis_did_not_take_cost_no_slot(
     own_worker: WorkerProcess, valkey: Valkey, git_uri: str, gate: Path
 ) -> None:
-    jobs = [submit_waiting(own_worker, git_uri, gate) for _ in range(own_worker.settings.slots)]
+    jobs = [submit_waiting(own_worker, git_uri, gate) for _ in range(LEAST_SLOTS)]
     for job in jobs:
         own_worker.training(job)
     valkey.stop()

@@ -43,6 +43,7 @@ class Worker(Process):
         queue = self._remote("queue", outside.queue)
         source = HostSource(host, self.point)
         active, here = Active(), ThisHost(settings, runner)
+        self._slots = here.slots
         preparation = Preparation(settings, store, source, tracking, runner, {})
         finishing = Finishing(settings, store, runner, tracking, self.stopping, clock=self.scheduler.clock.monotonic)
         supervisor = Supervisor(
@@ -74,7 +75,7 @@ class Worker(Process):
     def accepts(self) -> bool:
         """Whether Celery would give it a message."""
         self._running = [task for task in self._running if not task.greenlet.dead]
-        return not (self.is_dead or self.stopping.is_set()) and len(self._running) < self.host.settings.slots
+        return not (self.is_dead or self.stopping.is_set()) and len(self._running) < self._slots
 
     @property
     def is_sweeping(self) -> bool:

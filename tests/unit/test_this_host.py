@@ -36,6 +36,33 @@ def test_a_host_says_by_its_labels_whether_it_has_gpus_as_soon_as_it_knows(tmp_p
         assert set(worker.here.now().labels) == {"a100", "vision", found}
 
 
+@pytest.mark.parametrize(
+    ("gpus", "slots", "offered"), [("none", None, 2), ("a", None, 2), ("a,b,c,d", None, 4), ("a,b,c,d", 3, 3)]
+)
+def test_without_a_number_of_slots_there_is_one_for_each_gpu_but_two_at_least(
+    tmp_path: Path, gpus: str, slots: int | None, offered: int
+) -> None:
+    worker = FakeWorker.new(tmp_path, retrain_gpus=gpus, slots=slots)
+    worker.here.look_around()
+    assert (worker.here.slots, worker.here.now().slots, worker.here.now().gpus) == (offered, offered, ())
+
+
+def test_a_host_whose_engine_is_away_at_the_start_finds_its_gpus_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = FakeWorker.new(tmp_path)
+
+    def refuse() -> tuple[str, ...]:
+        raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "The engine does not answer.")
+
+    with monkeypatch.context() as engine:
+        engine.setattr(worker.runner, "find_gpus", refuse)
+        worker.here.look_around()
+    assert (worker.here.slots, worker.here.now().labels) == (2, ())
+    worker.sweep.once(reconcile=True)
+    assert worker.here.now().labels == ("cpu",)
+
+
 def test_a_drained_host_runs_nothing_new_and_runs_it_when_it_is_undrained(worker: FakeWorker) -> None:
     worker.heartbeat.beat()
     worker.store.drain(worker.here.name, reason="")
