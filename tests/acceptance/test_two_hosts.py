@@ -1,4 +1,4 @@
-"""Two hosts, each a worker with a Docker engine of its own; one is cut off while it trains. One result counts."""
+"""Two hosts, each a worker with a Docker engine of its own: jobs spread, are bound, one is drained, one is cut off."""
 
 import io
 import signal
@@ -17,7 +17,8 @@ from mlflow.tracking import MlflowClient
 
 from shared.errors import Code
 from shared.jobs import Job, JobState
-from tests.acceptance.projects import GO, let_go, mlproject, repository
+from shared.limits import QueueCode
+from tests.acceptance.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.docker_engine import OwnEngine, own_engine
 from tests.support.engines import docker_or_skip
 from tests.support.example_image import build_example_image
@@ -34,7 +35,9 @@ from tests.support.worker import WorkerProcess, on_host
 __all__ = ["postgres_server"]
 
 HOST_LOST_AFTER_SECONDS = 8
-SETTINGS = {"RUNNER": "docker", "HOST_LOST_AFTER_SECONDS": str(HOST_LOST_AFTER_SECONDS)}
+SLOTS = 2
+NEVER_LOST_SECONDS = 900  # the new start of a worker must not count as a loss
+SETTINGS = {"RUNNER": "docker", "RETRAIN_GPUS": "none", "SLOTS": str(SLOTS)}
 TAKEN_OVER_SECONDS = HOST_LOST_AFTER_SECONDS + 30
 BACK_SECONDS = 60
 TRAINING = f"""\
@@ -102,6 +105,24 @@ class Hosts:
         [container] = self.containers_of_second()
         return container
 
+    def trains(self, *jobs: Job) -> bool:
+        """Whether all of them do, on whatever host."""
+        return all(self.first.in_state(job, JobState.RUNNING) for job in jobs)
+
+    def ended_when_let_go(self, job: Job) -> tuple[JobState, list[str]]:
+        """How a job ends that waits in its training for that, and the hosts of its attempts."""
+        wait_until(lambda: self.trains(job), timeout_seconds=60, what="training")
+        attempt = self.first.store.get(job.id).attempt
+        engine = self.machines.first if attempt.host == self.first.host else self.machines.second
+        let_go(engine.containers.get(attempt.container or ""))
+        ended = self.first.ended(job)
+        return ended.state, [each.host for each in ended.attempts]
+
+    def queue_code(self, job: Job) -> QueueCode | None:
+        """What the job waits for."""
+        place = self.first.store.find_place(job.id)
+        return place.code if place else None
+
     def containers_of_first(self) -> list[Container]:
         """What the first host's engine has of it."""
         return containers_of(self.machines.first, self.first)
@@ -160,6 +181,7 @@ def hosts(
     machines: Machines, postgres_server: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Hosts]:
     network, mlflow = machines.network, machines.mlflow
+    settings = {**SETTINGS, "HOST_LOST_AFTER_SECONDS": str(getattr(request, "param", HOST_LOST_AFTER_SECONDS))}
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     files = {
@@ -176,14 +198,15 @@ def hosts(
             valkey.url.replace("127.0.0.1", network.gateway),
             mlflow.url.replace("127.0.0.1", network.gateway),
             {
-                **SETTINGS,
+                **settings,
+                "WORKER_LABELS": "vision",
                 "DOCKER_HOST": machines.own.url,
                 "CONTAINER_TRACKING_URI": f"http://{machines.own.bridge_address}:{mlflow.port}",
             },
             database_url=database_url.replace("127.0.0.1", network.gateway),
             prefix=network.prefix,
         )
-        second = WorkerProcess(tmp_path / "second", valkey.url, mlflow.url, SETTINGS, database_url=database_url)
+        second = WorkerProcess(tmp_path / "second", valkey.url, mlflow.url, settings, database_url=database_url)
         stack.callback(network.mend)
         for host in (first, second):
             stack.enter_context(on_host(host))
@@ -239,6 +262,39 @@ def test_a_host_that_is_cut_off_freezes_its_training_and_is_fenced_out_when_it_r
         f"container removed {back_seconds:.1f} s after the return\n"
     )
     assert_second_counts(hosts, job, ended)
+
+
+@pytest.mark.parametrize("hosts", [NEVER_LOST_SECONDS], indirect=True)
+def test_jobs_spread_go_where_they_ask_to_and_leave_a_drained_host_that_finishes_what_it_has(
+    hosts: Hosts, tmp_path: Path
+) -> None:
+    waiting = {"MLproject": mlproject(WAIT_FOR_GO, image=hosts.machines.image)}
+    git_uri = repository(tmp_path / "waiting", waiting)
+    first, second = hosts.first, hosts.second
+    for host in (first, second):
+        host.start()
+    spread = [first.submit(git_uri=git_uri) for _ in range(2 * SLOTS)]
+    wait_until(lambda: hosts.trains(*spread), timeout_seconds=60, what="as many trainings as there are slots")
+    assert len(hosts.containers_of_first()) == SLOTS
+
+    assert len(first.store.drain(first.host, reason="new disks").running) == SLOTS
+    labelled = first.submit(git_uri=git_uri, resources={"host_labels": ["vision", "cpu"]})
+    bound = first.submit(git_uri=git_uri, resources={"host": second.host})
+    free = first.submit(git_uri=git_uri)
+    first.stop()
+    first.start()
+    wait_until(lambda: hosts.queue_code(labelled) is QueueCode.DRAINED, what="the label that a worker finds out itself")
+    assert hosts.queue_code(bound) is QueueCode.SLOTS
+
+    ends = [hosts.ended_when_let_go(job) for job in spread]
+    assert sorted(ends) == sorted((JobState.SUCCEEDED, [host.host]) for host in (first, second) for _ in range(SLOTS))
+    for job in (bound, free):
+        assert hosts.ended_when_let_go(job) == (JobState.SUCCEEDED, [second.host])
+    wait_until(lambda: not hosts.containers_of_first(), what="no container on the drained host")
+    assert hosts.queue_code(labelled) is QueueCode.DRAINED
+
+    first.store.undrain(first.host)
+    assert hosts.ended_when_let_go(labelled) == (JobState.SUCCEEDED, [first.host])
 
 
 def test_a_training_whose_worker_was_killed_too_is_refused_by_the_gate(hosts: Hosts) -> None:

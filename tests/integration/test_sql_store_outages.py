@@ -61,6 +61,8 @@ WRITES: dict[str, Call] = {
     "cancel": lambda store: store.cancel("id", force=False),
     "note_run_ended": lambda store: store.note_run_ended("id", attempt=1),
     "leave": lambda store: store.leave(HOST),
+    "drain": lambda store: store.drain("gpu-1", reason=""),
+    "undrain": lambda store: store.undrain("gpu-1"),
     "ping": lambda store: store.ping(),
     "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
     "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
