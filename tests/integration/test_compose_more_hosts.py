@@ -53,8 +53,10 @@ def test_a_worker_joins_with_three_settings_and_its_secrets_come_as_files() -> N
     assert sorted(worker["extra_hosts"]) == ["postgres=10.0.0.5", "redis=10.0.0.5"]
     assert worker["group_add"] == ["998"]
     files = {name: value for name, value in environment.items() if name.endswith("_FILE")}
-    assert set(files.values()) == {f"/run/secrets/{each['source']}" for each in worker["secrets"]}
-    known = {name.upper() for name in Settings.model_fields} | {"TMPDIR"}
+    mounted = {each["source"]: each["target"] for each in worker["secrets"]}
+    assert mounted.pop("docker_config") == f"{environment['DOCKER_CONFIG']}/config.json"
+    assert set(files.values()) == {f"/run/secrets/{name}" for name in mounted}
+    known = {name.upper() for name in Settings.model_fields} | {"TMPDIR", "DOCKER_CONFIG"}
     assert {name.removesuffix("_FILE") for name in environment} <= known
 
 
