@@ -142,8 +142,8 @@ def _drop(scene: Scene) -> None:
     scene.load.burst(4)
     with scene.stack.redis.client() as client:
         for _ in range(scene.random.randint(20, 60)):
-            for queue in scene.stack.workers:
-                for key in client.scan_iter(match=f"{queue}*"):
+            for pattern in ("@*", *(f"{queue}*" for queue in scene.stack.workers)):  # each host has a queue of its own
+                for key in client.scan_iter(match=pattern):
                     client.delete(key)
             wait(0.01)
 
