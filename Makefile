@@ -5,6 +5,8 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
+COMPOSED := $(wildcard deploy/.env)
+
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill check format bench scale openapi settings
 .PHONY: lock clean
 
@@ -30,11 +32,11 @@ up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; 
 secrets: ## Make deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
 
-backup: ## Save the compose stack's databases and artifacts, while it runs (FOLDER=backups/...)
-	@deploy/backup.sh $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
+backup: $(if $(COMPOSED),,.venv/ready) ## Save records and models while all runs, of Compose where deploy/.env is (FOLDER=backups/...)
+	@$(if $(COMPOSED),deploy/backup.sh,$(BIN)/python -m deploy.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
 
-restore: ## Put a backup back and start the compose stack (FOLDER=backups/...)
-	@deploy/restore.sh $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
+restore: $(if $(COMPOSED),,.venv/ready) ## Put a backup back, of Compose where deploy/.env is (FOLDER=backups/...)
+	@$(if $(COMPOSED),deploy/restore.sh,$(BIN)/python -m deploy.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema

@@ -1,0 +1,98 @@
+"""`make backup` and `make restore` of what `make up` keeps: the job store, MLflow's records and artifacts, and the key.
+
+Needs nothing but Python's own library and the settings. Redis is left out: the sweep sends again what waits.
+"""
+
+import argparse
+import shutil
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from deploy.stack import data_lock
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+DATABASES = ("jobs.db", "mlflow/mlflow.db")
+ARTIFACTS = "mlflow/artifacts"
+FILES = ("secret.key", "worker-host")  # what opens kept credentials, and whose jobs run here
+LOCK_SECONDS = 60
+
+
+def save(data: Path, folder: Path) -> None:
+    """Save into a new folder, while everything runs: each database as of one moment, then the artifacts."""
+    if folder.exists():
+        raise ConfigurationError(f"{folder} exists already. Name a new folder.")
+    if not (data / "jobs.db").exists():
+        raise ConfigurationError(f"{data} has no jobs.db: nothing of `make up` is there. Is DATA_DIR right?")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    unfinished.mkdir(mode=0o700, parents=True)  # the key lies in it
+    for name in _present(data, DATABASES):
+        _copy_database(data / name, unfinished / name)
+    for name in _present(data, FILES):
+        shutil.copy2(data / name, unfinished / name)
+    if (data / ARTIFACTS).exists():
+        _copy_tree(data / ARTIFACTS, unfinished / ARTIFACTS)
+    unfinished.rename(folder)
+
+
+def restore(folder: Path, data: Path) -> None:
+    """Put it back where no stack runs and no records are."""
+    if not (folder / "jobs.db").exists():
+        raise ConfigurationError(f"{folder} is no backup of `make up`.")
+    with data_lock(data):
+        if there := _present(data, DATABASES):
+            raise ConfigurationError(f"{data} has {' and '.join(there)} already. Move that folder away first.")
+        shutil.copytree(folder, data, dirs_exist_ok=True)
+
+
+def _present(folder: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if (folder / name).exists()]
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """A copy as of one moment, which waits for writers, and they for it."""
+    target.parent.mkdir(exist_ok=True)
+    with (
+        closing(sqlite3.connect(source, timeout=LOCK_SECONDS)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        original.backup(copy)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy what is there; no record speaks of what comes or goes meanwhile."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copy2(path, copy)
+            except FileNotFoundError:
+                continue
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Save or restore."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.data_backup", description=__doc__)
+    parser.add_argument("what", choices=("save", "restore"))
+    parser.add_argument("folder", type=Path)
+    asked = parser.parse_args(arguments)
+    try:
+        data = Settings.load().data_dir.resolve()
+        if asked.what == "save":
+            save(data, asked.folder)
+            print(f"Backup of {data}: {asked.folder}")
+        else:
+            restore(asked.folder, data)
+            print(f"Restored {asked.folder} to {data}. Start it with `make up`.")
+    except (ConfigurationError, OSError, sqlite3.Error) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

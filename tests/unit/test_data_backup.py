@@ -1,0 +1,88 @@
+"""`make backup` without Compose: what `make up` keeps is copied while it is written, and put back where nothing is."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from deploy.data_backup import main, restore, save
+from deploy.stack import data_lock
+from shared.errors import ConfigurationError
+from shared.limits import Limits
+from shared.sql import SqlStore, schema
+from shared.store import JobFilter
+from tests.support.jobs import submit
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "mlflow" / "artifacts" / "1").mkdir(parents=True)
+    (folder / "mlflow" / "artifacts" / "1" / "model.pkl").write_text("a model")
+    (folder / "secret.key").write_text("a key")
+    (folder / "secret.key").chmod(0o600)
+    with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database:
+        database.execute("CREATE TABLE runs (id TEXT)")
+    return folder
+
+
+@pytest.fixture
+def store(data: Path) -> Iterator[SqlStore]:
+    with closing(SqlStore(f"sqlite:///{data / 'jobs.db'}", limits=Limits())) as opened:
+        schema.upgrade(opened)
+        yield opened
+
+
+def test_it_is_saved_while_jobs_come_and_found_again(data: Path, store: SqlStore, tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def submit_on() -> None:
+        while not is_over.is_set():
+            submit(store)
+
+    before = submit(store)
+    submitting = threading.Thread(target=submit_on)
+    submitting.start()
+    try:
+        save(data, tmp_path / "backup")
+    finally:
+        is_over.set()
+        submitting.join()
+
+    new = tmp_path / "new"
+    restore(tmp_path / "backup", new)
+    with closing(SqlStore(f"sqlite:///{new / 'jobs.db'}", limits=Limits())) as restored:
+        schema.check(restored)
+        assert restored.get(before) == store.get(before)
+        kept = {job.id for job in restored.list(JobFilter(), limit=1000)}
+        assert kept <= {job.id for job in store.list(JobFilter(), limit=1000)}
+    assert (new / "mlflow" / "artifacts" / "1" / "model.pkl").read_text() == "a model"
+    assert (new / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700
+    with closing(sqlite3.connect(new / "mlflow" / "mlflow.db")) as database:
+        assert database.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_that_is_there_is_written_over(data: Path, tmp_path: Path) -> None:
+    save(data, tmp_path / "backup")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        save(data, tmp_path / "backup")
+    with pytest.raises(ConfigurationError, match=r"has jobs.db and mlflow/mlflow.db already"):
+        restore(tmp_path / "backup", data)
+    with data_lock(tmp_path / "new"), pytest.raises(ConfigurationError, match="A stack runs"):
+        restore(tmp_path / "backup", tmp_path / "new")
+
+
+def test_what_is_no_data_or_no_backup_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "empty"))
+    assert main(["save", str(tmp_path / "backup")]) == 1
+    assert "has no jobs.db" in capsys.readouterr().err
+    assert main(["restore", os.devnull]) == 1
+    assert "is no backup" in capsys.readouterr().err
