@@ -1,7 +1,6 @@
 """Which GPUs a host has, by its setting and by nvidia-smi."""
 
 import stat
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_each_line_of_nvidia_smi_is_a_gpu() -> None:
 
 def tool(folder: Path, script: str) -> Sequence[str]:
     path = folder / "nvidia-smi"
-    path.write_text(f"#!{sys.executable}\n{script}\n")
+    path.write_text(f"#!/usr/bin/env python3\n{script}\n")  # sys.executable may have a space in it
     path.chmod(stat.S_IRWXU)
     return [str(path)]
 
