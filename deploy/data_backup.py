@@ -28,6 +28,7 @@ def save(data: Path, folder: Path) -> None:
     if not (data / "jobs.db").exists():
         raise ConfigurationError(f"{data} has no jobs.db: nothing of `make up` is there. Is DATA_DIR right?")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
     unfinished.mkdir(mode=0o700, parents=True)  # the key lies in it
     for name in _present(data, DATABASES):
         _copy_database(data / name, unfinished / name)
@@ -45,7 +46,8 @@ def restore(folder: Path, data: Path) -> None:
     with data_lock(data):
         if there := _present(data, DATABASES):
             raise ConfigurationError(f"{data} has {' and '.join(there)} already. Move that folder away first.")
-        shutil.copytree(folder, data, dirs_exist_ok=True)
+        shutil.copytree(folder, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("jobs.db"))
+        shutil.copy2(folder / "jobs.db", data / "jobs.db")  # last, so that half of a backup is not taken for all of it
 
 
 def _present(folder: Path, names: Sequence[str]) -> list[str]:
@@ -81,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     asked = parser.parse_args(arguments)
     try:
-        data = Settings.load().data_dir.resolve()
+        settings = Settings.load()
+        for name in ("database_url", "mlflow_database_url"):
+            if getattr(settings, name).get_secret_value():
+                raise ConfigurationError(f"{name.upper()} names a database of your own: save it by its own tools.")
+        data = settings.data_dir.resolve()
         if asked.what == "save":
             save(data, asked.folder)
             print(f"Backup of {data}: {asked.folder}")

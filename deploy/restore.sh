@@ -7,7 +7,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export COMPOSE_FILE=${COMPOSE_FILE:-$here/docker-compose.yml}
 folder=${1:?usage: deploy/restore.sh FOLDER}
-[ -f "$folder/mlflow-data.tar" ] || { echo "$folder is no backup." >&2; exit 2; }
+for file in retrain.dump mlflow.dump mlflow-data.tar; do
+    [ -s "$folder/$file" ] || { echo "$folder is no backup: it has no $file. Nothing was changed." >&2; exit 2; }
+done
 
 docker compose stop api worker flower mlflow
 docker compose up --detach --wait postgres

@@ -82,7 +82,30 @@ def test_what_is_no_data_or_no_backup_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "empty"))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     assert main(["save", str(tmp_path / "backup")]) == 1
     assert "has no jobs.db" in capsys.readouterr().err
     assert main(["restore", os.devnull]) == 1
     assert "is no backup" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["DATABASE_URL", "MLFLOW_DATABASE_URL"])
+def test_a_database_elsewhere_is_not_taken_for_what_lies_here(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(data))
+    monkeypatch.setenv(name, "postgresql://retrain:hunter2@db.example/retrain")
+    assert main(["save", str(tmp_path / "backup")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name} names")
+    assert "hunter2" not in said
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_backup_that_was_killed_is_not_in_the_way_of_the_next_one(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "backup.unfinished").mkdir()
+    (tmp_path / "backup.unfinished" / "half.db").touch()
+    save(data, tmp_path / "backup")
+    assert not (tmp_path / "backup" / "half.db").exists()
