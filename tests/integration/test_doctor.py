@@ -20,7 +20,7 @@ from tests.support.docker_engine import own_engine
 from tests.support.engines import docker_or_skip, require
 from tests.support.forwarding import forwarding
 from tests.support.git_server import GitServer
-from tests.support.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.network import require_root
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
@@ -57,12 +57,8 @@ def settings(tmp_path: Path) -> MakeSettings:
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A server of this module's own: a test breaks its storage."""
-    server = MlflowServer(tmp_path_factory.mktemp("doctor-mlflow"))
-    try:
-        server.start()
+    with started_mlflow_server(tmp_path_factory.mktemp("doctor-mlflow")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """examples/ through a real worker, queue, store, git and MLflow: runs, versions and decisions are looked up there."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from shared.errors import Code
 from shared.jobs import Job
-from tests.support.git_server import RepositoryOnServer
+from tests.support.git_server import bare_repository
 from tests.support.mlflow_server import running_mlflow_server
 from tests.support.valkey import running_valkey
 from tests.support.worker import WorkerProcess, worker_process
@@ -36,12 +35,9 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
 @pytest.fixture(scope="module")
 def git_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A repository with the examples that need no data."""
-    folder = tmp_path_factory.mktemp("project") / "examples.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True, timeout=30)
-    made = RepositoryOnServer(folder, f"file://{folder}")
     files = [EXAMPLES / name / file for name in ("sklearn-dummy", SEARCH) for file in ("MLproject", "train.py")]
-    made.commit({file.relative_to(EXAMPLES).as_posix(): file.read_text() for file in files})
-    return made.uri
+    contents = {file.relative_to(EXAMPLES).as_posix(): file.read_text() for file in files}
+    return bare_repository(tmp_path_factory.mktemp("project") / "examples.git", contents).uri
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import requests
 from cryptography.fernet import Fernet
 
 from tests.support.api_server import ROOT, running_api
-from tests.support.git_server import RepositoryOnServer
+from tests.support.git_server import bare_repository
 from tests.support.log_lines import objects
-from tests.support.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
@@ -40,21 +40,13 @@ def valkey() -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow-of-json-logs"))
-    try:
-        server.start()
+    with started_mlflow_server(tmp_path_factory.mktemp("mlflow-of-json-logs")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
 def git_uri(tmp_path: Path) -> str:
-    folder = tmp_path / "tiny.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True, timeout=30)
-    made = RepositoryOnServer(folder, f"file://{folder}")
-    made.commit({"MLproject": PROJECT})
-    return made.uri
+    return bare_repository(tmp_path / "tiny.git", {"MLproject": PROJECT}).uri
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The real worker process with real Valkey, SQLite, MLflow and git: what it promises, and what it survives."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 from shared.errors import Code, FailureType
 from shared.jobs import Job, JobState
 from tests.support.discord import DiscordServer
-from tests.support.git_server import RepositoryOnServer
-from tests.support.mlflow_server import MlflowServer
+from tests.support.git_server import RepositoryOnServer, bare_repository
+from tests.support.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
 from tests.support.worker import LEASE_SECONDS, WorkerProcess, worker_process
@@ -45,12 +44,8 @@ def valkey() -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow-of-worker"))
-    try:
-        server.start()
+    with started_mlflow_server(tmp_path_factory.mktemp("mlflow-of-worker")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +78,8 @@ def discord() -> Iterator[DiscordServer]:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> RepositoryOnServer:
-    folder = tmp_path_factory.mktemp("project") / "tiny.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True, timeout=30)
-    made = RepositoryOnServer(folder, f"file://{folder}")
-    made.commit({"MLproject": PROJECT, "borrower/MLproject": BORROWER})
-    return made
+    files = {"MLproject": PROJECT, "borrower/MLproject": BORROWER}
+    return bare_repository(tmp_path_factory.mktemp("project") / "tiny.git", files)
 
 
 @pytest.fixture

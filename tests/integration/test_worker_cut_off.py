@@ -1,7 +1,6 @@
 """A real worker that starts while its database is away: what trains on its host must not go on unseen."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import psutil
 import pytest
 
 from shared.jobs import JobState
-from tests.support.git_server import RepositoryOnServer
+from tests.support.git_server import bare_repository
 from tests.support.mlflow_server import MlflowServer
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import running_valkey
@@ -44,11 +43,7 @@ def worker(tmp_path: Path, postgres_server: PostgresServer, postgresql_url: str)
 
 @pytest.fixture
 def git_uri(tmp_path: Path) -> str:
-    folder = tmp_path / "project.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True, timeout=30)
-    made = RepositoryOnServer(folder, f"file://{folder}")
-    made.commit({"MLproject": PROJECT})
-    return made.uri
+    return bare_repository(tmp_path / "project.git", {"MLproject": PROJECT}).uri
 
 
 def test_a_worker_that_starts_without_its_database_waits_for_it_and_freezes_what_trains(

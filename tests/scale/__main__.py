@@ -39,14 +39,24 @@ def _print(line: str) -> None:
     sys.stdout.flush()
 
 
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
-    parser.add_argument("--hosts", type=int, nargs="+", default=HOSTS, help="how many hosts, one table row for each")
-    parser.add_argument("--jobs", type=int, nargs="+", default=ENDED, help="how many ended jobs")
-    parser.add_argument("--queued", type=int, nargs="+", default=QUEUED, help="how many jobs that wait")
+    parser.add_argument(
+        "--hosts", type=_positive, nargs="+", default=HOSTS, help="how many hosts, one table row for each"
+    )
+    parser.add_argument("--jobs", type=_positive, nargs="+", default=ENDED, help="how many ended jobs")
+    parser.add_argument("--queued", type=_positive, nargs="+", default=QUEUED, help="how many jobs that wait")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="postgresql")
-    parser.add_argument("--clients", type=int, default=2, help="connections that act for the hosts in turn (2)")
-    parser.add_argument("--turns", type=int, default=200, help="turns of hosts that are measured in each row (200)")
+    parser.add_argument("--clients", type=_positive, default=2, help="connections that act for the hosts in turn (2)")
+    parser.add_argument(
+        "--turns", type=_positive, default=200, help="turns of hosts that are measured in each row (200)"
+    )
     return parser
 
 

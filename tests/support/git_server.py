@@ -35,7 +35,7 @@ class SeenRequest:
 
 @dataclass(frozen=True)
 class RepositoryOnServer:
-    """A bare repository that the server serves."""
+    """A bare repository, by the address that opens it."""
 
     folder: Path
     uri: str
@@ -83,6 +83,17 @@ class RepositoryOnServer:
 
     def _find(self, ref: str) -> str:
         return self.git("for-each-ref", "--format=%(objectname)", ref)
+
+
+def bare_repository(
+    folder: Path, files: Mapping[str, str | bytes] | None = None, *, uri: str | None = None
+) -> RepositoryOnServer:
+    """Make one, with a first commit on main where there are files; its address is a file's unless another is given."""
+    _git("init", "--quiet", "--bare", "--initial-branch=main", "--", str(folder))
+    repository = RepositoryOnServer(folder, uri or f"file://{folder}")
+    if files:
+        repository.commit(files, "First")
+    return repository
 
 
 @dataclass
@@ -142,12 +153,7 @@ class GitServer:
 
     def create(self, name: str, files: Mapping[str, str | bytes] | None = None) -> RepositoryOnServer:
         """Make a bare repository, with a first commit on main where there are files."""
-        folder = self.root / f"{name}.git"
-        _git("init", "--quiet", "--bare", "--initial-branch=main", "--", str(folder))
-        repository = RepositoryOnServer(folder, self.url(name))
-        if files:
-            repository.commit(files, "First")
-        return repository
+        return bare_repository(self.root / f"{name}.git", files, uri=self.url(name))
 
     def authorizations(self, name: str) -> list[str | None]:
         """The Authorization headers that requests for a repository had."""

@@ -84,14 +84,21 @@ class MlflowServer:
 
 
 @contextmanager
-def running_mlflow_server(folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
-    """Yield the address of a server that keeps its data in the folder, and stop it at the end."""
+def started_mlflow_server(folder: Path, host: str = "127.0.0.1") -> Iterator[MlflowServer]:
+    """Yield a server that answers and keeps its data in the folder, and stop it at the end."""
     server = MlflowServer(folder, host)
     try:
         server.start()
-        yield server.url
+        yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def running_mlflow_server(folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
+    """The same, for its address alone."""
+    with started_mlflow_server(folder, host) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
