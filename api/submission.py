@@ -53,7 +53,7 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
         queue=clean.queue,
         priority=clean.priority,
         concurrency_key=clean.effective_concurrency_key,
-        request=clean.model_dump(mode="json"),
+        request=clean.as_record(),
         labels=clean.labels,
         queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
         secret=services.vault.seal(secrets),

@@ -30,6 +30,8 @@ MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IG
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MOST_BYTES = 2**50
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
+# What a project gets that needs the parameter and has no default of its own: the predecessor's words for nothing.
+WORDS_FOR_NOTHING = {"base_model": "None", "dataset_repo": "not_used"}
 
 
 def _no_control_characters(value: str) -> str:
@@ -170,18 +172,18 @@ class RetrainRequest(_Body):
     commit_hash: StrictStr = Field(
         "main", max_length=250, description="Branch, tag, or full or short commit SHA.", examples=["main"]
     )
-    dataset_repo: StrictStr = Field(
-        "not_used",
-        max_length=2048,
+    dataset_repo: Annotated[StrictStr, Field(max_length=2048)] | None = Field(
+        None,
         description="The data, as URL, URL@rev or URL@rev:path; reaches the project as its parameter dataset_repo. "
-        "A token in it is treated as the one in git_uri.",
+        "A token in it is treated as the one in git_uri. Left out, null or empty: the project's own default, else "
+        "'not_used'.",
     )
-    base_model: Text = Field(
-        "None",
-        max_length=500,
+    base_model: Annotated[Text, Field(max_length=500)] | None = Field(
+        None,
         description="The model to start from: an MLflow run id, models:/name/version or models:/name@alias; 'None' for "
-        "none. Reaches the project as its parameter base_model, an alias as the version that it was at the first "
-        "attempt; mypackage.prep_utils.base_model_path fetches it. Anything else is the project's own: not looked up.",
+        "none. Left out, null or empty: the project's own default, else 'None'. Reaches the project as its parameter "
+        "base_model, an alias as the version that it was at the first attempt; mypackage.prep_utils.base_model_path "
+        "fetches it. Anything else is the project's own: not looked up.",
     )
     entry_point: Name = Field("main", description="Entry point of the MLproject file.")
     parameters: dict[ParameterName, ParameterValue] = Field(
@@ -214,7 +216,7 @@ class RetrainRequest(_Body):
             return body
         body = dict(body)
         alias = body.pop("dataset_uri")
-        if body.get("dataset_repo", alias) != alias:
+        if (body.get("dataset_repo") or alias) != alias:
             raise ValueError("dataset_uri and dataset_repo are the same field: give one of them")
         return {**body, "dataset_repo": alias}
 
@@ -226,14 +228,16 @@ class RetrainRequest(_Body):
 
     @field_validator("dataset_repo")
     @classmethod
-    def _dataset_repo_is_an_address(cls, value: str) -> str:
-        parse_dataset_address(_no_control_characters(value))
-        return value or "not_used"
+    def _dataset_repo_is_an_address(cls, value: str | None) -> str | None:
+        if value:
+            parse_dataset_address(_no_control_characters(value))
+        return value
 
-    @field_validator("base_model")
+    @field_validator("dataset_repo", "base_model")
     @classmethod
-    def _empty_base_model_is_none(cls, value: str) -> str:
-        return value or "None"
+    def _empty_is_not_sent(cls, value: str | None) -> str | None:
+        """The predecessor's README has its users send "" for what they do not use."""
+        return value or None
 
     @field_validator("commit_hash")
     @classmethod
@@ -263,11 +267,17 @@ class RetrainRequest(_Body):
             return self.concurrency_key
         return f"model:{self.model_name}" if self.model_name else f"experiment:{self.experiment_name}"
 
+    def as_record(self) -> dict[str, Any]:
+        """What is kept of it. A field that was not sent is not in it: workers of the version before take no null."""
+        not_sent = {name for name in WORDS_FOR_NOTHING if getattr(self, name) is None}
+        return self.model_dump(mode="json", exclude=not_sent)
+
     def without_credentials(self) -> tuple["RetrainRequest", "JobSecrets"]:
         """Split the request into what may be stored and shown, and the credentials that were in it."""
-        source, dataset = parse_git_uri(self.git_uri), parse_dataset_address(self.dataset_repo)
-        changes = {"git_uri": source.uri, "dataset_repo": dataset.uri}
-        return self.model_copy(update=changes), JobSecrets(source.credentials, dataset.credentials)
+        source = parse_git_uri(self.git_uri)
+        dataset = parse_dataset_address(self.dataset_repo) if self.dataset_repo else None
+        changes = {"git_uri": source.uri, "dataset_repo": dataset.uri if dataset else None}
+        return self.model_copy(update=changes), JobSecrets(source.credentials, dataset.credentials if dataset else None)
 
 
 def memory_bytes(value: str) -> int:

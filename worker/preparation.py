@@ -78,13 +78,12 @@ class Preparation:
         checkout = self._check_out(claim, request, secrets, name)
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)
-        fields = {"experiment_name": request.experiment_name}
-        if "base_model" in entry_point.declared:
-            fields["base_model"] = self._pin_base_model(claim, request, project)
+        fields = {"experiment_name": request.experiment_name, "model_name": request.model_name}
+        if request.base_model and "base_model" in entry_point.declared:
+            fields["base_model"] = self._pin_base_model(claim, request.base_model, project)
         dataset = self._pin_dataset(claim, request, secrets) if "dataset_repo" in entry_point.declared else None
-        fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
-        if request.model_name is not None:
-            fields["model_name"] = request.model_name
+        if request.dataset_repo:
+            fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
         rendered = render(entry_point, assemble(entry_point, fields=fields, parameters=request.parameters))
         image = self._bring_image(claim, request, project)
         run = self._open_run(claim, request, checkout, project, rendered)
@@ -121,7 +120,7 @@ class Preparation:
         return checkout
 
     def _pin_dataset(self, claim: Claim, request: RetrainRequest, secrets: JobSecrets) -> str | None:
-        if claim.job.dataset_repo:
+        if claim.job.dataset_repo or not request.dataset_repo:
             return claim.job.dataset_repo
         seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
         pinned = dataset_pin.pin(
@@ -131,15 +130,15 @@ class Preparation:
             self.store.resolve(claim, Resolved(dataset_repo=pinned))
         return pinned
 
-    def _pin_base_model(self, claim: Claim, request: RetrainRequest, project: Project) -> str:
+    def _pin_base_model(self, claim: Claim, asked: str, project: Project) -> str:
         """What the project gets as its base_model: for an alias, the version that it was at the first attempt."""
         if any(variable.name == REGISTRY_VARIABLE for variable in project.environment):  # not the service's registry
-            return request.base_model
+            return asked
         known = claim.job.base_model_version
-        version = self.tracking.find_base_model(base_model.at_version(request.base_model, known))
+        version = self.tracking.find_base_model(base_model.at_version(asked, known))
         if version and version != known:
             self.store.resolve(claim, Resolved(base_model_version=version))
-        return base_model.at_version(request.base_model, version)
+        return base_model.at_version(asked, version)
 
     def _bring_image(self, claim: Claim, request: RetrainRequest, project: Project) -> Image | None:
         if self.runner.kind == "docker" and project.image is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 
 from shared.errors import Code, UserError
+from shared.retrain_request import WORDS_FOR_NOTHING
 from worker.parameter_values import ParameterValue, is_remote, text_of
 
 SCRIPT = re.compile(r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*\.(py|sh|R)$")
@@ -38,6 +39,11 @@ class EntryPoint:
     name: str
     command: str
     parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The names of those that have no default of the project's own."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
 
     @property
     def declared(self) -> frozenset[str]:
@@ -93,10 +99,12 @@ def assemble(
     """Return the values for the entry point: a request's own fields only where it declares them, parameters always.
 
     An undeclared parameter becomes an option of the command, and not every train.py takes an option it does not know.
+    A field that was not sent is None, and leaves the project its own default.
     """
     declared = entry_point.declared
     given = {name: value for name, value in fields.items() if value is not None and name in declared}
-    return {**given, **parameters}
+    nothing = {name: word for name, word in WORDS_FOR_NOTHING.items() if name in entry_point.needed}
+    return {**nothing, **given, **parameters}
 
 
 def render(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> Rendered:

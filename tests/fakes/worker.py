@@ -122,7 +122,7 @@ class FakeWorker:
         body = RetrainRequest(experiment_name="iris", git_uri="https://git.example/iris.git", **request)
         secrets = JobSecrets(Credentials("https://git.example", "robot", token) if token else None)
         secret = self.vault.seal(secrets)
-        new = new_job(**{"request": body.model_dump(mode="json"), "secret": secret, **(job or {})})
+        new = new_job(**{"request": body.as_record(), "secret": secret, **(job or {})})
         return self.store.submit(new).job.id
 
     def run(self, job_id: str) -> Job | None:

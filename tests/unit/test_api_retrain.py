@@ -60,8 +60,8 @@ def test_a_job_that_was_not_sent_is_told_of_with_its_request(
 def test_the_predecessors_body_works_unchanged(submit: Submit) -> None:
     job = submit(MLproject_location="a/b", commit_hash="main", dataset_uri="", base_model="")
     assert job["request"]["MLproject_location"] == "a/b"
-    assert job["request"]["dataset_repo"] == "not_used"
-    assert job["request"]["base_model"] == "None"
+    assert job["request"]["dataset_repo"] is None
+    assert job["request"]["base_model"] is None
 
 
 def test_a_token_in_git_uri_is_kept_only_in_the_vault(
@@ -127,6 +127,14 @@ def test_a_key_is_kept_for_what_was_asked_and_not_for_defaults_that_another_vers
     first = client.post("/retrain", json=BODY, headers={"Idempotency-Key": "k"})
     again = store.submit(new_job(), idempotency_key="k", payload_hash=payload_hash(BODY))
     assert (again.created, again.job.id) == (False, (first.json or {})["id"])
+
+
+def test_what_was_not_sent_is_another_request_than_its_word_for_nothing(client: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = client.post("/retrain", json=BODY, headers=headers)
+    again = client.post("/retrain", json={**BODY, "base_model": "", "dataset_uri": ""}, headers=headers)
+    assert (first.json or {})["id"] == (again.json or {})["id"]
+    assert client.post("/retrain", json={**BODY, "base_model": "None"}, headers=headers).status_code == 422
 
 
 def test_the_same_key_with_another_token_is_the_same_request(client: FlaskClient) -> None:

@@ -206,6 +206,33 @@ def test_only_the_datas_own_credentials_are_shown_to_its_host(worker: FakeWorker
     assert [request.credentials for request in worker.source.requests] == [None, dataset]
 
 
+OWN_DEFAULTS = PROJECT.replace(
+    "experiment_name: string",
+    "base_model: {default: mobile_v2}\n      dataset_repo: {default: 'https://git.example/d.git'}",
+).replace("{experiment_name}", "{base_model} {dataset_repo}")
+
+
+def test_a_projects_own_defaults_stand_where_the_request_says_nothing(worker: FakeWorker) -> None:
+    worker.source.project = OWN_DEFAULTS
+    _, spec = started(worker)
+    assert spec.command.endswith("python train.py 0.5 mobile_v2 https://git.example/d.git")
+    _, spec = started(worker, base_model="", dataset_uri="")
+    assert spec.command.endswith("python train.py 0.5 mobile_v2 https://git.example/d.git")
+    assert [request.what for request in worker.source.requests] == ["git_uri", "git_uri"]
+
+    _, spec = started(worker, base_model="None", dataset_repo="not_used")
+    assert spec.command.endswith("python train.py 0.5 None not_used")
+
+
+def test_a_job_that_an_earlier_version_recorded_has_the_words_that_it_wrote(worker: FakeWorker) -> None:
+    worker.source.project = OWN_DEFAULTS
+    recorded = worker.store.get(worker.submit()).request
+    assert not {"base_model", "dataset_repo"} & set(recorded)
+    earlier = {**recorded, "base_model": "None", "dataset_repo": "not_used"}
+    _, spec = started(worker, job={"request": earlier})
+    assert spec.command.endswith("python train.py 0.5 None not_used")
+
+
 def test_data_of_a_project_that_takes_none_is_not_looked_at(worker: FakeWorker) -> None:
     started(worker, dataset_repo=DATA)
     assert [request.what for request in worker.source.requests] == ["git_uri"]

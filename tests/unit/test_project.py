@@ -241,6 +241,22 @@ def test_fields_reach_a_project_only_where_it_declares_them_and_parameters_alway
     assert values == {"experiment_name": "e", "epochs": 3}
 
 
+def test_a_field_that_was_not_sent_leaves_a_projects_default_and_else_is_the_predecessors_word() -> None:
+    defaults = (Parameter("base_model", default="mobile_v2"), Parameter("dataset_repo", default="/opt/data"))
+    own = EntryPoint("main", "run {base_model} {dataset_repo}", defaults)
+    needed = EntryPoint("main", own.command, (Parameter("base_model"), Parameter("dataset_repo")))
+
+    def command(point: EntryPoint, base_model: str | None, dataset_repo: str | None) -> str:
+        fields = {"base_model": base_model, "dataset_repo": dataset_repo}
+        return render(point, assemble(point, fields=fields, parameters={})).command
+
+    assert command(own, None, None) == "run mobile_v2 /opt/data"
+    assert command(own, "None", None) == "run None /opt/data"
+    assert command(own, None, "not_used") == "run mobile_v2 not_used"
+    assert command(needed, None, None) == "run None not_used"
+    assert command(needed, "models:/iris/3", "s3://b") == "run models:/iris/3 s3://b"
+
+
 def test_a_projects_own_variables_need_no_permission() -> None:
     project = Project("iris", environment=(EnvironmentVariable("MODE", "fast"),))
     assert permit_environment(project, frozenset(), {}) == {"MODE": "fast"}

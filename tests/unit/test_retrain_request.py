@@ -35,13 +35,16 @@ def test_the_predecessors_documented_body_is_taken_as_it_is() -> None:
     assert request.experiment_name == "name_of_experiment"
     assert request.git_uri == "https://git@github.com/user/repo_name.git"
     assert (request.MLproject_location, request.commit_hash) == ("path/to/MLproject/directoy", "main")
-    assert (request.dataset_repo, request.base_model) == ("not_used", "None")
+    assert (request.dataset_repo, request.base_model) == (None, None)  # empty is what was not sent
 
 
-def test_two_fields_are_enough_and_the_rest_has_the_predecessors_defaults() -> None:
+def test_two_fields_are_enough_and_what_was_not_sent_is_told_from_what_was() -> None:
     request = parse()
     assert (request.MLproject_location, request.commit_hash, request.entry_point) == ("", "main", "main")
-    assert (request.dataset_repo, request.base_model, request.model_name) == ("not_used", "None", None)
+    assert (request.dataset_repo, request.base_model, request.model_name) == (None, None, None)
+    sent = parse(dataset_repo="not_used", base_model="None")
+    assert (sent.dataset_repo, sent.base_model) == ("not_used", "None")
+    assert parse(dataset_repo=None, base_model=None) == request
     assert (request.queue, request.priority, request.parameters, request.labels) == ("default", 4, {}, {})
 
 
@@ -91,7 +94,7 @@ def test_the_body_that_was_given_is_not_changed() -> None:
     ],
 )
 def test_a_dataset_may_be_any_address_or_none(data: str) -> None:
-    assert parse(dataset_repo=data).dataset_repo == (data or "not_used")
+    assert parse(dataset_repo=data).dataset_repo == (data or None)
 
 
 @pytest.mark.parametrize(
