@@ -3,22 +3,37 @@
 import os
 import posixpath
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from shared.errors import Code, UserError
+from shared.lent_values import is_private
 from worker.project import EnvironmentVariable, Project
 from worker.runner import Volume
 
 MODES = ("rw", "ro")
 
 
+@dataclass(frozen=True)
+class Environment:
+    """A project's variables. ``lent`` are the worker's own that nobody but the training may see."""
+
+    shown: Mapping[str, str]
+    lent: Mapping[str, str]
+
+
 def permit_environment(
     project: Project, allowlist: Collection[str], host_environment: Mapping[str, str]
-) -> dict[str, str]:
+) -> Environment:
     """Return the variables that the project asks for; one of the worker's own only where PROJECT_ENV_ALLOWLIST has it.
 
     The service's own variables, such as MLFLOW_RUN_ID, are to be laid over these.
     """
-    return {v.name: _value(v, project, allowlist, host_environment) for v in project.environment}
+    values = {v.name: _value(v, project, allowlist, host_environment) for v in project.environment}
+    lent = {v.name for v in project.environment if v.value is None and is_private(v.name)}
+    return Environment(
+        {name: value for name, value in values.items() if name not in lent},
+        {name: value for name, value in values.items() if name in lent},
+    )
 
 
 def permit_volumes(project: Project, allowlist: Collection[str]) -> tuple[Volume, ...]:

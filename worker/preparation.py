@@ -16,7 +16,8 @@ from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
 from worker import base_model, dataset_pin
 from worker.container_address import tracking_uri_in_containers
-from worker.docker_env import permit_environment, permit_volumes
+from worker.docker_env import Environment, permit_environment, permit_volumes
+from worker.private_files import PrivateFiles, private_files
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
 from worker.runner import AttemptSpec, Handle, Image, Runner, Volume
@@ -26,15 +27,9 @@ from worker.tracking import Run, Tracking, container_environment, load_project
 logger = logging.getLogger(__name__)
 
 CACHE_FOLDER = "/mnt/retrain-cache"
-GIT_CONFIG = "gitconfig"
 PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
 REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
-TRACKING_PASSWORD = "tracking-password"  # noqa: S105 - a file's name
-# MLflow reads its password from the environment only, and a container's environment is there for all to inspect.
-EXPORT_FROM_FILE = (
-    'MLFLOW_TRACKING_PASSWORD="$(cat "$RETRAIN_TRACKING_PASSWORD_FILE")" && export MLFLOW_TRACKING_PASSWORD || exit 1\n'
-)
-PRIVATE_VARIABLES = {GIT_CONFIG: "GIT_CONFIG_GLOBAL", TRACKING_PASSWORD: "RETRAIN_TRACKING_PASSWORD_FILE"}
+TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
 
 
 def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
@@ -89,16 +84,19 @@ class Preparation:
         run = self._open_run(claim, request, checkout, project, rendered)
         if image and project.image:
             self.tracking.log_image(run.run_id, image=project.image, image_id=image.digest or image.id)
-        resources, private = request.resources, self._private_files(secrets)
+        environment = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
+        own = {**self._environment(claim, request, run), **dataset_pin.environment(dataset)}
+        private = self._private_files(environment, own, secrets)
+        resources = request.resources
         return AttemptSpec(
             job_id=claim.job.id,
             attempt=claim.attempt.number,
             image=image.id if image else None,  # the name may mean another one in a moment
-            command=EXPORT_FROM_FILE + rendered.command if TRACKING_PASSWORD in private else rendered.command,
+            command=private.prelude + rendered.command,
             source=checkout.project_folder,
-            env={**self._environment(claim, request, project, run), **dataset_pin.environment(dataset)},
-            private_files=private,
-            private_env={name: PRIVATE_VARIABLES[name] for name in private},
+            env={**environment.shown, **own},
+            private_files=private.files,
+            private_env=private.variables,
             cpus=resources.cpus,
             memory_bytes=memory_bytes(resources.memory) if resources.memory else None,
             gpu_ids=claim.attempt.gpu_ids,
@@ -175,8 +173,7 @@ class Preparation:
         self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
         return run
 
-    def _environment(self, claim: Claim, request: RetrainRequest, project: Project, run: Run) -> dict[str, str]:
-        asked = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
+    def _environment(self, claim: Claim, request: RetrainRequest, run: Run) -> dict[str, str]:
         about = {"RETRAIN_JOB_ID": claim.job.id, "RETRAIN_ATTEMPT": str(claim.attempt.number)}
         about |= {"RETRAIN_REQUEST_ID": claim.job.request_id} if claim.job.request_id else {}
         if rules := request.promotion.as_variable:
@@ -186,7 +183,7 @@ class Preparation:
             uri = tracking_uri_in_containers(self.settings)
         user = self.settings.mlflow_tracking_username
         access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
-        return {**asked, **about, **self._cache_environment(), **container_environment(run, uri), **access}
+        return {**about, **self._cache_environment(), **container_environment(run, uri), **access}
 
     def _cache_volume(self) -> tuple[Volume, ...]:
         folder = self.settings.dataset_cache
@@ -199,12 +196,15 @@ class Preparation:
         place = CACHE_FOLDER if self.runner.kind == "docker" else folder
         return {"RETRAIN_CACHE": place, "RETRAIN_CACHE_MAX_BYTES": str(most)}
 
-    def _private_files(self, secrets: JobSecrets) -> dict[str, bytes]:
+    def _private_files(self, environment: Environment, own: Mapping[str, str], secrets: JobSecrets) -> PrivateFiles:
+        """What is lent, but for names that are the service's own, and what opens the tracking server and the data."""
         has_home = self.runner.kind == "docker" or "HOME" in self.host_environment
-        files = {GIT_CONFIG: git_config(secrets.dataset, has_home=has_home)} if secrets.dataset else {}
+        exports = {name: value for name, value in environment.lent.items() if name not in own}
+        # MLflow reads its password from the environment only.
         if password := self.settings.mlflow_tracking_password.get_secret_value():
-            files[TRACKING_PASSWORD] = password.encode()
-        return files
+            exports[TRACKING_PASSWORD] = password
+        config = git_config(secrets.dataset, has_home=has_home) if secrets.dataset else None
+        return private_files(exports, git_config=config)
 
 
 def git_config(credentials: Credentials, *, has_home: bool) -> bytes:

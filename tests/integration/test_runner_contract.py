@@ -12,6 +12,7 @@ import pytest
 from shared.errors import AttemptError, Code
 from tests.fakes.runner import Script
 from tests.support.runner_bench import HANDLES_SIGTERM, IMAGE, Bench, open_bench
+from worker.private_files import private_files
 from worker.runner import Exit
 
 LINES = b"".join(b"%d\n" % number for number in range(1, 5001))
@@ -216,6 +217,14 @@ def test_a_private_file_is_readable_by_the_command_alone(real: Bench) -> None:
     assert code == 0
     assert log.startswith("s3cret 600\n")
     assert "s3cret" not in log.removeprefix("s3cret")
+
+
+def test_what_a_private_file_exports_reaches_the_command(real: Bench) -> None:
+    private = private_files({"DATA_KEY": "two\nlines $HOME 's3cret'"})
+    files: Mapping[str, Any] = {"private_files": private.files, "private_env": private.variables}
+    code, log = real.run(f"{private.prelude}env", **files)
+    assert code == 0
+    assert "DATA_KEY=two\nlines $HOME 's3cret'\n" in log
 
 
 def test_the_project_s_tree_reaches_the_working_folder(real: Bench) -> None:

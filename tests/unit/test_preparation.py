@@ -105,8 +105,38 @@ def test_a_job_of_an_older_version_trains_without_a_request_id(worker: FakeWorke
 def test_the_tracking_password_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
     _, spec = started(worker)
 
-    assert b"mlflow-pass" in spec.private_files.values()
+    assert b"export MLFLOW_TRACKING_PASSWORD=mlflow-pass\n" in spec.private_files["exports"]
     assert "mlflow-pass" not in f"{spec.env} {spec.command}"
+
+
+def test_what_the_operator_lends_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
+    worker.preparation = replace(worker.preparation, host_environment={"REGION": "lent-s3cret"})
+    _, spec = started(worker)
+
+    assert b"export REGION=lent-s3cret\n" in spec.private_files["exports"]
+    assert spec.private_env["exports"] == "RETRAIN_EXPORTS_FILE"
+    assert "lent-s3cret" not in f"{spec.env} {spec.command}"
+    assert spec.env["SEED"] == "7"  # the project's own word is no secret
+
+
+def test_what_a_runtime_reads_before_the_command_stays_in_the_environment(worker: FakeWorker) -> None:
+    worker.source.project = PROJECT.replace('"REGION"', '"LC_ALL"')
+    settings = worker.settings.model_copy(update={"project_env_allowlist": {"LC_ALL"}})
+    worker.preparation = replace(worker.preparation, settings=settings, host_environment={"LC_ALL": "C.UTF-8"})
+    _, spec = started(worker)
+
+    assert spec.env["LC_ALL"] == "C.UTF-8"
+    assert b"LC_ALL" not in spec.private_files["exports"]
+
+
+def test_what_is_lent_takes_the_place_of_none_of_the_services_own_variables(worker: FakeWorker) -> None:
+    worker.source.project = PROJECT.replace('"REGION"', '"MLFLOW_RUN_ID"')
+    settings = worker.settings.model_copy(update={"project_env_allowlist": {"MLFLOW_RUN_ID"}})
+    worker.preparation = replace(worker.preparation, settings=settings, host_environment={"MLFLOW_RUN_ID": "another"})
+    taken, spec = started(worker)
+
+    assert spec.env["MLFLOW_RUN_ID"] == f"run-{taken.job.id}-1"
+    assert b"another" not in spec.private_files["exports"]
 
 
 def test_the_record_says_what_was_found_out(worker: FakeWorker) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Code, UserError
-from worker.docker_env import permit_environment, permit_volumes
+from worker.docker_env import Environment, permit_environment, permit_volumes
 from worker.parameter_values import ParameterValue
 from worker.project import EntryPoint, EnvironmentVariable, Parameter, Project, assemble, render
 from worker.runner import Volume
@@ -259,13 +259,13 @@ def test_a_field_that_was_not_sent_leaves_a_projects_default_and_else_is_the_pre
 
 def test_a_projects_own_variables_need_no_permission() -> None:
     project = Project("iris", environment=(EnvironmentVariable("MODE", "fast"),))
-    assert permit_environment(project, frozenset(), {}) == {"MODE": "fast"}
+    assert permit_environment(project, frozenset(), {}) == Environment({"MODE": "fast"}, {})
 
 
 def test_a_variable_of_the_worker_is_copied_only_when_allowed() -> None:
     project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
     host = {"HTTP_PROXY": "http://proxy", "SECRET_KEY": "secret"}
-    assert permit_environment(project, {"HTTP_PROXY"}, host) == {"HTTP_PROXY": "http://proxy"}
+    assert permit_environment(project, {"HTTP_PROXY"}, host) == Environment({}, {"HTTP_PROXY": "http://proxy"})
     with pytest.raises(UserError, match="PROJECT_ENV_ALLOWLIST") as caught:
         permit_environment(Project("iris", environment=(EnvironmentVariable("SECRET_KEY"),)), {"HTTP_PROXY"}, host)
     assert caught.value.facts["setting"] == "PROJECT_ENV_ALLOWLIST"
