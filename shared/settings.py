@@ -180,6 +180,12 @@ class Settings(BaseSettings):
         frozenset({"https", "ssh"}), description="Schemes of git_uri: https, ssh; http and file at your own risk."
     )
     git_hosts: Words = Field(frozenset(), description="Hosts of git_uri, comma separated; empty for any.")
+    source_max_files: int = Field(
+        200_000, ge=1, description="Files and folders of a repository with its submodules; one with more is refused."
+    )
+    source_max_bytes: int = Field(
+        10**10, ge=10**6, description="Bytes of a repository with its submodules and Git LFS files, likewise."
+    )
 
     queue_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="A job that waits longer fails.")
     run_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="Training that takes longer is stopped.")

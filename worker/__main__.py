@@ -36,6 +36,7 @@ from worker.process_runner import ProcessRunner
 from worker.pulled_images import PulledImages
 from worker.runner import Runner
 from worker.source import GitSource
+from worker.source_limits import SourceLimits
 from worker.supervision import Supervisor
 from worker.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register, report_to
@@ -71,6 +72,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         settings.data_dir / "work" / settings.worker_host,
         allowed_schemes=settings.git_schemes,
         allowed_hosts=settings.git_hosts,
+        limits=SourceLimits(settings.source_max_files, settings.source_max_bytes),
     )
     pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
     runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()

@@ -11,6 +11,8 @@ ADVICE: Mapping[Code, str] = {
     Code.GIT_AUTH_FAILED: "Send the request with a token that may read the repository.",
     Code.GIT_UNREACHABLE: f"See whether the worker can reach the git host. {SERVER}.",
     Code.REF_NOT_FOUND: "Send the request with a branch, tag or commit that is in the repository.",
+    Code.SOURCE_TOO_LARGE: "Train from a smaller repository, or have the operator raise SOURCE_MAX_BYTES and "
+    "SOURCE_MAX_FILES.",
     Code.IMAGE_PULL_FAILED: "See whether the image exists and the worker's host may pull it, then repeat the job.",
     Code.NONZERO_EXIT: "Read the log, mend the training code, push it, and send the request again.",
     Code.OOM_KILLED: "Send the request with more resources.memory, or let the training use less.",

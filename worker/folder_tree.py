@@ -1,6 +1,5 @@
 """Folder trees that others made, however deep: Python's own functions recurse, and a repository may be deeper."""
 
-import errno
 import itertools
 import os
 import secrets
@@ -33,20 +32,3 @@ def remove_tree(folder: Path) -> None:
             folders.append(Path(entry.path).rename(folder / f"{prefix}-{next(numbers)}"))
     for current in reversed(folders):
         current.rmdir()
-
-
-def is_deeper(folder: Path, levels: int) -> bool:
-    """Whether folders in it are nested more than so many levels."""
-    pending = [(folder, 0)]
-    while pending:
-        current, depth = pending.pop()
-        if depth > levels:
-            return True
-        try:
-            with os.scandir(current) as entries:
-                pending += [(Path(each.path), depth + 1) for each in entries if each.is_dir(follow_symlinks=False)]
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return True
-            raise
-    return False

@@ -1,12 +1,14 @@
 """The one module that runs git: what every command's environment, credentials, deadline and processes are."""
 
 import base64
+import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +19,10 @@ from shared.vault import Redactor
 from worker.git_errors import REDIRECTED, explain
 from worker.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
 
+MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may stand for an object of any size
+# The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.
+# Without the signal git is told that the file is too large, says so, and removes it.
+LIMITED = 'trap "" XFSZ; { ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; } 2>/dev/null; shift 2; exec git "$@"'
 TERMINATE_SECONDS = 3  # git removes its lock files on SIGTERM; on SIGKILL it leaves them
 PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|SSH_AUTH_SOCK|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
@@ -89,6 +95,7 @@ class Git:
     credentials: Credentials | None = None
     follow_redirects: bool = False
     keep_open: tuple[int, ...] = ()
+    max_file_bytes: int | None = None  # a pack that gets larger ends the command
 
     def local(self) -> "Git":
         """The same, but it speaks to repositories on this machine only, without credentials."""
@@ -96,12 +103,26 @@ class Git:
 
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
         """Run one command to its end; AttemptTimeout, with all its processes ended, when the time is over."""
+        return self._run(arguments, cwd=cwd)
+
+    def feed(self, take: Callable[[bytes], None], *arguments: str | Path) -> GitResult:
+        """Run one command and give what it prints to ``take`` as it comes; what that raises ends the command."""
+        return self._run(arguments, take=take)
+
+    def _run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        take: Callable[[bytes], None] | None = None,
+    ) -> GitResult:
         if not self.deadline.remaining_seconds:
             raise self.timeout(arguments)
+        environment = self._environment()
         with subprocess.Popen(
-            ["git", *arguments],
+            [*self._program(environment), *arguments],
             cwd=cwd,
-            env=self._environment(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -109,7 +130,7 @@ class Git:
             pass_fds=self.keep_open,
         ) as process:
             try:
-                return self._finished(process)
+                return self._finished(process, take)
             except (TimeoutError, subprocess.TimeoutExpired) as error:
                 raise self.timeout(arguments) from error
             except TooMuchOutput as error:
@@ -117,8 +138,17 @@ class Git:
             finally:
                 _end(process)
 
-    def _finished(self, process: "subprocess.Popen[bytes]") -> GitResult:
-        stdout, stderr = read_output(process, remaining_seconds=lambda: self.deadline.remaining_seconds)
+    def _program(self, environment: Mapping[str, str]) -> list[str]:
+        """Return git, held to its limits."""
+        if shutil.which("git", path=environment.get("PATH", os.defpath)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "git")
+        if self.max_file_bytes is None:
+            return ["git"]
+        blocks, kilobytes = self.max_file_bytes // 512 + 1, MEMORY_BYTES // 1024
+        return ["/bin/sh", "-c", LIMITED, "git", str(blocks), str(kilobytes)]
+
+    def _finished(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], None] | None) -> GitResult:
+        stdout, stderr = read_output(process, remaining_seconds=lambda: self.deadline.remaining_seconds, take=take)
         exit_code = process.wait(self.deadline.remaining_seconds)
         lines = stderr.replace(b"\r", b"\n")  # progress
         return GitResult(exit_code, stdout.decode(errors="replace"), lines.decode(errors="replace"))

@@ -7,8 +7,10 @@ from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from shared.vault import Redactor
 
 EXCERPT_CHARACTERS = 500
+NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 REDIRECTED = re.compile(r"returned error: 30[1-8]|unable to update url base from redirection")
 DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+TOO_LARGE = re.compile(r"file too large|out of memory", re.IGNORECASE)
 REFUSED = re.compile(
     r"authentication failed|could not read (username|password)|terminal prompts disabled|returned error: 40[134]\b"
     r"|permission denied \(|repository not found|repository '.*' not found|access denied"
@@ -24,33 +26,42 @@ TRANSPORT = re.compile(r"transport '[^']*' not allowed")
 UNSAFE_TEXT = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
+USERS_TURN = (  # the first that fits
+    (
+        TOO_LARGE,
+        Code.SOURCE_TOO_LARGE,
+        "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may have. "
+        "Train from a smaller repository.",
+    ),
+    (REFUSED, Code.GIT_AUTH_FAILED, "{no_access}"),
+    (
+        SUBMODULE,
+        Code.INVALID_PROJECT,
+        "The submodules of {uri} cannot be checked out. Check its .gitmodules, and that the submodules' commits are "
+        "pushed.",
+    ),
+    (
+        REDIRECTED,
+        Code.INVALID_PARAMETER,
+        "The git host redirects {uri} to another address, where credentials would not be safe. Give the new address as "
+        "git_uri.",
+    ),
+    (
+        TRANSPORT,
+        Code.INVALID_PARAMETER,
+        "{uri} needs a transport that this service does not allow (GIT_SCHEMES).",
+    ),
+)
+
+
 def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
     """Return the error that this complaint of git means."""
-    said = excerpt(stderr, redactor)
     if DISK_FULL.search(stderr):
         return _disk_full(uri)
-    if REFUSED.search(stderr):
-        return UserError(Code.GIT_AUTH_FAILED, f"{_no_access(uri)} git said: {said}", uri=uri)
-    if SUBMODULE.search(stderr):
-        return UserError(
-            Code.INVALID_PROJECT,
-            f"The submodules of {uri} cannot be checked out. Check its .gitmodules, and that the submodules' commits "
-            f"are pushed. git said: {said}",
-            uri=uri,
-        )
-    if REDIRECTED.search(stderr):
-        return UserError(
-            Code.INVALID_PARAMETER,
-            f"The git host redirects {uri} to another address, where credentials would not be safe. Give the new "
-            f"address as git_uri. git said: {said}",
-            uri=uri,
-        )
-    if TRANSPORT.search(stderr):
-        return UserError(
-            Code.INVALID_PARAMETER,
-            f"{uri} needs a transport that this service does not allow (GIT_SCHEMES). git said: {said}",
-            uri=uri,
-        )
+    said = excerpt(stderr, redactor)
+    for complaint, code, message in USERS_TURN:
+        if complaint.search(stderr):
+            return UserError(code, f"{message.format(uri=uri, no_access=_no_access(uri))} git said: {said}", uri=uri)
     return InfrastructureError(
         Code.GIT_UNREACHABLE,
         f"{uri} could not be fetched. Check that the worker reaches the git host. git said: {said}",

@@ -21,8 +21,13 @@ class WithPipes(Protocol):
     stderr: IO[bytes] | None
 
 
-def read_output(process: WithPipes, *, remaining_seconds: Callable[[], float]) -> tuple[bytearray, bytearray]:
-    """Return all of stdout and the end of stderr when both are closed; TooMuchOutput, or TimeoutError."""
+def read_output(
+    process: WithPipes, *, remaining_seconds: Callable[[], float], take: Callable[[bytes], None] | None = None
+) -> tuple[bytearray, bytearray]:
+    """Return all of stdout and the end of stderr when both are closed; TooMuchOutput, or TimeoutError.
+
+    With ``take`` stdout goes there as it comes, and may be of any length.
+    """
     printed, complained = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
         for pipe, kept in ((process.stdout, printed), (process.stderr, complained)):
@@ -33,7 +38,10 @@ def read_output(process: WithPipes, *, remaining_seconds: Callable[[], float]) -
                 raise TimeoutError
             for key, _ in selector.select(seconds):
                 chunk = os.read(key.fd, CHUNK_BYTES)
-                key.data.extend(chunk)
+                if take and key.data is printed:
+                    take(chunk)
+                else:
+                    key.data.extend(chunk)
                 if not chunk:
                     selector.unregister(key.fileobj)
             if len(printed) > MAX_STDOUT_BYTES:

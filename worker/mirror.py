@@ -15,6 +15,7 @@ from pathlib import Path
 from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError
 from worker.folder_tree import remove_tree
 from worker.git import Deadline, Git, GitResult
+from worker.git_errors import NO_SUCH_REF
 from worker.resolve import RemoteRefs, Resolved, resolve
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ FETCHED = "refs/retrain/fetched"
 PINS = "refs/retrain/pins"
 USES = "retrain-uses"  # a file for each commit, touched when it is used
 UPLOAD_PACK = "--upload-pack=git -c 'safe.directory=*' upload-pack"  # git passes it none of our environment's config
-NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 DAMAGED = ("corrupt", "bad object", "bad tree", "unable to read", "invalid sha1 pointer", "did not send all necessary")
 
 
@@ -47,19 +47,21 @@ class Mirror:
         """Make sure that the commit is in the mirror; where a pinned one is, the network is not asked."""
         with self._locked(fcntl.LOCK_EX):
             self._prepare()
-            resolved = resolve(self, ref, pinned_sha=pinned_sha)
+            try:
+                resolved = resolve(self, ref, pinned_sha=pinned_sha)
+            finally:
+                self._remove_leftovers()  # half a pack may be large, and nobody may ask for this repository again
             self._keep(resolved.commit_sha)
             self._collect_garbage()
         return resolved
 
     def copy(self, commit_sha: str, folder: Path) -> None:
-        """Check a commit of the mirror out into a new folder, which shares nothing with the mirror."""
+        """Fetch a commit of the mirror into a new folder, which shares nothing with the mirror; no work tree yet."""
         with self._locked(fcntl.LOCK_SH):
             self._git.must("init", "--quiet", "--template=", folder)
             self._git.must("-C", folder, "remote", "add", "origin", self.url)  # relative submodules start from it
             fetch = ("-C", folder, "fetch", "--quiet", "--no-tags", "--depth=1", UPLOAD_PACK)
             self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
-        self._git.must("-C", folder, "checkout", "--quiet", "--detach", commit_sha)
 
     def fetch(self, name: str) -> bool:
         """Fetch one ref or SHA; False where the remote has none, or does not give it."""
@@ -131,13 +133,17 @@ class Mirror:
 
     def _prepare(self) -> None:
         """Make the mirror, or make it usable again after a git that was killed. Only under the exclusive lock."""
-        locks = (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
-        for leftover in (*locks, *(self._folder / "objects" / "pack").glob("tmp_*")):
-            leftover.unlink(missing_ok=True)
+        self._remove_leftovers()
         arguments = ("init", "--quiet", "--bare", "--template=", self._folder)
         if not (self._git.run(*arguments).ok and self._run("rev-parse").ok):
             self._throw_away()
             self._git.must(*arguments)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a git that was killed has left."""
+        locks = (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
+        for leftover in (*locks, *(self._folder / "objects" / "pack").glob("tmp_*")):
+            leftover.unlink(missing_ok=True)
 
     def _throw_away(self) -> None:
         with suppress(FileNotFoundError):
@@ -158,7 +164,8 @@ class Mirror:
         """Give disk space back now and then. It may fail or run out of time without harm to the attempt."""
         if len(list((self._folder / "objects" / "pack").glob("*.pack"))) <= MAX_PACKS:
             return
-        git = replace(self._git, deadline=Deadline(self._git.deadline.remaining_seconds / 2))
+        half = Deadline(self._git.deadline.remaining_seconds / 2)
+        git = replace(self._git, deadline=half, max_file_bytes=None)  # what it writes is smaller than what was there
         with suppress(AttemptTimeout):
             if git.run(f"--git-dir={self._folder}", "gc", "--quiet", "--prune=now").ok:
                 return

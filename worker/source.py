@@ -13,11 +13,13 @@ from pathlib import Path
 from shared.errors import Code, UserError
 from shared.git_uri import AllowedAddresses, Credentials, GitUri, parse_git_uri
 from worker.allowed import AddressRules
-from worker.folder_tree import is_deeper, remove_tree
+from worker.folder_tree import remove_tree
 from worker.git import Deadline, Git
 from worker.git_errors import explain_os_error
 from worker.mirror import Mirror
-from worker.submodules import check_out_submodules
+from worker.source_limits import DEFAULT as DEFAULT_LIMITS
+from worker.source_limits import Allowance, SourceLimits
+from worker.unpacking import Unpacking
 from worker.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 600.0
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SUGGESTED_FOLDERS = 5
-MAX_DEPTH = 200  # what comes after us recurses, in Python and in the engine
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class GitSource:
         *,
         allowed_schemes: frozenset[str],
         allowed_hosts: frozenset[str] = frozenset(),
+        limits: SourceLimits = DEFAULT_LIMITS,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.mirrors = mirrors.absolute()
         self._work = work.absolute()
         private = (self.mirrors.parent, self._work)
         self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts), private)
+        self._limits = limits
         self._environ = environ
 
     def checkout(
@@ -103,8 +106,8 @@ class GitSource:
         self.discard(name)
         folder = self._folder(name)
         mirror.copy(resolved.commit_sha, folder)
-        check_out_submodules(folder, git=git, rules=self._rules)
-        _check_depth(folder, git.uri)
+        unpacking = Unpacking(git, self._rules, Allowance(self._limits, git.uri))
+        unpacking.unpack(folder, resolved.commit_sha, uri=mirror.url)
         project_folder = find_project_folder(folder, request.subfolder)
         logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha})
         return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
@@ -151,6 +154,7 @@ class GitSource:
             credentials=credentials,
             # git would show the credentials, as a header of ours, to whatever host it is redirected to
             follow_redirects=not self._rules.allowed.hosts and credentials is None,
+            max_file_bytes=self._limits.max_bytes,
         )
 
 
@@ -195,9 +199,3 @@ def _parsed(uri: str, what: str) -> GitUri:
         return parse_git_uri(uri)
     except ValueError as error:
         raise UserError(Code.INVALID_PARAMETER, f"{what} {error}.") from None
-
-
-def _check_depth(folder: Path, uri: str) -> None:
-    if is_deeper(folder, MAX_DEPTH):
-        message = f"{uri} has folders nested more than {MAX_DEPTH} deep. Flatten them."
-        raise UserError(Code.INVALID_PROJECT, message, uri=uri)

@@ -1,0 +1,47 @@
+"""How much an attempt's source may take on this host, counted before it is unpacked or downloaded."""
+
+from dataclasses import dataclass, field
+
+from shared.errors import Code, UserError
+
+BLOCK_BYTES = 4096  # what a file of one byte takes
+
+
+@dataclass(frozen=True)
+class SourceLimits:
+    """What the operator allows one source: SOURCE_MAX_FILES and SOURCE_MAX_BYTES."""
+
+    max_files: int = 200_000
+    max_bytes: int = 10**10
+
+    def too_large(self, uri: str) -> UserError:
+        """Return the error for a source that is larger."""
+        return UserError(
+            Code.SOURCE_TOO_LARGE,
+            f"{uri} unpacks to more than {self.max_files:,} files and folders, or more than {self.max_bytes:,} bytes, "
+            "with its submodules and Git LFS files. Train from a smaller repository and let the training fetch its "
+            "data, or have the operator raise SOURCE_MAX_FILES and SOURCE_MAX_BYTES.",
+            uri=uri,
+            max_files=self.max_files,
+            max_bytes=self.max_bytes,
+        )
+
+
+DEFAULT = SourceLimits()
+
+
+@dataclass
+class Allowance:
+    """What is left of the limits: the repository, its submodules and its LFS files draw on the same."""
+
+    limits: SourceLimits
+    uri: str
+    files: int = field(init=False, default=0)
+    size_bytes: int = field(init=False, default=0)
+
+    def take(self, *, files: int, size_bytes: int) -> None:
+        """Count them in, in whole blocks; SOURCE_TOO_LARGE where that is more than there may be."""
+        self.files += files
+        self.size_bytes += -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+        if self.files > self.limits.max_files or self.size_bytes > self.limits.max_bytes:
+            raise self.limits.too_large(self.uri)
