@@ -5,6 +5,7 @@ RetrainError
 │   ├── UserError           the project, its parameters or its code: whoever sent the request must act
 │   ├── InfrastructureError docker, git host, tracking server, disk: worth another attempt
 │   ├── AttemptTimeout      a step took longer than it may
+│   ├── AttemptCancelled    somebody asked for the job's end
 │   └── InternalError       a fault of ours
 ├── JobNotFound             no job has this id
 ├── HostNotFound            no worker of this host ever gave a sign of life
@@ -91,6 +92,17 @@ class AttemptTimeout(AttemptError):
     """A step took longer than it may."""
 
     type = FailureType.TIMEOUT
+
+
+class AttemptCancelled(AttemptError):
+    """Somebody asked for the job's end."""
+
+    type = FailureType.CANCELLED
+
+    @classmethod
+    def on_request(cls) -> "AttemptCancelled":
+        """The one thing that it says."""
+        return cls(Code.USER_CANCELLED, "The job was cancelled on request.")
 
 
 class InternalError(AttemptError):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.alerts import Alert, AlertEvent, Trial
-from shared.errors import Code, FailureType
+from shared.errors import AttemptCancelled
 from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
 from shared.limits import Host, QueuePlace
@@ -93,7 +93,7 @@ class Ending:
         return AlertEvent(self.state) if self.retry_in_seconds is None else AlertEvent.RETRYING
 
 
-USER_CANCELLED = Reason(Code.USER_CANCELLED, FailureType.CANCELLED, "The job was cancelled on request.")
+USER_CANCELLED = Reason.of(AttemptCancelled.on_request())
 
 
 def as_cancelled(ending: Ending) -> Ending:
@@ -146,6 +146,12 @@ class JobStore(Protocol):
 
     def resolve(self, claim: Claim, found: Resolved) -> None:
         """Record what the attempt found out about its inputs."""
+
+    def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
+        """Make the lease last that long, right before the attempt's container is started; False: it must not be.
+
+        It is False for every job but one that is still starting: one that is being cancelled never starts.
+        """
 
     def started(self, claim: Claim, *, runner: str, container: str) -> None:
         """Record the container and move the job to running; one that is being cancelled stays so.

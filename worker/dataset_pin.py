@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 
 from shared.dataset_address import find_repository
-from shared.errors import AttemptError
+from shared.errors import AttemptCancelled, AttemptError
 from shared.git_uri import Credentials
+from worker.interruption import NEVER, Interruption
 from worker.source import GitSource, SourceRequest
 
 logger = logging.getLogger(__name__)
@@ -14,7 +15,14 @@ PLAIN_URL_SECONDS = 60.0  # the training waits for it
 VARIABLE = "RETRAIN_DATASET_REPO"  # mypackage looks for it
 
 
-def pin(dataset_repo: str, *, source: GitSource, credentials: Credentials | None, timeout_seconds: float) -> str | None:
+def pin(
+    dataset_repo: str,
+    *,
+    source: GitSource,
+    credentials: Credentials | None,
+    timeout_seconds: float,
+    interruption: Interruption = NEVER,
+) -> str | None:
     """Return the address with the full revision in it.
 
     None where it is not sure to be a git repository (neither @rev nor .git in it), or where GIT_SCHEMES and GIT_HOSTS
@@ -26,9 +34,12 @@ def pin(dataset_repo: str, *, source: GitSource, credentials: Credentials | None
         return None
     wanted = SourceRequest(repository.url, repository.rev or "HEAD", credentials=credentials, what="dataset_repo")
     if repository.rev:
-        return repository.at(source.resolve(wanted, timeout_seconds=timeout_seconds))
+        return repository.at(source.resolve(wanted, timeout_seconds=timeout_seconds, interruption=interruption))
+    seconds = min(timeout_seconds, PLAIN_URL_SECONDS)
     try:
-        return repository.at(source.resolve(wanted, timeout_seconds=min(timeout_seconds, PLAIN_URL_SECONDS)))
+        return repository.at(source.resolve(wanted, timeout_seconds=seconds, interruption=interruption))
+    except AttemptCancelled:
+        raise
     except AttemptError as error:
         logger.warning("data not pinned", extra={"uri": repository.url, "cause": error.message})
         return None

@@ -3,13 +3,14 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import docker
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.types import CancellableStream
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
@@ -17,12 +18,21 @@ from shared.errors import Code, InfrastructureError
 from worker.docker_engine import ENGINE_ERRORS, Engine, engine_answers, why
 from worker.docker_failures import pull_failed, pull_timeout, unavailable
 from worker.image_reference import digest_reference, require_image
+from worker.interruption import NEVER, Interruption
 from worker.pulled_images import PulledImage, PulledImages
 from worker.runner import Image
 
 PULL_SILENCE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PullLimits:
+    """How long a pull may take, and what may end it before that."""
+
+    timeout_seconds: float
+    interruption: Interruption = NEVER
 
 
 class DockerImages:
@@ -32,14 +42,14 @@ class DockerImages:
         self._engine = engine
         self._pulled = pulled
 
-    def prepare(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+    def prepare(self, image: str | None, *, pinned: str | None = None, limits: PullLimits) -> Image | None:
         """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
         name = require_image(image)
         if pinned:
-            if found := self._bring_pinned(name, pinned, timeout_seconds=timeout_seconds):
+            if found := self._bring_pinned(name, pinned, limits=limits):
                 return found
             logger.warning("the pinned image is gone; the name may mean another", extra={"image": name, "id": pinned})
-        return self._bring(name, timeout_seconds=timeout_seconds)
+        return self._bring(name, limits=limits)
 
     def remove(self, image_id: str) -> bool:
         """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
@@ -53,21 +63,21 @@ class DockerImages:
         logger.info("removed an image", extra={"image": image_id, "names": sorted(known.references)})
         return True
 
-    def _bring_pinned(self, name: str, pinned: str, *, timeout_seconds: float) -> Image | None:
+    def _bring_pinned(self, name: str, pinned: str, *, limits: PullLimits) -> Image | None:
         if found := self._use_image(pinned):
             return found
         try:
-            return self._bring(digest_reference(name, pinned), timeout_seconds=timeout_seconds)
+            return self._bring(digest_reference(name, pinned), limits=limits)
         except InfrastructureError as error:
             if error.code is not Code.IMAGE_PULL_FAILED:
                 raise
             return None  # it was built here, or the registry dropped it
 
-    def _bring(self, name: str, *, timeout_seconds: float) -> Image:
+    def _bring(self, name: str, *, limits: PullLimits) -> Image:
         if found := self._use_image(name):
             return found
         before = self._references()
-        self._pull(name, timeout_seconds=timeout_seconds)
+        self._pull(name, limits=limits)
         found = self._use_image(name)
         if found is None:
             raise pull_failed(name, "it was removed at once by somebody else")
@@ -96,22 +106,19 @@ class DockerImages:
         if self._pulled and (image_id not in before or self._pulled.find(image_id)):
             self._pulled.note_pull(image_id, self._references().get(image_id, set()) - before.get(image_id, set()))
 
-    def _pull(self, name: str, *, timeout_seconds: float) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        silence_seconds = math.ceil(min(timeout_seconds, PULL_SILENCE_SECONDS))
+    def _pull(self, name: str, *, limits: PullLimits) -> None:
+        silence_seconds = math.ceil(min(limits.timeout_seconds, PULL_SILENCE_SECONDS))
         logger.info("pulling an image", extra={"image": name})
         try:
-            with closing(_PullClient(version="auto", timeout=silence_seconds, **self._engine.connection())) as client:
-                for progress in client.pull(name, stream=True, decode=True):
-                    if "error" in progress:
-                        raise pull_failed(name, progress["error"])
-                    if time.monotonic() > deadline:
-                        raise pull_timeout(name, timeout_seconds)
+            client = _PullClient(version="auto", timeout=silence_seconds, **self._engine.connection())
+            with closing(client), limits.interruption.stopping(client.break_off):
+                _follow(client.pull(name, stream=True, decode=True), name, limits)
         except (ReadTimeout, ReadTimeoutError) as error:
-            raise pull_timeout(name, timeout_seconds) from error
+            raise pull_timeout(name, limits.timeout_seconds) from error
         except APIError as error:
             raise pull_failed(name, why(error)) from error
         except ENGINE_ERRORS as error:
+            limits.interruption.check()  # then it was broken off by us
             raise unavailable(f"pull '{name}'", error, image=name) from error
 
     def _remove_image(self, known: PulledImage) -> bool:
@@ -134,10 +141,33 @@ class DockerImages:
 
 
 class _PullClient(docker.APIClient):
-    """docker-py pulls with no timeout at all; this client gives up on an engine or registry that says nothing."""
+    """docker-py pulls with no timeout at all; this client gives up on an engine or registry that says nothing.
+
+    It can be broken off, too: an engine ends a pull whose client is gone.
+    """
+
+    _answer: Any = None
 
     def post(self, url: str | bytes, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
-        return super().post(url, data, json, **{**kwargs, "timeout": self.timeout})
+        self._answer = super().post(url, data, json, **{**kwargs, "timeout": self.timeout})
+        return self._answer
+
+    def break_off(self) -> None:
+        """End the pull from another thread, which wakes the one that reads. Before an answer it cannot be."""
+        if self._answer is not None:
+            with suppress(DockerException, OSError, AttributeError):  # over ssh it cannot be; it has just ended
+                CancellableStream(iter(()), self._answer).close()
+
+
+def _follow(pull: Iterable[Any], name: str, limits: PullLimits) -> None:
+    deadline = time.monotonic() + limits.timeout_seconds
+    for progress in pull:
+        limits.interruption.check()
+        if "error" in progress:
+            raise pull_failed(name, progress["error"])
+        if time.monotonic() > deadline:
+            raise pull_timeout(name, limits.timeout_seconds)
+    limits.interruption.check()
 
 
 def _references_of(image: Mapping[str, Any]) -> set[str]:

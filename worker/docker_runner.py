@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import cast
@@ -23,11 +23,12 @@ from requests.exceptions import RequestException
 
 from worker.docker_engine import ENGINE_ERRORS, Engine, engine_answers, why
 from worker.docker_failures import lost, not_packed, pull_failed, refused
-from worker.docker_images import DockerImages
+from worker.docker_images import DockerImages, PullLimits
 from worker.docker_log import AttemptLog, EngineStream
 from worker.docker_options import container_options, gpus_in
 from worker.gpus import cdi_gpus, find_gpus
 from worker.image_reference import require_image
+from worker.interruption import NEVER, Interruption
 from worker.project_archive import Owner, find_owner, write_archive
 from worker.pulled_images import PulledImages
 from worker.runner import END_AFTER_SIGTERM, AttemptSpec, Exit, Handle, Image
@@ -63,11 +64,19 @@ class DockerRunner:
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
         self._logs: dict[str, AttemptLog] = {}
 
-    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+    def prepare_image(
+        self,
+        image: str | None,
+        *,
+        pinned: str | None = None,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+    ) -> Image | None:
         """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
-        return self._images.prepare(image, pinned=pinned, timeout_seconds=timeout_seconds)
+        limits = PullLimits(timeout_seconds, interruption)
+        return self._images.prepare(image, pinned=pinned, limits=limits)
 
-    def start_or_attach(self, spec: AttemptSpec) -> Handle:
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
         """Start the attempt, unless a container of its name has been started already.
 
         One that was created and not started may have part of its files: it gets all of them again.
@@ -75,7 +84,7 @@ class DockerRunner:
         with engine_answers(f"start '{spec.name}'", name=spec.name):
             container = self._create_or_find(spec)
             if container.status == "created":
-                self._fill_and_start(container, spec)
+                self._fill_and_start(container, spec, interruption)
         return _handle(container, spec.name)
 
     def attach(self, name: str) -> Handle | None:
@@ -179,13 +188,11 @@ class DockerRunner:
         logger.info("container exists, attaching", extra={"container": spec.name})
         return self._engine.client.containers.get(spec.name)
 
-    def _fill_and_start(self, container: Container, spec: AttemptSpec) -> None:
+    def _fill_and_start(self, container: Container, spec: AttemptSpec, interruption: Interruption) -> None:
         try:
-            owner = self._owner(container)
-            with tempfile.TemporaryFile() as archive:
-                write_archive(archive, spec, owner)
-                archive.seek(0)
-                container.put_archive("/", archive)
+            with interruption.cleaning(partial(self._remove, str(container.id))):
+                self._fill(container, spec, interruption)
+                interruption.begin()
             container.start()
         except APIError as error:
             self._remove(str(container.id))  # what the engine refuses once it refuses always
@@ -194,6 +201,14 @@ class DockerRunner:
             if isinstance(error, RequestException):
                 raise
             raise not_packed(spec, error) from error
+
+    def _fill(self, container: Container, spec: AttemptSpec, interruption: Interruption) -> None:
+        interruption.check()
+        owner = self._owner(container)
+        with tempfile.TemporaryFile() as archive:
+            write_archive(archive, spec, owner, interruption)
+            archive.seek(0)
+            container.put_archive("/", archive)
 
     def _owner(self, container: Container) -> Owner:
         user = container.attrs["Config"].get("User") or ""

@@ -30,6 +30,7 @@ from shared.retrain_request import RetrainRequest, Retry
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
 from shared.vault import Redactor
+from worker.interruption import WorkerStopping
 from worker.preparation import attempt_name
 from worker.runner import Exit, Runner
 from worker.tracking import Tracking
@@ -44,10 +45,6 @@ LAST_OUTPUT_BYTES = 4096
 LAST_OUTPUT_CHARACTERS = 300
 LOG_READ_BYTES = 1 << 20
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
-
-
-class WorkerStopping(Exception):
-    """The worker was told to stop: leave the container for the next one."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,9 @@ class Finishing:
         return job
 
     def _end_run(self, job: Job, ending: Ending) -> Ending:
-        """End the attempt's run, if it is known; the ending with the run's result."""
+        """End the attempt's run, if it is known and nobody may be busy with it; the ending with the run's result."""
+        if ending.leaves_run_open:
+            return ending
         if job.attempt.run_id is None:
             return replace(ending, leaves_run_open=_may_have_left_a_run(job, ending))
         try:

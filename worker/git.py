@@ -18,6 +18,7 @@ from shared.git_uri import Credentials
 from shared.vault import Redactor
 from worker.git_errors import REDIRECTED, explain
 from worker.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
+from worker.interruption import LOOK_SECONDS, NEVER, Interruption
 
 MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may stand for an object of any size
 # The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.
@@ -49,16 +50,26 @@ ALWAYS = (
 
 
 class Deadline:
-    """The time that all commands of one checkout have together."""
+    """The time that all commands of one checkout have together, and what may end them before that."""
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, interruption: Interruption = NEVER) -> None:
         self.timeout_seconds = timeout_seconds
+        self.interruption = interruption
         self._ends_at = time.monotonic() + timeout_seconds
 
     @property
     def remaining_seconds(self) -> float:
         """What is left; never negative."""
         return max(0.0, self._ends_at - time.monotonic())
+
+    def check(self) -> float:
+        """Return what is left, or raise what interrupts the checkout; asked by every wait, every LOOK_SECONDS."""
+        self.interruption.check()
+        return self.remaining_seconds
+
+    def half(self) -> "Deadline":
+        """Half of what is left, for what may be left out."""
+        return Deadline(self.remaining_seconds / 2, self.interruption)
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,7 @@ class Git:
         return replace(self, schemes=frozenset({"file"}), credentials=None)
 
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
-        """Run one command to its end; AttemptTimeout, with all its processes ended, when the time is over."""
+        """Run one command to its end. With all its processes ended: AttemptTimeout, or what interrupts it."""
         return self._run(arguments, cwd=cwd)
 
     def feed(self, take: Callable[[bytes], None], *arguments: str | Path) -> GitResult:
@@ -116,7 +127,7 @@ class Git:
         cwd: Path | None = None,
         take: Callable[[bytes], None] | None = None,
     ) -> GitResult:
-        if not self.deadline.remaining_seconds:
+        if not self.deadline.check():
             raise self.timeout(arguments)
         environment = self._environment()
         with subprocess.Popen(
@@ -131,7 +142,7 @@ class Git:
         ) as process:
             try:
                 return self._finished(process, take)
-            except (TimeoutError, subprocess.TimeoutExpired) as error:
+            except TimeoutError as error:
                 raise self.timeout(arguments) from error
             except TooMuchOutput as error:
                 raise self._too_much() from error
@@ -148,10 +159,17 @@ class Git:
         return ["/bin/sh", "-c", LIMITED, "git", str(blocks), str(kilobytes)]
 
     def _finished(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], None] | None) -> GitResult:
-        stdout, stderr = read_output(process, remaining_seconds=lambda: self.deadline.remaining_seconds, take=take)
-        exit_code = process.wait(self.deadline.remaining_seconds)
+        stdout, stderr = read_output(process, remaining_seconds=self.deadline.check, take=take)
+        exit_code = self._wait(process)
         lines = stderr.replace(b"\r", b"\n")  # progress
         return GitResult(exit_code, stdout.decode(errors="replace"), lines.decode(errors="replace"))
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait for a command that has closed its output, and may still not end."""
+        while seconds := self.deadline.check():
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(min(seconds, LOOK_SECONDS))
+        raise TimeoutError
 
     def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
         """Run one command and return what it printed; raise what its failure means."""

@@ -5,6 +5,8 @@ import selectors
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from worker.interruption import LOOK_SECONDS
+
 MAX_STDOUT_BYTES = 16 * 1024**2
 KEPT_STDERR_BYTES = 64 * 1024  # what matters is said last
 CHUNK_BYTES = 64 * 1024
@@ -26,7 +28,8 @@ def read_output(
 ) -> tuple[bytearray, bytearray]:
     """Return all of stdout and the end of stderr when both are closed; TooMuchOutput, or TimeoutError.
 
-    With ``take`` stdout goes there as it comes, and may be of any length.
+    ``remaining_seconds`` is asked every LOOK_SECONDS at least, and may raise what ends the reading. With ``take``
+    stdout goes there as it comes, and may be of any length.
     """
     printed, complained = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
@@ -36,7 +39,7 @@ def read_output(
         while selector.get_map():
             if not (seconds := remaining_seconds()):
                 raise TimeoutError
-            for key, _ in selector.select(seconds):
+            for key, _ in selector.select(min(seconds, LOOK_SECONDS)):
                 chunk = os.read(key.fd, CHUNK_BYTES)
                 if take and key.data is printed:
                     take(chunk)

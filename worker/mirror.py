@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError
 from worker.folder_tree import remove_tree
-from worker.git import Deadline, Git, GitResult
+from worker.git import Git, GitResult
 from worker.git_errors import NO_SUCH_REF
 from worker.resolve import RemoteRefs, Resolved, resolve
 
@@ -49,10 +49,10 @@ class Mirror:
             self._prepare()
             try:
                 resolved = resolve(self, ref, pinned_sha=pinned_sha)
+                self._keep(resolved.commit_sha)
+                self._collect_garbage()
             finally:
                 self._remove_leftovers()  # half a pack may be large, and nobody may ask for this repository again
-            self._keep(resolved.commit_sha)
-            self._collect_garbage()
         return resolved
 
     def copy(self, commit_sha: str, folder: Path) -> None:
@@ -164,8 +164,8 @@ class Mirror:
         """Give disk space back now and then. It may fail or run out of time without harm to the attempt."""
         if len(list((self._folder / "objects" / "pack").glob("*.pack"))) <= MAX_PACKS:
             return
-        half = Deadline(self._git.deadline.remaining_seconds / 2)
-        git = replace(self._git, deadline=half, max_file_bytes=None)  # what it writes is smaller than what was there
+        # what it writes is smaller than what was there
+        git = replace(self._git, deadline=self._git.deadline.half(), max_file_bytes=None)
         with suppress(AttemptTimeout):
             if git.run(f"--git-dir={self._folder}", "gc", "--quiet", "--prune=now").ok:
                 return
@@ -188,6 +188,6 @@ class Mirror:
         while True:
             with suppress(BlockingIOError):
                 return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-            if not self._git.deadline.remaining_seconds:
+            if not self._git.deadline.check():
                 raise self._git.timeout(["waiting for another attempt's fetch"])
             time.sleep(LOCK_POLL_SECONDS)

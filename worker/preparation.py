@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from shared.errors import Code, UserError
+from shared.errors import Code, LeaseLost, UserError
 from shared.git_uri import Credentials
 from shared.jobs import Attempt, Job
 from shared.logs import log_context
@@ -17,6 +17,7 @@ from shared.vault import JobSecrets
 from worker import base_model, dataset_pin
 from worker.container_address import tracking_uri_in_containers
 from worker.docker_env import Environment, permit_environment, permit_volumes
+from worker.interruption import NEVER, Interruption
 from worker.private_files import PrivateFiles, private_files
 from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
@@ -54,13 +55,17 @@ class Preparation:
     runner: Runner
     host_environment: Mapping[str, str]
 
-    def start(self, claim: Claim, secrets: JobSecrets) -> Handle:
-        """Do all that comes before the container runs, recording what is found out. Raises AttemptError."""
+    def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
+        """Do all that comes before the container runs, recording what is found out. Raises AttemptError.
+
+        Raises what interrupts it, too, within LOOK_SECONDS: but for what waits for an answer of an engine or server.
+        """
         name = attempt_name(claim.job)
         try:
-            return self.runner.start_or_attach(self._prepare(claim, secrets, name))
+            return self.runner.start_or_attach(self._prepare(claim, secrets, name, interruption), interruption)
         finally:
-            self._discard(name)
+            if not interruption.leaves_all:
+                self._discard(name)
 
     def _discard(self, name: str) -> None:
         try:
@@ -68,20 +73,23 @@ class Preparation:
         except OSError as error:  # the attempt is under way: a folder in the way must not end it
             logger.warning("source not removed; the sweep will", extra={"cause": str(error)})
 
-    def _prepare(self, claim: Claim, secrets: JobSecrets, name: str) -> AttemptSpec:
+    def _prepare(self, claim: Claim, secrets: JobSecrets, name: str, interruption: Interruption) -> AttemptSpec:
         request = RetrainRequest.model_validate(claim.job.request)
-        checkout = self._check_out(claim, request, secrets, name)
+        checkout = self._check_out(claim, request, secrets, name, interruption)
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)
         fields = {"experiment_name": request.experiment_name, "model_name": request.model_name}
         if request.base_model and "base_model" in entry_point.declared:
             fields["base_model"] = self._pin_base_model(claim, request.base_model, project)
-        dataset = self._pin_dataset(claim, request, secrets) if "dataset_repo" in entry_point.declared else None
+        dataset = None
+        if "dataset_repo" in entry_point.declared:
+            dataset = self._pin_dataset(claim, request, secrets, interruption)
         if request.dataset_repo:
             fields["dataset_repo"] = dataset_pin.as_parameter(request.dataset_repo, dataset)
         rendered = render(entry_point, assemble(entry_point, fields=fields, parameters=request.parameters))
-        image = self._bring_image(claim, request, project)
-        run = self._open_run(claim, request, checkout, project, rendered)
+        image = self._bring_image(claim, request, project, interruption)
+        interruption.check()
+        run = self._open_run(claim, request, checkout, project, rendered, interruption)
         if image and project.image:
             self.tracking.log_image(run.run_id, image=project.image, image_id=image.digest or image.id)
         environment = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
@@ -104,7 +112,9 @@ class Preparation:
             network=self.settings.container_network or None,
         )
 
-    def _check_out(self, claim: Claim, request: RetrainRequest, secrets: JobSecrets, name: str) -> Checkout:
+    def _check_out(
+        self, claim: Claim, request: RetrainRequest, secrets: JobSecrets, name: str, interruption: Interruption
+    ) -> Checkout:
         wanted = SourceRequest(
             uri=request.git_uri,
             ref=request.commit_hash,
@@ -113,16 +123,22 @@ class Preparation:
             credentials=secrets.source,
         )
         seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
-        checkout = self.source.checkout(wanted, name=name, timeout_seconds=seconds)
+        checkout = self.source.checkout(wanted, name=name, timeout_seconds=seconds, interruption=interruption)
         self.store.resolve(claim, Resolved(commit_sha=checkout.commit_sha))
         return checkout
 
-    def _pin_dataset(self, claim: Claim, request: RetrainRequest, secrets: JobSecrets) -> str | None:
+    def _pin_dataset(
+        self, claim: Claim, request: RetrainRequest, secrets: JobSecrets, interruption: Interruption
+    ) -> str | None:
         if claim.job.dataset_repo or not request.dataset_repo:
             return claim.job.dataset_repo
         seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
         pinned = dataset_pin.pin(
-            request.dataset_repo, source=self.source, credentials=secrets.dataset, timeout_seconds=seconds
+            request.dataset_repo,
+            source=self.source,
+            credentials=secrets.dataset,
+            timeout_seconds=seconds,
+            interruption=interruption,
         )
         if pinned:
             self.store.resolve(claim, Resolved(dataset_repo=pinned))
@@ -138,7 +154,9 @@ class Preparation:
             self.store.resolve(claim, Resolved(base_model_version=version))
         return base_model.at_version(asked, version)
 
-    def _bring_image(self, claim: Claim, request: RetrainRequest, project: Project) -> Image | None:
+    def _bring_image(
+        self, claim: Claim, request: RetrainRequest, project: Project, interruption: Interruption
+    ) -> Image | None:
         if self.runner.kind == "docker" and project.image is None:
             raise UserError(
                 Code.INVALID_PROJECT,
@@ -147,13 +165,21 @@ class Preparation:
                 project=project.name,
             )
         seconds = request.timeouts.pull_seconds or self.settings.pull_timeout_seconds
-        image = self.runner.prepare_image(project.image, pinned=claim.job.image_id, timeout_seconds=seconds)
+        image = self.runner.prepare_image(
+            project.image, pinned=claim.job.image_id, timeout_seconds=seconds, interruption=interruption
+        )
         if image is not None:
             self.store.resolve(claim, Resolved(image=project.image, image_id=image.digest or image.id))
         return image
 
     def _open_run(
-        self, claim: Claim, request: RetrainRequest, checkout: Checkout, project: Project, rendered: Rendered
+        self,
+        claim: Claim,
+        request: RetrainRequest,
+        checkout: Checkout,
+        project: Project,
+        rendered: Rendered,
+        interruption: Interruption,
     ) -> Run:
         run = self.tracking.ensure_run(
             RunRequest(
@@ -170,7 +196,12 @@ class Preparation:
                 request_id=claim.job.request_id,
             )
         )
-        self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
+        try:
+            self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
+        except LeaseLost:
+            if interruption.is_cancelled:  # the job has ended without it, while the tracking server took its time
+                self.tracking.finish_run(run.run_id, "KILLED")
+            raise
         return run
 
     def _environment(self, claim: Claim, request: RetrainRequest, run: Run) -> dict[str, str]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,7 @@ import psutil
 from shared.errors import Code, InfrastructureError
 from worker.folder_tree import remove_tree
 from worker.gpus import find_gpus
+from worker.interruption import NEVER, Interruption
 from worker.process_family import (
     KILL_SECONDS,
     POLL_SECONDS,
@@ -76,17 +77,27 @@ class ProcessRunner:
         self._env = _passed_on(base_env, python)
         self._children: set[int] = set()
 
-    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+    def prepare_image(
+        self,
+        image: str | None,
+        *,
+        pinned: str | None = None,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+    ) -> Image | None:
         """Return None: images mean nothing here."""
         return None
 
-    def start_or_attach(self, spec: AttemptSpec) -> Handle:
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
         """Start the attempt; where one of its name exists already, attach to it and start nothing."""
         if handle := self.attach(spec.name):
             return handle
         if spec.cpus or spec.memory_bytes or spec.volumes:
             logger.warning("limits and volumes mean nothing to the process runner", extra={"container": spec.name})
         try:
+            with interruption.cleaning(partial(remove_tree, self._state_folder / spec.name)):
+                self._fill(spec, interruption)
+                interruption.begin()
             self._launch(spec)
         except OSError as error:
             raise _not_started(spec, error) from error
@@ -177,15 +188,18 @@ class ProcessRunner:
         except FileNotFoundError:
             return handle
 
-    def _launch(self, spec: AttemptSpec) -> None:
+    def _fill(self, spec: AttemptSpec, interruption: Interruption) -> None:
         folder = self._state_folder / spec.name
         for each in (folder, folder / "tmp", folder / "private"):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in spec.private_files.items():
             _write(folder / "private" / name, content)
         _write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
-        _copy_whole(spec.source, folder / "code")
+        _copy_whole(spec.source, folder / "code", interruption)
         _write(folder / "launcher", LAUNCHER.encode())
+
+    def _launch(self, spec: AttemptSpec) -> None:
+        folder = self._state_folder / spec.name
         argv = ["/bin/sh", str(folder / "launcher"), END_AFTER_SIGTERM + spec.command]
         paths = {spec.private_env[name]: str(folder / "private" / name) for name in spec.private_files}
         env = {**self._env, "TMPDIR": str(folder / "tmp"), **spec.env, **self._gpu_env(spec), **paths}
@@ -279,13 +293,18 @@ def _write(path: Path, content: bytes) -> None:
     Path(new).replace(path)
 
 
-def _copy_whole(source: Path, target: Path) -> None:
+def _copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
     """Copy a tree, so that a target that exists is complete."""
     if target.exists():
         return
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".code."))
+
+    def copy(one: str, to: str) -> str:
+        interruption.check()
+        return shutil.copy2(one, to)
+
     try:
-        shutil.copytree(source, new / "code", symlinks=True)
+        shutil.copytree(source, new / "code", symlinks=True, copy_function=copy)
         (new / "code").chmod(0o700)  # a folder that may not be written to cannot be moved
         (new / "code").rename(target)
     except OSError:

@@ -5,6 +5,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import IO
 
+from worker.interruption import NEVER, Interruption
 from worker.runner import PROJECT_FOLDER, AttemptSpec
 
 PRIVATE_FOLDER = "/run/retrain"
@@ -30,7 +31,7 @@ def find_owner(user: str, *, passwd: str, group: str) -> Owner:
     return Owner(uid=_number(uid), gid=_number(groups.get(gid, gid)))
 
 
-def write_archive(archive: IO[bytes], spec: AttemptSpec, owner: Owner) -> None:
+def write_archive(archive: IO[bytes], spec: AttemptSpec, owner: Owner, interruption: Interruption = NEVER) -> None:
     """Write a tar for the container's root folder.
 
     It holds no entry for the folders above the project: the engine makes the missing ones, and would give the
@@ -39,6 +40,7 @@ def write_archive(archive: IO[bytes], spec: AttemptSpec, owner: Owner) -> None:
 
     def normalise(member: tarfile.TarInfo) -> tarfile.TarInfo:
         """Keep of the mode what git keeps, so that the umask and users of this host do not show in the container."""
+        interruption.check()
         is_open = member.isdir() or member.mode & 0o100
         return _owned(member, owner, mode=0o755 if is_open else 0o644)
 

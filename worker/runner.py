@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from worker.interruption import NEVER, Interruption
+
 PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend puts a project
 # A shell dies of SIGTERM at once, and what it runs would lose its grace and its exit code. With this before the
 # command it waits for that and ends, never as a success: what stands behind it in the command did not run.
@@ -80,15 +82,26 @@ class Runner(Protocol):
 
     kind: str
 
-    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+    def prepare_image(
+        self,
+        image: str | None,
+        *,
+        pinned: str | None = None,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+    ) -> Image | None:
         """Make sure that the image is here, pulling it when missing; None where images mean nothing.
 
         ``pinned`` is the id or digest that an earlier attempt ran: exactly that one is looked for first, here and at
         its registry. Where it cannot be had any more, it is the one that the name means now, with a warning.
         """
 
-    def start_or_attach(self, spec: AttemptSpec) -> Handle:
-        """Start the attempt; where one of its name exists already, attach to it and start nothing."""
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
+        """Start the attempt; where one of its name exists already, attach to it and start nothing.
+
+        ``interruption.begin()`` is asked right before the command starts; where it raises, nothing starts, and what
+        was made for it is removed.
+        """
 
     def attach(self, name: str) -> Handle | None:
         """Return the handle of a started attempt of this name, or None where there is none."""

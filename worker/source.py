@@ -16,6 +16,7 @@ from worker.allowed import AddressRules
 from worker.folder_tree import remove_tree
 from worker.git import Deadline, Git
 from worker.git_errors import explain_os_error
+from worker.interruption import NEVER, Interruption
 from worker.mirror import Mirror
 from worker.source_limits import DEFAULT as DEFAULT_LIMITS
 from worker.source_limits import Allowance, SourceLimits
@@ -72,21 +73,32 @@ class GitSource:
         self._environ = environ
 
     def checkout(
-        self, request: SourceRequest, *, name: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        request: SourceRequest,
+        *,
+        name: str,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        interruption: Interruption = NEVER,
     ) -> Checkout:
         """Make the folder ``work/name`` anew with the commit that the request means.
 
         Discarding it is the caller's, after a failure too.
         """
         try:
-            return self._checkout(request, name, timeout_seconds)
+            return self._checkout(request, name, Deadline(timeout_seconds, interruption))
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
-    def resolve(self, request: SourceRequest, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
+    def resolve(
+        self,
+        request: SourceRequest,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        interruption: Interruption = NEVER,
+    ) -> str:
         """Return the commit that the request means now."""
         try:
-            address, git = self._address_and_git(request, timeout_seconds)
+            address, git = self._address_and_git(request, Deadline(timeout_seconds, interruption))
             return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
@@ -99,8 +111,8 @@ class GitSource:
             return False
         return True
 
-    def _checkout(self, request: SourceRequest, name: str, timeout_seconds: float) -> Checkout:
-        address, git = self._address_and_git(request, timeout_seconds)
+    def _checkout(self, request: SourceRequest, name: str, deadline: Deadline) -> Checkout:
+        address, git = self._address_and_git(request, deadline)
         mirror = self._mirror(address, git)
         resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
         self.discard(name)
@@ -137,10 +149,10 @@ class GitSource:
             raise ValueError(f"{name!r} is no name of an attempt")
         return self._work / name
 
-    def _address_and_git(self, request: SourceRequest, timeout_seconds: float) -> tuple[GitUri, Git]:
+    def _address_and_git(self, request: SourceRequest, deadline: Deadline) -> tuple[GitUri, Git]:
         address = _parsed(request.uri, request.what)
         self._rules.check(address, what=request.what, code=Code.INVALID_PARAMETER)
-        return address, self._git(address, request.credentials or address.credentials, Deadline(timeout_seconds))
+        return address, self._git(address, request.credentials or address.credentials, deadline)
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
         return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)

@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from shared.errors import (
+    AttemptCancelled,
     AttemptError,
     AttemptTimeout,
     Code,
@@ -22,7 +24,8 @@ from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import JobSecrets, Redactor, Vault
-from worker.finishing import Finishing, WorkerStopping, failure, takeovers
+from worker.finishing import Finishing, failure, takeovers
+from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.lease import LeaseKeeper
 from worker.log_keeper import LogKeeper
 from worker.preparation import Preparation, attempt_name
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
+GIVE_UP_SECONDS = 1.0  # for what was interrupted to clear away; then it is left behind
+LAST_SECONDS = 5.0  # likewise in a worker that stops: with it dies whatever was left behind
 MOST_TAKEOVERS = 3
 
 
@@ -47,6 +52,7 @@ class Supervisor:
     finishing: Finishing
     stopping: threading.Event
     lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
+    side_work: Callable[..., SideWork[Handle]] = SideWork
     clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
 
     def run(self, claim: Claim) -> Job | None:
@@ -87,6 +93,8 @@ class Supervisor:
                 limit_bytes=self.settings.log_limit_bytes,
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
+        except _LeftBehind as left:
+            ending = replace(failure(left.error), leaves_run_open=True)  # perhaps it is just being made
         except AttemptError as error:
             ending = failure(error)
         return self.finishing.finish(claim, ending, redactor)
@@ -98,7 +106,7 @@ class Supervisor:
     def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
         if claim.job.state is JobState.STARTING:
             _refuse_if_it_kills_workers(claim)
-            handle = self.runner.attach(attempt_name(claim.job)) or self._start(claim, secrets)
+            handle = self._start(claim, secrets, lease)
         else:
             handle = self._attach(claim, lease)
         self._record_start(claim, handle, lease)
@@ -117,13 +125,41 @@ class Supervisor:
             else:
                 return
 
-    def _start(self, claim: Claim, secrets: JobSecrets) -> Handle:
+    def _start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+        """Prepare the attempt in a thread of its own: some of what it waits for cannot be broken off from here."""
+        seconds = self.settings.lease_seconds
+        interruption = Interruption(lambda: self.store.begin_start(claim, lease_seconds=seconds))
+        work = self.side_work(
+            lambda: self._prepare(claim, secrets, interruption), name=f"prepare-{claim.job.id}-{claim.attempt.number}"
+        )
+        work.start()
+        while not work.wait(LOOK_SECONDS):
+            try:
+                self._look(claim, lease)
+            except (AttemptCancelled, LeaseLost, WorkerStopping) as error:
+                if interruption.interrupt(error):
+                    _leave(work, interruption, error)
+        return work.result()
+
+    def _look(self, claim: Claim, lease: LeaseKeeper) -> None:
+        """Raise what must end a preparation."""
+        lease.check()
+        if self.stopping.is_set():
+            raise WorkerStopping
+        with suppress(StoreUnavailable):  # asked again in a moment
+            _version, state = self.store.get_version(claim.job.id)
+            if state is JobState.CANCELLING:
+                raise AttemptCancelled.on_request()
+
+    def _prepare(self, claim: Claim, secrets: JobSecrets, interruption: Interruption) -> Handle:
+        if handle := self.runner.attach(attempt_name(claim.job)):
+            return handle
         for earlier in claim.job.attempts[:-1]:
             # An engine that went away while it started one may have started it: two must not run at once.
             if left := self.runner.attach(attempt_name(claim.job, earlier)):
                 self.runner.stop(left, grace_seconds=self.settings.stop_grace_seconds)
                 self.runner.remove(left)
-        return self.preparation.start(claim, secrets)
+        return self.preparation.start(claim, secrets, interruption)
 
     def _attach(self, claim: Claim, lease: LeaseKeeper) -> Handle:
         name = attempt_name(claim.job)
@@ -192,6 +228,25 @@ class Supervisor:
     def _pause(self, seconds: float) -> None:
         if self.stopping.wait(seconds):
             raise WorkerStopping
+
+
+class _LeftBehind(Exception):
+    """The attempt is over, and its preparation still waits for somebody's answer."""
+
+    def __init__(self, error: AttemptError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _leave(work: SideWork[Handle], interruption: Interruption, error: Exception) -> NoReturn:
+    """Give what was interrupted a moment to clear away, and raise why."""
+    has_ended = work.wait(LAST_SECONDS if isinstance(error, WorkerStopping) else GIVE_UP_SECONDS)
+    if not has_ended:
+        interruption.leave_behind()
+        logger.warning("preparation left behind: it waits for an answer")
+        if isinstance(error, AttemptError):
+            raise _LeftBehind(error) from error
+    raise error
 
 
 @contextmanager

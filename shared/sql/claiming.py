@@ -89,6 +89,14 @@ class Claiming(Database):
             if found.run_id is not None:
                 _change_attempt(transaction, row, run_id=found.run_id)
 
+    def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
+        """Make the lease last that long, if the job is still starting."""
+        with self._fenced(claim) as (transaction, row):
+            if row.state != JobState.STARTING:
+                return False
+            mark_job(transaction, row, lease_expires_at=transaction.now + timedelta(seconds=lease_seconds))
+            return True
+
     def started(self, claim: Claim, *, runner: str, container: str) -> None:
         """Record the container and move the job to running."""
         with self._fenced(claim) as (transaction, row):

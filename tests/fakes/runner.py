@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
+from worker.interruption import NEVER, Interruption
 from worker.runner import AttemptSpec, Exit, Handle, Image
 
 KILLED_EXIT_CODE = 137
@@ -96,7 +97,14 @@ class FakeRunner:
         """Remove an attempt from outside."""
         del self.host.attempts[name]
 
-    def prepare_image(self, image: str | None, *, pinned: str | None = None, timeout_seconds: float) -> Image | None:
+    def prepare_image(
+        self,
+        image: str | None,
+        *,
+        pinned: str | None = None,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+    ) -> Image | None:
         """Return an image, unless ``image_error`` is set."""
         self._answer()
         if self.image_error:
@@ -107,11 +115,12 @@ class FakeRunner:
         self.host.pinned.append(pinned)
         return Image(id=pinned or f"sha256:{image}", digest=None)
 
-    def start_or_attach(self, spec: AttemptSpec) -> Handle:
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
         """Start the attempt, unless one of its name exists."""
         self._answer()
         if found := self.attach(spec.name):
             return found
+        interruption.begin()
         script = self.plan(spec) if callable(self.plan) else self.plan
         if script.start_error:
             raise script.start_error

@@ -1,9 +1,11 @@
 """A GitSource without git: every ref is one commit, whose tree is the MLproject file that the test gives."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import AttemptError
+from worker.interruption import NEVER, Interruption
 from worker.source import Checkout, GitSource, SourceRequest
 
 PROJECT = """\
@@ -15,24 +17,30 @@ entry_points:
 
 
 class FakeSource(GitSource):
-    """``errors`` are raised one after the other by the next checkouts."""
+    """``errors`` are raised one after the other by the next checkouts; ``before`` is called with what ends them."""
 
     def __init__(self, folder: Path, project: str = PROJECT) -> None:
         super().__init__(folder / "mirrors", folder / "work", allowed_schemes=frozenset({"https"}))
         self.project = project
         self.errors: list[AttemptError] = []
         self.requests: list[SourceRequest] = []
+        self.before: Callable[[Interruption], None] = lambda _interruption: None
 
-    def resolve(self, request: SourceRequest, *, timeout_seconds: float = 600) -> str:
+    def resolve(
+        self, request: SourceRequest, *, timeout_seconds: float = 600, interruption: Interruption = NEVER
+    ) -> str:
         """The same commit as checkout's."""
         self.requests.append(request)
         if self.errors:
             raise self.errors.pop(0)
         return sha_of(request)
 
-    def checkout(self, request: SourceRequest, *, name: str, timeout_seconds: float = 600) -> Checkout:
+    def checkout(
+        self, request: SourceRequest, *, name: str, timeout_seconds: float = 600, interruption: Interruption = NEVER
+    ) -> Checkout:
         """Make the folder with the MLproject file."""
         self.requests.append(request)
+        self.before(interruption)
         if self.errors:
             raise self.errors.pop(0)
         folder = self._folder(name)

@@ -176,6 +176,13 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
             if found.run_id is not None:
                 record.change_attempt(run_id=found.run_id)
 
+    def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
+        with self._fenced(claim) as (record, now):
+            if record.job.state is not JobState.STARTING:
+                return False
+            record.job = replace(record.job, lease_expires_at=now + timedelta(seconds=lease_seconds))
+            return True
+
     def started(self, claim: Claim, *, runner: str, container: str) -> None:
         with self._fenced(claim) as (record, now):
             if record.job.state is not JobState.RUNNING:

@@ -45,6 +45,22 @@ def test_a_supervised_job_is_cancelling_until_its_attempt_ends(store: JobStore, 
     assert (job.state, job.reason and job.reason.code) == (JobState.CANCELLED, Code.USER_CANCELLED)
 
 
+def test_a_job_that_is_starting_may_begin_and_keeps_its_lease_meanwhile(store: JobStore) -> None:
+    claim = claimed(store)
+    assert store.begin_start(claim, lease_seconds=600)
+    lease_expires_at = store.get(claim.job.id).lease_expires_at
+    assert lease_expires_at is not None
+    assert (lease_expires_at - claim.attempt.started_at).total_seconds() > 500
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_job_that_is_cancelled_before_its_start_never_begins(store: JobStore, force: bool) -> None:
+    claim = claimed(store)
+    store.cancel(claim.job.id, force=force)
+    assert not store.begin_start(claim, lease_seconds=600)
+    assert store.get(claim.job.id).state is JobState.CANCELLING
+
+
 def test_a_cancelled_attempt_is_not_tried_again(store: JobStore) -> None:
     claim = running(store)
     store.cancel(claim.job.id, force=False)

@@ -32,6 +32,7 @@ NEEDS_A_CLAIM: dict[str, Callable[[JobStore, Claim], object]] = {
     "renew": lambda store, held: store.renew(held, lease_seconds=600),
     "release": lambda store, held: store.release(held),
     "resolve": lambda store, held: store.resolve(held, Resolved(commit_sha="f" * 40, run_id="r")),
+    "begin_start": lambda store, held: store.begin_start(held, lease_seconds=600),
     "started": lambda store, held: store.started(held, runner="docker", container="other"),
     "append_log": lambda store, held: store.append_log(held, b"late", source_offset=4),
     "finish": lambda store, held: store.finish(held, SUCCEEDED),

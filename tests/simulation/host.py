@@ -9,6 +9,7 @@ from shared.errors import Code, InfrastructureError, StoreUnavailable
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.fakes.source import FakeSource
+from worker.interruption import NEVER, Interruption
 from worker.source import Checkout, SourceRequest
 
 
@@ -72,7 +73,9 @@ class HostSource(FakeSource):
         self._host = host
         self._point = point
 
-    def checkout(self, request: SourceRequest, *, name: str, timeout_seconds: float = 600) -> Checkout:
+    def checkout(
+        self, request: SourceRequest, *, name: str, timeout_seconds: float = 600, interruption: Interruption = NEVER
+    ) -> Checkout:
         """Note the folder."""
         self._point("source.checkout")
         self._host.folders.add(name)

@@ -241,6 +241,7 @@ def run_schedules(plan: Plan, count: int, *, is_shrunk: bool = True) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("worker.supervision.FIRST_POLL_SECONDS", POLL_SECONDS)
         patched.setattr("worker.supervision.POLL_SECONDS", POLL_SECONDS)
+        patched.setattr("worker.supervision.LOOK_SECONDS", POLL_SECONDS)
         patched.setattr("worker.heartbeat.LOOK_SECONDS", POLL_SECONDS)
         machine = type("Schedule", (Schedules,), {"plan": plan})
         run_state_machine_as_test(seed(plan.seed)(machine), settings=chosen)

@@ -18,7 +18,8 @@ from shared.store import Claim
 from tests.fakes.records import Record
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
-from worker.runner import Handle
+from worker.interruption import NEVER, Interruption
+from worker.runner import AttemptSpec, Handle
 
 LONG = timedelta(days=1)
 
@@ -40,6 +41,13 @@ class GreedyStore(MemoryStore):
         if record is not None and record.is_supervised:
             record.job = replace(record.job, host=host.name, lease_expires_at=None)
         return super().claim(job_id, host=host, lease_seconds=lease_seconds)
+
+
+class CarelessStore(MemoryStore):
+    """Does not look once more right before the start."""
+
+    def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
+        return True
 
 
 class HastyStore(MemoryStore):
@@ -81,6 +89,17 @@ class ForgetfulRunner(FakeRunner):
         """Find nothing."""
         self._answer()
         return None
+
+
+class HeedlessRunner(FakeRunner):
+    """Starts what was interrupted."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(Script(hangs=True), host=host)
+
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
+        """Ask nobody."""
+        return super().start_or_attach(spec)
 
 
 class UnfreezableRunner(FakeRunner):

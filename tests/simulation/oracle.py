@@ -10,7 +10,7 @@ from shared.limits import Host, Limits
 from shared.store import Claim, Submission
 from tests.simulation.scheduler import Clock
 
-FENCED = frozenset({"renew", "release", "resolve", "started", "append_log", "finish", "secret"})
+FENCED = frozenset({"renew", "release", "resolve", "begin_start", "started", "append_log", "finish", "secret"})
 
 
 @dataclass
@@ -59,6 +59,12 @@ class Oracle:
         """A client asked for the end."""
         self.known[job.id].cancel_asked = True
         self._note_end(job)
+
+    def began(self, job_id: str) -> None:
+        """A container was started."""
+        known = self.known[job_id]
+        self.expect(not known.cancel_asked, f"{job_id} was started after its cancel")
+        self.expect(known.token is not None, f"{job_id} was started and is nobody's")
 
     def _fenced(self, name: str, claim: Claim) -> None:
         known = self.known[claim.job.id]

@@ -61,6 +61,7 @@ class Outside:
         self.attempts: dict[str, FakeAttempt] = {}  # all that ever were, by container name
         self.removed_by_hand: set[str] = set()
         self.out_of_reach: set[str] = set()  # containers of a lost host that nobody could stop
+        self._started: Counter[str] = Counter()
         self._make_runner = make_runner
 
     def make_runner(self, host: SimulatedHost) -> FakeRunner:
@@ -98,6 +99,9 @@ class Outside:
         started = Counter(spec.name for each in self.hosts for spec in each.containers.started)
         for name, count in started.items():
             self.oracle.expect(count == 1 or name in self.removed_by_hand, f"{name} was started {count} times")
+            if count != self._started[name]:
+                self.oracle.began(job_of(name))
+        self._started = started
 
     def taken_from(self, job_id: str, host: SimulatedHost) -> None:
         """A job was taken from a host where nobody can stop its container: excused, but it must be gone at the end."""

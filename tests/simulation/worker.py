@@ -12,8 +12,10 @@ from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
 from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
+from worker.interruption import SideWork
 from worker.lease import LeaseKeeper
 from worker.preparation import Preparation
+from worker.runner import Handle
 from worker.supervision import Supervisor
 from worker.sweep import Active, Sweep
 from worker.tasks import TaskRunner
@@ -47,7 +49,15 @@ class Worker(Process):
         preparation = Preparation(settings, store, source, tracking, runner, {})
         finishing = Finishing(settings, store, runner, tracking, self.stopping, clock=self.scheduler.clock.monotonic)
         supervisor = Supervisor(
-            settings, store, outside.vault, preparation, runner, finishing, self.stopping, self._keep_lease
+            settings,
+            store,
+            outside.vault,
+            preparation,
+            runner,
+            finishing,
+            self.stopping,
+            self._keep_lease,
+            self._side_work,
         )
         cleaning = Cleaning(settings, store, source, cast(DiskGuard, HostDisk(host)), here)
         self.sweep = Sweep(
@@ -70,6 +80,9 @@ class Worker(Process):
 
     def _keep_lease(self, *arguments: Any, **named: Any) -> LeaseKeeper:
         return GreenLease(self, *arguments, **named)
+
+    def _side_work(self, work: Callable[[], Handle], *, name: str) -> SideWork[Handle]:
+        return GreenWork(self, work, name=name)
 
     @property
     def accepts(self) -> bool:
@@ -112,6 +125,15 @@ class Worker(Process):
                 self._outside.oracle.expect(False, f"{self.name} {label} raised {error!r}")
 
         return work
+
+
+class GreenWork(SideWork[Handle]):
+    """Work whose thread is the simulation's."""
+
+    def __init__(self, worker: Worker, work: Callable[[], Handle], *, name: str) -> None:
+        super().__init__(work, name=name)
+        self._done = cast(Any, Event(worker))
+        self._thread = cast(Any, worker.thread(name, self._run))
 
 
 class GreenLease(LeaseKeeper):

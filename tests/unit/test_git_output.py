@@ -2,21 +2,24 @@
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from shared.errors import AttemptTimeout, Code, UserError
+from shared.errors import AttemptCancelled, AttemptTimeout, Code, UserError
+from tests.support.waiting import wait_until
 from worker.git import Deadline, Git
 from worker.git_output import KEPT_STDERR_BYTES
+from worker.interruption import NEVER, Interruption
 
 
-def make_git(folder: Path, script: str, *, timeout_seconds: float = 30) -> Git:
+def make_git(folder: Path, script: str, *, timeout_seconds: float = 30, interruption: Interruption = NEVER) -> Git:
     """A git that runs the script in git's place."""
     (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "git").chmod(0o700)
     path = f"{folder}:{os.environ['PATH']}"
-    return Git("https://host/a.git", Deadline(timeout_seconds), frozenset({"https"}), {"PATH": path})
+    return Git("https://host/a.git", Deadline(timeout_seconds, interruption), frozenset({"https"}), {"PATH": path})
 
 
 def test_a_command_that_prints_without_end_is_ended(tmp_path: Path) -> None:
@@ -24,9 +27,34 @@ def test_a_command_that_prints_without_end_is_ended(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="more refs or files") as caught:
         git.run("ls-remote")
     assert caught.value.code is Code.INVALID_PROJECT
-    group = (tmp_path / "pid").read_text().strip()
+    assert is_group_gone(tmp_path / "pid")
+
+
+def is_group_gone(pid: Path) -> bool:
+    group = pid.read_text().strip()
     left = subprocess.run(["ps", "-o", "stat=", "-g", group], capture_output=True, text=True, check=False, timeout=10)
-    assert all(state.startswith("Z") for state in left.stdout.split())
+    return all(state.startswith("Z") for state in left.stdout.split())
+
+
+@pytest.mark.parametrize("waits", ["sleep 60", "exec >&- 2>&-; sleep 60"])
+def test_a_command_that_waits_is_ended_with_all_its_processes_when_the_job_is_cancelled(
+    tmp_path: Path, waits: str
+) -> None:
+    interruption = Interruption()
+    git = make_git(
+        tmp_path, f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; {waits}", interruption=interruption
+    )
+
+    def cancel() -> None:
+        wait_until((tmp_path / "pid").exists)
+        interruption.interrupt(AttemptCancelled.on_request())
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(AttemptCancelled):
+        git.run("fetch")
+    thread.join()
+    assert is_group_gone(tmp_path / "pid")
 
 
 def test_a_command_that_complains_without_end_costs_the_timeout_and_no_memory(tmp_path: Path) -> None:

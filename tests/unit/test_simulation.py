@@ -13,9 +13,11 @@ import pytest
 from tests.fakes.store import MemoryStore
 from tests.simulation.machine import Plan, find_violation, host_settings, run_schedules
 from tests.simulation.mutants import (
+    CarelessStore,
     ForgetfulRunner,
     GreedyStore,
     HastyStore,
+    HeedlessRunner,
     UnfencedStore,
     UnfreezableRunner,
 )
@@ -53,6 +55,7 @@ def test_whatever_happens_in_whichever_order_nothing_is_lost_and_nothing_comes_t
     [
         (UnfencedStore, "by a fenced-out writer"),
         (GreedyStore, "was adopted elsewhere|was taken from the holder of a lease"),
+        (CarelessStore, "was started after its cancel|was started and is nobody's"),
         (HastyStore, "was given up .* after the store was back"),
     ],
 )
@@ -69,6 +72,7 @@ def test_a_store_without_one_of_its_safeguards_is_found_out(
     ("runner", "violation"),
     [
         (ForgetfulRunner, "was started 2 times|run at once|share a GPU"),
+        (HeedlessRunner, "was started after its cancel"),
         (UnfreezableRunner, "run at once"),
     ],
 )

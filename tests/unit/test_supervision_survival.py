@@ -10,6 +10,7 @@ from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, TOKEN, FakeWorker
 from tests.support.jobs import try_claim
 from tests.support.supervising import HANGING, code_of, ended, name_of, stop_at
+from worker.interruption import Interruption
 from worker.run_tags import RunRequest
 from worker.runner import AttemptSpec, Exit, Handle
 from worker.tracking import Run
@@ -327,8 +328,8 @@ def test_what_an_engine_started_as_it_went_away_ends_before_the_next_attempt_sta
 ) -> None:
     start = worker.runner.start_or_attach
 
-    def start_and_go_away(spec: AttemptSpec) -> Handle:
-        start(spec)
+    def start_and_go_away(spec: AttemptSpec, interruption: Interruption) -> Handle:
+        start(spec, interruption)
         worker.runner.is_available = False
         raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "The engine does not answer.")
 
