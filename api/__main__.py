@@ -15,6 +15,7 @@ from api.services import EXTENSION, Services
 from api.slow_clients import SlowClientWorker
 from shared import logs
 from shared.errors import RetrainError
+from shared.own_files import keep_files_private
 from shared.queue import CeleryQueue
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
@@ -115,6 +116,7 @@ def main() -> int:
         description="Serve the HTTP API at API_HOST:API_PORT.",
         epilog="Settings come from the environment and .env; the README lists them.",
     ).parse_args()
+    keep_files_private()
     try:
         server = prepare()
     except RetrainError as error:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from shared import logs
 from shared.errors import ConfigurationError
+from shared.own_files import keep_files_private
 from shared.queue import make_celery
 from shared.settings import Settings
 
@@ -35,6 +36,7 @@ def main() -> int:
     os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; in argv it would be seen
     if settings.log_format == "json":  # else Tornado's own way
         logs.configure(settings.log_level, "json")
+    keep_files_private()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     url = urlsplit(settings.flower_url)
     app = make_celery(settings, with_results=True)

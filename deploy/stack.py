@@ -24,6 +24,7 @@ from honcho.printer import Printer
 from deploy.bound import BoundProcess
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
+from shared.own_files import close_to_others, keep_files_private
 from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.docker_runner import bridge_address, engine_version
@@ -297,8 +298,10 @@ def main() -> int:
         epilog="Settings come from the environment and .env; the README lists them.",
     )
     parser.parse_args()
+    keep_files_private()
     try:
         stack = plan()
+        close_to_others(stack.settings.data_dir)
         logs.configure(stack.settings.log_level, stack.settings.log_format)
         print(stack.announcement, flush=True)
         with data_lock(stack.settings.data_dir):

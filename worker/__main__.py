@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from shared import logs
 from shared.alerts import Channel
 from shared.errors import RetrainError, StoreUnavailable
+from shared.own_files import close_to_others, keep_files_private
 from shared.queue import CeleryQueue, celery_queues, make_celery
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
@@ -125,6 +126,8 @@ def main() -> int:
     parser.parse_args()
     try:
         settings = Settings.load()
+        keep_files_private()
+        close_to_others(settings.data_dir)
         logs.configure(settings.log_level, settings.log_format)
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)

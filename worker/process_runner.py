@@ -51,6 +51,7 @@ PASSED_ON = frozenset(
 # it. So two starts at once, or a start after a worker died at any step of an earlier one, run the command once.
 # The trap is a handler, because a command would inherit an ignored signal; it keeps the launcher alive to write
 # down how the command ended: over what is in the file, as a full disk has room for that alone.
+# The worker's umask closes its own files; the training's are made as a shell's of this user usually are.
 # What the command left running goes the way it would in a container.
 LAUNCHER = """\
 cd "${0%/*}" || exit 125
@@ -58,7 +59,7 @@ trap : TERM INT HUP
 printf none >"exit.$$" && echo "$$:$(date +%s)" >"launched.$$" || exit 125
 ln "launched.$$" launched 2>/dev/null || { rm -f "launched.$$" "exit.$$"; exit 0; }
 mv "exit.$$" exit && rm -f "launched.$$"
-(cd code && exec /bin/sh -c "$1") >>log 2>&1 </dev/null
+(umask 022 && cd code && exec /bin/sh -c "$1") >>log 2>&1 </dev/null
 code=$?
 printf '%03d\\n' "$code" 1<>exit
 kill -s KILL 0

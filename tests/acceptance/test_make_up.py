@@ -167,6 +167,15 @@ def test_passwords_and_keys_are_for_the_operator_alone(process_stack: Stack) -> 
     assert [secret for secret in secrets if secret.decode() in process_stack.log] == []
 
 
+def test_no_other_user_reads_sources_logs_records_or_models(process_stack: Stack, tmp_path: Path) -> None:
+    """In a folder that was there before, open to all, as one makes it for a disk of its own."""
+    job = process_stack.post(body(repository(tmp_path / "git", {"MLproject": mlproject("echo trained > trained")})))
+    assert process_stack.wait(job)["state"] == "succeeded"
+    kept = [each for each in process_stack.data.rglob("*") if "code" not in each.parts and not each.is_symlink()]
+    assert {"jobs.db", "mlflow.db", "mirrors", "artifacts"} <= {each.name for each in kept}
+    assert [str(each) for each in kept if each.stat().st_mode & 0o077] == []
+
+
 def test_the_doctor_finds_nothing_wrong_with_it(process_stack: Stack) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "worker.doctor"],

@@ -1,0 +1,25 @@
+"""Keeps what the service writes readable by its own user alone: requests, logs, models and private sources."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last saved what is there
+# What the service makes in DATA_DIR. Other things that lie there, such as a cache of datasets, are not ours to close.
+MADE_IN_DATA_DIR = (
+    *("jobs.db", "jobs.db-shm", "jobs.db-wal", "flower.db", "stack.json", "stack.lock"),
+    *("mirrors", "mlflow", "processes", "valkey", "work"),
+)
+
+
+def keep_files_private() -> None:
+    """Let no other user read what this process, and those that it starts, write from now on."""
+    os.umask(0o077)
+
+
+def close_to_others(data_dir: Path) -> None:
+    """Close what an earlier version left open; a closed folder closes what is in it."""
+    for name in MADE_IN_DATA_DIR:
+        path = data_dir / name
+        with suppress(FileNotFoundError, PermissionError):  # another user's is not ours to change
+            path.chmod(path.stat().st_mode & 0o700)
