@@ -4,6 +4,9 @@ import os
 import sys
 from urllib.parse import urlsplit
 
+from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
+from shared.errors import ConfigurationError
+from shared.own_files import keep_files_private
 from shared.settings import Settings
 
 CONTAINER_HOST = "host.docker.internal"
@@ -11,14 +14,13 @@ CONTAINER_HOST = "host.docker.internal"
 
 def command(settings: Settings) -> list[str]:
     """The server's command line."""
-    folder = (settings.data_dir / "mlflow").resolve()
     port = urlsplit(settings.mlflow_tracking_uri).port or 5007
     hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", CONTAINER_HOST)]
     others = sorted(settings.mlflow_allowed_hosts)
     pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", settings.mlflow_server_host, "--port", str(port)),
-        *("--artifacts-destination", settings.artifacts_destination or str(folder / "artifacts")),
+        *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
         *("--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
         *(("--cors-allowed-origins", ",".join(pages)) if pages else ()),  # else its own pages cannot change anything
     ]
@@ -33,23 +35,18 @@ def backend_store(settings: Settings) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
-def storage_credentials(settings: Settings) -> dict[str, str]:
-    """What opens the artifact storage, as MLflow reads it; of the two it takes the connection string."""
-    secrets = {
-        "AZURE_STORAGE_ACCESS_KEY": settings.azure_storage_access_key,
-        "AZURE_STORAGE_CONNECTION_STRING": settings.azure_storage_connection_string,
-    }
-    return {name: secret.get_secret_value() for name, secret in secrets.items() if secret.get_secret_value()}
-
-
 def main() -> None:
     """Become the server."""
     settings = Settings.load()
-    (settings.data_dir / "mlflow").mkdir(parents=True, exist_ok=True)
+    keep_files_private()
+    os.environ.update(storage_credentials(settings))
+    try:
+        refuse_a_silent_change(settings)
+    except ConfigurationError as error:
+        sys.exit(error.message)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # 414 MB instead of 2.5 GB
     os.environ["MLFLOW_BACKEND_STORE_URI"] = backend_store(settings)
-    os.environ.update(storage_credentials(settings))
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from deploy.mlflow_server import storage_credentials
+from deploy.artifact_store import storage_credentials
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs import RetryPolicy
 from shared.limits import Limits
