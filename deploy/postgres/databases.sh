@@ -1,7 +1,12 @@
-# Run once, when PostgreSQL makes its first database (the job store): MLflow gets a role and a database of its own, and
-# neither role may open the other's. Sourced by a shell without arrays, and the password is in no argument.
-psql --set ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<SQL
-CREATE ROLE mlflow LOGIN PASSWORD '$(cat /run/secrets/mlflow_postgres_password)';
-CREATE DATABASE mlflow OWNER mlflow;
-REVOKE CONNECT ON DATABASE mlflow, "$POSTGRES_DB" FROM PUBLIC;
+# Run once, when PostgreSQL makes its volume: the job store and MLflow each get a role and a database of their own.
+# Neither role is a superuser, and neither may open the other's database. Sourced by a shell without arrays; the passwords
+# are in no argument.
+for name in retrain mlflow; do
+    file=/run/secrets/postgres_password
+    [ "$name" = retrain ] || file=/run/secrets/mlflow_postgres_password
+    psql --set ON_ERROR_STOP=1 --quiet --username postgres --dbname postgres <<SQL
+CREATE ROLE $name LOGIN PASSWORD '$(cat "$file")';
+CREATE DATABASE $name OWNER $name;
+REVOKE CONNECT ON DATABASE $name FROM PUBLIC;
 SQL
+done

@@ -185,6 +185,15 @@ def test_no_secret_shows_in_what_docker_tells_of_the_containers(stack: Compose, 
         assert container.attrs["HostConfig"]["ReadonlyRootfs"]
 
 
+def test_no_service_has_a_role_of_postgresql_that_may_do_everything(stack: Compose) -> None:
+    assert stack.sql("retrain", "SELECT rolname FROM pg_roles WHERE rolsuper") == "postgres"
+    owners = "SELECT datname || ' ' || pg_get_userbyid(datdba) FROM pg_database WHERE datname IN ('retrain', 'mlflow')"
+    assert sorted(stack.sql("retrain", owners).splitlines()) == ["mlflow mlflow", "retrain retrain"]
+    for name, other in (("retrain", "mlflow"), ("mlflow", "retrain")):
+        psql = ("exec", "-T", "postgres", "psql", "--username", name, "--dbname", other, "--command", "")
+        assert "permission denied" in stack.run(*psql, check=False).stderr
+
+
 def test_it_retrains_with_its_records_on_postgresql_its_artifacts_on_blobs_and_alerts_on_discord(
     stack: Compose, git_server: GitServer, host_address: str, discord: DiscordServer
 ) -> None:
@@ -277,6 +286,8 @@ def test_what_was_backed_up_is_there_again_after_all_volumes_are_destroyed(stack
     began = time.monotonic()
     stack.make("backup", f"FOLDER={tmp_path / 'backup'}")
     saved = time.monotonic()
+    assert "saved_at" in stack.run("exec", "-T", "worker", "cat", "/data/last-backup.json").stdout
+    assert (tmp_path / "backup/SHA256SUMS").read_text().count("\n") == 4
     stack.run("down", "--volumes")
     stack.make("restore", f"FOLDER={tmp_path / 'backup'}")
     sys.stdout.write(f"backup: {saved - began:.0f} s, down and restore: {time.monotonic() - saved:.0f} s\n")

@@ -99,7 +99,7 @@ class Compose:
         """Run a target of the Makefile on it; what it says."""
         done = subprocess.run(
             ["make", target, *arguments],
-            cwd=self.checkout,
+            cwd=self.checkout / "deploy",  # where operators are
             env={**self.environment, "COMPOSE_ENV_FILES": str(self.folder / ".env")},
             capture_output=True,
             text=True,
@@ -129,7 +129,7 @@ class Compose:
 
     def sql(self, database: str, statement: str) -> str:
         """Ask its PostgreSQL."""
-        psql = ("psql", "--username", "retrain", "--dbname", database, "--no-align", "--tuples-only")
+        psql = ("psql", "--username", "postgres", "--dbname", database, "--no-align", "--tuples-only")
         return self.run("exec", "-T", "postgres", *psql, "--command", statement).stdout.strip()
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

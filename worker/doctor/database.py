@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,10 +14,15 @@ from shared.settings import Settings
 from shared.sql import schema
 from shared.sql.engine import Database
 from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, failure, ok
+from worker.doctor.finding import Finding, failure, ok, warning
 
 MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."
 UPGRADE = "Start the newer program here: another part of the service has migrated the database. There is no way back."
+
+OWN_ROLE = (
+    "Give the service a role that owns its database and is no superuser. In Compose, where the volume is of an earlier "
+    "version: make backup, docker compose down, docker volume rm retrain_postgres-data, make restore."
+)
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -41,6 +47,8 @@ def _look(database: Database) -> Iterator[Finding]:
         version = ".".join(map(str, dialect.server_version_info or ()))
     yield ok("database", f"answers: {dialect.name} {version}".rstrip())
     yield _schema(database)
+    if dialect.name == "postgresql":
+        yield _role(database)
     if dialect.name != "sqlite":  # whose clock is this host's
         yield compare("database", theirs, ours)
 
@@ -54,6 +62,14 @@ def _schema(database: Database) -> Finding:
             return failure("database schema", f"{current}, and this program needs {needed}", MIGRATE)
         return failure("database schema", f"{current}, which is newer than this program", UPGRADE)
     return ok("database schema", "this program's")
+
+
+def _role(database: Database) -> Finding:
+    with database.reading() as transaction:
+        row = transaction.one(sa.text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+    if row is None or not row[0]:
+        return ok("database role", "no superuser")
+    return warning("database role", "a superuser, who can read the server's files and run programs there", OWN_ROLE)
 
 
 def _missing_file(url: str) -> Path | None:
