@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
+MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
@@ -33,10 +34,10 @@ secrets: ## Make deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
 
 backup: $(if $(COMPOSED),,.venv/ready) ## Save records and models while all runs, of Compose where deploy/.env is (FOLDER=backups/...)
-	@$(if $(COMPOSED),deploy/backup.sh,$(BIN)/python -m deploy.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
+	@$(if $(COMPOSED),deploy/compose-backup.sh,$(BIN)/python -m deploy.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
 
 restore: $(if $(COMPOSED),,.venv/ready) ## Put a backup back, of Compose where deploy/.env is (FOLDER=backups/...)
-	@$(if $(COMPOSED),deploy/restore.sh,$(BIN)/python -m deploy.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
+	@$(if $(COMPOSED),deploy/compose-restore.sh,$(BIN)/python -m deploy.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema

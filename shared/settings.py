@@ -209,6 +209,9 @@ class Settings(BaseSettings):
         ge=0,
         description="With less free disk, caches and images that were pulled are deleted, and no attempt starts.",
     )
+    backup_max_age_days: float = Field(
+        7, ge=0, description="The doctor warns when the last make backup is older; 0 where others save the records."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
     log_format: Literal["text", "json"] = Field(
         "text", description="How: text for people, or json: one JSON object a line, for programs."

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy import artifact_store
+from shared.errors import ConfigurationError
 from shared.settings import Settings
 from tests.support.azurite import Azurite
 
@@ -33,7 +34,7 @@ def test_models_move_to_blobs_and_back(
 
         (tmp_path / "mlflow/artifacts" / MODEL).unlink()
         monkeypatch.delenv("ARTIFACTS_DESTINATION")
-        with pytest.raises(artifact_store.ConfigurationError, match="wasbs://"):
+        with pytest.raises(ConfigurationError, match="wasbs://"):
             artifact_store.refuse_a_silent_change(Settings.load(_env_file=None))
         assert artifact_store.main() == 0
         assert (tmp_path / "mlflow/artifacts" / MODEL).read_text() == "a model"

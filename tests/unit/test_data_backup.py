@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -109,3 +110,41 @@ def test_a_backup_that_was_killed_is_not_in_the_way_of_the_next_one(data: Path, 
     (tmp_path / "backup.unfinished" / "half.db").touch()
     save(data, tmp_path / "backup")
     assert not (tmp_path / "backup" / "half.db").exists()
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["jobs.db", "mlflow/artifacts/1/model.pkl"])
+def test_a_backup_that_has_changed_since_is_put_back_nowhere(data: Path, tmp_path: Path, name: str) -> None:
+    save(data, tmp_path / "backup")
+    (tmp_path / "backup" / name).write_bytes(b"half of it")
+    with pytest.raises(ConfigurationError, match=f"{name} is not as it was written"):
+        restore(tmp_path / "backup", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_database_that_is_damaged_makes_no_backup(data: Path, store: SqlStore, tmp_path: Path) -> None:
+    for _ in range(50):
+        submit(store)
+    store.close()
+    with (data / "jobs.db").open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xff" * 40 * 4096)
+    with pytest.raises((ConfigurationError, sqlite3.DatabaseError)):
+        save(data, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("target", ["backup", "restore", "firewall"])
+def test_make_in_the_folder_of_the_compose_file_is_make_in_the_checkout_or_fails(target: str) -> None:
+    """make's built-in rules would copy backup.sh to backup there, and say that all is well."""
+    deploy = Path(__file__).parents[2] / "deploy"
+    done = subprocess.run(
+        ["make", "--dry-run", target, "FOLDER=saved"], cwd=deploy, capture_output=True, text=True, check=False
+    )
+    if target == "firewall":
+        assert done.returncode != 0
+        assert "No rule to make target" in done.stderr
+    else:
+        assert done.returncode == 0
+        assert " saved" in done.stdout.splitlines()[-1]
+    assert not (deploy / target).exists()

@@ -11,6 +11,7 @@ from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker.alert_channels import redactor_of
 from worker.doctor import report
+from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
 from worker.doctor.docker_host import check_docker
 from worker.doctor.examination import Check, examine
@@ -52,6 +53,7 @@ def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, C
         "MLflow": partial(check_tracking, settings),
         "git": partial(check_git, settings, environment),
         "alerts": partial(check_webhooks, settings),
+        "backup": partial(check_backup, settings),
     }
 
 
