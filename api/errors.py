@@ -5,6 +5,7 @@ RetrainError
     ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
     │   └── CredentialsNeeded   the job's credentials are deleted: it can be repeated only with new ones
     ├── MalformedBody        the body is no JSON object
+    ├── BodyTooLarge         the body holds more text or more values than any job needs
     ├── WrongContentType     the body is not declared as JSON
     ├── NotAuthenticated     no token, or none that we know
     ├── NotFromThisMachine   without tokens, only this machine is served
@@ -76,6 +77,13 @@ class MalformedBody(Refusal):
 
     status = HTTPStatus.BAD_REQUEST
     code = "MALFORMED_JSON"
+
+
+class BodyTooLarge(Refusal):
+    """The body holds more text or more values than any job needs."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "BODY_TOO_LARGE"
 
 
 class WrongContentType(Refusal):

@@ -6,9 +6,11 @@ from typing import Any, NoReturn
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.errors import MalformedBody, WrongContentType
+from api.errors import BodyTooLarge, MalformedBody, WrongContentType
 
 MAX_BODY_BYTES = 1_000_000
+MAX_TEXT_CHARACTERS = 256_000  # of all texts and names together: a command takes 128 kB
+MAX_VALUES = 2_000
 
 
 class JsonRequest(Request):
@@ -47,7 +49,28 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise MalformedBody("The body is nested too deep.") from None
     if not isinstance(value, dict):
         raise MalformedBody('The body must be a JSON object, such as {"experiment_name": "…", "git_uri": "…"}.')
+    _require_moderate(value)
     return value
+
+
+def _require_moderate(body: dict[str, Any]) -> None:
+    """BodyTooLarge for more than any job needs: each value and each character is looked at several times later."""
+    characters, values, left = 0, 0, [body]
+    while left:
+        value = left.pop()
+        values += 1
+        match value:
+            case dict():
+                characters += sum(map(len, value))
+                left += value.values()
+            case list():
+                left += value
+            case str():
+                characters += len(value)
+    if characters > MAX_TEXT_CHARACTERS:
+        raise BodyTooLarge(f"All texts of the body have {characters} characters; {MAX_TEXT_CHARACTERS} are taken.")
+    if values > MAX_VALUES:
+        raise BodyTooLarge(f"The body holds {values} values; {MAX_VALUES} are taken.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, NoReturn
 
 from flask import request
@@ -32,6 +32,7 @@ BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, Champio
 MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
 ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
 MAX_SHOWN = 100
+MAX_ERRORS = 50  # told at once: what is unknown is compared with all that is known
 
 
 def refuse(error: ValidationError) -> NoReturn:
@@ -40,7 +41,7 @@ def refuse(error: ValidationError) -> NoReturn:
     body = request.get_json() if model in BODIES else None
     found = error.errors(include_url=False, include_input=False)
     located = sorted(((_locate(e, body), e) for e in found), key=lambda pair: pair[0])
-    groups = groupby(located, key=lambda pair: pair[0])
+    groups = islice(groupby(located, key=lambda pair: pair[0]), MAX_ERRORS)
     raise InvalidRequest([_to_error(model, path, [e for _, e in same]) for path, same in groups]) from None
 
 
@@ -103,7 +104,7 @@ def _names(model: type[BaseModel], path: Iterable[str]) -> list[str]:
 
 
 def _suggestion(name: str, known: list[str]) -> str:
-    if near := get_close_matches(name, known, n=1):
+    if len(name) <= MAX_SHOWN and (near := get_close_matches(name, known, n=1)):
         return f"; did you mean {near[0]}?"
     return f"; known are {', '.join(known)}"
 

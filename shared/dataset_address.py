@@ -9,8 +9,8 @@ from shared.public_text import require_no_credentials
 
 URL = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>.*)$", re.DOTALL)
 PINNED = re.compile(r"^(?P<path>[^@:?#]+)(?P<pin>@(?P<rev>(?!-)[^@:?#\s]+)(?::[^@?#]*)?)$")
-HOST_AND_PATH = re.compile(r"^[^/]*\.[^/]*/|\.git$|^/")  # what is left of https://user:pass/word@host.org/path
-USER_WITH_PASSWORD = re.compile(r"^[^/@]*:[^/@]*@")
+HOST_AND_PATH = re.compile(r"^[^/.]*\.[^/]*/|\.git$|^/")  # what is left of https://user:pass/word@host.org/path
+USER_WITH_PASSWORD = re.compile(r"^[^/@:]*:[^/@]*@")
 LONG_USER = re.compile(rf"^[^/@]{{{SHORTEST_TOKEN},}}@")
 GIT_SCHEMES = ("http", "https", "ssh")
 

@@ -1,12 +1,10 @@
 """What may run where: limits by key, in all, by slots and by GPU device; and who goes first. Pure decisions, no I/O."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 
 LIVE_SECONDS = 60.0  # a host that was silent for longer is not counted on
 LONGEST_LEASE_SECONDS = 600.0
@@ -39,12 +37,24 @@ class Limits:
 
     def for_key(self, key: str) -> int:
         """How many jobs of this key may run at the same time."""
-        return next((limit for pattern, limit in self.by_key if _compiled(pattern).fullmatch(key)), self.per_key)
+        return next((limit for pattern, limit in self.by_key if _fits(pattern, key)), self.per_key)
 
 
-@lru_cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+def _fits(pattern: str, key: str) -> bool:
+    """Whether the key is as the pattern says. Looks at each part once: keys come from requests."""
+    first, *parts = pattern.split("*")
+    if not parts:
+        return key == first
+    *inner, last = parts
+    at, end = len(first), len(key) - len(last)
+    if not (key.startswith(first) and key.endswith(last)):
+        return False
+    for part in inner:
+        found = key.find(part, at, max(end, 0))
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
 
 
 @dataclass(frozen=True)

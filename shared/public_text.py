@@ -3,11 +3,12 @@
 import re
 from urllib.parse import unquote
 
-# The second form is a password with a '/' in it; the first part of host:8080/path@tag is a port, and no password.
-# One letter before ':/' is a drive.
-USERINFO = re.compile(
-    r"(?://|[A-Za-z0-9+.-]{2}:/|https?:)(?:[^/\s@]+|[^/\s@:]{0,200}:(?!\d*/)[^\s@]{0,500})@", re.IGNORECASE
-)
+# What comes before a user, all of it behind the last '/' or ':'. One letter before ':/' is a drive.
+ADDRESS_BEGINS = r"(?:(?<=//)|(?<=[A-Za-z0-9+.-]{2}:/)|(?<=http:)|(?<=https:))"
+USER = re.compile(rf"{ADDRESS_BEGINS}.", re.IGNORECASE)
+# A password may have a '/' in it; the first part of host:8080/path@tag is a port, and no password.
+USER_AND_COLON = re.compile(rf"{ADDRESS_BEGINS}[^/:]{{0,200}}:(?!\d*/)", re.IGNORECASE)
+LONGEST_PASSWORD = 500
 MODEL_ALIAS = re.compile(r"models:/[^/@:%?#\\]{1,250}@[A-Za-z0-9_-]{1,250}")  # MLflow's, and as a whole
 ADDRESS = re.compile(r"[A-Za-z0-9+.-]:?//")
 SECRET_IN_QUERY = re.compile(
@@ -25,9 +26,20 @@ def require_no_credentials(value: str) -> str:
         return value
     for written in {value, unquote(value)}:
         slashed = written.replace("\\", "/")
-        if USERINFO.search(slashed) or _has_secret_in_query(slashed):
+        if _has_userinfo(slashed) or _has_secret_in_query(slashed):
             raise ValueError(REFUSAL)
     return value
+
+
+def _has_userinfo(text: str) -> bool:
+    """Whether an address in it has a user before its host. Reads each character a fixed number of times."""
+    return any(_ends_with_a_user(before) for word in text.split() for before in word.split("@")[:-1])
+
+
+def _ends_with_a_user(text: str) -> bool:
+    if USER.search(text, text.rfind("/") + 1):
+        return True
+    return any(len(text) - found.end() <= LONGEST_PASSWORD for found in USER_AND_COLON.finditer(text))
 
 
 def _has_secret_in_query(text: str) -> bool:

@@ -1,7 +1,8 @@
 """The body of POST /retrain: the predecessor's fields and ours, validated; credentials are split off at once."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from shared.alerts import AlertEvent
 from shared.dataset_address import parse_dataset_address
@@ -32,6 +34,8 @@ MOST_BYTES = 2**50
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
 # What a project gets that needs the parameter and has no default of its own: the predecessor's words for nothing.
 WORDS_FOR_NOTHING = {"base_model": "None", "dataset_repo": "not_used"}
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def _no_control_characters(value: str) -> str:
@@ -260,6 +264,14 @@ class RetrainRequest(_Body):
             raise ValueError(f"holds {', '.join(twice)}: give it as a field of the request, beside parameters")
         return value
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "RetrainRequest":
+        """The request of a recorded job. It was checked at the door, and is not again: that costs, and rules change.
+
+        What a later version added is left out, and what an earlier one did not know has its default.
+        """
+        return _as_recorded(cls, record)
+
     @property
     def effective_concurrency_key(self) -> str:
         """The key that limits how many run at once: jobs that write one model run one after the other."""
@@ -278,6 +290,19 @@ class RetrainRequest(_Body):
         dataset = parse_dataset_address(self.dataset_repo) if self.dataset_repo else None
         changes = {"git_uri": source.uri, "dataset_repo": dataset.uri if dataset else None}
         return self.model_copy(update=changes), JobSecrets(source.credentials, dataset.credentials if dataset else None)
+
+
+def _as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:
+    known = {
+        name: _value(model.model_fields[name], value) for name, value in record.items() if name in model.model_fields
+    }
+    return model.model_construct(**known)
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return _as_recorded(field.annotation, value)
+    return frozenset(value) if isinstance(value, list) else value  # of a set JSON makes a list; there are no others
 
 
 def memory_bytes(value: str) -> int:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from shared.errors import (
     AttemptError,
     Code,
@@ -26,7 +24,7 @@ from shared.errors import (
 )
 from shared.jobs import Attempt, Job, JobState, Reason, RetryPolicy
 from shared.logs import job_context
-from shared.retrain_request import RetrainRequest, Retry
+from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
 from shared.vault import Redactor
@@ -44,7 +42,7 @@ LAST_PAUSE_SECONDS = 10
 LAST_OUTPUT_BYTES = 4096
 LAST_OUTPUT_CHARACTERS = 300
 LOG_READ_BYTES = 1 << 20
-EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
+EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
 @dataclass(frozen=True)
@@ -196,11 +194,7 @@ class Finishing:
         return replace(ending, reason=reason, retry_in_seconds=delay)
 
     def _retry_policy(self, claim: Claim) -> RetryPolicy:
-        try:
-            wish = RetrainRequest.model_validate(claim.job.request).retry
-        except ValidationError:  # recorded by another version of this program: its wishes cannot be read
-            wish = Retry()
-        return self.settings.retry_policy(wish)
+        return self.settings.retry_policy(RetrainRequest.from_record(claim.job.request).retry)
 
     def _clear_away(self, claim: Claim) -> None:
         name = attempt_name(claim.job)

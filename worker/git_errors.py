@@ -13,7 +13,7 @@ DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORE
 TOO_LARGE = re.compile(r"file too large|out of memory", re.IGNORECASE)
 REFUSED = re.compile(
     r"authentication failed|could not read (username|password)|terminal prompts disabled|returned error: 40[134]\b"
-    r"|permission denied \(|repository not found|repository '.*' not found|access denied"
+    r"|permission denied \(|repository not found|repository '[^'\n]*' not found|access denied"
     r"|does not appear to be a git repository|not valid: is this a git repository|project you were looking for",
     re.IGNORECASE,
 )

@@ -74,7 +74,7 @@ class Preparation:
             logger.warning("source not removed; the sweep will", extra={"cause": str(error)})
 
     def _prepare(self, claim: Claim, secrets: JobSecrets, name: str, interruption: Interruption) -> AttemptSpec:
-        request = RetrainRequest.model_validate(claim.job.request)
+        request = RetrainRequest.from_record(claim.job.request)
         checkout = self._check_out(claim, request, secrets, name, interruption)
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)

@@ -206,7 +206,7 @@ class Supervisor:
         return None
 
     def _run_limit_seconds(self, claim: Claim) -> float:
-        wish = RetrainRequest.model_validate(claim.job.request).timeouts.run_seconds
+        wish = RetrainRequest.from_record(claim.job.request).timeouts.run_seconds
         return wish or self.settings.run_timeout_seconds
 
     def _stop(self, claim: Claim, handle: Handle) -> None:

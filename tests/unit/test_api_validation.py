@@ -139,6 +139,30 @@ def test_a_body_of_more_than_a_megabyte_is_refused(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"parameters": {f"p{number}": "x" * 3000 for number in range(100)}}, "300"),
+        ({"labels": {"x" * 300_000: "a"}}, "300"),
+        ({"parameters": [["a"] * 100] * 100}, "10104 values; 2000 are taken"),
+        ({f"a{number}": 0 for number in range(3000)}, "3003 values"),
+    ],
+    ids=["texts", "names", "lists", "fields"],
+)
+def test_a_body_of_more_text_or_values_than_any_job_needs_is_refused(
+    client: FlaskClient, fields: dict[str, Any], told: str
+) -> None:
+    answer = client.post("/retrain", json={**BODY, **fields})
+    assert answer.status_code == 413
+    assert answer.json
+    assert answer.json["code"] == "BODY_TOO_LARGE"
+    assert told in answer.json["detail"]
+
+
+def test_of_many_errors_so_many_are_told_as_anybody_reads(client: FlaskClient) -> None:
+    assert len(post(client, **{f"a{number}": 0 for number in range(1000)})["errors"]) == 50
+
+
+@pytest.mark.parametrize(
     ("query", "pointer"),
     [
         ("limit=0", "/limit"),

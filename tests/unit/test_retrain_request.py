@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import FailureType
-from shared.retrain_request import RetrainRequest, memory_bytes
-from tests.support.retrain_requests import GIT_URI, REQUIRED, parse, refused
+from shared.retrain_request import RetrainRequest, Retry, memory_bytes
+from tests.support.retrain_requests import GIT_URI, REQUIRED, WITH_TOKEN, parse, refused
 
 HARMLESS = (
     "http://host:8080/data@v1",
@@ -237,3 +237,23 @@ def test_jobs_of_one_model_share_a_key_unless_told_otherwise(fields: dict[str, s
 def test_sizes_are_read_in_powers_of_1024(size: str, count: int) -> None:
     assert memory_bytes(size) == count
     assert parse(resources={"memory": size}).resources.memory == size
+
+
+def test_a_record_is_read_as_it_was_accepted() -> None:
+    whole = parse(
+        resources={"gpus": 1, "host_labels": ["b", "a"]},
+        retry={"on": ["timeout", "infrastructure"]},
+        alerts={"to": ["team-a"], "events": ["failed"]},
+        promotion={"guardrails": {"recall": 0.1}},
+        parameters={"epochs": 3, "rate": 0.1, "deep": True},
+        timeouts={"run_seconds": 60.0},
+    )
+    read = RetrainRequest.from_record(json.loads(json.dumps(whole.model_dump(mode="json"))))
+    assert read == whole
+    assert read.promotion.as_variable == whole.promotion.as_variable
+
+
+def test_rules_of_the_door_are_not_asked_of_a_record() -> None:
+    record = {**REQUIRED, "base_model": WITH_TOKEN, "priority": 99, "colour": "red", "retry": {"colour": 1}}
+    read = RetrainRequest.from_record(record)
+    assert (read.base_model, read.priority, read.entry_point, read.retry) == (WITH_TOKEN, 99, "main", Retry())

@@ -143,6 +143,15 @@ def test_a_request_that_this_version_cannot_read_ends_the_job(worker: FakeWorker
     assert (job.state, code_of(job)) == (JobState.FAILED, Code.INTERNAL)
 
 
+def test_a_request_that_a_later_version_recorded_is_trained(worker: FakeWorker) -> None:
+    known = worker.store.get(worker.submit()).request
+    request = {**known, "colour": "red", "resources": {"gpus": 0, "colour": "red"}}
+
+    job = ended(worker.run(worker.submit(job={"request": request})))
+
+    assert job.state is JobState.SUCCEEDED
+
+
 def test_a_store_that_goes_away_after_the_start_costs_nothing(worker: FakeWorker) -> None:
     def come_back() -> None:
         worker.store.down = False
