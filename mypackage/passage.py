@@ -1,26 +1,20 @@
 """A logged model's way through the gate, and the record that is kept of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from .gate import Challenger, Champion, Decision, DecisionRecord, check_guardrail, decide, known
+from .gate_runs import DECISION_TAG, require_not_fenced, runs_of
+from .job_run import job_run_id
 from .promotion import Contest, promote
-from .registry import find_champion, is_fenced, register
+from .registry import JOB_RUN_TAG, find_champion, register
 from .rules import Rules, direction
 
-DECISION_TAG = "retrain.decision"
 PROMOTED_TAG = "retrain.promoted"
 JOB_TAG = "retrain.job_id"
-PARENT_TAG = "mlflow.parentRunId"
-MOST_PARENTS = 10
-
-
-class RunEnded(RuntimeError):
-    """The service has given this attempt up and started the job anew elsewhere: its model must not be promoted."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +55,20 @@ class Passage:
             "retrain.metric": self.challenger.metric,
             "retrain.metric_value": repr(self.challenger.value),
         }
-        job_ids = [run.data.tags[JOB_TAG] for run in self._runs() if JOB_TAG in run.data.tags]
-        given = {str(name): str(value) for name, value in tags.items()}
-        return given | ours | ({JOB_TAG: job_ids[0]} if job_ids else {})
+        runs = runs_of(self.client, self.run_id)  # the job's own is the last one: it made the others
+        job_ids = [run.data.tags[JOB_TAG] for run in runs if JOB_TAG in run.data.tags]
+        job = {JOB_TAG: job_ids[-1]} if job_ids else {}
+        job_run = {JOB_RUN_TAG: run_id} if (run_id := job_run_id()) else {}
+        return {str(name): str(value) for name, value in tags.items()} | ours | job | job_run
 
     def _require_not_fenced(self) -> None:
-        """Refuse where the service has fenced the run: this host was cut off, and another attempt took over."""
-        if any(is_fenced(run) for run in self._runs()):
-            raise RunEnded(
-                f"The service has given up the attempt of run {self.run_id}: its model is not made champion."
-            )
+        require_not_fenced(self.client, self.run_id)
 
     def _keep(self, record: DecisionRecord) -> None:
-        """Tag the run and those that it is nested in: the service knows the outermost one."""
-        for run in self._runs():
+        """Tag the run, those that it is nested in, and the job's own, which is the one that the service knows."""
+        for run in runs_of(self.client, self.run_id):
             self.client.set_tag(run.info.run_id, DECISION_TAG, record.to_json())
             self.client.set_tag(run.info.run_id, PROMOTED_TAG, str(record.promoted).lower())
-
-    def _runs(self) -> Iterator[Run]:
-        """Give the run as it is now, then the run that it is nested in, and so on."""
-        run_id: str | None = self.run_id
-        for _ in range(MOST_PARENTS):
-            if run_id is None:
-                return
-            run = self.client.get_run(run_id)
-            yield run
-            run_id = run.data.tags.get(PARENT_TAG)
 
     def _record(self, decision: Decision, champion: Champion | None, version: str | None) -> DecisionRecord:
         challenger, rules = self.challenger, self.rules

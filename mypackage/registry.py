@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 from .gate import CHAMPION_ALIAS, Champion
 
 FENCED_TAG = "retrain.fenced"
+JOB_RUN_TAG = "retrain.job_run_id"  # of a version: its job's own run, where the model is of another
 DATASET_TAG = "retrain.eval_dataset"
 _NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 _NO_ALIAS = "INVALID_PARAMETER_VALUE"
@@ -32,13 +33,15 @@ def find_champion(
 def find_rival(client: MlflowClient, model_name: str, version: str, metric: str) -> Champion | None:
     """Return this version as the champion that it was or may be; None where it is gone, or its attempt given up."""
     try:
-        run_id = client.get_model_version(model_name, version).run_id
+        found = client.get_model_version(model_name, version)
     except MlflowException as error:
         if error.error_code == _NO_SUCH_THING:
             return None
         raise
-    run = _find_run(client, run_id) if run_id else None
-    return None if run is not None and is_fenced(run) else _champion(client, version, run_id, metric)
+    run_ids = {found.run_id, (found.tags or {}).get(JOB_RUN_TAG)}
+    runs = [_find_run(client, run_id) for run_id in run_ids if run_id]
+    is_given_up = any(is_fenced(run) for run in runs if run is not None)
+    return None if is_given_up else _champion(client, version, found.run_id, metric)
 
 
 def is_fenced(run: Run) -> bool:

@@ -12,7 +12,8 @@ from mlflow.tracking import MlflowClient
 
 from .flavors import log_model
 from .gate import CHAMPION_ALIAS, Challenger, DecisionRecord
-from .passage import Passage, RunEnded
+from .gate_runs import RunEnded, job_run_beside, open_run
+from .passage import Passage
 from .registry import DATASET_TAG, model_exists
 from .rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
 
@@ -44,9 +45,11 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
 ) -> DecisionRecord:
     """Log the model; register it and make it the champion if it is strictly better than the champion.
 
-    Works in the active run, or starts one as mlflow.log_metric does and leaves it active. ``lower`` is True or
-    "true" where a lower ``p_metric`` is better. The decision is printed, returned, and kept in the run's tags.
-    Raises RunEnded where the service has given this attempt up meanwhile.
+    Works in the active run. Where none is active, it goes on with the run that the service has made, even if that has
+    ended (after ``with mlflow.start_run()``, under autolog), or starts one as mlflow.log_metric does; it stays active.
+    ``lower`` is True or "true" where a lower ``p_metric`` is better. The decision is printed, returned, and kept in the
+    tags of the run, and of the job's own whichever is active. Raises RunEnded where the service has given this attempt
+    up meanwhile.
 
     ``min_delta``: better by more than this. ``min_value``: the worst value that is promoted at all. ``eval_dataset``:
     what it was evaluated on, as "name@digest", (name, digest) or a Dataset of mlflow.data; the decision says whether
@@ -56,13 +59,15 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
 
     What the request says in ``promotion`` goes before what is said here.
     """
-    run_id = (mlflow.active_run() or mlflow.start_run()).info.run_id
+    run_id = open_run(client)
     # First of all: a mistake in another argument must not cost the training its result.
     model_uri = log_model(
         model, mlflow_model, signature=signature, input_example=input_example, pip_requirements=pip_requirements
     )
     value = as_number(eval_metric, p_metric)
     log_last_value(client, run_id, p_metric, value)
+    if job_run := job_run_beside(client, run_id):
+        log_first_value(client, job_run, p_metric, value)
     dataset = log_dataset(eval_dataset)
     said_here: dict[str, Any] = {
         "metric": p_metric,
@@ -143,3 +148,9 @@ def log_last_value(client: MlflowClient, run_id: str, metric: str, value: float)
         # MLflow calls the value of the highest step the last one, so ours goes after a training curve's.
         step = max(point.step for point in client.get_metric_history(run_id, metric)) + 1
         mlflow.log_metric(metric, value, step=step)
+
+
+def log_first_value(client: MlflowClient, run_id: str, metric: str, value: float) -> None:
+    """Show the value on a run that has none of the metric; one that is there may be that of a version."""
+    if metric not in client.get_run(run_id).data.metrics:
+        client.log_metric(run_id, metric, value)

@@ -16,6 +16,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it starts with the 
 
 import mlflow.entities as mlflow_entities
 import mlflow.projects.utils as mlflow_projects
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -27,6 +28,8 @@ from worker.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
 from worker.tracking_errors import server_answers, short
 from worker.training_tags import base_model_of, dataset_of, decision_of
 
+RUN_VARIABLE = "RETRAIN_RUN_ID"
+JOB_RUN_TAG = "retrain.job_run_id"  # of a version that the gate made of another run's model
 FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -82,8 +85,12 @@ def load_project(folder: Path) -> Project:
 
 
 def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
-    """Return the variables by which mlflow.start_run() in the training finds the run, as MLflow's own backends do."""
+    """Return the variables by which mlflow.start_run() in the training finds the run, as MLflow's own backends do.
+
+    MLflow takes MLFLOW_RUN_ID away with its first use; mypackage's gate finds the run by a variable of ours, always.
+    """
     return {
+        RUN_VARIABLE: run.run_id,
         "MLFLOW_RUN_ID": run.run_id,
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_EXPERIMENT_ID": run.experiment_id,
@@ -173,18 +180,34 @@ class Tracking:
                     raise
                 logger.warning("run was deleted", extra={"run_id": run_id})
                 return RunResult({}, None, ())
-            versions = self._client.search_model_versions(f"run_id='{run_id}'")
+            decision = decision_of(data.tags, run_id)
+            versions = list(self._client.search_model_versions(f"run_id='{run_id}'")) or self._versions_of_other_runs(
+                run_id, decision or {}
+            )
         kept = sorted(data.metrics.items())[:RESULT_ITEMS]
         metrics = {name: value if math.isfinite(value) else None for name, value in kept}
         made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
         versions_made = tuple((name, str(version)) for name, version in made)
         return RunResult(
             metrics,
-            decision_of(data.tags, run_id),
+            decision,
             versions_made,
             dataset=dataset_of(data.tags),
             base_model=base_model_of(data.tags),
         )
+
+    def _versions_of_other_runs(self, run_id: str, decision: Mapping[str, Any]) -> list[ModelVersion]:
+        """The version that the gate decided on, where it made it of a run beside this one, or nested in it."""
+        name, version = decision.get("model_name"), decision.get("model_version")
+        if not (isinstance(name, str) and isinstance(version, str)):
+            return []
+        try:
+            found = self._client.get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return []
+        return [found] if found.tags.get(JOB_RUN_TAG) == run_id else []  # what the training says is not trusted
 
     def _ensure_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)

@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..job_run import MLFLOWS_VARIABLE, job_run_id
+
 CONTEXT = "training"
 NAME_CHARACTERS, DIGEST_CHARACTERS = 500, 36  # MLflow's limits for an input; the tag has the whole digest
 
@@ -46,9 +48,9 @@ def record(used: DatasetRecord) -> None:
 
 
 def find_run_id(mlflow: Any) -> str | None:
-    """The active run, or the one that mlflow.start_run() will find."""
+    """The active run, or the one that mlflow.start_run() will find, or the job's own, which it will not find again."""
     active = mlflow.active_run()
-    return active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID")
+    return active.info.run_id if active else os.environ.get(MLFLOWS_VARIABLE) or job_run_id()
 
 
 def _input(entities: Any, used: DatasetRecord) -> Any:

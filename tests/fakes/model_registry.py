@@ -41,7 +41,7 @@ class FakeRegistry:
     def get_model_version(self, _name: str, version: str) -> Any:
         """A version."""
         give_way()
-        return SimpleNamespace(version=version, run_id=version)
+        return SimpleNamespace(version=version, run_id=version, tags={})
 
     def get_run(self, run_id: str) -> Any:
         """The run of a version."""

@@ -54,6 +54,15 @@ def test_the_services_run_has_it_although_the_training_has_not_started_it_yet(
     is_recorded(client, run_id, DatasetRecord("local", str(tmp_path / "set"), digest_of(tmp_path / "out")), "set")
 
 
+def test_the_services_run_has_it_when_the_training_has_ended_it_already(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = client.create_run("0").info.run_id
+    monkeypatch.setenv("RETRAIN_RUN_ID", run_id)  # MLflow has used up MLFLOW_RUN_ID
+    record(USED)
+    is_recorded(client, run_id, USED, "set")
+
+
 def test_a_dataset_that_is_prepared_twice_is_recorded_once(client: MlflowClient) -> None:
     with mlflow.start_run() as run:
         record(USED)

@@ -1,5 +1,6 @@
 """mypackage as a folder beside train.py, on an MLflow 2.x client of its own, against our server."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -30,17 +31,25 @@ def train(slope, base_model):
     with mlflow.start_run() as run:
         if path := base_model_path(base_model):
             print(base_model, mlflow.sklearn.load_model(path).coef_.round(3))
-        utility.auto_compare_and_register(
-            model=LinearRegression().fit([[0.0], [1.0]], [0.0, slope]), eval_metric=slope, model_name=name, lower=False,
-            p_metric="slope", client=mlflow.tracking.MlflowClient(), mlflow_model=mlflow.models,
-        )
+        gate(slope)
     return run.info.run_id
+
+
+def gate(slope):
+    utility.auto_compare_and_register(
+        model=LinearRegression().fit([[0.0], [1.0]], [0.0, slope]), eval_metric=slope, model_name=name, lower=False,
+        p_metric="slope", client=mlflow.tracking.MlflowClient(), mlflow_model=mlflow.models,
+    )
 
 
 print("MLflow", mlflow.__version__)
 first = train(1.0, "None")
 train(0.5, f"models:/{name}@champion")
 train(2.0, first)
+with mlflow.start_run():
+    pass
+gate(1.5)  # the job's own run, and the one before, have ended
+mlflow.end_run()
 train(3.0, f"models:/{name}@nobody")
 """
 
@@ -66,7 +75,12 @@ def test_the_gate_and_the_base_model_work_on_an_mlflow_2_client(python: Path, ml
     done = subprocess.run(
         [python, "train.py", NAME],
         cwd=tmp_path,
-        env={"MLFLOW_TRACKING_URI": mlflow_url, "MLFLOW_RUN_ID": first, "MLFLOW_EXPERIMENT_ID": experiment_id},
+        env={
+            "MLFLOW_TRACKING_URI": mlflow_url,
+            "MLFLOW_RUN_ID": first,
+            "RETRAIN_RUN_ID": first,
+            "MLFLOW_EXPERIMENT_ID": experiment_id,
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -80,6 +94,7 @@ def test_the_gate_and_the_base_model_work_on_an_mlflow_2_client(python: Path, ml
         "not promoted: 0.5 < 1",
         f"{first} [1.]",
         "promoted: 2 > 1",
+        "not promoted: 1.5 < 2",
     ], done.stderr
     assert done.stderr.splitlines()[-1].endswith(f"model '{NAME}' has no alias 'nobody' (it has: champion, previous).")
 
@@ -88,3 +103,5 @@ def test_the_gate_and_the_base_model_work_on_an_mlflow_2_client(python: Path, ml
     assert aliases["previous"].run_id == first
     champion = client.get_run(aliases["champion"].run_id or "")
     assert (champion.data.metrics, champion.data.tags["base_model.run_id"]) == ({"slope": 2.0}, first)
+    job_run = client.get_run(first).data
+    assert (json.loads(job_run.tags["retrain.decision"])["challenger"], job_run.metrics) == (1.5, {"slope": 1.0})

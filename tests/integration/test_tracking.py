@@ -141,6 +141,7 @@ def test_a_deleted_experiment_says_what_to_do(
 
 def test_the_training_finds_the_run_by_its_environment(run: Run) -> None:
     assert container_environment(run, "http://mlflow:5000") == {
+        "RETRAIN_RUN_ID": run.run_id,
         "MLFLOW_RUN_ID": run.run_id,
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
         "MLFLOW_EXPERIMENT_ID": run.experiment_id,
@@ -209,6 +210,28 @@ def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
         asdict(decision),
         (("tracking-a", "1"), ("tracking-a", "2"), ("tracking-b", "1")),
     )
+
+
+@pytest.mark.parametrize(("job_run", "shown"), [("its own", (("tracking-c", "1"),)), ("another job's", ())])
+def test_a_result_has_the_version_of_a_run_beside_the_jobs_own_where_the_gate_says_that_it_is_this_jobs(
+    tracking: Tracking, client: MlflowClient, run: Run, job_run: str, shown: tuple[tuple[str, str], ...]
+) -> None:
+    name = f"tracking-{'c' if shown else 'd'}"
+    beside = client.create_run(run.experiment_id).info.run_id
+    client.create_registered_model(name)
+    tags = {"retrain.job_run_id": run.run_id if shown else job_run}
+    client.create_model_version(name, f"runs:/{beside}/model", run_id=beside, tags=tags)
+    decision = {"promoted": True, "model_name": name, "model_version": "1"}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    assert tracking.result(run.run_id).model_versions == shown
+
+
+def test_a_decision_about_a_version_that_is_not_there_shows_none(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    decision = {"promoted": True, "model_name": "never-made", "model_version": "one"}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    assert tracking.result(run.run_id).model_versions == ()
 
 
 def test_a_result_holds_the_dataset_that_the_training_names(tracking: Tracking, client: MlflowClient, run: Run) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from mypackage import base_models, gate, passage, prep_utils, registry, rules
+from mypackage import base_models, gate, gate_runs, job_run, passage, prep_utils, registry, rules
 from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from shared.retrain_request import Promotion
@@ -14,6 +14,7 @@ from worker import base_model, dataset_pin, preparation, run_tags, tracking, tra
 def test_both_know_the_variables_of_the_training_by_the_same_names() -> None:
     assert rules.PROMOTION_VARIABLE == preparation.PROMOTION_VARIABLE
     assert prep_utils.PIN_VARIABLE == dataset_pin.VARIABLE
+    assert job_run.RUN_VARIABLE == tracking.RUN_VARIABLE
 
 
 def test_the_cache_is_where_the_worker_says_and_as_big(tmp_path: Path) -> None:
@@ -24,9 +25,10 @@ def test_the_cache_is_where_the_worker_says_and_as_big(tmp_path: Path) -> None:
 
 
 def test_both_know_the_tags_of_the_run_by_the_same_names() -> None:
-    assert passage.DECISION_TAG == training_tags.DECISION_TAG
+    assert gate_runs.DECISION_TAG == training_tags.DECISION_TAG
     assert passage.JOB_TAG == run_tags.JOB_ID
     assert registry.FENCED_TAG == tracking.FENCED_TAG
+    assert registry.JOB_RUN_TAG == tracking.JOB_RUN_TAG
 
 
 def test_the_worker_reads_of_a_decision_what_the_gate_writes() -> None:

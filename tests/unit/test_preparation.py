@@ -81,6 +81,7 @@ def test_the_training_finds_its_run_by_its_environment(worker: FakeWorker) -> No
             "SEED": "7",
             "RETRAIN_JOB_ID": taken.job.id,
             "RETRAIN_ATTEMPT": "1",
+            "RETRAIN_RUN_ID": f"run-{taken.job.id}-1",
             "MLFLOW_RUN_ID": f"run-{taken.job.id}-1",
             "MLFLOW_EXPERIMENT_ID": "1",
             "MLFLOW_TRACKING_URI": "http://host.docker.internal:5007",
