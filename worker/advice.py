@@ -21,7 +21,7 @@ ADVICE: Mapping[Code, str] = {
     Code.PULL_TIMEOUT: "Pull the image on the worker's host once, or send a larger timeouts.pull_seconds.",
     Code.QUEUE_TIMEOUT: "See whether workers serve the job's queue (GET /readyz), then repeat the job.",
     Code.CONTAINER_LOST: "See whether somebody removed the container, then repeat the job.",
-    Code.CONTAINER_FAILED: "See on the worker's host why the container does not start, then repeat the job.",
+    Code.CONTAINER_FAILED: "Mend the image as it says, or see on its host why it does not start; then repeat the job.",
     Code.DOCKER_UNAVAILABLE: f"Start Docker on the worker's host. {SERVER}.",
     Code.HOST_LOST: f"See what became of the host. {SERVER}, or at once for another host.",
     Code.DISK_FULL: f"Make room on the worker's host. {SERVER}.",

@@ -40,6 +40,51 @@ def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | I
     return InfrastructureError(Code.CONTAINER_FAILED, f"{message} Check the engine's set-up on this host.", **facts)
 
 
+def fixed_command(image: str, entrypoint: str) -> UserError:
+    """Return that the image's ENTRYPOINT takes no command."""
+    return _of_image(
+        image,
+        f"has the ENTRYPOINT {_shown(entrypoint)}, a fixed command: it would run that, and not the project's. "
+        'Write it as a list that ends in exec "$@", or leave it out of the image.',
+    )
+
+
+def not_run_by_entrypoint(image: str, entrypoint: str, exit_code: int) -> UserError:
+    """Return that the image's ENTRYPOINT ended without the command."""
+    return _of_image(
+        image,
+        f"has the ENTRYPOINT {_shown(entrypoint)}, which ended with exit code {exit_code} and never ran the project's "
+        'command. Let it run its arguments, as a script does that ends in exec "$@", or leave it out of the image.',
+    )
+
+
+def no_shell(image: str) -> UserError:
+    """Return that there is nothing to run a command with."""
+    return _of_image(image, "has no /bin/sh, which starts a project's command. Build it on one that has a shell.")
+
+
+def foreign_image(image: str, platform: str, host: str) -> UserError:
+    """Return that this host does not run the image's programs."""
+    return _of_image(
+        image,
+        f"is for {platform}, and this host is {host}: it runs none of its programs. Build the image for this host "
+        f"(docker build --platform {host}), or choose another by resources.host or host_labels.",
+    )
+
+
+def never_began(image: str, exit_code: int) -> UserError:
+    """Return that the shell gave up before the command."""
+    return _of_image(image, f"was started and ended with exit code {exit_code} before the project's command began.")
+
+
+def _of_image(image: str, problem: str) -> UserError:
+    return UserError(Code.CONTAINER_FAILED, f"Image '{image}' {problem}", image=image)
+
+
+def _shown(entrypoint: str) -> str:
+    return f"[{entrypoint[:REASON_CHARACTERS]}]"
+
+
 def not_packed(spec: AttemptSpec, error: OSError) -> InfrastructureError:
     """Return that the project's tree could not be read or written on this host."""
     code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.CONTAINER_FAILED

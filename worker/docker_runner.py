@@ -1,18 +1,16 @@
 """Runs attempts as Docker containers. docker is imported here, in docker_engine and in docker_images alone."""
 
-import io
 import logging
 import math
 import socket
 import struct
-import tarfile
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
 from functools import cached_property, partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -23,15 +21,17 @@ from requests.exceptions import RequestException
 
 from worker.docker_engine import ENGINE_ERRORS, Engine, engine_answers, why
 from worker.docker_failures import lost, not_packed, pull_failed, refused
+from worker.docker_files import read_file
 from worker.docker_images import DockerImages, PullLimits
 from worker.docker_log import AttemptLog, EngineStream
 from worker.docker_options import container_options, gpus_in
+from worker.docker_start import Start, find_why_not_begun, plan_start
 from worker.gpus import cdi_gpus, find_gpus
 from worker.image_reference import require_image
 from worker.interruption import NEVER, Interruption
 from worker.project_archive import Owner, find_owner, write_archive
 from worker.pulled_images import PulledImages
-from worker.runner import END_AFTER_SIGTERM, AttemptSpec, Exit, Handle, Image
+from worker.runner import AttemptSpec, Exit, Handle, Image
 
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
@@ -82,9 +82,10 @@ class DockerRunner:
         One that was created and not started may have part of its files: it gets all of them again.
         """
         with engine_answers(f"start '{spec.name}'", name=spec.name):
-            container = self._create_or_find(spec)
+            start = plan_start(self._engine.client, spec)
+            container = self._create_or_find(spec, start)
             if container.status == "created":
-                self._fill_and_start(container, spec, interruption)
+                self._fill_and_start(container, spec, start, interruption)
         return _handle(container, spec.name)
 
     def attach(self, name: str) -> Handle | None:
@@ -99,24 +100,21 @@ class DockerRunner:
     def poll(self, handle: Handle) -> Exit | None:
         """Return None while it runs; DOCKER_UNAVAILABLE means that it cannot be seen, not that it failed."""
         with engine_answers(f"inspect '{handle.name}'", name=handle.name):
-            try:
-                state = self._engine.client.api.inspect_container(handle.id)["State"]
-            except NotFound as error:
-                raise lost(handle, "no longer there: it was removed from outside") from error
-        if state["Status"] in ("exited", "dead"):
-            return Exit(exit_code=state["ExitCode"], oom_killed=state["OOMKilled"])
-        if state["Status"] == "created":
-            raise lost(handle, "there, but was never started")
-        return None
+            found = self._inspect(handle)
+            state = found["State"]
+            if not _has_ended(state):
+                return None
+            why_not = find_why_not_begun(self._engine.client, found)
+        return Exit(exit_code=state["ExitCode"], oom_killed=state["OOMKilled"], not_begun=why_not)
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 come as U+FFFD."""
         log = self._logs.get(handle.id)
         if log and (data := log.read_ahead(offset)):
             return data
-        ended = self.poll(handle) is not None
-        log = log or self._logs.setdefault(handle.id, self._log_of(handle))
         with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
+            ended = _has_ended(self._inspect(handle)["State"])
+            log = log or self._logs.setdefault(handle.id, self._log_of(handle))
             return log.read_ended(offset) if ended else log.read_running(offset)
 
     def close_log(self, handle: Handle) -> None:
@@ -175,11 +173,20 @@ class DockerRunner:
         while self._logs:
             self._logs.popitem()[1].close()
 
-    def _create_or_find(self, spec: AttemptSpec) -> Container:
-        image = require_image(spec.image)
-        command = ["/bin/sh", "-c", END_AFTER_SIGTERM + spec.command]
+    def _inspect(self, handle: Handle) -> Mapping[str, Any]:
+        """Look at a container that was started; CONTAINER_LOST where there is none."""
         try:
-            return self._engine.client.containers.create(image, command, **container_options(spec, self._mine))
+            found: Mapping[str, Any] = self._engine.client.api.inspect_container(handle.id)
+        except NotFound as error:
+            raise lost(handle, "no longer there: it was removed from outside") from error
+        if found["State"]["Status"] == "created":
+            raise lost(handle, "there, but was never started")
+        return found
+
+    def _create_or_find(self, spec: AttemptSpec, start: Start) -> Container:
+        image, options = require_image(spec.image), container_options(spec, {**self._mine, **start.labels})
+        try:
+            return self._engine.client.containers.create(image, start.argv, entrypoint=start.entrypoint, **options)
         except ImageNotFound as error:
             raise pull_failed(image, "it is not on this host (any more)") from error
         except APIError as error:
@@ -188,10 +195,12 @@ class DockerRunner:
         logger.info("container exists, attaching", extra={"container": spec.name})
         return self._engine.client.containers.get(spec.name)
 
-    def _fill_and_start(self, container: Container, spec: AttemptSpec, interruption: Interruption) -> None:
+    def _fill_and_start(
+        self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption
+    ) -> None:
         try:
             with interruption.cleaning(partial(self._remove, str(container.id))):
-                self._fill(container, spec, interruption)
+                self._fill(container, spec, start, interruption)
                 interruption.begin()
             container.start()
         except APIError as error:
@@ -202,11 +211,11 @@ class DockerRunner:
                 raise
             raise not_packed(spec, error) from error
 
-    def _fill(self, container: Container, spec: AttemptSpec, interruption: Interruption) -> None:
+    def _fill(self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption) -> None:
         interruption.check()
         owner = self._owner(container)
         with tempfile.TemporaryFile() as archive:
-            write_archive(archive, spec, owner, interruption)
+            write_archive(archive, spec, owner, interruption, start=start.script)
             archive.seek(0)
             container.put_archive("/", archive)
 
@@ -214,7 +223,9 @@ class DockerRunner:
         user = container.attrs["Config"].get("User") or ""
         if not user:
             return Owner()
-        return find_owner(user, passwd=_read_file(container, "/etc/passwd"), group=_read_file(container, "/etc/group"))
+        api, paths = self._engine.client.api, ("/etc/passwd", "/etc/group")
+        passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
+        return find_owner(user, passwd=passwd, group=group)
 
     def _remove(self, container_id: str) -> None:
         try:
@@ -256,23 +267,8 @@ class DockerRunner:
         return AttemptLog(open_stream, name=handle.name, timeout_seconds=self._engine.timeout_seconds)
 
 
-def _read_file(container: Container, path: str) -> str:
-    """Return a small file's text; nothing where there is none, or what is no plain file or too large to be real."""
-    try:
-        chunks, _ = container.get_archive(path)
-    except NotFound:
-        return ""
-    archive = bytearray()
-    with closing(cast(Generator[bytes, None, None], chunks)):
-        for chunk in chunks:
-            archive += chunk
-            if len(archive) > USERS_FILE_BYTES:
-                logger.warning("the image's file is too large to be read", extra={"path": path})
-                return ""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        member = tar.next()
-        content = tar.extractfile(member) if member and member.isfile() else None
-        return content.read().decode(errors="replace") if content else ""
+def _has_ended(state: Mapping[str, Any]) -> bool:
+    return state["Status"] in ("exited", "dead")
 
 
 def _until_it_breaks(stream: "CancellableStream[bytes]") -> Generator[bytes, None, None]:

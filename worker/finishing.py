@@ -63,9 +63,12 @@ class Finishing:
 
     def ending(self, claim: Claim, outcome: Exit) -> Ending:
         """How the attempt ended, as the exit code tells it."""
+        error: AttemptError
         if outcome.oom_killed:
             message = "Training used more memory than it may and was killed. Raise resources.memory."
             error = UserError(Code.OOM_KILLED, message)
+        elif outcome.not_begun:
+            error = outcome.not_begun
         elif outcome.exit_code != 0:
             said = self._last_output(claim)
             said = f" Its last output: {said}" if said else ""

@@ -100,8 +100,9 @@ class Preparation:
             job_id=claim.job.id,
             attempt=claim.attempt.number,
             image=image.id if image else None,  # the name may mean another one in a moment
-            command=private.prelude + rendered.command,
+            command=rendered.command,
             source=checkout.project_folder,
+            prelude=private.prelude,
             env={**environment.shown, **own},
             private_files=private.files,
             private_env=private.variables,

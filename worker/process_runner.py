@@ -24,6 +24,7 @@ from shared.errors import Code, InfrastructureError
 from worker.folder_tree import remove_tree
 from worker.gpus import find_gpus
 from worker.interruption import NEVER, Interruption
+from worker.launch import PROOF, START, start_script
 from worker.process_family import (
     KILL_SECONDS,
     POLL_SECONDS,
@@ -34,7 +35,7 @@ from worker.process_family import (
     signal_group,
     thaw,
 )
-from worker.runner import END_AFTER_SIGTERM, AttemptSpec, Exit, Handle, Image
+from worker.runner import AttemptSpec, Exit, Handle, Image
 
 READ_LIMIT_BYTES = 1024 * 1024
 LAUNCH_SECONDS = 30
@@ -59,7 +60,7 @@ trap : TERM INT HUP
 printf none >"exit.$$" && echo "$$:$(date +%s)" >"launched.$$" || exit 125
 ln "launched.$$" launched 2>/dev/null || { rm -f "launched.$$" "exit.$$"; exit 0; }
 mv "exit.$$" exit && rm -f "launched.$$"
-(umask 022 && cd code && exec /bin/sh -c "$1") >>log 2>&1 </dev/null
+(umask 022 && cd code && exec /bin/sh "${0%/*}/start") >>log 2>&1 </dev/null
 code=$?
 printf '%03d\\n' "$code" 1<>exit
 kill -s KILL 0
@@ -197,11 +198,12 @@ class ProcessRunner:
             _write(folder / "private" / name, content)
         _write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
         _copy_whole(spec.source, folder / "code", interruption)
+        _write(folder / START, start_script(spec.command, prelude=spec.prelude))
         _write(folder / "launcher", LAUNCHER.encode())
 
     def _launch(self, spec: AttemptSpec) -> None:
         folder = self._state_folder / spec.name
-        argv = ["/bin/sh", str(folder / "launcher"), END_AFTER_SIGTERM + spec.command]
+        argv = ["/bin/sh", str(folder / "launcher")]
         paths = {spec.private_env[name]: str(folder / "private" / name) for name in spec.private_files}
         env = {**self._env, "TMPDIR": str(folder / "tmp"), **spec.env, **self._gpu_env(spec), **paths}
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
@@ -241,7 +243,14 @@ class ProcessRunner:
             code = (self._state_folder / handle.name / "exit").read_text()
         except FileNotFoundError:
             return None
-        return Exit(exit_code=int(code)) if code.endswith("\n") else None  # its line end is written last
+        if not code.endswith("\n"):  # its line end is written last
+            return None
+        return Exit(exit_code=int(code), not_begun=self._find_why_not_begun(handle, int(code)))
+
+    def _find_why_not_begun(self, handle: Handle, code: int) -> InfrastructureError | None:
+        folder = self._state_folder / handle.name
+        leaves_proof = (folder / START).exists()  # not what an earlier version started
+        return _not_begun(handle, code) if leaves_proof and not (folder / PROOF).exists() else None
 
     def _record_exit(self, handle: Handle, code: int) -> None:
         descriptor = os.open(self._state_folder / handle.name / "exit", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -330,6 +339,11 @@ def _not_started(spec: AttemptSpec, error: OSError) -> InfrastructureError:
     code = Code.DISK_FULL if is_full else Code.CONTAINER_FAILED
     message = f"Process '{spec.name}' did not start: {error}. Check the disk and the worker's state folder."
     return InfrastructureError(code, message, name=spec.name)
+
+
+def _not_begun(handle: Handle, code: int) -> InfrastructureError:
+    message = f"Process '{handle.name}' ended with exit code {code} before the project's command began."
+    return InfrastructureError(Code.CONTAINER_FAILED, message, name=handle.name, exit_code=code)
 
 
 def _lost(handle: Handle) -> InfrastructureError:

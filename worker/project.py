@@ -14,7 +14,7 @@ from shared.retrain_request import WORDS_FOR_NOTHING
 from worker.parameter_values import ParameterValue, is_remote, text_of
 
 SCRIPT = re.compile(r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*\.(py|sh|R)$")
-COMMAND_BYTES = 128 * 1024 - 1  # Linux takes no longer single argument, and the command is one of `sh -c`
+COMMAND_BYTES = 127 * 1024  # one argument of `bash -c`, of which Linux takes 128 KiB; we write a line before it
 # The predecessor's README told its users to write "python train.py |" with the options on the lines after it. A
 # program's name never begins with "--", so this can only be meant as one command; what is in quotes is left alone.
 PIPE_INTO_OPTIONS = re.compile(r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?<!\|)\|\s*(?=--[A-Za-z{])""", re.DOTALL)

@@ -2,10 +2,12 @@
 
 import io
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from worker.interruption import NEVER, Interruption
+from worker.launch import START
 from worker.runner import PROJECT_FOLDER, AttemptSpec
 
 PRIVATE_FOLDER = "/run/retrain"
@@ -31,9 +33,17 @@ def find_owner(user: str, *, passwd: str, group: str) -> Owner:
     return Owner(uid=_number(uid), gid=_number(groups.get(gid, gid)))
 
 
-def write_archive(archive: IO[bytes], spec: AttemptSpec, owner: Owner, interruption: Interruption = NEVER) -> None:
-    """Write a tar for the container's root folder.
+def start_folder(name: str) -> str:
+    """Where the script that starts an attempt is: in a folder of its own, as images are made of containers, too."""
+    return f"/run/{name}"
 
+
+def write_archive(
+    archive: IO[bytes], spec: AttemptSpec, owner: Owner, interruption: Interruption = NEVER, *, start: bytes
+) -> None:
+    """Write a tar for the container's root folder, with the script that starts the attempt.
+
+    That is for all users of the container, for an ENTRYPOINT may change the user, who then adds the proof of start.
     It holds no entry for the folders above the project: the engine makes the missing ones, and would give the
     others our owner and mode.
     """
@@ -46,14 +56,21 @@ def write_archive(archive: IO[bytes], spec: AttemptSpec, owner: Owner, interrupt
 
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.add(spec.source.resolve(), arcname=PROJECT_FOLDER.lstrip("/"), filter=normalise)
+        _add_folder(tar, start_folder(spec.name), {START: start}, owner, modes=(0o1777, 0o755))
         if spec.private_files:
-            folder = tarfile.TarInfo(PRIVATE_FOLDER.lstrip("/"))
-            folder.type = tarfile.DIRTYPE
-            tar.addfile(_owned(folder, owner, mode=0o700))
-        for name, content in spec.private_files.items():
-            member = tarfile.TarInfo(f"{PRIVATE_FOLDER.lstrip('/')}/{name}")
-            member.size = len(content)
-            tar.addfile(_owned(member, owner, mode=0o600), io.BytesIO(content))
+            _add_folder(tar, PRIVATE_FOLDER, spec.private_files, owner, modes=(0o700, 0o600))
+
+
+def _add_folder(
+    tar: tarfile.TarFile, path: str, files: Mapping[str, bytes], owner: Owner, *, modes: tuple[int, int]
+) -> None:
+    folder = tarfile.TarInfo(path.lstrip("/"))
+    folder.type = tarfile.DIRTYPE
+    tar.addfile(_owned(folder, owner, mode=modes[0]))
+    for name, content in files.items():
+        member = tarfile.TarInfo(f"{folder.name}/{name}")
+        member.size = len(content)
+        tar.addfile(_owned(member, owner, mode=modes[1]), io.BytesIO(content))
 
 
 def _owned(member: tarfile.TarInfo, owner: Owner, *, mode: int) -> tarfile.TarInfo:

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from shared.errors import AttemptError
 from worker.interruption import NEVER, Interruption
 
 PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend puts a project
-# A shell dies of SIGTERM at once, and what it runs would lose its grace and its exit code. With this before the
-# command it waits for that and ends, never as a success: what stands behind it in the command did not run.
-END_AFTER_SIGTERM = "trap 'exit $(( $? ? $? : 143 ))' TERM\n"
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class AttemptSpec:
 
     ``private_files`` maps file names to contents that must not show in the environment or in argv; the runner
     puts them where only the attempt reads them. ``private_env`` maps each of these names to the variable that
-    gets the file's path.
+    gets the file's path. ``prelude`` is lines of POSIX shell to be run before the command, such as exports.
     """
 
     job_id: str
@@ -36,6 +34,7 @@ class AttemptSpec:
     image: str | None
     command: str
     source: Path
+    prelude: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     private_files: Mapping[str, bytes] = field(default_factory=dict)
     private_env: Mapping[str, str] = field(default_factory=dict)
@@ -62,10 +61,11 @@ class Handle:
 
 @dataclass(frozen=True)
 class Exit:
-    """How an attempt's command ended."""
+    """How an attempt's command ended; ``not_begun`` says why it never began, whatever the exit code is."""
 
     exit_code: int
     oom_killed: bool = False
+    not_begun: AttemptError | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.launch import start_script
 from worker.project_archive import Owner, find_owner, write_archive
 from worker.runner import AttemptSpec
 
@@ -41,7 +42,7 @@ def test_an_archive_holds_the_project_alone_with_the_modes_that_git_keeps(tmp_pa
     (source / "link").symlink_to("train.py")
     spec = AttemptSpec("j", 1, "i", "c", source, private_files={"token": b"t"}, private_env={"token": "T"})
     archive = io.BytesIO()
-    write_archive(archive, spec, Owner(5, 6))
+    write_archive(archive, spec, Owner(5, 6), start=start_script(spec.command))
     archive.seek(0)
     with tarfile.open(fileobj=archive) as tar:
         members = {member.name: member for member in tar}
@@ -50,6 +51,8 @@ def test_an_archive_holds_the_project_alone_with_the_modes_that_git_keeps(tmp_pa
         "mlflow/projects/code/empty": "0o755",
         "mlflow/projects/code/run.sh": "0o755",
         "mlflow/projects/code/train.py": "0o644",
+        "run/retrain-j-1": "0o1777",  # for the proof of start, by whatever user
+        "run/retrain-j-1/start": "0o755",
         "run/retrain": "0o700",
         "run/retrain/token": "0o600",
     }

@@ -73,6 +73,19 @@ def test_a_training_that_fails_says_its_last_line_and_is_not_tried_again(worker:
     assert [run.status for run in worker.tracking.runs.values()] == ["FAILED"]
 
 
+@pytest.mark.parametrize("exit_code", [0, 127])
+def test_a_training_that_never_began_has_failed_whatever_its_exit_code_is(worker: FakeWorker, exit_code: int) -> None:
+    why = UserError(Code.CONTAINER_FAILED, "Image 'iris:1' has the ENTRYPOINT [true], which did not run it.")
+    worker.runner.plan = Script(exit=Exit(exit_code, not_begun=why))
+
+    job = ended(worker.run(worker.submit()))
+
+    assert (job.state, code_of(job), job.attempt.exit_code) == (JobState.FAILED, Code.CONTAINER_FAILED, exit_code)
+    assert job.reason is not None
+    assert job.reason.message == why.message
+    assert [run.status for run in worker.tracking.runs.values()] == ["FAILED"]
+
+
 def test_a_training_that_ran_out_of_memory_is_told_apart(worker: FakeWorker) -> None:
     worker.runner.plan = Script(exit=Exit(exit_code=137, oom_killed=True))
 

@@ -1,0 +1,43 @@
+"""Single files of a container, running or not."""
+
+import io
+import logging
+import tarfile
+from collections.abc import Generator
+from contextlib import closing
+from typing import cast
+
+from docker import APIClient
+from docker.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+
+def read_file(api: APIClient, container_id: str, path: str, *, most_bytes: int) -> str:
+    """Return a small file's text; nothing where there is none, or what is no plain file or too large to be real."""
+    try:
+        chunks, _ = api.get_archive(container_id, path)
+    except NotFound:
+        return ""
+    archive = bytearray()
+    with closing(cast(Generator[bytes, None, None], chunks)):
+        for chunk in chunks:
+            archive += chunk
+            if len(archive) > most_bytes:
+                logger.warning("the image's file is too large to be read", extra={"path": path})
+                return ""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member and member.isfile() else None
+        return content.read().decode(errors="replace") if content else ""
+
+
+def has_file(api: APIClient, container_id: str, path: str) -> bool:
+    """Return whether there is such a path, without reading what it is."""
+    try:
+        chunks, _ = api.get_archive(container_id, path)
+    except NotFound:
+        return False
+    with closing(cast(Generator[bytes, None, None], chunks)):
+        next(chunks, b"")
+    return True
