@@ -200,6 +200,9 @@ class Settings(BaseSettings):
     log_limit_bytes: int = Field(
         50_000_000, ge=1000, description="Output kept of one attempt; the rest is cut, visibly."
     )
+    log_flood_factor: int = Field(
+        20, ge=2, description="Training that prints so many times LOG_LIMIT_BYTES is stopped (LOG_FLOOD)."
+    )
     retention_days: float | None = Field(
         None, gt=0, description="Ended jobs and their logs are deleted after so many days; empty to keep them."
     )

@@ -31,6 +31,7 @@ from worker.disk import DiskGuard
 from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
+from worker.log_keeper import log_bounds
 from worker.metrics import WorkerMetrics
 from worker.preparation import Preparation
 from worker.process_runner import ProcessRunner
@@ -102,10 +103,16 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
     if settings.runner == "docker":
-        return DockerRunner(environment, host=settings.worker_host, service=settings.service_id, pulled=pulled)
+        return DockerRunner(
+            environment,
+            host=settings.worker_host,
+            service=settings.service_id,
+            pulled=pulled,
+            log_bounds=log_bounds(settings),
+        )
     logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
     folder = settings.data_dir / "processes" / settings.worker_host
-    return ProcessRunner(folder, python=Path(sys.executable), base_env=environment)
+    return ProcessRunner(folder, python=Path(sys.executable), base_env=environment, log_bounds=log_bounds(settings))
 
 
 def _disk_guard(settings: Settings, runner: Runner, source: GitSource, pulled: PulledImages) -> DiskGuard:

@@ -15,6 +15,7 @@ ADVICE: Mapping[Code, str] = {
     "SOURCE_MAX_FILES.",
     Code.IMAGE_PULL_FAILED: "See whether the image exists and the worker's host may pull it, then repeat the job.",
     Code.NONZERO_EXIT: "Read the log, mend the training code, push it, and send the request again.",
+    Code.LOG_FLOOD: "Let the training print less, push it, and send the request again.",
     Code.OOM_KILLED: "Send the request with more resources.memory, or let the training use less.",
     Code.RUN_TIMEOUT: "Send the request with a larger timeouts.run_seconds, or see in the log where it stands still.",
     Code.GIT_TIMEOUT: "See whether the git host answers, or send a larger timeouts.git_seconds.",

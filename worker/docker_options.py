@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worker.project_archive import PRIVATE_FOLDER
-from worker.runner import PROJECT_FOLDER, AttemptSpec
+from worker.runner import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
 GPUS_LABEL = "retrain.gpus"
 HOST_GATEWAY = "host.docker.internal"
 PIDS_LIMIT = 4096
 SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
-# Said explicitly, because a host's own defaults (often 10 MB) would rotate away what was not read yet.
-LOG_CONFIG = {"type": "json-file", "config": {"max-size": "1t"}}
+LOG_FILES = 2
 INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
 # Where NVIDIA's runtime is an engine's default, an image that asks for all GPUs in its environment, as NVIDIA's own
 # do, gets them without being given any. Theirs are the last word on it.
@@ -19,7 +18,9 @@ GPUS_VARIABLE = "NVIDIA_VISIBLE_DEVICES"
 NO_GPUS = "void"
 
 
-def container_options(spec: AttemptSpec, labels: Mapping[str, str]) -> dict[str, Any]:
+def container_options(
+    spec: AttemptSpec, labels: Mapping[str, str], log_bounds: LogBounds = LOG_BOUNDS
+) -> dict[str, Any]:
     """Return docker-py's options for the attempt's container."""
     paths = {spec.private_env[name]: f"{PRIVATE_FOLDER}/{name}" for name in spec.private_files}
     about = {"retrain.job": spec.job_id, "retrain.attempt": str(spec.attempt)}
@@ -35,7 +36,7 @@ def container_options(spec: AttemptSpec, labels: Mapping[str, str]) -> dict[str,
         "security_opt": ["no-new-privileges"],
         "pids_limit": PIDS_LIMIT,
         "shm_size": SHM_BYTES,
-        "log_config": LOG_CONFIG,
+        "log_config": _log_config(log_bounds),
         "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
     }
     return options | _limits(spec) | network_options(spec.network)
@@ -44,6 +45,13 @@ def container_options(spec: AttemptSpec, labels: Mapping[str, str]) -> dict[str,
 def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return the GPUs that a container's labels say it was given."""
     return tuple(gpu for gpu in labels.get(GPUS_LABEL, "").split(",") if gpu)
+
+
+def _log_config(bounds: LogBounds) -> dict[str, Any]:
+    """Let the engine throw output away only where it is a flood: a host's own defaults (often 10 MB) would do so with
+    what was not read yet, and no bound at all lets the disk run full while no worker looks."""
+    size = max(1, bounds.flood_bytes // LOG_FILES)
+    return {"type": "json-file", "config": {"max-size": str(size), "max-file": str(LOG_FILES)}}
 
 
 def _limits(spec: AttemptSpec) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from worker.image_reference import require_image
 from worker.interruption import NEVER, Interruption
 from worker.project_archive import Owner, find_owner, write_archive
 from worker.pulled_images import PulledImages
-from worker.runner import AttemptSpec, Exit, Handle, Image
+from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
 
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
@@ -57,12 +57,16 @@ class DockerRunner:
         service: str = "",
         timeout_seconds: float = 60,
         pulled: PulledImages | None = None,
+        log_bounds: LogBounds = LOG_BOUNDS,
     ) -> None:
         self._engine = Engine(environment, timeout_seconds=timeout_seconds)
         self._images = DockerImages(self._engine, pulled)
         self._host = host
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
+        self._log_bounds = log_bounds
         self._logs: dict[str, AttemptLog] = {}
+        self._beginnings: dict[str, bytes] = {}  # of logs, as they were first seen
+        self._shortened: set[str] = set()
 
     def prepare_image(
         self,
@@ -112,10 +116,24 @@ class DockerRunner:
         log = self._logs.get(handle.id)
         if log and (data := log.read_ahead(offset)):
             return data
+        if handle.id in self._shortened:  # offsets mean something else from now on
+            return b""
         with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
             ended = _has_ended(self._inspect(handle)["State"])
             log = log or self._logs.setdefault(handle.id, self._log_of(handle))
             return log.read_ended(offset) if ended else log.read_running(offset)
+
+    def unkept_bytes(self, handle: Handle) -> int:
+        """Return as much as makes a flood, once the engine has thrown the log's beginning away; it does not say when.
+
+        How it counts: as it stores them, lines have some 70 bytes more than as they are printed.
+        """
+        beginning = self._beginning(handle)
+        known = self._beginnings.setdefault(handle.id, beginning) if beginning else beginning
+        if beginning == known:
+            return 0
+        self._shortened.add(handle.id)
+        return self._log_bounds.flood_bytes + 1
 
     def close_log(self, handle: Handle) -> None:
         """End the stream that follows the container's output."""
@@ -140,6 +158,8 @@ class DockerRunner:
     def remove(self, handle: Handle) -> None:
         """Remove the container and its anonymous volumes."""
         self.close_log(handle)
+        self._beginnings.pop(handle.id, None)
+        self._shortened.discard(handle.id)
         with engine_answers(f"remove '{handle.name}'", name=handle.name):
             self._remove(handle.id)
 
@@ -184,7 +204,8 @@ class DockerRunner:
         return found
 
     def _create_or_find(self, spec: AttemptSpec, start: Start) -> Container:
-        image, options = require_image(spec.image), container_options(spec, {**self._mine, **start.labels})
+        image = require_image(spec.image)
+        options = container_options(spec, {**self._mine, **start.labels}, self._log_bounds)
         try:
             return self._engine.client.containers.create(image, start.argv, entrypoint=start.entrypoint, **options)
         except ImageNotFound as error:
@@ -258,6 +279,16 @@ class DockerRunner:
         with engine_answers("tell its devices", host=self._host):
             devices = self._engine.client.api.info().get("DiscoveredDevices") or []
         return cdi_gpus(str(each.get("ID")) for each in devices)
+
+    def _beginning(self, handle: Handle) -> bytes:
+        """The first piece of the log, with the time at which it was printed; nothing where there is none yet."""
+        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
+            try:
+                stream = self._engine.client.api.logs(handle.id, stream=True, follow=False, timestamps=True)
+            except NotFound as error:
+                raise lost(handle, "no longer there: it was removed from outside") from error
+            with closing(_until_it_breaks(stream)) as chunks:
+                return next(chunks, b"")
 
     def _log_of(self, handle: Handle) -> AttemptLog:
         def open_stream(follow: bool) -> EngineStream:

@@ -3,10 +3,11 @@
 import logging
 
 from shared.errors import AttemptError, Code, StoreUnavailable
+from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import Redactor
 from worker.progress_bars import as_last_seen
-from worker.runner import Handle, Runner
+from worker.runner import Handle, LogBounds, Runner
 
 logger = logging.getLogger(__name__)
 
@@ -15,27 +16,37 @@ LONGEST_LINE_BYTES = 256 * 1024  # one that is longer is cut into pieces
 LONGEST_SECRET_BYTES = 16 * 1024
 
 
+def log_bounds(settings: Settings) -> LogBounds:
+    """What the operator lets an attempt print."""
+    kept = settings.log_limit_bytes
+    return LogBounds(kept_bytes=kept, flood_bytes=kept * settings.log_flood_factor)
+
+
 class LogKeeper:
     """Stores text with the offset of its end, in one transaction: the next worker reads on from there.
 
     What was read and is not stored yet is carried in memory, because going back in a log can mean reading it again
     from its beginning. After the mark at the limit nothing is read any more: no runner lets an attempt wait for that.
+    The mark also stands where the runner itself kept no more.
     """
 
-    def __init__(self, claim: Claim, *, store: JobStore, runner: Runner, redactor: Redactor, limit_bytes: int) -> None:
+    def __init__(self, claim: Claim, *, store: JobStore, runner: Runner, redactor: Redactor, bounds: LogBounds) -> None:
         self._claim = claim
         self._store = store
         self._runner = runner
         self._redactor = redactor
-        self._limit = limit_bytes
+        self._bounds = bounds
         self._source_offset = claim.attempt.log_source_offset
         self._size = claim.attempt.log_size
         self._carry = bytearray()  # follows the offset
         self._is_sure = True
+        self._is_cut = False
+        self._unkept = 0
 
     def pump(self, handle: Handle) -> None:
         """Take the whole lines that are there; what cannot be read or kept now is taken another time."""
         try:
+            self._unkept = self._runner.unkept_bytes(handle)
             if not self._is_full:
                 self._take(handle, ended=False)
         except (AttemptError, StoreUnavailable) as error:
@@ -44,6 +55,7 @@ class LogKeeper:
     def drain(self, handle: Handle) -> bool:
         """Take all that is left of an ended attempt's output; False when it must be tried again."""
         try:
+            self._unkept = self._runner.unkept_bytes(handle)
             while not self._is_full and self._take(handle, ended=True):
                 pass
         except (AttemptError, StoreUnavailable) as error:
@@ -52,8 +64,18 @@ class LogKeeper:
         return True
 
     @property
+    def printed_bytes(self) -> int:
+        """How much was printed so far, at least."""
+        return self._source_offset + len(self._carry) + self._unkept
+
+    @property
+    def is_flood(self) -> bool:
+        """Whether the attempt has printed more than a host should have to bear."""
+        return self.printed_bytes > self._bounds.flood_bytes
+
+    @property
     def _is_full(self) -> bool:
-        return self._size > self._limit  # by the mark
+        return self._is_cut or self._size > self._bounds.kept_bytes  # by the mark
 
     def _put_off(self, error: AttemptError | StoreUnavailable) -> None:
         logger.warning("log not taken", extra={"cause": error.message})
@@ -62,16 +84,19 @@ class LogKeeper:
         if not self._is_sure:
             self._look_up()
         is_all = self._read(handle)
+        ends_here = is_all and self._unkept > 0  # asked before: what the runner kept is complete
         raw = bytes(self._carry)
-        taken = raw if ended and is_all else self._whole_lines(raw)
-        if not taken:
+        taken = raw if is_all and (ended or ends_here) else self._whole_lines(raw)
+        if not taken and not (ends_here and self._lacks_mark()):
+            self._is_cut = ends_here
             return False
-        kept = self._within_limit(as_last_seen(self._redactor.data(taken)))
+        kept = self._within_limit(as_last_seen(self._redactor.data(taken)), ends_here=ends_here)
         offset = self._source_offset + len(taken)
         self._is_sure = False
         self._store.append_log(self._claim, kept, source_offset=offset)
         self._is_sure = True
         self._went_on(offset, size=self._size + len(kept))
+        self._is_cut = ends_here
         if self._is_full:
             self._carry.clear()
             self._runner.close_log(handle)
@@ -114,9 +139,16 @@ class LogKeeper:
                 return end
         return len(raw)
 
-    def _within_limit(self, text: bytes) -> bytes:
-        room = self._limit - self._size
-        if len(text) <= room:
-            return text
-        mark = f"\n[the log was cut here: it is longer than LOG_LIMIT_BYTES={self._limit}]\n"
-        return text[:room] + mark.encode()
+    def _within_limit(self, text: bytes, *, ends_here: bool) -> bytes:
+        room = self._bounds.kept_bytes - self._size
+        return text if len(text) <= room and not ends_here else text[:room] + self._mark
+
+    @property
+    def _mark(self) -> bytes:
+        return b"\n[the log was cut here: it is longer than LOG_LIMIT_BYTES=%d]\n" % self._bounds.kept_bytes
+
+    def _lacks_mark(self) -> bool:
+        """Whether no worker before this one has set it: where the runner cut, the size does not say so."""
+        length, attempt = len(self._mark), self._claim.attempt.number
+        tail = self._store.read_log(self._claim.job.id, attempt=attempt, offset=-length, limit=length)
+        return tail.data != self._mark

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from shared.errors import Code, InfrastructureError
+from worker import process_launcher
 from worker.folder_tree import remove_tree
 from worker.gpus import find_gpus
 from worker.interruption import NEVER, Interruption
@@ -35,36 +36,19 @@ from worker.process_family import (
     signal_group,
     thaw,
 )
-from worker.runner import AttemptSpec, Exit, Handle, Image
+from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
 
 READ_LIMIT_BYTES = 1024 * 1024
 LAUNCH_SECONDS = 30
 KILLED_EXIT_CODE = 128 + signal.SIGKILL
 NEVER_LAUNCHED = "never launched"
+LAUNCHER = Path(process_launcher.__file__)
 GPUS_FILE = "gpus"
 PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
     | {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 )
-
-# Linking the file `launched` is the claim: it exists with its content or not at all, and only one launcher can make
-# it. So two starts at once, or a start after a worker died at any step of an earlier one, run the command once.
-# The trap is a handler, because a command would inherit an ignored signal; it keeps the launcher alive to write
-# down how the command ended: over what is in the file, as a full disk has room for that alone.
-# The worker's umask closes its own files; the training's are made as a shell's of this user usually are.
-# What the command left running goes the way it would in a container.
-LAUNCHER = """\
-cd "${0%/*}" || exit 125
-trap : TERM INT HUP
-printf none >"exit.$$" && echo "$$:$(date +%s)" >"launched.$$" || exit 125
-ln "launched.$$" launched 2>/dev/null || { rm -f "launched.$$" "exit.$$"; exit 0; }
-mv "exit.$$" exit && rm -f "launched.$$"
-(umask 022 && cd code && exec /bin/sh "${0%/*}/start") >>log 2>&1 </dev/null
-code=$?
-printf '%03d\\n' "$code" 1<>exit
-kill -s KILL 0
-"""
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +58,12 @@ class ProcessRunner:
 
     kind = "process"
 
-    def __init__(self, state_folder: Path, *, python: Path, base_env: Mapping[str, str]) -> None:
+    def __init__(
+        self, state_folder: Path, *, python: Path, base_env: Mapping[str, str], log_bounds: LogBounds = LOG_BOUNDS
+    ) -> None:
         self._state_folder = state_folder.resolve()
+        self._python = python
+        self._log_bounds = log_bounds
         self._env = _passed_on(base_env, python)
         self._children: set[int] = set()
 
@@ -136,6 +124,13 @@ class ProcessRunner:
             if folder.exists():
                 return b""
             raise _lost(handle) from None
+
+    def unkept_bytes(self, handle: Handle) -> int:
+        """What the launcher has counted and thrown away."""
+        try:
+            return int((self._state_folder / handle.name / "dropped").read_text())
+        except (FileNotFoundError, ValueError):  # it has not begun, or is removed
+            return 0
 
     def close_log(self, handle: Handle) -> None:
         """Do nothing: reading holds nothing open."""
@@ -199,11 +194,12 @@ class ProcessRunner:
         _write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
         _copy_whole(spec.source, folder / "code", interruption)
         _write(folder / START, start_script(spec.command, prelude=spec.prelude))
-        _write(folder / "launcher", LAUNCHER.encode())
+        _write(folder / "launcher", LAUNCHER.read_bytes())  # its own: the program may be updated while it runs
 
     def _launch(self, spec: AttemptSpec) -> None:
         folder = self._state_folder / spec.name
-        argv = ["/bin/sh", str(folder / "launcher")]
+        launcher = [str(self._python), "-I", "-S", str(folder / "launcher"), str(self._log_bounds.kept_bytes)]
+        argv = [*launcher, "/bin/sh", str(folder / START)]
         paths = {spec.private_env[name]: str(folder / "private" / name) for name in spec.private_files}
         env = {**self._env, "TMPDIR": str(folder / "tmp"), **spec.env, **self._gpu_env(spec), **paths}
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]

@@ -12,6 +12,17 @@ PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend pu
 
 
 @dataclass(frozen=True)
+class LogBounds:
+    """How much of an attempt's output a runner keeps, and after how much it has flooded the host. In bytes."""
+
+    kept_bytes: int
+    flood_bytes: int
+
+
+LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # what Settings has by default
+
+
+@dataclass(frozen=True)
 class Volume:
     """A host folder or named volume that the operator allows a project to mount."""
 
@@ -114,6 +125,9 @@ class Runner(Protocol):
 
         After the end repeated calls return the rest: nothing is lost and nothing comes twice.
         """
+
+    def unkept_bytes(self, handle: Handle) -> int:
+        """How much output came after what `read_log` can give, because the runner did not keep it; 0 for none."""
 
     def close_log(self, handle: Handle) -> None:
         """Let go of what reading the log holds; reading again is possible, and begins anew."""

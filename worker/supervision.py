@@ -18,6 +18,7 @@ from shared.errors import (
     InternalError,
     LeaseLost,
     StoreUnavailable,
+    UserError,
 )
 from shared.jobs import Job, JobState
 from shared.retrain_request import RetrainRequest
@@ -27,7 +28,7 @@ from shared.vault import JobSecrets, Redactor, Vault
 from worker.finishing import Finishing, failure, takeovers
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.lease import LeaseKeeper
-from worker.log_keeper import LogKeeper
+from worker.log_keeper import LogKeeper, log_bounds
 from worker.preparation import Preparation, attempt_name
 from worker.runner import Exit, Handle, Runner
 
@@ -90,7 +91,7 @@ class Supervisor:
                 store=self.store,
                 runner=self.runner,
                 redactor=redactor,
-                limit_bytes=self.settings.log_limit_bytes,
+                bounds=log_bounds(self.settings),
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
         except _LeftBehind as left:
@@ -186,11 +187,16 @@ class Supervisor:
                 logs.pump(handle)
                 if self._stop_if_cancelled(claim, handle):
                     pause = FIRST_POLL_SECONDS
+                elif logs.is_flood:
+                    pause = FIRST_POLL_SECONDS
+                    self._stop(claim, handle)
                 elif self.clock() - began_at > limit_seconds:
                     is_overdue, pause = True, FIRST_POLL_SECONDS
                     self._stop(claim, handle)
             self._pause(pause)
             pause = min(POLL_SECONDS, pause * 1.5)
+        if logs.is_flood:
+            raise _flood(logs, self.settings)
         if is_overdue:
             message = f"Training was stopped after {limit_seconds:g} s. Raise timeouts.run_seconds for more."
             raise AttemptTimeout(Code.RUN_TIMEOUT, message, limit_seconds=limit_seconds)
@@ -258,6 +264,16 @@ def _engine_may_be_away() -> Iterator[None]:
         if error.code is not Code.DOCKER_UNAVAILABLE:
             raise
         logger.warning("cannot see the container", extra={"cause": error.message})
+
+
+def _flood(logs: LogKeeper, settings: Settings) -> UserError:
+    printed = logs.printed_bytes
+    message = (
+        f"Training printed at least {printed / 10**6:,.0f} MB, as its host counts it, and was stopped: that is more "
+        f"than LOG_FLOOD_FACTOR={settings.log_flood_factor} times LOG_LIMIT_BYTES={settings.log_limit_bytes}. Print "
+        "less, such as a line an epoch, or write it to a file and log that to the run; the operator can raise both."
+    )
+    return UserError(Code.LOG_FLOOD, message, printed_bytes=printed)
 
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
 from worker.interruption import NEVER, Interruption
-from worker.runner import AttemptSpec, Exit, Handle, Image
+from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143
@@ -75,15 +75,22 @@ class FakeRunner:
 
     kind = "fake"
 
-    def __init__(self, plan: Script | Callable[[AttemptSpec], Script] | None = None, *, host: FakeHost | None = None):
+    def __init__(
+        self,
+        plan: Script | Callable[[AttemptSpec], Script] | None = None,
+        *,
+        host: FakeHost | None = None,
+        log_bounds: LogBounds = LOG_BOUNDS,
+    ) -> None:
         self.plan = plan or Script()
+        self.log_bounds = log_bounds
         self.host = host or FakeHost()
         self.image_error: AttemptError | None = None
         self.is_available = True
 
     def restarted(self) -> "FakeRunner":
         """Return the runner of a worker that was started anew on the same host."""
-        return FakeRunner(self.plan, host=self.host)
+        return FakeRunner(self.plan, host=self.host, log_bounds=self.log_bounds)
 
     def print(self, name: str, output: bytes) -> None:
         """Let an attempt print something now."""
@@ -144,7 +151,11 @@ class FakeRunner:
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return what was printed from ``offset`` on."""
         self.host.read.append(offset)
-        return self._get(handle).log[offset:]
+        return self._get(handle).log[offset : self.log_bounds.kept_bytes]
+
+    def unkept_bytes(self, handle: Handle) -> int:
+        """Return how much more was printed than is kept."""
+        return max(0, len(self._get(handle).log) - self.log_bounds.kept_bytes)
 
     def close_log(self, handle: Handle) -> None:
         """Note that nobody reads on."""

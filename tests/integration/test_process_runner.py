@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from shared.errors import AttemptError, Code
+from tests.support.engines import require
 from tests.support.waiting import wait_until
 from worker.process_runner import ProcessRunner
-from worker.runner import AttemptSpec, Exit, Handle
+from worker.runner import AttemptSpec, Exit, Handle, LogBounds
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(sys.executable)
@@ -159,6 +160,36 @@ def test_a_large_log_comes_in_pieces(runner: ProcessRunner, spec: Callable[..., 
     assert pieces == [1048576, 1048576, 902848]
 
 
+def test_what_is_not_kept_is_counted_to_the_byte(
+    spec: Callable[..., AttemptSpec], runner: ProcessRunner, state: Path
+) -> None:
+    small = ProcessRunner(state, python=PYTHON, base_env=HOST_ENV, log_bounds=LogBounds(1000, 20_000))
+    handle = small.start_or_attach(spec("head -c 2500 /dev/zero; sleep 0.1; head -c 300000 /dev/zero >&2"))
+    wait(small, handle)
+    assert (len(small.read_log(handle, 0)), runner.unkept_bytes(handle)) == (1000, 301_500)
+    small.remove(handle)
+
+
+def test_output_that_finds_no_room_on_the_disk_waits_for_it_and_nothing_is_lost(tmp_path: Path) -> None:
+    require(os.geteuid() == 0, "root, to mount a small disk")
+    state, source = tmp_path / "state", tmp_path / "source"
+    for folder in (state, source):
+        folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "test", str(state)], check=True, timeout=30)
+    try:
+        runner = ProcessRunner(state, python=PYTHON, base_env=HOST_ENV)
+        handle = runner.start_or_attach(AttemptSpec("full", 1, None, "head -c 2000000 /dev/zero; exit 3", source))
+        log = state / handle.name / "log"
+        wait_until(lambda: log.stat().st_size > 900_000, what="a full disk")
+        assert runner.poll(handle) is None
+        subprocess.run(["mount", "-o", "remount,size=4m", str(state)], check=True, timeout=30)
+        assert wait(runner, handle) == Exit(exit_code=3)
+        assert log.stat().st_size == 2_000_000
+        runner.remove(handle)
+    finally:
+        subprocess.run(["umount", "--lazy", str(state)], check=True, timeout=30)
+
+
 def test_an_attempt_outlives_its_worker_and_the_next_one_takes_it_over(
     runner: ProcessRunner, spec: Callable[..., AttemptSpec], state: Path
 ) -> None:
@@ -250,7 +281,7 @@ def test_a_command_that_kills_its_launcher_does_not_go_on_unobserved(
 ) -> None:
     asked = spec(
         "setsid sleep 60 & echo $!; env -i /bin/sleep 60 & echo $!; env -u TMPDIR setsid sleep 60 & echo $!; "
-        "kill -s KILL $PPID; echo $$; sleep 60"
+        "echo $$; sleep 0.5; kill -s KILL $PPID; sleep 60"
     )
     about = {"RETRAIN_JOB_ID": asked.job_id, "RETRAIN_ATTEMPT": "1"}
     handle = runner.start_or_attach(replace(asked, env=about))

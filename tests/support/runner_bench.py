@@ -13,7 +13,7 @@ from tests.support.engines import docker_or_skip
 from tests.support.waiting import wait_until
 from worker.docker_runner import DockerRunner
 from worker.process_runner import ProcessRunner
-from worker.runner import AttemptSpec, Exit, Handle, Runner
+from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, LogBounds, Runner
 
 IMAGE = "python:3.11-slim"
 HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}
@@ -75,42 +75,42 @@ class Bench:
         return bytes(log)
 
 
-def _docker_bench(source: Path) -> Bench:
+def _docker_bench(source: Path, log_bounds: LogBounds) -> Bench:
     docker_or_skip().close()
     host = f"test-{secrets.token_hex(4)}"
 
     opened: list[DockerRunner] = []
 
     def runner() -> DockerRunner:
-        opened.append(DockerRunner(os.environ, host=host))
+        opened.append(DockerRunner(os.environ, host=host, log_bounds=log_bounds))
         return opened[-1]
 
     return Bench(runner(), runner, source, opened)
 
 
-def _process_bench(source: Path, state_folder: Path) -> Bench:
+def _process_bench(source: Path, state_folder: Path, log_bounds: LogBounds) -> Bench:
     def runner() -> ProcessRunner:
-        return ProcessRunner(state_folder, python=Path(sys.executable), base_env=HOST_ENV)
+        return ProcessRunner(state_folder, python=Path(sys.executable), base_env=HOST_ENV, log_bounds=log_bounds)
 
     return Bench(runner(), runner, source)
 
 
-def _fake_bench(source: Path) -> Bench:
-    runner = FakeRunner()
+def _fake_bench(source: Path, log_bounds: LogBounds) -> Bench:
+    runner = FakeRunner(log_bounds=log_bounds)
     return Bench(runner, runner.restarted, source)
 
 
-def open_bench(kind: str, folder: Path) -> Iterator[Bench]:
+def open_bench(kind: str, folder: Path, log_bounds: LogBounds = LOG_BOUNDS) -> Iterator[Bench]:
     """Yield one of its kind; what it started is removed afterwards."""
     source = folder / "source"
     source.mkdir()
     match kind:
         case "docker":
-            bench = _docker_bench(source)
+            bench = _docker_bench(source, log_bounds)
         case "process":
-            bench = _process_bench(source, folder / "state")
+            bench = _process_bench(source, folder / "state", log_bounds)
         case _:
-            bench = _fake_bench(source)
+            bench = _fake_bench(source, log_bounds)
     yield bench
     for handle in bench.runner.list_mine():
         bench.runner.remove(handle)

@@ -13,7 +13,7 @@ from tests.support.jobs import running
 from worker import log_keeper
 from worker.log_keeper import LONGEST_LINE_BYTES, LONGEST_SECRET_BYTES, LogKeeper
 from worker.preparation import attempt_name
-from worker.runner import AttemptSpec, Handle
+from worker.runner import AttemptSpec, Handle, LogBounds
 
 SECRET = "ghp_s3cret"
 MARK = b"\n[the log was cut here: it is longer than LOG_LIMIT_BYTES=%d]\n"
@@ -25,8 +25,8 @@ class Output:
     def __init__(self, *, limit_bytes: int = 10**9) -> None:
         self.store = MemoryStore()
         self.claim = running(self.store)
+        self.bounds = LogBounds(kept_bytes=limit_bytes, flood_bytes=4 * limit_bytes)
         self.runner = FakeRunner(Script(hangs=True), host=FakeHost())
-        self.limit_bytes = limit_bytes
         spec = AttemptSpec(self.claim.job.id, 1, None, "true", Path())
         self.handle: Handle = self.runner.start_or_attach(spec)
 
@@ -34,7 +34,7 @@ class Output:
         """A keeper that begins where the store says, as the one of the next worker does."""
         claim = Claim(self.store.get(self.claim.job.id), self.claim.token)
         redactor = Redactor([SECRET])
-        return LogKeeper(claim, store=self.store, runner=self.runner, redactor=redactor, limit_bytes=self.limit_bytes)
+        return LogKeeper(claim, store=self.store, runner=self.runner, redactor=redactor, bounds=self.bounds)
 
     def print(self, text: bytes) -> None:
         """Let the training print."""
@@ -203,6 +203,33 @@ def test_after_the_mark_at_the_limit_nothing_is_read_any_more() -> None:
         assert each.drain(output.handle)
     assert len(output.runner.host.read) == reads
     assert output.kept == b"more than " + MARK % 10
+
+
+def test_where_the_runner_kept_no_more_the_mark_stands_once_whichever_worker_looks() -> None:
+    output = Output(limit_bytes=20)
+    output.runner.log_bounds = output.bounds
+    output.print(b"10%\r20%\r30%\r40%\r50%\r60%\r")
+    for _worker in range(2):
+        keeper = output.keeper()
+        for _ in range(2):
+            keeper.pump(output.handle)
+            assert keeper.drain(output.handle)
+
+    assert output.kept == b"50%\n" + MARK % 20
+
+
+def test_output_that_the_runner_did_not_keep_counts_for_a_flood_with_every_worker() -> None:
+    output = Output(limit_bytes=10)
+    output.runner.log_bounds = output.bounds
+    keeper = output.keeper()
+    output.print(b"x" * 40)
+    keeper.pump(output.handle)
+    assert not keeper.is_flood
+
+    output.print(b"x")
+    for each in (keeper, output.keeper()):
+        each.pump(output.handle)
+        assert (each.is_flood, each.printed_bytes) == (True, 41)
 
 
 def test_the_next_worker_reads_on_where_masks_made_the_log_shorter_than_the_output() -> None:

@@ -1,5 +1,7 @@
 """One attempt from claim to end, on fakes."""
 
+from pathlib import Path
+
 import pytest
 
 from shared.errors import Code, InfrastructureError, UserError
@@ -8,7 +10,7 @@ from tests.fakes.runner import FakeRunner, Script
 from tests.fakes.tracking import FakeTracking
 from tests.fakes.worker import TOKEN, FakeWorker, HookedRunner
 from tests.support.supervising import HANGING, code_of, ended, stop_at
-from worker.runner import AttemptSpec, Exit, Handle
+from worker.runner import AttemptSpec, Exit, Handle, LogBounds
 
 GIT_AWAY = InfrastructureError(Code.GIT_UNREACHABLE, "git.example does not answer.")
 
@@ -162,6 +164,25 @@ def test_a_training_that_takes_too_long_is_stopped_with_its_last_output(worker: 
     assert (job.state, code_of(job)) == (JobState.FAILED, Code.RUN_TIMEOUT)
     assert [run.status for run in worker.tracking.runs.values()] == ["KILLED"]
     assert worker.log(job_id) == b"epoch 1\n"
+
+
+@pytest.mark.parametrize("hangs", [True, False], ids=["stopped", "ended by itself"])
+def test_a_training_that_floods_its_host_with_output_ends_as_that_with_the_beginning_of_its_log(
+    tmp_path: Path, hangs: bool
+) -> None:
+    worker = FakeWorker.new(tmp_path, log_limit_bytes=1000, log_flood_factor=2)
+    worker.runner.log_bounds = LogBounds(kept_bytes=1000, flood_bytes=2000)
+    worker.runner.plan = Script(outputs=[b"epoch 1\n", b"x" * 3000], hangs=hangs)
+
+    job = ended(worker.run(worker.submit()))
+
+    assert (job.state, code_of(job), len(job.attempts)) == (JobState.FAILED, Code.LOG_FLOOD, 1)
+    assert job.reason is not None
+    assert "LOG_FLOOD_FACTOR=2 times LOG_LIMIT_BYTES=1000" in job.reason.message
+    log = worker.log(job.id)
+    assert log.startswith(b"epoch 1\nxxx")
+    assert log.endswith(b"[the log was cut here: it is longer than LOG_LIMIT_BYTES=1000]\n")
+    assert worker.host.attempts == {}
 
 
 def test_an_engine_that_is_away_when_the_time_is_over_does_not_free_the_training(worker: FakeWorker) -> None:
