@@ -1,7 +1,8 @@
-"""Runs the MLflow server of `make up` and of the compose stack: artifacts behind the server, no job execution."""
+"""Runs the MLflow server of `make up` and of the compose stack: artifacts behind the server, nothing that runs code."""
 
 import os
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
@@ -10,6 +11,17 @@ from shared.own_files import keep_files_private
 from shared.settings import Settings
 
 CONTAINER_HOST = "host.docker.internal"
+PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # tells MLflow of deploy.mlflow_guard.own_server
+# What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.
+SWITCHED_OFF = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 414 MB instead of 2.5 GB, too
+    "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": "false",
+    "MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_ENABLE_MCP_TOOL_DISCOVERY": "false",
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 def command(settings: Settings) -> list[str]:
@@ -21,7 +33,7 @@ def command(settings: Settings) -> list[str]:
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", settings.mlflow_server_host, "--port", str(port)),
         *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
-        *("--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
+        *("--app-name", "retrain", "--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
         *(("--cors-allowed-origins", ",".join(pages)) if pages else ()),  # else its own pages cannot change anything
     ]
 
@@ -44,8 +56,8 @@ def main() -> None:
         refuse_a_silent_change(settings)
     except ConfigurationError as error:
         sys.exit(error.message)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # 414 MB instead of 2.5 GB
+    os.environ.update(SWITCHED_OFF)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), str(PLUGIN.parent.parent)])
     os.environ["MLFLOW_BACKEND_STORE_URI"] = backend_store(settings)
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell

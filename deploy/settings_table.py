@@ -28,7 +28,7 @@ COMPOSED = frozenset(
             "flower_url",
         ),
         *("mlflow_allowed_hosts", "mlflow_server_host", "mlflow_tracking_uri", "secret_key_file", "worker_host"),
-        *("worker_metrics_host", "worker_metrics_port"),
+        *("tracking_guard_uri", "worker_metrics_host", "worker_metrics_port"),
     }
 )
 

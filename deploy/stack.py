@@ -27,10 +27,12 @@ from shared.errors import ConfigurationError, RetrainError
 from shared.own_files import close_to_others, keep_files_private
 from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
+from worker.container_address import HOST_FROM_CONTAINER
 from worker.docker_runner import bridge_address, engine_version
 
 FOLDER = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 20
+MLFLOW_PORT = 5007
 REDIS_PORT = 6389
 WORKER_METRICS_PORT = 5006
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
@@ -45,7 +47,7 @@ SECRETS = {  # and which processes need them; of webhooks the API needs to know 
     "DISCORD_WEBHOOK_URL": {"api", "worker"},
     "FLOWER_BASIC_AUTH": {"flower"},
     "MLFLOW_DATABASE_URL": {"mlflow"},
-    "MLFLOW_TRACKING_PASSWORD": {"worker"},
+    "MLFLOW_TRACKING_PASSWORD": {"guard", "worker"},
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
     "WEBHOOK_URL": {"api", "worker"},
@@ -88,9 +90,25 @@ def plan() -> Stack:
     settings = Settings.load()
     if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK:
         del processes["mlflow"]
-    elif settings.runner == "docker" and (address := bridge_address(os.environ)):
-        processes["gateway"] = f"exec python -m deploy.gateway {address}"
+    if _wants_guard(settings) and (address := bridge_address(os.environ)):
+        processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
+        environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = _guard_uri(settings)
+        settings = Settings.load()
     return Stack(settings, environment, processes, announcement)
+
+
+def _wants_guard(settings: Settings) -> bool:
+    """Whether trainings here are in containers that reach MLflow over the bridge, by an address of ours."""
+    is_bridged = settings.runner == "docker" and settings.container_network != "host"
+    is_ours = not settings.container_tracking_uri
+    return is_bridged and is_ours and urlsplit(settings.mlflow_tracking_uri).scheme in ("http", "https")
+
+
+def _guard_uri(settings: Settings) -> str:
+    """The guard as containers know it; at the port of our own server where it stands before that."""
+    asked = urlsplit(settings.mlflow_tracking_uri)
+    port = asked.port if asked.hostname in LOOPBACK else None
+    return f"http://{HOST_FROM_CONTAINER}:{port or MLFLOW_PORT}"
 
 
 def environment_of(process: str, environment: Mapping[str, str], *, lent: Collection[str]) -> dict[str, str]:

@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     mlflow_public_url: str = Field("", description="MLflow as people reach it; empty for MLFLOW_TRACKING_URI.")
     mlflow_tracking_username: str = Field("", description="User of the tracking server, where it has any.")
     mlflow_tracking_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    tracking_guard_uri: str = Field(
+        "",
+        description="Our guard before MLflow as training containers reach it (make up and compose set it): "
+        "it then has the password, and training does not.",
+    )
     mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
     mlflow_allowed_hosts: Words = Field(
         frozenset(),

@@ -8,10 +8,17 @@ HOST_FROM_CONTAINER = "host.docker.internal"
 
 
 def tracking_uri_in_containers(settings: Settings) -> str:
-    """What the operator says, else the worker's own address with this machine's loopback by another name."""
-    return settings.container_tracking_uri or seen_from_container(
-        settings.mlflow_tracking_uri, settings.container_network
+    """What the operator says, else our guard, else the worker's own address, its loopback by another name."""
+    return (
+        settings.container_tracking_uri
+        or settings.tracking_guard_uri
+        or seen_from_container(settings.mlflow_tracking_uri, settings.container_network)
     )
+
+
+def guard_has_the_password(settings: Settings, runner: str) -> bool:
+    """Whether trainings reach MLflow through our guard, which adds user and password to what they ask."""
+    return runner == "docker" and bool(settings.tracking_guard_uri) and not settings.container_tracking_uri
 
 
 def seen_from_container(tracking_uri: str, network: str = "") -> str:

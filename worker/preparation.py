@@ -15,7 +15,7 @@ from shared.settings import Settings
 from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
 from worker import base_model, dataset_pin
-from worker.container_address import tracking_uri_in_containers
+from worker.container_address import guard_has_the_password, tracking_uri_in_containers
 from worker.docker_env import Environment, permit_environment, permit_volumes
 from worker.interruption import NEVER, Interruption
 from worker.private_files import PrivateFiles, private_files
@@ -31,6 +31,9 @@ CACHE_FOLDER = "/mnt/retrain-cache"
 PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
 REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
+UNGUARDED = (
+    "echo 'This training has the password of the MLflow server: no guard stands before it (TRACKING_GUARD_URI).' >&2\n"
+)
 
 
 def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
@@ -102,7 +105,7 @@ class Preparation:
             image=image.id if image else None,  # the name may mean another one in a moment
             command=rendered.command,
             source=checkout.project_folder,
-            prelude=private.prelude,
+            prelude=self._notice + private.prelude,
             env={**environment.shown, **own},
             private_files=private.files,
             private_env=private.variables,
@@ -213,7 +216,7 @@ class Preparation:
         uri = self.settings.mlflow_tracking_uri
         if self.runner.kind == "docker":
             uri = tracking_uri_in_containers(self.settings)
-        user = self.settings.mlflow_tracking_username
+        user = "" if self._is_guarded else self.settings.mlflow_tracking_username
         access = {"MLFLOW_TRACKING_USERNAME": user} if user else {}
         return {**about, **self._cache_environment(), **container_environment(run, uri), **access}
 
@@ -228,12 +231,21 @@ class Preparation:
         place = CACHE_FOLDER if self.runner.kind == "docker" else folder
         return {"RETRAIN_CACHE": place, "RETRAIN_CACHE_MAX_BYTES": str(most)}
 
+    @property
+    def _notice(self) -> str:
+        return UNGUARDED if self.settings.tracking_credentials() and not self._is_guarded else ""
+
+    @property
+    def _is_guarded(self) -> bool:
+        return guard_has_the_password(self.settings, self.runner.kind)
+
     def _private_files(self, environment: Environment, own: Mapping[str, str], secrets: JobSecrets) -> PrivateFiles:
         """What is lent, but for names that are the service's own, and what opens the tracking server and the data."""
         has_home = self.runner.kind == "docker" or "HOME" in self.host_environment
         exports = {name: value for name, value in environment.lent.items() if name not in own}
         # MLflow reads its password from the environment only.
-        if password := self.settings.mlflow_tracking_password.get_secret_value():
+        password = self.settings.mlflow_tracking_password.get_secret_value()
+        if password and not self._is_guarded:
             exports[TRACKING_PASSWORD] = password
         config = git_config(secrets.dataset, has_home=has_home) if secrets.dataset else None
         return private_files(exports, git_config=config)

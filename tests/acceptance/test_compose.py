@@ -23,6 +23,7 @@ from tests.support.engines import docker_or_skip
 from tests.support.example_image import build_example_image
 from tests.support.forwarding import forwarding
 from tests.support.git_server import GitServer
+from tests.support.guard_probe import attacks, not_refused
 from tests.support.waiting import wait_until
 from worker.docker_runner import bridge_address
 
@@ -218,7 +219,7 @@ def test_it_retrains_with_its_records_on_postgresql_its_artifacts_on_blobs_and_a
     assert "digits" in json.dumps(discord.messages[-1])
 
 
-def test_training_reaches_mlflow_and_nothing_else_of_the_stack(
+def test_training_reaches_mlflow_by_the_guard_and_nothing_else_of_the_stack(
     stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str
 ) -> None:
     job, container = training_that_waits(stack, git_server, host_address, "curious")
@@ -226,6 +227,8 @@ def test_training_reaches_mlflow_and_nothing_else_of_the_stack(
     code, said = container.exec_run(["python3", "-c", REACHED, json.dumps([*targets, ("mlflow", 5007)])])
     assert code == 0, said.decode()
     assert json.loads(said) == [["mlflow", 5007]]
+    assert not_refused(container, attacks("/data/planted")) == []  # what stands there is the guard
+    assert stack.python("mlflow", "import os; print(os.path.exists('/data/planted'), os.listdir('/tmp'))") == "False []"
     code, said = container.exec_run(["sh", "-c", "ls /var/run/docker.sock /run/docker.sock; env"])
     assert b"docker.sock'" in said
     assert b"No such file" in said
@@ -235,7 +238,7 @@ def test_training_reaches_mlflow_and_nothing_else_of_the_stack(
 
 
 def addresses_of(stack: Compose, engine: docker.DockerClient) -> list[tuple[str, int]]:
-    """Each service but MLflow by its name and addresses, and what is published by all addresses of this machine."""
+    """Each service but the guard by its name and addresses, and what is published by all addresses of this machine."""
     found: list[tuple[str, int]] = []
     gateways = {"host.docker.internal"}
     for name, service in stack.services().items():
@@ -243,10 +246,13 @@ def addresses_of(stack: Compose, engine: docker.DockerClient) -> list[tuple[str,
         gateways |= {each["Gateway"] for each in networks if each["Gateway"]}
         if name in PORTS:
             found += [(address, PORTS[name]) for address in (name, *(each["IPAddress"] for each in networks))]
+        if name == "mlflow":
+            found += [(each["IPAddress"], 5007) for each in networks]
     here = {
         each.address for device in psutil.net_if_addrs().values() for each in device if each.family.name == "AF_INET"
     }
-    published = [(host, port) for host in (gateways | here) for port in (stack.api_port, stack.flower_port)]
+    ports = (stack.api_port, stack.flower_port, stack.mlflow_port)
+    published = [(host, port) for host in (gateways | here) for port in ports]
     return [*found, *((host, 2375) for host in gateways), *published]
 
 

@@ -18,6 +18,7 @@ import requests
 from tests.acceptance.checkout import ROOT
 from tests.acceptance.leaks import command_lines
 from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
+from tests.support.guard_probe import attacks, not_refused
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
@@ -195,3 +196,22 @@ def test_it_serves_metrics_where_it_says(part: str, process_stack: Stack) -> Non
     url = f"{process_stack.urls[part]}/metrics"
     wait_until(lambda: url in process_stack.log, what="the address of the metrics")
     assert "# HELP retrain_" in requests.get(url, timeout=5).text
+
+
+def test_training_gets_no_further_than_the_guard_before_mlflow(docker_stack: Stack, tmp_path: Path) -> None:
+    git_uri = repository(tmp_path / "project", {"MLproject": mlproject(WAIT_FOR_GO)})
+    training = docker_stack.wait_running(docker_stack.post(body(git_uri)))
+    (container,) = (each for each in docker_stack.containers() if training["id"] in each.name)
+    before = {process.pid for process in docker_stack.processes()}
+    assert not_refused(container, attacks(str(tmp_path / "planted"))) == []
+    assert {process.pid for process in docker_stack.processes()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+    assert list((docker_stack.folder / "home").iterdir()) == []  # where the assistant keeps what it was told
+    let_go(container)
+    assert docker_stack.wait(training)["state"] == "succeeded"
+
+
+def test_mlflow_s_assistant_serves_nobody_on_this_machine_either(process_stack: Stack) -> None:
+    config = f"{process_stack.urls['mlflow']}/ajax-api/3.0/mlflow/assistant/config"
+    assert requests.get(config, timeout=10).status_code == 403
+    assert requests.get(f"{process_stack.urls['mlflow']}/", timeout=10).ok

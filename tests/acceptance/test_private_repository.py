@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from deploy.gateway import forward
 from tests.acceptance.leaks import (
     ArgumentSampler,
     Secret,
@@ -26,6 +25,7 @@ from tests.acceptance.leaks import (
 )
 from tests.acceptance.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.engines import require
+from tests.support.gateway import forward
 from tests.support.git_server import GitServer
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until

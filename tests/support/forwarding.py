@@ -1,4 +1,4 @@
-"""Opens ports of loopback at other addresses of this machine, for namespaces and containers, by deploy.gateway."""
+"""Opens ports of loopback at other addresses of this machine, for namespaces and containers, by a gateway."""
 
 import os
 import subprocess
@@ -30,9 +30,9 @@ def forwarding(address: str, *ports: int) -> Iterator[None]:
 @contextmanager
 def _gateway(address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.gateway", address],
+        [sys.executable, "-m", "tests.support.gateway", address, str(port)],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"},
+        env={"PATH": os.environ["PATH"]},
     )
     try:
         yield process

@@ -140,6 +140,36 @@ def test_what_is_lent_takes_the_place_of_none_of_the_services_own_variables(work
     assert b"another" not in spec.private_files["exports"]
 
 
+def test_a_training_without_a_guard_says_in_its_log_that_it_has_the_password(worker: FakeWorker) -> None:
+    _, spec = started(worker)
+    assert spec.prelude.startswith("echo 'This training has the password of the MLflow server")
+
+
+def test_behind_our_guard_the_training_has_neither_user_nor_password(tmp_path: Path) -> None:
+    guard = {"tracking_guard_uri": "http://mlflow:5007", "mlflow_tracking_uri": "https://elsewhere"}
+    worker = DockerWorker.new(tmp_path, project_env_allowlist="REGION", mlflow_tracking_username="me", **guard)
+    _, spec = started(worker)
+    assert spec.env["MLFLOW_TRACKING_URI"] == "http://mlflow:5007"
+    assert "MLFLOW_TRACKING_USERNAME" not in spec.env
+    assert [name for name, content in spec.private_files.items() if b"mlflow-pass" in content] == []
+    assert "password" not in spec.prelude
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "address"),
+    [("docker", "http://proxy:80", "http://proxy:80"), ("process", "", "https://elsewhere")],
+)
+def test_a_training_that_goes_past_the_guard_has_the_password(
+    kind: str, own: str, address: str, tmp_path: Path
+) -> None:
+    guard = {"tracking_guard_uri": "http://mlflow:5007", "mlflow_tracking_uri": "https://elsewhere"}
+    worker = DockerWorker.new(tmp_path, project_env_allowlist="REGION", container_tracking_uri=own, **guard)
+    worker.runner.kind = kind
+    _, spec = started(worker)
+    assert spec.env["MLFLOW_TRACKING_URI"] == address
+    assert b"MLFLOW_TRACKING_PASSWORD=mlflow-pass" in spec.private_files["exports"]
+
+
 def test_the_record_says_what_was_found_out(worker: FakeWorker) -> None:
     taken, _ = started(worker)
 

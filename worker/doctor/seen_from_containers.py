@@ -26,7 +26,7 @@ except Exception as error:
 # An image without Python prints nothing, and the next one is tried.
 SCRIPT = 'for python in python3 python; do command -v $python >/dev/null 2>&1 && exec $python -c "$0" "$1"; done'
 NAMES = (
-    "On one machine, let MLflow listen where containers get to (make up does, by its gateway), not on loopback alone; "
+    "On one machine, let MLflow listen where containers get to (make up does, by its guard), not on loopback alone; "
     "in compose, set CONTAINER_NETWORK to MLflow's network; else set CONTAINER_TRACKING_URI to what containers call it."
 )
 

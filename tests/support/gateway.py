@@ -1,14 +1,7 @@
-"""Lets containers reach the MLflow server of `make up`, which listens on loopback only: one port, on Docker's bridge.
-
-Docker Desktop forwards host.docker.internal to loopback by itself; on Linux it is the bridge's address.
-"""
+"""Opens a port of loopback at another address of this machine: bytes in, bytes out."""
 
 import asyncio
 import sys
-from urllib.parse import urlsplit
-
-from shared import logs
-from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 16
 
@@ -40,17 +33,5 @@ async def forward(host: str, port: int) -> None:
         await server.serve_forever()
 
 
-def main() -> int:
-    """Forward from the address given as the only argument."""
-    settings = Settings.load()
-    logs.configure(settings.log_level, settings.log_format)
-    port = urlsplit(settings.mlflow_tracking_uri).port
-    if len(sys.argv) != 2 or port is None:
-        sys.stderr.write("usage: python -m deploy.gateway ADDRESS\n")
-        return 2
-    asyncio.run(forward(sys.argv[1], port))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(forward(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,44 @@
+"""Starts the guard: `python -m deploy.mlflow_guard ADDRESS` listens there, at the port of TRACKING_GUARD_URI."""
+
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from deploy.mlflow_guard.layer import Guard
+from deploy.mlflow_guard.routes import decide_for_training
+from deploy.mlflow_guard.upstream import Upstream
+from shared import logs
+from shared.settings import Settings
+
+STOP_SECONDS = 5  # for transfers under way; MLflow's clients try again
+
+
+def main() -> int:
+    """Serve until told to stop."""
+    settings = Settings.load()
+    port = urlsplit(settings.tracking_guard_uri).port
+    if len(sys.argv) != 2 or port is None:
+        sys.stderr.write("usage: TRACKING_GUARD_URI=http://NAME:PORT python -m deploy.mlflow_guard ADDRESS\n")
+        return 2
+    address = sys.argv[1]
+    logs.configure(settings.log_level, settings.log_format)
+    app = Guard(Upstream(settings, address), decide=decide_for_training)
+    uvicorn.run(
+        app,
+        host=address,
+        port=port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # what a training says of itself
+        server_header=False,
+        date_header=False,  # MLflow's comes with its answer
+        lifespan="on",
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

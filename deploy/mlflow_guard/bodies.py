@@ -1,0 +1,87 @@
+"""What a training may say in a request's JSON: nothing that has MLflow read or write its own machine's files. Pure."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+PROXIED = "mlflow-artifacts"
+# What MLflow reads a place from: fields, which its parser takes in both spellings, and a tag of traces.
+PLACE_FIELDS = ("artifact_location", "artifactLocation", "artifact_uri", "artifactUri")
+PLACE_TAG = "mlflow.artifactLocation"
+VERSION_CREATION = "/api/2.0/mlflow/model-versions/create"
+# Where the files of a model version may lie. Of these MLflow checks runs:, models: and mlflow-artifacts: itself.
+SOURCES = frozenset({PROXIED, "runs", "models", "s3", "gs", "wasbs", "abfss", "dbfs"})
+
+
+class _Refused(ValueError):
+    """The body is not one that everybody reads in the same way."""
+
+
+def refusal_of(path: str, body: bytes) -> str:
+    """Why this body of a request may not pass; empty where it may."""
+    if not body:
+        return ""
+    try:
+        said = json.loads(body.decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):
+        return "its body is not one JSON object in UTF-8 with each key once"
+    if not isinstance(said, dict):
+        return "its body is not a JSON object"
+    if path == VERSION_CREATION and not is_source(said.get("source")):
+        return f"a model version's source must lie in {_listed(SOURCES)}, not on MLflow's own machine"
+    if (place := _wrong_place(said)) is not None:
+        return f"'{place}' is not a place for artifacts: leave it out, or say {PROXIED}:/ with a path"
+    return ""
+
+
+def is_proxied(place: Any) -> bool:
+    """Whether artifacts there go through the MLflow server, into its own storage; so does what names no place."""
+    if place in (None, ""):
+        return True
+    if not isinstance(place, str):
+        return False
+    parts = urlsplit(place)
+    return parts.scheme == PROXIED and not parts.netloc and _stays_within(place)
+
+
+def is_source(source: Any) -> bool:
+    """Whether a model version may have its files there."""
+    return isinstance(source, str) and urlsplit(source).scheme in SOURCES and _stays_within(source)
+
+
+def _stays_within(place: str) -> bool:
+    while (again := unquote(place)) != place:
+        place = again
+    return ".." not in place.replace("\\", "/").split("/") and place.isprintable()
+
+
+def _wrong_place(said: dict[str, Any]) -> str | None:
+    """Return the first place in it that is none for artifacts."""
+    places = [*(said.get(name) for name in PLACE_FIELDS), *_place_tags(said)]
+    return next((str(each)[:200] for each in places if not is_proxied(each)), None)
+
+
+def _place_tags(said: Any) -> Iterator[Any]:
+    """Every value of the tag, which stands as a key or beside one, however deep."""
+    rest = [said]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            yield from (value for name, value in each.items() if name == PLACE_TAG)
+            if each.get("key") == PLACE_TAG:
+                yield each.get("value")
+            rest += each.values()
+        elif isinstance(each, list):
+            rest += each
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) != len(pairs):
+        raise _Refused
+    return said
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(f"{name}:" for name in sorted(names))

@@ -1,0 +1,145 @@
+"""The ASGI layer: asks for a verdict on each request, and hands on what passes, or answers as MLflow refuses."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from deploy.mlflow_guard.bodies import refusal_of
+from deploy.mlflow_guard.routes import Body, Decide
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MEBIBYTE = 1024**2
+BODY_BYTES = 16 * MEBIBYTE  # a full batch of MLflow's client (1,000 metrics, 100 parameters of 6,000 bytes) has under 1
+HELD_BYTES = 128 * MEBIBYTE  # of all bodies that are in memory at the same time
+ADVICE = "If you need it, ask the operator of this service."
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """A request that goes no further; ``status`` and ``code`` are what MLflow's client is told."""
+
+    def __init__(self, why: str, *, status: HTTPStatus = HTTPStatus.FORBIDDEN, code: str = "PERMISSION_DENIED") -> None:
+        super().__init__(why)
+        self.status, self.code = status, code
+
+
+class Gone(Exception):
+    """One of the two sides went away in the middle; there is nobody to answer, or no way to."""
+
+
+class Guard:
+    """Stands before an ASGI app. One in a process: it counts what all requests hold in memory."""
+
+    def __init__(self, app: App, *, decide: Decide, body_bytes: int = BODY_BYTES, held_bytes: int = HELD_BYTES) -> None:
+        self._app, self._decide = app, decide
+        self._body_bytes, self._free_bytes = body_bytes, held_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})  # which a server answers with 403
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = self._judge(scope)
+            if body is Body.STREAM:
+                await self._app(scope, receive, send)
+            elif body is Body.NONE:
+                await self._app(scope, _replay(b"", receive), send)
+            else:
+                await self._serve_whole(scope, body, receive, send)
+        except Refused as refused:
+            await _answer(refused, scope, send)
+        except Gone:
+            return
+
+    def _judge(self, scope: Scope) -> Body:
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        verdict = self._decide(scope["method"], path, scope["query_string"])
+        if not verdict.passes:
+            raise Refused(verdict.refusal)
+        headers = {name.lower() for name, _ in scope["headers"]}
+        if verdict.body is Body.NONE and _has_body(scope):
+            raise Refused("it has a body, which this kind of request has not")
+        if verdict.body in (Body.JSON, Body.OPAQUE) and b"content-encoding" in headers:
+            raise Refused("its body is compressed; send it as it is")
+        return verdict.body
+
+    async def _serve_whole(self, scope: Scope, kind: Body, receive: Receive, send: Send) -> None:
+        held = bytearray()
+        try:
+            await self._read(scope, receive, held)
+            if kind is Body.JSON and (why := refusal_of(scope["path"], bytes(held))):
+                raise Refused(why)
+            await self._app(scope, _replay(bytes(held), receive), send)
+        finally:
+            self._free_bytes += len(held)
+
+    async def _read(self, scope: Scope, receive: Receive, held: bytearray) -> None:
+        """Read the whole body, as long as it is within the limits."""
+        if _announced_bytes(scope) > self._body_bytes:
+            raise self._too_large()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            if len(held) + len(chunk) > self._body_bytes:
+                raise self._too_large()
+            if len(chunk) > self._free_bytes:
+                busy = "too many large requests are under way; try again in a moment"
+                raise Refused(busy, status=HTTPStatus.SERVICE_UNAVAILABLE, code="TEMPORARILY_UNAVAILABLE")
+            self._free_bytes -= len(chunk)
+            held += chunk
+
+    def _too_large(self) -> Refused:
+        why = f"its body has more than {self._body_bytes} bytes: send less at once, or log it as an artifact"
+        return Refused(why, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="REQUEST_LIMIT_EXCEEDED")
+
+
+def _has_body(scope: Scope) -> bool:
+    names = {name.lower() for name, _ in scope["headers"]}
+    return b"transfer-encoding" in names or _announced_bytes(scope) > 0
+
+
+def _announced_bytes(scope: Scope) -> int:
+    lengths = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
+    with suppress(ValueError):
+        return max((int(each) for each in lengths), default=0)
+    raise Refused("its Content-Length is not a number")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """What was read, as one message, and from then on what the server says."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
+    request = f"{scope['method']} {scope['path']}"[:300]
+    client = (scope.get("client") or ("",))[0]
+    logger.warning("request to MLflow refused", extra={"request": request, "why": str(refused), "client": client})
+    said = {"error_code": refused.code, "message": f"The guard before MLflow refused {request}: {refused}. {ADVICE}"}
+    body = json.dumps(said).encode()
+    length = str(len(body)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": refused.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
