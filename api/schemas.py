@@ -190,6 +190,13 @@ class Drain(Body):
     reason: str
 
 
+class Refused(Body):
+    """A worker on another machine that was refused, because the host's name is in use."""
+
+    machine: str
+    at: Timestamp = Field(description="When it asked for the last time.")
+
+
 class Worker(Body):
     """A host's worker, as it last described itself, and what that host runs."""
 
@@ -205,6 +212,10 @@ class Worker(Body):
     used_gpus: tuple[str, ...] = Field(description="Those that attempts hold.")
     closed_because: QueueCode | None = Field(description="Why it takes no new attempts, such as DISK_FULL.")
     drain: Drain | None = Field(description="What a person has asked for (POST /workers/<host>/drain).")
+    machine: str | None = Field(description="The machine that has the host's name; null for an older worker.")
+    refused: Refused | None = Field(
+        description="Another machine that asked for the name: it needs its own WORKER_HOST."
+    )
     jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
 
 

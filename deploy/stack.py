@@ -29,6 +29,7 @@ from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.container_address import HOST_FROM_CONTAINER
 from worker.docker_runner import bridge_address, engine_version
+from worker.machine import this_machine
 
 FOLDER = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 20
@@ -292,7 +293,9 @@ def run(stack: Stack) -> int:
     refuse_taken_ports(stack)
     store = SqlStore(stack.settings.store_url)
     schema.upgrade(store)
-    store.leave(stack.settings.worker_host)  # what an earlier worker said says nothing of the one that comes
+    store.leave(
+        stack.settings.worker_host, this_machine(stack.settings)
+    )  # what an earlier worker said says nothing of the one that comes
     store.close()
     (stack.settings.data_dir / "stack.json").write_text(json.dumps(addresses(stack)))
     is_text = stack.settings.log_format == "text"  # the name of a process before its line would make it no JSON

@@ -9,6 +9,7 @@ RetrainError
 │   └── InternalError       a fault of ours
 ├── JobNotFound             no job has this id
 ├── HostNotFound            no worker of this host ever gave a sign of life
+├── HostNameTaken           another machine's worker lives under this name: stop, and leave everything to it
 ├── IdempotencyKeyReused    the key was used before, with another payload
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── JobNotEnded             the job goes on: there is nothing to repeat yet
@@ -118,6 +119,10 @@ class JobNotFound(RetrainError):
 
 class HostNotFound(RetrainError):
     """No worker of this host ever gave a sign of life."""
+
+
+class HostNameTaken(RetrainError):
+    """Another machine's worker lives under this name, which is the only one that may."""
 
 
 class IdempotencyKeyReused(RetrainError):

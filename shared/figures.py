@@ -19,6 +19,14 @@ class WorkerState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A worker of another machine that wanted the same name: which, and when for the last time."""
+
+    machine: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Worker:
     """What a host's worker last said, how long ago that was, and that host's supervised jobs."""
 
@@ -27,6 +35,7 @@ class Worker:
     silent_seconds: float
     has_left: bool
     running: tuple[Running, ...] = ()
+    refused: Refused | None = None
 
     def state(self, *, lost_after_seconds: float) -> WorkerState:
         """Whether it is there."""

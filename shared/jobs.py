@@ -86,6 +86,9 @@ class Attempt:
     runner: str | None = None
     container: str | None = None
     run_id: str | None = None
+    machine: str | None = None  # as shared.limits.Machine; None for what an older worker began
+    engine: str | None = None  # likewise
+    releases: int = 0  # how often a worker that stopped gave it up in order while it was prepared
     gpu_ids: tuple[str, ...] = ()
     exit_code: int | None = None
     oom_killed: bool = False

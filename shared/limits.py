@@ -66,6 +66,33 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """Which machine has a host's name: two of one name are told apart by it.
+
+    ``id`` stays the same when the worker there is started again; its part behind the colon changes when the machine is.
+    ``engine`` stays as long as Docker's data does; None where it is not known yet, or there is none. ``says`` is for
+    people.
+    """
+
+    id: str
+    engine: str | None = None
+    says: str = ""
+
+    def runs(self, *, machine: str | None, engine: str | None) -> bool:
+        """Whether an attempt that began on that machine, and that engine, is here; older workers said neither."""
+        return machine is None or (machine == self.id and engine in (None, self.engine))
+
+    def may_have_run(self, *, machine: str | None, engine: str | None) -> bool:
+        """Whether it may be here from before this machine was started again: what is found here says."""
+        is_again = machine is not None and machine != self.id and _file_of(machine) == _file_of(self.id)
+        return is_again and engine in (None, self.engine)
+
+
+def _file_of(machine: str) -> str:
+    return machine.partition(":")[0]
+
+
+@dataclass(frozen=True)
 class Host:
     """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts, None when it does.
 
@@ -80,6 +107,7 @@ class Host:
     closed_because: QueueCode | None = None
     labels: tuple[str, ...] = ()
     drain: Drain | None = None
+    machine: Machine | None = None  # None for older workers
 
     def drained(self, drain: Drain | None) -> "Host":
         """The host as it is with what a person wants of it."""

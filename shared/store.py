@@ -9,7 +9,7 @@ from shared.alerts import Alert, AlertEvent, Trial
 from shared.errors import AttemptCancelled
 from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
-from shared.limits import Host, QueuePlace
+from shared.limits import Host, Machine, QueuePlace
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ class JobStore(Protocol):
     def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         """Take a queued job as a new attempt, or go on with one of this host whose lease ended; None if neither.
 
+        Only the machine that an attempt began on goes on with it, and only the one that has the host's name begins any.
         All limits are counted here, from the jobs' own rows. A job that may not start now stays queued, marked as
         not sent. A new attempt gets its GPU devices: ``claim.attempt.gpu_ids``.
         """
@@ -190,8 +191,14 @@ class JobStore(Protocol):
     def wake_retries(self) -> int:
         """Queue the jobs whose backoff is over; return how many."""
 
-    def find_orphans(self, *, host: str) -> Sequence[str]:
-        """Ids of this host's jobs whose lease has ended."""
+    def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
+        """Ids of this host's jobs whose lease has ended, without those that began on another machine of its name."""
+
+    def recognise(self, job_id: str, *, host: Host) -> bool:
+        """Say that the attempt under way, which nobody supervises, was found on this machine, so that it may go on.
+
+        False for one that cannot be from before this machine was started again.
+        """
 
     def find_overdue(self) -> Sequence[str]:
         """Ids of jobs that have waited for their first attempt longer than they may."""
@@ -200,10 +207,18 @@ class JobStore(Protocol):
         """This host's supervised jobs, with or without a live lease."""
 
     def beat(self, host: Host, *, gap_seconds: float) -> None:
-        """Record a worker's sign of life; after a silence of more than ``gap_seconds`` its watch begins anew."""
+        """Record a worker's sign of life; after a silence of more than ``gap_seconds`` its watch begins anew.
 
-    def leave(self, host: str) -> None:
-        """Say that a host has no worker now: it has stopped, or is about to be started. What it last said stays."""
+        HostNameTaken while a worker of another machine lives under the name, with both machines in its facts and what
+        it refused kept for people to see: the name goes to whoever asks first when it has left or was silent for
+        LIVE_SECONDS.
+        """
+
+    def leave(self, host: str, machine: Machine | None = None) -> None:
+        """Say that a host has no worker now: it has stopped, or is about to be started. What it last said stays.
+
+        Changes nothing when another machine has the name.
+        """
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
         """Delete, and name, the hosts without a sign of life for that long; not drained ones, nor those with a job."""
@@ -211,8 +226,9 @@ class JobStore(Protocol):
     def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
         """Ids of jobs whose lease is over and whose host gave no sign of life for that long.
 
-        None at all while the host ``by`` has not itself watched without interruption for that long: after a failure
-        of the store all hosts look lost.
+        Where another machine has taken the host's name, the one before was last heard of then at the latest. None at
+        all while the host ``by`` has not itself watched without interruption for that long: after a failure of the
+        store all hosts look lost.
         """
 
     def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:

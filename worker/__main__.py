@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from dotenv import dotenv_values
 from shared import logs
 from shared.alerts import Channel
 from shared.errors import RetrainError, StoreUnavailable
+from shared.limits import Machine
 from shared.own_files import close_to_others, keep_files_private
 from shared.queue import CeleryQueue, celery_queues, make_celery
 from shared.settings import Settings
@@ -32,6 +34,7 @@ from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
 from worker.log_keeper import log_bounds
+from worker.machine import only_worker_here
 from worker.metrics import WorkerMetrics
 from worker.preparation import Preparation
 from worker.process_runner import ProcessRunner
@@ -64,7 +67,7 @@ class Parts:
     metrics: WorkerMetrics
 
 
-def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event) -> Parts:
+def build(settings: Settings, environment: Mapping[str, str], stopping: threading.Event, machine: Machine) -> Parts:
     """Put the worker's parts together."""
     metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
@@ -82,7 +85,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     finishing = Finishing(settings, store, runner, tracking, stopping)
     shutil.rmtree(finishing.scratch, ignore_errors=True)
     supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
-    here = ThisHost(settings, runner)
+    here = ThisHost(settings, runner, machine)
     metrics.show_look(lambda: here.seen_at)
     sweep = Sweep(
         settings,
@@ -97,7 +100,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         report=lambda job: report_to(celery, job),
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
-    heartbeat = Heartbeat(settings, store, runner, here)
+    heartbeat = Heartbeat(settings, store, runner, here, on_refused=lambda: os.kill(os.getpid(), signal.SIGTERM))
     return Parts(store, celery, here, sweep, heartbeat, AlertSender(store, channels_of(settings)), metrics)
 
 
@@ -138,16 +141,22 @@ def main() -> int:
         logs.configure(settings.log_level, settings.log_format)
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
-        stopping = threading.Event()
-        parts = build(settings, environment(), stopping)
-        if settings.worker_metrics_port:
-            parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
-        _start(stopping, guard=parts.heartbeat.guard_until)
-        _wait_for_store(parts.store)
-        parts.here.look_around()
+        with only_worker_here(settings) as machine:
+            return _run(settings, machine)
     except RetrainError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def _run(settings: Settings, machine: Machine) -> int:
+    stopping = threading.Event()
+    parts = build(settings, environment(), stopping, machine)
+    if settings.worker_metrics_port:
+        parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
+    _start(stopping, guard=parts.heartbeat.guard_until)
+    _wait_for_store(parts.store)
+    parts.here.look_around()
+    parts.heartbeat.take_name()
     return _work(parts, settings, stopping)
 
 
@@ -192,7 +201,7 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
-    return 0
+    return 1 if parts.heartbeat.is_refused else 0
 
 
 def _print_nothing() -> None:

@@ -174,6 +174,11 @@ class DockerRunner:
             if each["Names"]
         ]
 
+    def find_engine(self) -> str | None:
+        """The engine's own id, which is kept with its data."""
+        with engine_answers("tell its id", host=self._host):
+            return str(self._engine.client.api.info()["ID"])
+
     def find_gpus(self) -> tuple[str, ...]:
         """What nvidia-smi says; where there is none, as in a container, what the engine has discovered."""
         found = find_gpus()

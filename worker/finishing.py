@@ -234,6 +234,11 @@ def takeovers(job: Job) -> int:
     return sum(each.from_state is each.to_state is JobState.STARTING for each in here)
 
 
+def losses(job: Job) -> int:
+    """How many workers were lost meanwhile; those that stopped in order were not."""
+    return takeovers(job) - job.attempt.releases
+
+
 def _may_have_left_a_run(job: Job, ending: Ending) -> bool:
     """Whether one may have been made whose id is not recorded: its answer was lost, or the worker."""
     if ending.reason is None:

@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
-from shared.errors import StoreUnavailable
+from shared.errors import HostNameTaken, StoreUnavailable
 from shared.settings import Settings
 from shared.store import JobStore
 from worker.preparation import attempt_name, named_context
@@ -37,16 +38,20 @@ class Heartbeat:
         runner: Runner,
         here: ThisHost,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._runner = runner
         self._here = here
         self._clock = clock
+        self._on_refused = on_refused
         self._look_seconds = settings.freeze_after_seconds / LOOKS_PER_FREEZE
         self._began_at = clock()
         self._seen_at: float | None = None
         self._is_frozen: bool | None = None  # None: the worker before may have frozen it
+        self.is_refused = False  # another machine has this host's name
 
     def beat_until(self, stopping: threading.Event) -> None:
         """Give signs of life until the worker stops, and then sign off."""
@@ -54,7 +59,7 @@ class Heartbeat:
             survive("beat", self.beat)
             stopping.wait(self._settings.sweep_seconds)
         try:
-            self._store.leave(self._here.name)
+            self._store.leave(self._here.name, self._here.machine)
         except StoreUnavailable as error:  # then it is counted for a minute more
             logger.warning("could not sign off", extra={"cause": error.message})
 
@@ -63,8 +68,42 @@ class Heartbeat:
         while not stopping.wait(min(LOOK_SECONDS, self._look_seconds)):
             survive("guard", self.guard)
 
+    def take_name(self, pause: Callable[[float], object] = time.sleep) -> None:
+        """Give the first sign of life; HostNameTaken where another machine's worker gives its own meanwhile.
+
+        One that was killed gives none: its name is free a minute later, and at once on its own machine.
+        """
+        first: HostNameTaken | None = None
+        while True:
+            try:
+                return self._say_alive()
+            except StoreUnavailable as error:
+                logger.warning("waiting for the job store", extra={"cause": error.message})
+            except HostNameTaken as error:
+                first = first or error
+                if _last_sign(error) > _last_sign(first):
+                    self._fence(error)
+                    raise
+                logger.warning("the name may be in use; looking", extra={"cause": error.message})
+            pause(LOOK_SECONDS)
+
     def beat(self) -> None:
-        """Give one sign of life."""
+        """Give one sign of life; where the name has gone to another machine, freeze what trains here, and stop."""
+        try:
+            self._say_alive()
+        except HostNameTaken as error:
+            logger.error("this worker stops: another machine has its name", extra={"cause": error.message})
+            self._fence(error)
+            self._on_refused()
+
+    def _fence(self, error: HostNameTaken) -> None:
+        """Let nothing go on here. Where the other one has the same engine, what is there is its own."""
+        self.is_refused = True
+        machine = self._here.machine
+        if machine is None or machine.engine is None or machine.engine != error.facts["engine"]:
+            survive("freeze", self._freeze)
+
+    def _say_alive(self) -> None:
         began_at = self._clock()
         gap_seconds = self._settings.host_lost_after_seconds / SIGNS_PER_LOSS
         self._store.beat(self._here.now(), gap_seconds=gap_seconds)
@@ -72,6 +111,8 @@ class Heartbeat:
 
     def guard(self) -> None:
         """Freeze what trains here, or let it go on, as this host was heard of."""
+        if self.is_refused:
+            return
         if self._is_silent():
             self._freeze()
         elif self._seen_at is not None and self._is_frozen is not False:
@@ -86,7 +127,8 @@ class Heartbeat:
         """Each time anew: an attempt may have been started or resumed since the last look."""
         handles = self._runner.list_mine()
         if handles and not self._is_frozen:
-            logger.warning("training frozen: the job store is out of reach", extra=_containers(handles))
+            why = "another machine has this host's name" if self.is_refused else "the job store is out of reach"
+            logger.warning("training frozen", extra={"why": why, **_containers(handles)})
         self._is_frozen = True
         for handle in handles:  # one that cannot be frozen must not keep the others
             with named_context(handle.name):
@@ -105,6 +147,12 @@ class Heartbeat:
         with named_context(handle.name):
             self._runner.resume(handle)
         return True
+
+
+def _last_sign(error: HostNameTaken) -> datetime:
+    seen_at = error.facts["seen_at"]
+    assert isinstance(seen_at, datetime)  # noqa: S101 - facts are of any type
+    return seen_at
 
 
 def _containers(handles: list[Handle]) -> dict[str, str]:

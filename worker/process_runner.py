@@ -166,6 +166,10 @@ class ProcessRunner:
             return [self._handle_of(each) for each in sorted(self._state_folder.iterdir())]
         return []
 
+    def find_engine(self) -> str | None:
+        """Return None: there is none."""
+        return None
+
     def find_gpus(self) -> tuple[str, ...]:
         """What nvidia-smi says."""
         return find_gpus() or ()

@@ -147,6 +147,9 @@ class Runner(Protocol):
     def list_mine(self) -> list[Handle]:
         """All attempts that this service started on this host and has not removed."""
 
+    def find_engine(self) -> str | None:
+        """What names the engine for as long as it keeps its containers; None where there is none."""
+
     def find_gpus(self) -> tuple[str, ...]:
         """The ids of this host's GPUs; none where there is no way to ask."""
 

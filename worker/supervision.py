@@ -25,7 +25,7 @@ from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import JobSecrets, Redactor, Vault
-from worker.finishing import Finishing, failure, takeovers
+from worker.finishing import Finishing, failure, losses
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.lease import LeaseKeeper
 from worker.log_keeper import LogKeeper, log_bounds
@@ -38,7 +38,7 @@ FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
 GIVE_UP_SECONDS = 1.0  # for what was interrupted to clear away; then it is left behind
 LAST_SECONDS = 5.0  # likewise in a worker that stops: with it dies whatever was left behind
-MOST_TAKEOVERS = 3
+MOST_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -278,9 +278,9 @@ def _flood(logs: LogKeeper, settings: Settings) -> UserError:
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:
     """A takeover is no attempt, so what brings each worker down while it is prepared would come back for ever."""
-    if (count := takeovers(claim.job)) >= MOST_TAKEOVERS:
+    if (count := losses(claim.job)) >= MOST_LOSSES:
         message = f"{count} workers were lost while they prepared this attempt. Their logs may say why."
-        raise InternalError(Code.INTERNAL, message, takeovers=count)
+        raise InternalError(Code.INTERNAL, message, losses=count)
 
 
 def _seconds_running(claim: Claim) -> float:

@@ -86,8 +86,8 @@ class Sweep:
 
     def once(self, *, reconcile: bool) -> None:
         """One round; what the store or an engine cannot answer now waits for the next one."""
-        steps = [self.cleaning.look_at_disk, self._wake, self._give_up, self._adopt, self._end_lost]
-        steps += [self.send_next, self.finishing.end_open_runs]
+        steps = [self.here.find_engine, self.cleaning.look_at_disk, self._wake, self._give_up, self._recognise]
+        steps += [self._adopt, self._end_lost, self.send_next, self.finishing.end_open_runs]
         steps += [self.reconcile, self.cleaning.tidy] if reconcile else []
         for step in steps:
             survive(step.__name__, step)
@@ -113,8 +113,19 @@ class Sweep:
                     logger.error("gave up a job that nobody took")
                     self.report(self.store.get(job.id))
 
+    def _recognise(self) -> None:
+        """Find what this machine ran before it was started again: another one with its name and disk has nothing."""
+        if (host := self.here.now()).machine is None:
+            return
+        for job in self.store.running_on(host.name):
+            began = job.attempt
+            if host.machine.may_have_run(machine=began.machine, engine=began.engine):
+                with job_context(job, attempt=began.number):
+                    if self.runner.attach(attempt_name(job)) and self.store.recognise(job.id, host=host):
+                        logger.warning("attempt found after a restart of this machine")
+
     def _adopt(self) -> None:
-        for job_id in self.store.find_orphans(host=self.settings.worker_host):
+        for job_id in self.store.find_orphans(host=self.here.name, machine=self.here.machine):
             if job_id not in self.active:
                 job = self.store.get(job_id)
                 with job_context(job, attempt=job.attempt.number):
@@ -139,6 +150,8 @@ class Sweep:
     def _end_lost_attempt(self, claim: Claim) -> None:
         host, seconds = claim.job.host, self.settings.host_lost_after_seconds
         message = f"The host {host} gave no sign of life for {seconds:g} s."
+        if host == self.here.name:
+            message = f"The machine that was {host} gave no sign of life for {seconds:g} s; another has its name now."
         logger.error("host is lost", extra={"host": host})
         with suppress(LeaseLost):  # another worker was faster while the tracking server took its time
             job = self.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, message, host=host))

@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 from shared.errors import InfrastructureError
-from shared.limits import Host, QueueCode
+from shared.limits import Host, Machine, QueueCode
 from shared.settings import Settings
 from worker.gpus import gpus_of
 from worker.runner import Runner
@@ -19,9 +20,10 @@ logger = logging.getLogger(__name__)
 class ThisHost:
     """Read by every task, written by the sweep. No GPU is offered before the containers here were looked at."""
 
-    def __init__(self, settings: Settings, runner: Runner) -> None:
+    def __init__(self, settings: Settings, runner: Runner, machine: Machine | None = None) -> None:
         self._settings = settings
         self._runner = runner
+        self._machine = machine
         self._gpus: tuple[str, ...] | None = None
         self._offered: tuple[str, ...] = ()
         self.slots = settings.slots or LEAST_SLOTS
@@ -33,6 +35,11 @@ class ThisHost:
         """The host's name in the records."""
         return self._settings.worker_host
 
+    @property
+    def machine(self) -> Machine | None:
+        """Which machine has the name, with its engine as soon as that is known."""
+        return self._machine
+
     def now(self) -> Host:
         """What it offers at this moment."""
         return Host(
@@ -43,6 +50,7 @@ class ThisHost:
             gpus=self._offered,
             closed_because=self.closed_because,
             labels=tuple(sorted(self._settings.worker_labels | self._found_labels())),
+            machine=self._machine,
         )
 
     def _found_labels(self) -> set[str]:
@@ -54,11 +62,18 @@ class ThisHost:
     def look_around(self) -> None:
         """Find out, before the worker starts, what there is; slots stay as many, for Celery has as many threads."""
         try:
+            self.find_engine()
             gpus = self._find_gpus()
         except InfrastructureError as error:
             logger.warning("GPUs are not known yet", extra={"cause": error.message})
         else:
             self.slots = self._settings.slots or max(LEAST_SLOTS, len(gpus))
+
+    def find_engine(self) -> None:
+        """Ask the runner for its engine until it is known: what began on another one is not there to go on with."""
+        if self._machine is not None and self._machine.engine is None and (engine := self._runner.find_engine()):
+            says = f"{self._machine.says.removesuffix(')')}, engine {engine[:12]})"
+            self._machine = replace(self._machine, engine=engine, says=says)
 
     def _find_gpus(self) -> tuple[str, ...]:
         if self._gpus is None:

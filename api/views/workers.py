@@ -9,7 +9,7 @@ from flask_openapi3.types import ResponseDict
 
 from api.documented import BEARER, WORKERS, answer, problem, problems
 from api.queries import DrainRequest, HostPath, WorkersQuery
-from api.schemas import Drain, Worker, WorkerList
+from api.schemas import Drain, Refused, Worker, WorkerList
 from api.services import services
 from api.views.jobs import json_response
 from shared import figures
@@ -83,5 +83,7 @@ def represent(worker: figures.Worker) -> Worker:
         used_gpus=worker.used_gpus,
         closed_because=host.closed_because,
         drain=Drain.model_validate(host.drain) if host.drain else None,
+        machine=host.machine.says if host.machine else None,
+        refused=Refused.model_validate(worker.refused) if worker.refused else None,
         jobs=tuple(job.id for job in worker.running),
     )

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from shared.alerts import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs import SUPERVISED, Job, JobState
-from shared.limits import Host, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
+from shared.limits import Host, Machine, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
-from shared.sql.standing import as_wanted, count_running, is_behind, reserving, running, to_waiting
-from shared.sql.tables import attempts, jobs, log_chunks, open_runs
+from shared.sql.standing import as_wanted, began_here, count_running, is_behind, reserving, running, to_waiting
+from shared.sql.tables import attempts, jobs, log_chunks, open_runs, workers
 from shared.store import Claim, Ending, Resolved, as_cancelled
 
 
@@ -35,13 +35,15 @@ class Claiming(Database):
                 "lease_token": row.lease_token + 1,
                 "lease_expires_at": transaction.now + timedelta(seconds=lease_seconds),
             }
+            if not _has_name(transaction, host):
+                return None
             if row.state == JobState.QUEUED and row.queue in host.queues:
                 devices = self._allot(transaction, to_waiting(row), host)
                 if isinstance(devices, QueueCode):
                     mark_job(transaction, row, sent_at=None)
                     return None
-                _begin_attempt(transaction, row, lease, devices)
-            elif row.state in SUPERVISED and row.host == host.name and _lease_is_over(transaction, row):
+                _begin_attempt(transaction, row, lease, devices, host.machine)
+            elif row.state in SUPERVISED and _is_here(transaction, row, host) and _lease_is_over(transaction, row):
                 change_job(transaction, row, **lease)
                 message = f"taken over by the worker on {host.name}"
                 add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
@@ -80,6 +82,8 @@ class Claiming(Database):
     def release(self, claim: Claim) -> None:
         """Give the lease up."""
         with self._fenced(claim) as (transaction, row):
+            if row.state == JobState.STARTING:
+                _change_attempt(transaction, row, releases=attempts.c.releases + 1)
             mark_job(transaction, row, lease_expires_at=None, lease_token=row.lease_token + 1)
 
     def resolve(self, claim: Claim, found: Resolved) -> None:
@@ -160,9 +164,31 @@ def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
     return row.lease_expires_at is None or not first < row.lease_expires_at <= last
 
 
-def _begin_attempt(transaction: Transaction, row: sa.Row[Any], lease: dict[str, Any], devices: tuple[str, ...]) -> None:
+def _has_name(transaction: Transaction, host: Host) -> bool:
+    """Whether the host's name is this machine's: whoever lost it may not know that yet."""
+    known = transaction.one(sa.select(workers.c.machine).where(workers.c.host == host.name))
+    return known is None or host.machine is None or known.machine in (None, host.machine.id)
+
+
+def _is_here(transaction: Transaction, row: sa.Row[Any], host: Host) -> bool:
+    """Whether the job's attempt runs on this machine: the host's name alone does not tell."""
+    if row.host != host.name:
+        return False
+    mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)
+    began = transaction.one(sa.select(attempts.c.machine, attempts.c.engine).where(*mine))
+    return began is None or began_here(began, host.machine)
+
+
+def _begin_attempt(
+    transaction: Transaction,
+    row: sa.Row[Any],
+    lease: dict[str, Any],
+    devices: tuple[str, ...],
+    machine: Machine | None,
+) -> None:
     number, now = row.attempt + 1, transaction.now
     values = {"job_id": row.id, "number": number, "host": lease["host"], "gpu_ids": devices, "started_at": now}
+    values |= {"machine": machine.id, "engine": machine.engine} if machine else {}
     transaction.execute(sa.insert(attempts).values(**values))
     values = {"attempt": number, "started_at": row.started_at or now, "next_attempt_at": None, **reason_columns(None)}
     move_job(transaction, row, JobState.STARTING, f"claimed by {lease['host']}", **values, **lease)

@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import HostNotFound, JobNotFound
+from shared.errors import HostNameTaken, HostNotFound, JobNotFound
 from shared.figures import Worker
 from shared.jobs import SUPERVISED, JobState
-from shared.limits import LIVE_SECONDS, Host
+from shared.limits import LIVE_SECONDS, Host, Machine
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job
 from shared.sql.standing import lease_is_over
@@ -26,26 +26,21 @@ class Hosts(Database):
         with self.writing() as transaction:
             transaction.lock(f"worker:{host.name}")  # two of one name may start at once
             known = transaction.one(sa.select(workers).where(workers.c.host == host.name))
-            values = {
-                "slots": host.slots,
-                "queues": sorted(host.queues),
-                "runner": host.runner,
-                "gpus": host.gpus,
-                "labels": host.labels,
-                "closed_because": host.closed_because,
-                "seen_at": transaction.now,
-                "watching_since": _watching_since(known, transaction.now, gap_seconds),
-                "has_left": False,
-            }
-            if known is None:
-                transaction.execute(sa.insert(workers).values(host=host.name, **values))
+            if known is not None and host.machine is not None and _is_taken(known, host.machine, transaction.now):
+                refused = {"refused_says": host.machine.says, "refused_at": transaction.now}
+                transaction.execute(sa.update(workers).where(workers.c.host == host.name).values(**refused))
             else:
-                transaction.execute(sa.update(workers).where(workers.c.host == host.name).values(**values))
+                _record_beat(transaction, host, known, gap_seconds)
+                return
+        raise _name_taken(host.name, host.machine, known)
 
-    def leave(self, host: str) -> None:
-        """Say that a host has no worker now."""
+    def leave(self, host: str, machine: Machine | None = None) -> None:
+        """Say that a host has no worker now, unless another machine has its name."""
         with self.writing() as transaction:
-            transaction.execute(sa.update(workers).where(workers.c.host == host).values(has_left=True))
+            mine = [workers.c.host == host]
+            if machine is not None:
+                mine.append(sa.or_(workers.c.machine.is_(None), workers.c.machine == machine.id))
+            transaction.execute(sa.update(workers).where(*mine).values(has_left=True))
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
         """Delete the hosts that were silent for that long; drained ones stay, and those that still have a job."""
@@ -108,6 +103,52 @@ class Hosts(Database):
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
 
 
+def _is_taken(known: sa.Row[Any], machine: Machine, now: datetime) -> bool:
+    """Whether another machine's worker lives under the name. On its own machine no two of one name run at once."""
+    if known.machine in (None, machine.id) or known.has_left:
+        return False
+    silence: timedelta = now - known.seen_at
+    return silence < timedelta(seconds=LIVE_SECONDS)
+
+
+def _name_taken(name: str, machine: Machine, known: sa.Row[Any]) -> HostNameTaken:
+    message = (
+        f"The name {name} is in use by a live worker on {known.machine_says}, and this is {machine.says}. Give one of "
+        "the two another WORKER_HOST. If that worker is gone for good, this one may start a minute after its end."
+    )
+    facts = {"holder": known.machine_says, "refused": machine.says, "engine": known.engine, "seen_at": known.seen_at}
+    return HostNameTaken(message, host=name, **facts)
+
+
+def _record_beat(transaction: Transaction, host: Host, known: sa.Row[Any] | None, gap_seconds: float) -> None:
+    values = {
+        "slots": host.slots,
+        "queues": sorted(host.queues),
+        "runner": host.runner,
+        "gpus": host.gpus,
+        "labels": host.labels,
+        "closed_because": host.closed_because,
+        "seen_at": transaction.now,
+        "watching_since": _watching_since(known, host.machine, transaction.now, gap_seconds),
+        "has_left": False,
+        **(_machine_columns(host.machine, known, transaction.now) if host.machine else {}),
+    }
+    if known is None:
+        transaction.execute(sa.insert(workers).values(host=host.name, **values))
+    else:
+        transaction.execute(sa.update(workers).where(workers.c.host == host.name).values(**values))
+
+
+def _machine_columns(machine: Machine, known: sa.Row[Any] | None, now: datetime) -> dict[str, Any]:
+    """What is kept of the machine. An engine that is away is still the one that it was."""
+    is_known = known is not None and known.machine == machine.id
+    engine = machine.engine or (known.engine if known is not None and is_known else None)
+    values = {"machine": machine.id, "engine": engine, "machine_says": machine.says}
+    if known is not None and is_known and known.engine in (None, engine):
+        return values
+    return values | {"machine_since": now}
+
+
 def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
     """Under the lock that a claim looks under: one that saw nothing of the change is over before it is made."""
     transaction.lock(host, Lock.HOST)
@@ -117,8 +158,10 @@ def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
     raise HostNotFound(f"No worker of a host {host!r} ever gave a sign of life. GET /workers lists those that did.")
 
 
-def _watching_since(known: sa.Row[Any] | None, now: datetime, gap_seconds: float) -> datetime:
+def _watching_since(known: sa.Row[Any] | None, machine: Machine | None, now: datetime, gap_seconds: float) -> datetime:
     if known is None or known.watching_since is None or now - known.seen_at > timedelta(seconds=gap_seconds):
+        return now
+    if machine is not None and known.machine not in (None, machine.id):  # that was another one's watch
         return now
     since: datetime = known.watching_since
     return since
@@ -136,8 +179,14 @@ def _has_watched(transaction: Transaction, host: str, seconds: float) -> bool:
 
 
 def _find_lost(transaction: Transaction, after_seconds: float, *where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
-    """Ids, and when their host was last heard of: at the attempt's start where it never gave a sign of life."""
-    heard_at = sa.func.coalesce(workers.c.seen_at, attempts.c.started_at).label("heard_at")
+    """Ids, and when their host was last heard of: at the attempt's start where it never gave a sign of life.
+
+    Whoever has taken its name since then speaks for itself alone.
+    """
+    is_another = sa.or_(attempts.c.machine != workers.c.machine, attempts.c.engine != workers.c.engine)
+    heard_at = sa.func.coalesce(
+        sa.case((is_another, workers.c.machine_since)), workers.c.seen_at, attempts.c.started_at
+    ).label("heard_at")
     last = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     silent = heard_at <= transaction.now - timedelta(seconds=after_seconds)
     statement = (

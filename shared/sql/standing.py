@@ -13,6 +13,7 @@ from shared.limits import (
     Drain,
     Host,
     Limits,
+    Machine,
     QueueCode,
     Running,
     Waiting,
@@ -130,7 +131,8 @@ def to_host(row: sa.Row[Any]) -> Host:
     """What a host last said of itself, and what a person wants of it."""
     closed = QueueCode(row.closed_because) if row.closed_because else None
     said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), closed)
-    return Host(*said, tuple(row.labels or ())).drained(_to_drain(row))
+    machine = Machine(row.machine, row.engine, row.machine_says or "") if row.machine else None
+    return Host(*said, tuple(row.labels or ()), machine=machine).drained(_to_drain(row))
 
 
 def as_wanted(transaction: Transaction, host: Host) -> Host:
@@ -183,6 +185,13 @@ def _goes_before(earlier: sa.FromClause, later: Any) -> sa.ColumnElement[bool]:
     same = _same_turn(earlier.c, later)
     ways = [sa.exists().where(*same, way) for way in _before(earlier.c, later)]
     return sa.or_(*(way.correlate_except(earlier) for way in ways))
+
+
+def began_here(row: sa.Row[Any], machine: Machine | None) -> bool:
+    """Whether an attempt's row is of this machine; of one that is not known only those of older workers are."""
+    if machine is None:
+        return row.machine is None
+    return machine.runs(machine=row.machine, engine=row.engine)
 
 
 def lease_is_over(transaction: Transaction) -> sa.ColumnElement[bool]:

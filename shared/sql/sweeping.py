@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.alerts import AlertEvent
 from shared.jobs import SUPERVISED, TERMINAL, Job, JobState, Reason
-from shared.limits import CLOCK_SLACK, Host, Sending, Span, Waiting
+from shared.limits import CLOCK_SLACK, Host, Machine, Sending, Span, Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
@@ -17,6 +17,7 @@ from shared.sql.standing import (
     WAITING,
     after,
     as_wanted,
+    began_here,
     count_by_key,
     count_running,
     lease_is_over,
@@ -82,11 +83,28 @@ class Sweeping(Database):
             record_alert(transaction, row, AlertEvent.FAILED, self.alerting)
             return True
 
-    def find_orphans(self, *, host: str) -> Sequence[str]:
-        """Ids of this host's jobs whose lease has ended."""
+    def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
+        """Ids of this host's jobs whose lease has ended, without those that began on another machine of its name."""
+        last = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
         with self.reading() as transaction:
             mine = (jobs.c.state.in_(SUPERVISED), jobs.c.host == host, lease_is_over(transaction))
-            return [row.id for row in transaction.all(sa.select(jobs.c.id).where(*mine).order_by(jobs.c.queued_at))]
+            statement = sa.select(jobs.c.id, attempts.c.machine, attempts.c.engine).join(attempts, last).where(*mine)
+            rows = transaction.all(statement.order_by(jobs.c.queued_at))
+            return [row.id for row in rows if began_here(row, machine)]
+
+    def recognise(self, job_id: str, *, host: Host) -> bool:
+        """Say that an attempt was found here, after this machine was started again."""
+        with self.writing() as transaction:
+            held = (jobs.c.id == job_id, jobs.c.state.in_(SUPERVISED), jobs.c.host == host.name)
+            row = transaction.one(sa.select(jobs).where(*held, lease_is_over(transaction)).with_for_update())
+            if row is None or host.machine is None:
+                return False
+            mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)
+            began = transaction.one(sa.select(attempts.c.machine, attempts.c.engine).where(*mine))
+            if began is None or not host.machine.may_have_run(machine=began.machine, engine=began.engine):
+                return False
+            transaction.execute(sa.update(attempts).where(*mine).values(machine=host.machine.id))
+            return True
 
     def find_overdue(self) -> Sequence[str]:
         """Ids of jobs that have waited for their first attempt longer than they may."""

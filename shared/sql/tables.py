@@ -113,6 +113,9 @@ attempts = Table(
     Column("runner", CleanString(16)),
     Column("container", CleanString(128)),
     Column("run_id", CleanString(64)),
+    Column("machine", CleanString(64)),  # None for rows of older workers
+    Column("engine", CleanString(128)),
+    Column("releases", Integer, nullable=False, server_default="0"),  # while it was prepared, by workers that stopped
     Column("gpu_ids", PlainJson),  # None for none: rows of older workers have none
     Column("exit_code", Integer),
     Column("oom_killed", Boolean, nullable=False, default=False),
@@ -204,6 +207,12 @@ workers = Table(
     Column("labels", PlainJson),
     Column("drained_at", UtcDateTime),  # a person wants it to take nothing new since then
     Column("drain_reason", CleanText),
+    Column("machine", CleanString(64)),  # which has the name; None for rows of older workers
+    Column("engine", CleanString(128)),
+    Column("machine_since", UtcDateTime),  # that machine, with that engine
+    Column("machine_says", CleanText),
+    Column("refused_says", CleanText),  # the machine that last wanted the name, too
+    Column("refused_at", UtcDateTime),
 )
 
 pings = Table("pings", metadata, Column("id", Integer, primary_key=True), Column("at", UtcDateTime, nullable=False))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from shared.figures import Backlog, Figures, Worker
+from shared.figures import Backlog, Figures, Refused, Worker
 from shared.jobs import JobState
 from shared.limits import Running
 from shared.sql.engine import Database, Transaction
@@ -47,6 +47,7 @@ def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> li
             silent_seconds=_seconds_since(row.seen_at, transaction),
             has_left=row.has_left,
             running=tuple(by_host[row.host]),
+            refused=Refused(row.refused_says or "", row.refused_at) if row.refused_at is not None else None,
         )
         for row in transaction.all(sa.select(workers).where(*where).order_by(workers.c.host))
     ]

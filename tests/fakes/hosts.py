@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.errors import HostNotFound
-from shared.figures import Worker
-from shared.limits import LIVE_SECONDS, Drain, Host
+from shared.errors import HostNameTaken, HostNotFound
+from shared.figures import Refused, Worker
+from shared.limits import LIVE_SECONDS, Drain, Host, Machine
 from shared.store import Claim
 from tests.fakes.records import Beat, Record, nobody_holds
 
@@ -24,13 +24,45 @@ class MemoryHosts:
     def beat(self, host: Host, *, gap_seconds: float) -> None:
         with self._transaction() as now:
             known = self._beats.get(host.name)
+            if known is not None and self._is_taken(known, host, now):
+                assert host.machine is not None
+                self._beats[host.name] = replace(known, refused=Refused(host.machine.says, now))
+                engine = known.said.machine.engine if known.said.machine else None
+                message = f"The name {host.name} is in use."
+                raise HostNameTaken(message, host=host.name, engine=engine, seen_at=known.seen_at)
             is_anew = known is None or now - known.seen_at > timedelta(seconds=gap_seconds)
-            since = now if known is None or is_anew else known.watching_since
-            self._beats[host.name] = Beat(host, now, since, drain=known.drain if known else None)
+            is_another = known is not None and not self._has_name(host)
+            since = now if known is None or is_anew or is_another else known.watching_since
+            kept = replace(known or Beat(host, now, now), said=host, seen_at=now, watching_since=since, has_left=False)
+            self._beats[host.name] = self._with_machine(kept, known, now)
 
-    def leave(self, host: str) -> None:
+    def _is_taken(self, known: Beat, host: Host, now: datetime) -> bool:
+        is_live = not known.has_left and now - known.seen_at < timedelta(seconds=LIVE_SECONDS)
+        return is_live and not self._has_name(host)
+
+    def _has_name(self, host: Host) -> bool:
+        known = self._beats.get(host.name)
+        holder = known.said.machine if known else None
+        return holder is None or host.machine is None or holder.id == host.machine.id
+
+    def _with_machine(self, kept: Beat, known: Beat | None, now: datetime) -> Beat:
+        mine, before = kept.said.machine, known.said.machine if known else None
+        if mine is None:
+            return replace(kept, said=replace(kept.said, machine=before))
+        is_known = before is not None and before.id == mine.id
+        engine = mine.engine or (before.engine if before is not None and is_known else None)
+        kept = replace(kept, said=replace(kept.said, machine=replace(mine, engine=engine)))
+        if before is not None and is_known and before.engine in (None, engine):
+            return kept
+        return replace(kept, machine_since=now)
+
+    def leave(self, host: str, machine: Machine | None = None) -> None:
         with self._transaction():
-            if known := self._beats.get(host):
+            known = self._beats.get(host)
+            if known is None:
+                return
+            holder = known.said.machine
+            if machine is None or holder is None or holder.id == machine.id:
                 self._beats[host] = replace(known, has_left=True)
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
@@ -95,7 +127,7 @@ class MemoryHosts:
         supervised.sort(key=lambda one: (one.job.queued_at, one.job.id))
         silent_seconds = max(0.0, (now - known.seen_at).total_seconds())
         running = tuple(one.running for one in supervised)
-        return Worker(known.host, known.seen_at, silent_seconds, known.has_left, running)
+        return Worker(known.host, known.seen_at, silent_seconds, known.has_left, running, known.refused)
 
     def _is_lost(self, record: Record, by: str, after_seconds: float, now: datetime) -> bool:
         silence, watcher = timedelta(seconds=after_seconds), self._beats.get(by)
@@ -108,7 +140,14 @@ class MemoryHosts:
 
     def _heard_at(self, record: Record) -> datetime:
         known = self._beats.get(record.job.host or "")
-        return known.seen_at if known else record.job.attempt.started_at
+        if known is None:
+            return record.job.attempt.started_at
+        began, holder = record.job.attempt, known.said.machine
+        if holder is None or began.machine is None or known.machine_since is None:
+            return known.seen_at
+        engines = {began.engine, holder.engine} - {None}
+        is_another = began.machine != holder.id or len(engines) > 1
+        return known.machine_since if is_another else known.seen_at
 
     def _live(self, now: datetime, within_seconds: float = LIVE_SECONDS) -> Sequence[Host]:
         since = now - timedelta(seconds=within_seconds)

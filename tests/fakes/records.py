@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from shared.figures import Refused
 from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
-from shared.limits import CLOCK_SLACK, Drain, Host, Running, Waiting, ends_of_lease
+from shared.limits import CLOCK_SLACK, Drain, Host, Machine, Running, Waiting, ends_of_lease
 from shared.sql.column_types import as_json, as_text
 from shared.store import JobFilter
 
@@ -74,6 +75,8 @@ class Beat:
     watching_since: datetime
     has_left: bool = False
     drain: Drain | None = None
+    machine_since: datetime | None = None
+    refused: Refused | None = None
 
     @property
     def host(self) -> Host:
@@ -102,6 +105,12 @@ def matches(job: Job, where: JobFilter) -> bool:
         and (where.created_after is None or job.created_at > where.created_after)
         and (name is None or (name in job.labels and value in (None, job.labels[name])))
     )
+
+
+def began_here(job: Job, machine: Machine | None) -> bool:
+    if machine is None:
+        return job.attempt.machine is None
+    return machine.runs(machine=job.attempt.machine, engine=job.attempt.engine)
 
 
 def nobody_holds(job: Job, now: datetime) -> bool:

@@ -66,6 +66,7 @@ class FakeHost:
     images: list[str] = field(default_factory=list)
     pinned: list[str | None] = field(default_factory=list)
     removed_images: list[str] = field(default_factory=list)
+    engine: str | None = None
     gpus: tuple[str, ...] = ()
     disk: Path | None = None
 
@@ -193,6 +194,11 @@ class FakeRunner:
         """All attempts that were not removed."""
         self._answer()
         return [replace(each.handle, gpu_ids=tuple(each.spec.gpu_ids)) for each in self.host.attempts.values()]
+
+    def find_engine(self) -> str | None:
+        """The name that the test gave to the host's engine."""
+        self._answer()
+        return self.host.engine
 
     def find_gpus(self) -> tuple[str, ...]:
         """The GPUs that the test gave to the host."""

@@ -16,6 +16,7 @@ from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Tran
 from shared.limits import (
     Host,
     Limits,
+    Machine,
     QueueCode,
     QueuePlace,
     Running,
@@ -41,7 +42,7 @@ from shared.store import (
     as_cancelled,
 )
 from tests.fakes.outbox import Kept, MemoryOutbox
-from tests.fakes.records import Beat, Record, clean, is_due, matches, new_record_job, nobody_holds
+from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.watching import MemoryWatching
 
@@ -129,7 +130,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
     def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         with self._transaction() as now:
             record = self._records.get(job_id)
-            if record is None:
+            if record is None or not self._has_name(host):
                 return None
             job, lease = record.job, {"host": host.name, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
             if job.state is JobState.QUEUED and job.queue in host.queues:
@@ -137,10 +138,18 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 if isinstance(devices, QueueCode):
                     record.sent_at = None
                     return None
-                attempt = Attempt(len(job.attempts) + 1, host.name, now, gpu_ids=devices)
+                machine = host.machine or Machine("")
+                attempt = Attempt(
+                    len(job.attempts) + 1,
+                    host.name,
+                    now,
+                    machine=machine.id or None,
+                    engine=machine.engine,
+                    gpu_ids=devices,
+                )
                 values = {"attempts": (*job.attempts, attempt), "started_at": job.started_at or now, "reason": None}
                 record.move(JobState.STARTING, f"claimed by {host.name}", now, next_attempt_at=None, **values, **lease)
-            elif record.is_supervised and job.host == host.name and nobody_holds(job, now):
+            elif record.is_supervised and self._is_here(job, host) and nobody_holds(job, now):
                 record.change(**lease)
                 record.note(f"taken over by the worker on {host.name}", now)
                 if job.state is JobState.RUNNING and job.lease_expires_at is not None:
@@ -149,6 +158,9 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 return None
             record.token += 1
             return Claim(record.job, record.token)
+
+    def _is_here(self, job: Job, host: Host) -> bool:
+        return job.host == host.name and began_here(job, host.machine)
 
     def _allot(self, job: Waiting, host: Host, now: datetime) -> tuple[str, ...] | QueueCode:
         running = self._running()
@@ -167,6 +179,8 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
 
     def release(self, claim: Claim) -> None:
         with self._fenced(claim) as (record, _now):
+            if record.job.state is JobState.STARTING:
+                record.change_attempt(releases=record.job.attempt.releases + 1)
             record.job = replace(record.job, lease_expires_at=None)
             record.token += 1
 
@@ -281,10 +295,22 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 record.sent_at = None
             return len(due)
 
-    def find_orphans(self, *, host: str) -> Sequence[str]:
+    def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
         with self._transaction() as now:
             mine = sorted(self._supervised_on(host), key=lambda job: job.queued_at)
-            return [job.id for job in mine if nobody_holds(job, now)]
+            return [job.id for job in mine if nobody_holds(job, now) and began_here(job, machine)]
+
+    def recognise(self, job_id: str, *, host: Host) -> bool:
+        with self._transaction() as now:
+            record = self._records.get(job_id)
+            if record is None or not record.is_supervised or record.job.host != host.name or host.machine is None:
+                return False
+            began = record.job.attempt
+            may_be = host.machine.may_have_run(machine=began.machine, engine=began.engine)
+            if not nobody_holds(record.job, now) or not may_be:
+                return False
+            record.change_attempt(machine=host.machine.id)
+            return True
 
     def find_overdue(self) -> Sequence[str]:
         with self._transaction() as now:

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from shared.git_uri import Credentials
 from shared.jobs import Job
-from shared.limits import Limits
+from shared.limits import Limits, Machine
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.vault import JobSecrets, Vault
@@ -70,6 +70,7 @@ class FakeWorker:
     host: FakeHost = field(default_factory=FakeHost)
     tracking: FakeTracking = field(default_factory=FakeTracking)
     options: dict[str, Any] = field(default_factory=dict)
+    machine: Machine | None = None
 
     @classmethod
     def new(cls, folder: Path, **options: Any) -> "FakeWorker":
@@ -95,7 +96,7 @@ class FakeWorker:
         self.supervisor = Supervisor(
             self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
         )
-        self.here = ThisHost(self.settings, self.runner)
+        self.here = ThisHost(self.settings, self.runner, self.machine)
         self.heartbeat = Heartbeat(self.settings, self.store, self.runner, self.here)
         self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
         cleaning = Cleaning(self.settings, self.store, self.source, self.disk, self.here)

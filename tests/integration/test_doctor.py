@@ -8,18 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
+from shared.errors import HostNameTaken
+from shared.limits import Machine
 from shared.settings import Settings
+from shared.sql import SqlStore
 from tests.support.cutting_relay import CuttingRelay
 from tests.support.discord import DiscordServer
 from tests.support.docker_engine import own_engine
 from tests.support.engines import docker_or_skip, require
 from tests.support.forwarding import forwarding
 from tests.support.git_server import GitServer
+from tests.support.jobs import a_host
 from tests.support.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.network import require_root
 from tests.support.ports import free_port
@@ -37,6 +43,7 @@ from worker.doctor.redis_server import check_redis
 from worker.doctor.tracking_server import check_tracking
 from worker.doctor.trial_containers import LABEL
 from worker.doctor.webhooks import check_webhooks
+from worker.machine import this_machine
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "python:3.11-slim"
@@ -256,6 +263,24 @@ def test_a_schema_of_another_version_is_named(
     connection.close()
     found = check_database(settings(database_url=sqlite_url))
     assert_named(found, "database schema", seen=seen, advice=advice)
+
+
+def test_a_machine_that_asks_for_this_hosts_name_is_named(sqlite_url: str, settings: MakeSettings) -> None:
+    ours = settings(database_url=sqlite_url, worker_host="gpu-1")
+    clone = a_host("gpu-1", machine=Machine("clone", says="the clone"))
+    with closing(SqlStore(sqlite_url)) as store:
+        store.beat(clone, gap_seconds=60)
+        assert_named(
+            check_database(ours), "host name", seen="in use by a live worker on the clone", advice="WORKER_HOST"
+        )
+        store.leave("gpu-1")
+        store.beat(replace(clone, machine=this_machine(ours)), gap_seconds=60)
+        assert [found.state for found in check_database(ours) if found.subject == "host name"] == [State.OK]
+        with pytest.raises(HostNameTaken):
+            store.beat(clone, gap_seconds=60)
+    assert_named(
+        check_database(ours), "host name", seen="also asked for by a worker on the clone", advice="WORKER_HOST"
+    )
 
 
 def test_a_database_that_is_not_made_yet_is_named_and_not_made(settings: MakeSettings, tmp_path: Path) -> None:

@@ -93,6 +93,16 @@ class WorkerProcess:
             )
         return self._process
 
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The last one that was started."""
+        assert self._process is not None
+        return self._process
+
+    def ended_with(self) -> int:
+        """The exit code of a worker that ends by itself soon."""
+        return self.process.wait(2 * STOP_SECONDS)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal and expect it to end soon; what trains goes on."""
         assert self._process is not None

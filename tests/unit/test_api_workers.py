@@ -1,8 +1,12 @@
 """GET /workers, and draining a host."""
 
+from dataclasses import replace
+
+import pytest
 from flask.testing import FlaskClient
 
-from shared.limits import Host, QueueCode
+from shared.errors import HostNameTaken
+from shared.limits import Host, Machine, QueueCode
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import HOST, ClaimJob, MakeApp, Submit
 
@@ -27,8 +31,19 @@ def test_a_worker_is_listed_with_what_it_offers_and_what_it_runs(
         "used_gpus": ["0"],
         "closed_because": None,
         "drain": None,
+        "machine": None,
+        "refused": None,
         "jobs": [job_id],
     }
+
+
+def test_a_machine_that_wanted_the_name_of_another_is_shown_with_it(client: FlaskClient, store: MemoryStore) -> None:
+    store.beat(replace(HOST, machine=Machine("a", says="vm-a")), gap_seconds=60)
+    with pytest.raises(HostNameTaken):
+        store.beat(replace(HOST, machine=Machine("b", says="vm-b")), gap_seconds=60)
+    (worker,) = (client.get("/workers").json or {})["workers"]
+    assert (worker["machine"], worker["refused"]["machine"]) == ("vm-a", "vm-b")
+    assert worker["refused"]["at"].endswith("Z")
 
 
 def test_a_host_that_takes_nothing_says_why(client: FlaskClient, store: MemoryStore) -> None:

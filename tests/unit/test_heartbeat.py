@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Code, InfrastructureError
+from shared.errors import Code, HostNameTaken, InfrastructureError
 from shared.jobs import Job
-from shared.limits import Limits
+from shared.limits import LIVE_SECONDS, Host, Limits, Machine
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeRunner, Script
 from tests.fakes.store import MemoryStore
+from tests.support.clocks import HeldClock
 from tests.support.jobs import HOST, running
 from tests.support.waiting import wait_until
 from worker.heartbeat import Heartbeat
@@ -169,3 +170,83 @@ def test_a_worker_that_stops_signs_off(host: OneHost) -> None:
 
     assert not thread.is_alive()
     assert host.store._beats[HOST].has_left
+
+
+MINE = Machine("a", "engine-a", "vm-a")
+CLONE = Host(HOST, 1, {"default"}, "fake", machine=Machine("b", "engine-b", "vm-b"))
+
+
+class Named:
+    """A host with one training whose machine is known, and the heartbeats that follow one another on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = HeldClock()
+        self.store = MemoryStore(clock=self.clock)
+        self.runner = FakeRunner(Script(hangs=True))
+        settings = Settings.load(_env_file=None, data_dir=folder, worker_host=HOST)
+        self.here = ThisHost(settings, self.runner, MINE)
+        self.stopped = threading.Event()
+        self.heartbeat = Heartbeat(settings, self.store, self.runner, self.here, on_refused=self.stopped.set)
+        self.handle = self.runner.start_or_attach(AttemptSpec("job", 1, None, "true", folder))
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.runner.host.attempts[self.handle.name].is_paused
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Named:
+    return Named(tmp_path)
+
+
+def test_a_worker_whose_name_has_gone_to_another_machine_freezes_its_training_and_stops(named: Named) -> None:
+    named.heartbeat.take_name()
+    named.clock.pass_seconds(LIVE_SECONDS)
+    named.store.beat(CLONE, gap_seconds=60)
+
+    named.heartbeat.beat()
+
+    assert named.stopped.is_set()
+    assert (named.is_frozen, named.heartbeat.is_refused) == (True, True)
+    named.heartbeat.guard()
+    assert named.is_frozen
+    named.heartbeat.beat_until(named.stopped)  # it signs off
+    assert not named.store.list_workers()[0].has_left
+
+
+def test_a_worker_of_a_name_that_another_machine_uses_does_not_start(named: Named) -> None:
+    named.store.beat(CLONE, gap_seconds=60)
+
+    def meanwhile(seconds: float) -> None:
+        named.clock.pass_seconds(seconds)
+        named.store.beat(CLONE, gap_seconds=60)
+
+    with pytest.raises(HostNameTaken):
+        named.heartbeat.take_name(meanwhile)
+    assert named.is_frozen  # whoever runs its jobs now must be the only one
+
+
+def test_a_worker_whose_containers_are_the_other_ones_leaves_them_alone(named: Named) -> None:
+    same_engine = replace(CLONE, machine=Machine("b", "engine-a", "vm-b"))
+    named.store.beat(same_engine, gap_seconds=60)
+
+    def meanwhile(seconds: float) -> None:
+        named.clock.pass_seconds(seconds)
+        named.store.beat(same_engine, gap_seconds=60)
+
+    with pytest.raises(HostNameTaken):
+        named.heartbeat.take_name(meanwhile)
+    assert not named.is_frozen
+
+
+def test_a_worker_waits_until_it_is_sure_that_the_one_before_is_dead(named: Named) -> None:
+    named.store.beat(CLONE, gap_seconds=60)
+    waited: list[float] = []
+
+    def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        named.clock.pass_seconds(seconds)
+
+    named.heartbeat.take_name(meanwhile)
+    assert LIVE_SECONDS <= sum(waited) < LIVE_SECONDS + 10
+    assert named.store.list_workers()[0].host.machine == MINE

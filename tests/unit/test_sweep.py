@@ -1,12 +1,14 @@
 """The sweep: what keeps jobs moving when messages, workers or Redis are lost, on fakes."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.errors import Code, InfrastructureError
 from shared.jobs import JobState
+from shared.limits import Machine
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
@@ -282,3 +284,21 @@ def test_two_sweeps_send_a_job_once(worker: FakeWorker) -> None:
 
     assert isinstance(other.store, MemoryStore)
     assert [*worker.queue.sent, *other.queue.sent] == [job_id]
+
+
+def test_what_ran_before_a_restart_of_the_machine_goes_on_where_it_is_found_and_nowhere_else(
+    worker: FakeWorker,
+) -> None:
+    before, after = Machine("file:1", "engine"), Machine("file:2", "engine")
+    jobs = [worker.submit(job={"concurrency_key": key}) for key in ("found", "not found")]
+    for job_id in jobs:
+        host = replace(worker.here.now(), machine=before)
+        assert worker.store.claim(job_id, host=host, lease_seconds=LEASE_SECONDS)
+    start_container(worker, jobs[0])
+    later(worker)
+
+    again = worker.restarted(machine=after)
+    again.sweep.once(reconcile=False)
+    again.sweep.once(reconcile=False)
+
+    assert set(again.queue.sent) == {jobs[0]}

@@ -10,13 +10,19 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import ConfigurationError, StoreUnavailable
+from shared.limits import LIVE_SECONDS
 from shared.settings import Settings
 from shared.sql import schema
 from shared.sql.engine import Database
+from shared.sql.tables import workers
+from shared.sql.watching import read_workers
 from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, failure, ok, warning
+from worker.doctor.finding import Finding, State, failure, ok, warning
+from worker.machine import this_machine
 
 MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."
+RENAME = "Give one of the two another WORKER_HOST, and restart it: a name must be one machine's alone."
+RECENT_SECONDS = 3600.0
 UPGRADE = "Start the newer program here: another part of the service has migrated the database. There is no way back."
 
 OWN_ROLE = (
@@ -32,7 +38,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with closing(Database(settings.store_url)) as database:
-            yield from _look(database)
+            yield from _look(database, settings)
     except StoreUnavailable as error:
         advice = "Start the database, or correct DATABASE_URL: host, port, name, user and password; check the firewall."
         yield failure("database", error.message, advice)
@@ -40,17 +46,33 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield failure("database", error.message, "Correct DATABASE_URL.")
 
 
-def _look(database: Database) -> Iterator[Finding]:
+def _look(database: Database, settings: Settings) -> Iterator[Finding]:
     dialect = database.engine.dialect
     with database.reading() as transaction:
         theirs, ours = transaction.now, datetime.now(UTC)
         version = ".".join(map(str, dialect.server_version_info or ()))
     yield ok("database", f"answers: {dialect.name} {version}".rstrip())
-    yield _schema(database)
+    schema_found = _schema(database)
+    yield schema_found
+    if schema_found.state is State.OK:
+        yield _name(database, settings)
     if dialect.name == "postgresql":
         yield _role(database)
     if dialect.name != "sqlite":  # whose clock is this host's
         yield compare("database", theirs, ours)
+
+
+def _name(database: Database, settings: Settings) -> Finding:
+    """Whether another machine has, or wants, this worker's name."""
+    name, mine = settings.worker_host, this_machine(settings)
+    with database.reading() as transaction:
+        worker = next(iter(read_workers(transaction, workers.c.host == name)), None)
+    holder = worker.host.machine if worker else None
+    if worker and holder and holder.id != mine.id and worker.silent_seconds < LIVE_SECONDS and not worker.has_left:
+        return failure("host name", f"{name} is in use by a live worker on {holder.says}; this is {mine.says}", RENAME)
+    if worker and worker.refused and (datetime.now(UTC) - worker.refused.at).total_seconds() < RECENT_SECONDS:
+        return failure("host name", f"{name} is also asked for by a worker on {worker.refused.machine}", RENAME)
+    return ok("host name", f"{name}, and no other machine asks for it")
 
 
 def _schema(database: Database) -> Finding:
