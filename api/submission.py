@@ -66,7 +66,7 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
 
 def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
     """Refuse at once what every worker would refuse later."""
-    allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts)
+    allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts, settings.git_private_networks)
     if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
         raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
 

@@ -76,6 +76,8 @@ def plan() -> Stack:
         environment["WORKER_HOST"] = _kept(data / "worker-host", asked.worker_host)
     if "git_schemes" not in given:
         environment["GIT_SCHEMES"] = "https,ssh,file"  # this machine's own user is the operator
+    if "git_private_networks" not in given and not asked.api_tokens and not asked.serves_public_address:
+        environment["GIT_PRIVATE_NETWORKS"] = "true"  # whoever may send requests is in that network, too
     processes = dict(parse_procfile((FOLDER / "deploy/Procfile").read_text()).processes)
     if "redis_url" in given:
         del processes["redis"]

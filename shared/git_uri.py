@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from shared.inside_addresses import Address, find_address, is_inside
+
 SCHEMES = ("https", "ssh", "http", "file")
 HOST = re.compile(r"^([a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?|[0-9a-f]*:[0-9a-f:.]*)$")
 SSH_USER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
@@ -59,10 +61,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AllowedAddresses:
-    """What the operator allows: GIT_SCHEMES and GIT_HOSTS; no hosts means any."""
+    """What the operator allows: GIT_SCHEMES and GIT_HOSTS; no hosts means any that is not inside."""
 
     schemes: frozenset[str]
-    hosts: frozenset[str]
+    hosts: frozenset[str] = frozenset()
+    private_networks: bool = False
 
     def refusal(self, address: GitUri, *, what: str) -> Refusal | None:
         """Return why not, or None."""
@@ -70,11 +73,32 @@ class AllowedAddresses:
             names = ", ".join(sorted(self.schemes))
             message = f"{what} has the scheme {address.scheme!r}; this service allows {names} (setting GIT_SCHEMES)."
             return Refusal(message, "GIT_SCHEMES")
-        if self.hosts and address.scheme != "file" and address.host not in {host.lower() for host in self.hosts}:
+        return None if address.scheme == "file" else self.refusal_of_host(address.host, what=what)
+
+    def refusal_of_host(self, host: str, *, what: str) -> Refusal | None:
+        """Return why not, as far as the host's name says it without a look-up."""
+        if self.names(host):
+            return None
+        if self.hosts:
             names = ", ".join(sorted(self.hosts))
-            message = f"{what} is on the host {address.host!r}; this service allows {names} (setting GIT_HOSTS)."
+            message = f"{what} is on the host {host!r}; this service allows {names} (setting GIT_HOSTS)."
             return Refusal(message, "GIT_HOSTS")
-        return None
+        spelled = find_address(host)
+        return self.refusal_of_address(spelled, host=host, what=what) if spelled else None
+
+    def refusal_of_address(self, address: Address, *, host: str, what: str) -> Refusal | None:
+        """Return why not, for an address that the host has."""
+        if self.names(host) or not is_inside(address, private_networks=self.private_networks):
+            return None
+        message = (
+            f"{what} is on the host {host!r}, whose address {address} lies inside this service's own network. Where "
+            f"requests may use it, its operator names it, with all other git hosts, in the setting GIT_HOSTS."
+        )
+        return Refusal(message, "GIT_HOSTS")
+
+    def names(self, host: str) -> bool:
+        """Whether GIT_HOSTS has the host."""
+        return host in {name.lower() for name in self.hosts}
 
 
 def parse_git_uri(value: str) -> GitUri:

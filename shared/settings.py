@@ -184,7 +184,15 @@ class Settings(BaseSettings):
     git_schemes: Words = Field(
         frozenset({"https", "ssh"}), description="Schemes of git_uri: https, ssh; http and file at your own risk."
     )
-    git_hosts: Words = Field(frozenset(), description="Hosts of git_uri, comma separated; empty for any.")
+    git_hosts: Words = Field(
+        frozenset(),
+        description="Hosts of git_uri, comma separated; empty for any but those inside the service's own network.",
+    )
+    git_private_networks: bool = Field(
+        False,
+        description="With GIT_HOSTS empty: whether hosts at private addresses (10.0.0.0/8 …) may be used, too "
+        "(make up without API_TOKENS: true).",
+    )
     source_max_files: int = Field(
         200_000, ge=1, description="Files and folders of a repository with its submodules; one with more is refused."
     )

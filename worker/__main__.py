@@ -77,6 +77,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         settings.data_dir / "work" / settings.worker_host,
         allowed_schemes=settings.git_schemes,
         allowed_hosts=settings.git_hosts,
+        private_networks=settings.git_private_networks,
         limits=SourceLimits(settings.source_max_files, settings.source_max_bytes),
     )
     pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")

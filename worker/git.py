@@ -16,7 +16,8 @@ from pathlib import Path
 from shared.errors import AttemptError, AttemptTimeout, Code, UserError
 from shared.git_uri import Credentials
 from shared.vault import Redactor
-from worker.git_errors import REDIRECTED, explain
+from worker.door import Door
+from worker.git_errors import REDIRECTED, explain, too_large
 from worker.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
 from worker.interruption import LOOK_SECONDS, NEVER, Interruption
 
@@ -29,6 +30,7 @@ PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|SSH_AUTH_SOCK|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
     r"|GIT_SSL_[A-Z_]+|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY"
 )
+PROXY = re.compile(r"(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY")
 SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=accept-new"
 ALWAYS = (
     ("advice.detachedHead", "false"),
@@ -107,6 +109,7 @@ class Git:
     follow_redirects: bool = False
     keep_open: tuple[int, ...] = ()
     max_file_bytes: int | None = None  # a pack that gets larger ends the command
+    door: Door | None = None  # the way out; without it, git's own
 
     def local(self) -> "Git":
         """The same, but it speaks to repositories on this machine only, without credentials."""
@@ -171,6 +174,15 @@ class Git:
                 return process.wait(min(seconds, LOOK_SECONDS))
         raise TimeoutError
 
+    def has_proxy(self) -> bool:
+        """Whether the environment, or the configuration of the worker's user, sends git through a proxy."""
+        if any(
+            value and PROXY.fullmatch(name) and not name.lower().startswith("no")
+            for name, value in self.environ.items()
+        ):
+            return True
+        return self.run("config", "--get-regexp", r"^http\.(.*\.)?proxy$", cwd=Path("/")).ok
+
     def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
         """Run one command and return what it printed; raise what its failure means."""
         result = self.run(*arguments, cwd=cwd)
@@ -180,7 +192,13 @@ class Git:
 
     def failure(self, result: GitResult) -> AttemptError:
         """Return the error that a failed command means."""
-        return explain(result.stderr, uri=self.uri, redactor=self._redactor())
+        if self.door and self.door.refusal:
+            refusal = self.door.refusal
+            return UserError(Code.INVALID_PARAMETER, refusal.message, uri=self.uri, setting=refusal.setting)
+        if self.door and self.door.is_exhausted:
+            return too_large(self.uri)
+        trouble = self.door.trouble if self.door else ""
+        return explain(f"{result.stderr}\n{trouble}", uri=self.uri, redactor=self._redactor())
 
     def timeout(self, arguments: Sequence[object]) -> AttemptTimeout:
         """Return the error for a deadline that is over."""
@@ -204,6 +222,8 @@ class Git:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in self.environ.items() if PASSED_ON.fullmatch(name)}
+        if self.door:  # what NO_PROXY names would go past it
+            kept = {name: value for name, value in kept.items() if not PROXY.fullmatch(name)}
         ssh = self.environ.get("GIT_SSH_COMMAND", "ssh")
         config = list(self._config())
         return {
@@ -221,6 +241,9 @@ class Git:
         yield from ALWAYS
         yield from ((f"protocol.{scheme}.allow", "always") for scheme in sorted(self.schemes))
         yield "http.followRedirects", "initial" if self.follow_redirects else "false"
+        if self.door:
+            yield "http.proxy", self.door.url
+            yield "http.proxyAuthMethod", "basic"
         if self.credentials:
             pair = f"{self.credentials.username}:{self.credentials.password}".encode()
             header = f"Authorization: Basic {base64.b64encode(pair).decode()}"

@@ -26,13 +26,12 @@ TRANSPORT = re.compile(r"transport '[^']*' not allowed")
 UNSAFE_TEXT = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
+LARGER_THAN_FETCHED = (
+    "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may have. "
+    "Train from a smaller repository."
+)
 USERS_TURN = (  # the first that fits
-    (
-        TOO_LARGE,
-        Code.SOURCE_TOO_LARGE,
-        "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may have. "
-        "Train from a smaller repository.",
-    ),
+    (TOO_LARGE, Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED),
     (REFUSED, Code.GIT_AUTH_FAILED, "{no_access}"),
     (
         SUBMODULE,
@@ -67,6 +66,11 @@ def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
         f"{uri} could not be fetched. Check that the worker reaches the git host. git said: {said}",
         uri=uri,
     )
+
+
+def too_large(uri: str) -> UserError:
+    """Return the error for a repository of which more came in than may."""
+    return UserError(Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED.format(uri=uri), uri=uri)
 
 
 def _no_access(uri: str) -> str:

@@ -44,7 +44,7 @@ class Mirror:
         self.url = git.uri
 
     def bring(self, ref: str, *, pinned_sha: str | None) -> Resolved:
-        """Make sure that the commit is in the mirror; where a pinned one is, the network is not asked."""
+        """Make sure that the commit is in the mirror, and that who asks for it may read it."""
         with self._locked(fcntl.LOCK_EX):
             self._prepare()
             try:
@@ -83,6 +83,11 @@ class Mirror:
         """Ask the remote what it has."""
         asked = self._ask("ls-remote", "--symref", refspecs=["HEAD", "refs/heads/*", "refs/tags/*"])
         return RemoteRefs.parse(self._must(asked))
+
+    def ask_for_access(self) -> None:
+        """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""
+        if not self.url.startswith("file:"):
+            self._must(self._ask("ls-remote", refspecs=["HEAD"]))
 
     def find_commit(self, name: str) -> str | None:
         """Return the full SHA of a commit that is here, or None."""

@@ -72,6 +72,9 @@ class Repository(Protocol):
     def list_remote(self) -> RemoteRefs:
         """Ask the remote what it has."""
 
+    def ask_for_access(self) -> None:
+        """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""
+
     def find_commit(self, name: str) -> str | None:
         """Return the full SHA of a commit that is here, or None."""
 
@@ -85,11 +88,14 @@ class Repository(Protocol):
 def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) -> Resolved:
     """Bring the commit of a ref here: branch, tag, HEAD, full SHA, short SHA, in this order.
 
-    A pinned SHA goes before the ref, and where it is here already the remote is not asked. A SHA that stands in a
-    request always is asked for: the host, not the mirror, says who may read a private repository.
+    A pinned SHA goes before the ref, and is not fetched where it is here already. The remote is asked in any case: the
+    host, not the mirror, says who may read a private repository.
     """
+    if pinned_sha and (commit := repository.find_commit(pinned_sha)):
+        repository.ask_for_access()
+        return Resolved(commit)
     if pinned_sha:
-        return Resolved(repository.find_commit(pinned_sha) or _fetch_sha(repository, pinned_sha, ref))
+        return Resolved(_fetch_sha(repository, pinned_sha, ref))
     if FULL_SHA.match(ref.lower()):
         return Resolved(_fetch_sha(repository, ref.lower(), ref))
     if NOT_IN_A_REF.search(ref) or not ref:

@@ -6,13 +6,14 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.errors import Code, UserError
 from shared.git_uri import AllowedAddresses, Credentials, GitUri, parse_git_uri
 from worker.allowed import AddressRules
+from worker.door import Door
 from worker.folder_tree import remove_tree
 from worker.git import Deadline, Git
 from worker.git_errors import explain_os_error
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 600.0
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SUGGESTED_FOLDERS = 5
+DOORFULS = 3  # a shallow fetch, perhaps the history after it, and LFS files: each of them at most SOURCE_MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,14 @@ class GitSource:
         *,
         allowed_schemes: frozenset[str],
         allowed_hosts: frozenset[str] = frozenset(),
+        private_networks: bool = False,
         limits: SourceLimits = DEFAULT_LIMITS,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.mirrors = mirrors.absolute()
         self._work = work.absolute()
         private = (self.mirrors.parent, self._work)
-        self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts), private)
+        self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts, private_networks), private)
         self._limits = limits
         self._environ = environ
 
@@ -98,8 +101,8 @@ class GitSource:
     ) -> str:
         """Return the commit that the request means now."""
         try:
-            address, git = self._address_and_git(request, Deadline(timeout_seconds, interruption))
-            return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
+            with self._git_for(request, Deadline(timeout_seconds, interruption)) as (address, git):
+                return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
@@ -112,14 +115,14 @@ class GitSource:
         return True
 
     def _checkout(self, request: SourceRequest, name: str, deadline: Deadline) -> Checkout:
-        address, git = self._address_and_git(request, deadline)
-        mirror = self._mirror(address, git)
-        resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
-        self.discard(name)
-        folder = self._folder(name)
-        mirror.copy(resolved.commit_sha, folder)
-        unpacking = Unpacking(git, self._rules, Allowance(self._limits, git.uri))
-        unpacking.unpack(folder, resolved.commit_sha, uri=mirror.url)
+        with self._git_for(request, deadline) as (address, git):
+            mirror = self._mirror(address, git)
+            resolved = mirror.bring(request.ref, pinned_sha=request.commit_sha)
+            self.discard(name)
+            folder = self._folder(name)
+            mirror.copy(resolved.commit_sha, folder)
+            unpacking = Unpacking(git, self._rules, Allowance(self._limits, git.uri))
+            unpacking.unpack(folder, resolved.commit_sha, uri=mirror.url)
         project_folder = find_project_folder(folder, request.subfolder)
         logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha})
         return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
@@ -149,10 +152,19 @@ class GitSource:
             raise ValueError(f"{name!r} is no name of an attempt")
         return self._work / name
 
-    def _address_and_git(self, request: SourceRequest, deadline: Deadline) -> tuple[GitUri, Git]:
+    @contextmanager
+    def _git_for(self, request: SourceRequest, deadline: Deadline) -> Iterator[tuple[GitUri, Git]]:
+        """The request's address, and git with its way out, which is closed in the end."""
         address = _parsed(request.uri, request.what)
         self._rules.check(address, what=request.what, code=Code.INVALID_PARAMETER)
-        return address, self._git(address, request.credentials or address.credentials, deadline)
+        git = self._git(address, request.credentials or address.credentials, deadline)
+        if git.has_proxy():  # the operator's, which looks names up itself, and says who may be reached
+            yield address, git
+            return
+        most = DOORFULS * self._limits.max_bytes
+        with Door(self._rules.allowed, what=f"What {address.uri} leads to", max_bytes=most) as door:
+            # git would show the credentials, as a header of ours, to whatever host it is redirected to
+            yield address, replace(git, door=door, follow_redirects=git.credentials is None)
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
         return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
@@ -164,8 +176,6 @@ class GitSource:
             self._rules.allowed.schemes,
             os.environ if self._environ is None else self._environ,
             credentials=credentials,
-            # git would show the credentials, as a header of ours, to whatever host it is redirected to
-            follow_redirects=not self._rules.allowed.hosts and credentials is None,
             max_file_bytes=self._limits.max_bytes,
         )
 

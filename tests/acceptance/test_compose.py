@@ -100,7 +100,7 @@ def built(
     (clone / "deploy/secrets").mkdir()
     for name in ("deploy/.env", "deploy/secrets/redis_password", ".env"):
         (clone / name).write_text(PLANTED)
-    settings = {**AZURITE, "GIT_SCHEMES": "https,ssh,http", "SWEEP_SECONDS": "1"}
+    settings = {**AZURITE, "GIT_SCHEMES": "https,ssh,http", "GIT_HOSTS": host_address, "SWEEP_SECONDS": "1"}
     webhook = discord.url.replace("127.0.0.1", host_address)
     port = int(discord.url.split(":")[2].split("/")[0])
     with (

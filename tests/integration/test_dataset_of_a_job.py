@@ -95,7 +95,7 @@ def team(azurite: Azurite, mlflow_url: str, tmp_path: Path, monkeypatch: pytest.
         lines = projects.create("lines", {"MLproject": project, "train.py": TRAIN.format(model=MODEL)})
         remote = f"azure://{container.container_name}/dvc"
         author = DvcAuthor(tmp_path / "author", host.create("data", {"README": "data"}), remote_url=remote)
-        options = {"GIT_SCHEMES": "http", "HOME": str(tmp_path)}
+        options = {"GIT_SCHEMES": "http", "GIT_HOSTS": "127.0.0.1", "HOME": str(tmp_path)}
         with worker_process(tmp_path / "worker", redis_url=valkey.url, tracking_uri=mlflow_url, **options) as worker:
             yield Team(worker, lines.uri, host, author, MlflowClient(mlflow_url))
 

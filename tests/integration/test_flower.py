@@ -103,7 +103,7 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, mlflow_url: str) -> Iterator[WorkerProcess]:
-    options = {"GIT_SCHEMES": "http", "FLOWER_URL": f"http://127.0.0.1:{free_port()}"}
+    options = {"GIT_SCHEMES": "http", "GIT_HOSTS": "127.0.0.1", "FLOWER_URL": f"http://127.0.0.1:{free_port()}"}
     folder = tmp_path_factory.mktemp("worker")
     with worker_process(folder, redis_url=valkey.url, tracking_uri=mlflow_url, **options) as started:
         yield started

@@ -126,7 +126,12 @@ def run_by_us(host: GitServer, environment: dict[str, str], tmp_path: Path) -> M
 
 
 def check_out(host: GitServer, tmp_path: Path) -> Checkout:
-    source = GitSource(tmp_path / "mirrors", tmp_path / "work", allowed_schemes=frozenset({"http"}))
+    source = GitSource(
+        tmp_path / "mirrors",
+        tmp_path / "work",
+        allowed_schemes=frozenset({"http"}),
+        allowed_hosts=frozenset({"127.0.0.1"}),
+    )
     address = parse_git_uri(host.url("parity", with_credentials=True))
     request = SourceRequest(address.uri, "main", subfolder="project", credentials=address.credentials)
     return source.checkout(request, name="parity-1", timeout_seconds=60)

@@ -37,6 +37,7 @@ def make_source(tmp_path: Path, scheme: str, **environ: str) -> GitSource:
         tmp_path / "mirrors",
         tmp_path / "work",
         allowed_schemes=frozenset({scheme}),
+        allowed_hosts=frozenset({"127.0.0.1", "no-such-host.invalid", "host.example"}),
         environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environ},
     )
 

@@ -31,6 +31,7 @@ def source(tmp_path: Path) -> GitSource:
         tmp_path / "data" / "mirrors",
         tmp_path / "data" / "work",
         allowed_schemes=frozenset({"http"}),
+        allowed_hosts=frozenset({"127.0.0.1"}),
         limits=SourceLimits(MOST_FILES, MOST_BYTES),
         environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
     )

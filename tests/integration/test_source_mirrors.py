@@ -28,6 +28,7 @@ def source(tmp_path: Path) -> GitSource:
         tmp_path / "mirrors",
         tmp_path / "work",
         allowed_schemes=frozenset({"http"}),
+        allowed_hosts=frozenset({"127.0.0.1"}),
         environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
     )
 

@@ -9,12 +9,13 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from shared.errors import AttemptError, AttemptTimeout, Code, UserError
+from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError, UserError
 from shared.git_uri import Credentials, parse_git_uri
-from tests.support.git_server import GitServer, RepositoryOnServer
+from tests.support.git_server import GitServer, RepositoryOnServer, bare_repository
 from tests.support.waiting import wait_until
 from worker.source import Checkout, GitSource, SourceRequest
 
+LOOPBACK = frozenset({"127.0.0.1"})
 USERNAME, PASSWORD = "retrain-bot", "p@ss/w0rd:&%41"
 FORMS = (
     PASSWORD,
@@ -35,7 +36,7 @@ def iris(server: GitServer) -> RepositoryOnServer:
     return server.create("iris", {"MLproject": "name: iris\n"})
 
 
-def make_source(tmp_path: Path, *schemes: str, hosts: frozenset[str] = frozenset(), **environ: str) -> GitSource:
+def make_source(tmp_path: Path, *schemes: str, hosts: frozenset[str] = LOOPBACK, **environ: str) -> GitSource:
     return GitSource(
         tmp_path / "mirrors",
         tmp_path / "work",
@@ -162,6 +163,33 @@ def test_a_sha_in_the_mirror_is_not_given_to_who_may_not_read_it(
         assert caught.value.code == Code.GIT_AUTH_FAILED
 
 
+@pytest.mark.parametrize("password", ["wr0ng", None])
+def test_a_pinned_commit_in_the_mirror_is_not_given_to_who_may_not_read_it_any_more(
+    server: GitServer, iris: RepositoryOnServer, tmp_path: Path, password: str | None
+) -> None:
+    source = make_source(tmp_path)
+    sha = fetch(source, server.url("iris", with_credentials=True)).commit_sha
+    credentials = Credentials(f"http://127.0.0.1:{server.port}/", USERNAME, password) if password else None
+    with pytest.raises(UserError) as caught:
+        source.checkout(SourceRequest(iris.uri, "main", sha, credentials=credentials), name="a-2")
+    assert caught.value.code == Code.GIT_AUTH_FAILED
+    assert not (tmp_path / "work" / "a-2").exists()
+
+
+def test_a_pinned_commit_waits_for_a_host_that_cannot_be_asked(
+    server: GitServer, iris: RepositoryOnServer, tmp_path: Path
+) -> None:
+    source, address = make_source(tmp_path), parse_git_uri(server.url("iris", with_credentials=True))
+    pinned = SourceRequest(iris.uri, "main", iris.git("rev-parse", "main"), credentials=address.credentials)
+    source.checkout(pinned, name="a-1")
+    server.behaviour.status = 503
+    with pytest.raises(InfrastructureError) as caught:
+        source.checkout(pinned, name="a-2")
+    assert caught.value.code == Code.GIT_UNREACHABLE
+    server.behaviour.status = None
+    assert source.checkout(pinned, name="a-2").commit_sha == pinned.commit_sha
+
+
 def test_credentials_are_not_shown_to_a_host_that_git_is_redirected_to(
     server: GitServer, iris: RepositoryOnServer, tmp_path: Path
 ) -> None:
@@ -173,14 +201,17 @@ def test_credentials_are_not_shown_to_a_host_that_git_is_redirected_to(
     assert caught.value.code == Code.INVALID_PARAMETER
 
 
-def test_without_credentials_a_redirect_is_followed_unless_hosts_are_limited(
+def test_without_credentials_a_redirect_is_followed_to_a_host_that_may_be_asked_itself(
     server: GitServer, iris: RepositoryOnServer, tmp_path: Path
 ) -> None:
     with GitServer(tmp_path / "host") as other:
-        server.behaviour.redirect_to = f"http://127.0.0.1:{other.port}"
-        fetch(make_source(tmp_path), server.url("iris"))
-        with pytest.raises(UserError, match="redirects"):
-            fetch(make_source(tmp_path, hosts=frozenset({"127.0.0.1"})), server.url("iris"))
+        server.behaviour.redirect_to = f"http://localhost:{other.port}"
+        fetch(make_source(tmp_path, hosts=LOOPBACK | {"localhost"}), server.url("iris"))
+        other.requests.clear()
+        with pytest.raises(UserError, match="'localhost'") as caught:
+            fetch(make_source(tmp_path), server.url("iris"))
+        assert not other.requests
+    assert (caught.value.code, caught.value.facts["setting"]) == (Code.INVALID_PARAMETER, "GIT_HOSTS")
 
 
 def test_an_address_without_dot_git_works_where_the_host_insists_on_it(
@@ -229,11 +260,34 @@ def test_a_submodule_of_another_host_is_not_shown_the_credentials(server: GitSer
         "--upload-pack=touch {tmp}/pwned",
     ],
 )
+@pytest.mark.parametrize("nested", [False, True], ids=["its own", "its submodule's"])
+def test_a_repository_on_a_host_names_no_folder_of_the_workers_machine_as_submodule(
+    server: GitServer, tmp_path: Path, nested: bool
+) -> None:
+    secret = bare_repository(tmp_path / "secret.git", {"key": "s3cret"})
+    sha = with_submodule(server, secret.uri, secret.git("rev-parse", "main")).git("rev-parse", "main")
+    if nested:
+        outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
+        outer.commit(gitmodules(sub=server.url("super", with_credentials=True)), submodules={"sub": sha})
+    source = make_source(tmp_path, "http", "file")
+    with pytest.raises(UserError, match="only a local repository may name") as caught:
+        fetch(source, f"file://{tmp_path}/outer.git" if nested else server.url("super", with_credentials=True))
+    assert caught.value.code == Code.INVALID_PROJECT
+    assert not list((tmp_path / "work").rglob("key"))
+
+
+def test_a_local_repository_has_local_submodules(tmp_path: Path) -> None:
+    inner = bare_repository(tmp_path / "inner.git", {"a": "1"})
+    outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
+    outer.commit(gitmodules(sub="../inner.git"), submodules={"sub": inner.git("rev-parse", "main")})
+    assert (fetch(make_source(tmp_path / "data", "file"), outer.uri).folder / "sub" / "a").read_text() == "1"
+
+
 def test_a_submodule_is_held_to_what_the_operator_allows(server: GitServer, tmp_path: Path, url: str) -> None:
     secret = server.create("secret", {"a": "1"})
     with_submodule(server, url.format(tmp=tmp_path), secret.git("rev-parse", "main"))
     with pytest.raises(AttemptError, match="ubmodule") as caught:
-        fetch(make_source(tmp_path, hosts=frozenset({"127.0.0.1"})), server.url("super", with_credentials=True))
+        fetch(make_source(tmp_path), server.url("super", with_credentials=True))
     assert caught.value.code == Code.INVALID_PROJECT
     assert not (tmp_path / "pwned").exists()
 

@@ -71,6 +71,7 @@ class Stack:
             "WORKER_METRICS_PORT": str(self.ports["worker"]),
             "WORKER_HOST": self.host,
             "GIT_SCHEMES": "https,ssh,file,http",
+            "GIT_HOSTS": "127.0.0.1",
             "SWEEP_SECONDS": "1",
         }
         return {**kept, **ours, **({"RUNNER": self.runner} if self.runner else {}), **self.settings}

@@ -180,6 +180,17 @@ def test_a_job_waits_as_long_as_its_request_says_else_as_the_setting_says(
     assert taken == [50, 7]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "[::ffff:10.0.0.1]", "169.254.169.254", "localhost."])
+def test_an_address_inside_is_refused_at_once_naming_the_setting(make_app: MakeApp, host: str) -> None:
+    body = {**BODY, "git_uri": f"https://token@{host}/a.git"}
+    answer = make_app().test_client().post("/retrain", json=body)
+    assert answer.status_code == 422
+    assert answer.json
+    assert "GIT_HOSTS" in answer.json["errors"][0]["message"]
+    named = make_app(git_hosts=host.strip("[]")).test_client()
+    assert named.post("/retrain", json=body).status_code == 202
+
+
 @pytest.mark.parametrize(
     ("git_uri", "setting"),
     [("http://git.example.org/a.git", "GIT_SCHEMES"), ("https://github.com/a/b.git", "GIT_HOSTS")],
