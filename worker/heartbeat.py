@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
 LOOKS_PER_FREEZE = 20
 LOOK_SECONDS = 5.0
+NAME_PAUSE_SECONDS = 1.0
 
 
 class Heartbeat:
@@ -85,7 +86,7 @@ class Heartbeat:
                     self._fence(error)
                     raise
                 logger.warning("the name may be in use; looking", extra={"cause": error.message})
-            pause(LOOK_SECONDS)
+            pause(NAME_PAUSE_SECONDS)
 
     def beat(self) -> None:
         """Give one sign of life; where the name has gone to another machine, freeze what trains here, and stop."""

@@ -76,7 +76,7 @@ def test_a_second_machine_of_a_name_is_refused_and_never_goes_on_with_the_firsts
     first: WorkerProcess, second: WorkerProcess, job: Job, gate: Path
 ) -> None:
     refused = second.launch()
-    assert refused.wait(30) == 1
+    assert refused.wait(90) == 1
     for each in (first, second):
         assert str(each.settings.data_dir) in second.log
     assert "in use by a live worker" in second.log
