@@ -15,7 +15,7 @@ from shared.git_uri import AllowedAddresses, parse_git_uri
 from shared.jobs import Job, NewJob
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
-from shared.retrain_request import RetrainRequest
+from shared.retrain_request import Resources, RetrainRequest, memory_bytes
 from shared.settings import Settings
 from shared.store import Submission
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
     """Make a job of the request and accept it."""
     check_alert_channels(request.alerts.to or (), services.settings, pointer="/alerts/to")
+    check_resources(request.resources, services.settings)
     # Without defaults: a later version's new fields must not make another request of one that is sent again.
     payload = request.without_credentials()[0].model_dump(mode="json", exclude_defaults=True)
     return accept(make_job(request, services), idempotency_key=idempotency_key, payload=payload, services=services)
@@ -69,6 +70,17 @@ def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
     allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts, settings.git_private_networks)
     if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
         raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
+
+
+def check_resources(resources: Resources, settings: Settings) -> None:
+    """Refuse at once what no host gives an attempt."""
+    most_bytes, most_cpus = settings.attempt_memory_most_bytes, settings.attempt_cpus_most
+    if most_bytes and resources.memory and memory_bytes(resources.memory) > most_bytes:
+        message = f"asks for more memory than an attempt may have here: {most_bytes} bytes (ATTEMPT_MEMORY_MOST_BYTES)"
+        raise InvalidRequest([FieldError("body", "/resources/memory", message, "OVER_MAXIMUM")])
+    if most_cpus and resources.cpus and resources.cpus > most_cpus:
+        message = f"asks for more cores than an attempt may have here: {most_cpus:g} (ATTEMPT_CPUS_MOST)"
+        raise InvalidRequest([FieldError("body", "/resources/cpus", message, "OVER_MAXIMUM")])
 
 
 def check_alert_channels(names: Collection[str], settings: Settings, *, pointer: str) -> None:

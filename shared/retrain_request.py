@@ -62,9 +62,11 @@ class Resources(_Body):
     """What one attempt may use."""
 
     gpus: StrictInt = Field(0, ge=0, le=64, description="GPUs for the container.")
-    cpus: StrictFloat | None = Field(None, ge=0.01, le=1024, description="CPU cores at most; null for no limit.")
+    cpus: StrictFloat | None = Field(
+        None, ge=0.01, le=1024, description="CPU cores at most; null for the host's default."
+    )
     memory: StrictStr | None = Field(
-        None, description="Memory at most, such as '512m' or '8g'; null for no limit.", examples=["8g"]
+        None, description="Memory at most, such as '512m' or '8g'; null for the host's default.", examples=["8g"]
     )
 
     host: Annotated[StrictStr, Field(pattern=HOST_NAME)] | None = Field(

@@ -164,6 +164,23 @@ class Settings(BaseSettings):
     resend_after_seconds: float = Field(15, gt=0, description="A message that nobody took by then is sent again.")
     stop_grace_seconds: float = Field(10, ge=0, description="Time between SIGTERM and SIGKILL for a container.")
 
+    attempt_memory_bytes: int | None = Field(
+        None,
+        ge=6 * 2**20,
+        description="Memory of a container whose request says nothing; empty for a share of this host's, by slots.",
+    )
+    attempt_memory_most_bytes: int | None = Field(
+        None, ge=6 * 2**20, description="The most that a request may ask for; empty for this host's, less the reserve."
+    )
+    attempt_cpus: float | None = Field(
+        None,
+        ge=0.01,
+        description="Cores of a container whose request says nothing; empty for all of them, shared evenly by weight.",
+    )
+    attempt_cpus_most: float | None = Field(
+        None, ge=0.01, description="The most that a request may ask for; empty for this host's."
+    )
+    attempt_pids: int = Field(4096, ge=64, le=2**22, description="Processes and threads of a container at most.")
     container_network: str = Field("", description="Docker network of training containers; empty for the default.")
     container_tracking_uri: str = Field(
         "",

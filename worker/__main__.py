@@ -82,11 +82,11 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     )
     pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
     runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()
-    preparation = Preparation(settings, store, source, tracking, runner, environment)
+    here = ThisHost(settings, runner, machine)
+    preparation = Preparation(settings, store, source, tracking, runner, environment, here)
     finishing = Finishing(settings, store, runner, tracking, stopping)
     shutil.rmtree(finishing.scratch, ignore_errors=True)
     supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
-    here = ThisHost(settings, runner, machine)
     metrics.show_look(lambda: here.seen_at)
     sweep = Sweep(
         settings,

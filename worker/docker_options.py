@@ -8,7 +8,18 @@ from worker.runner import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
 GPUS_LABEL = "retrain.gpus"
 HOST_GATEWAY = "host.docker.internal"
-PIDS_LIMIT = 4096
+CPU_SHARES = 512  # half of what the host's services and other containers have, where cores are scarce
+OOM_SCORE = 500  # where the host itself has no memory left, training goes before the job store
+# What training as root in the usual images needs; of the rest of Docker's own list nothing was missed.
+CAPABILITIES = (
+    "CHOWN",  # unpacking archives, apt and pip set owners
+    "DAC_OVERRIDE",  # root reads and writes what belongs to the image's other users
+    "FOWNER",  # and changes their modes and times
+    "FSETID",  # packages install files with setgid
+    "KILL",  # a supervisor as root ends workers that run as somebody else
+    "SETGID",  # an entrypoint that becomes another user: gosu, setpriv, su, and apt's own sandbox
+    "SETUID",
+)
 SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
 LOG_FILES = 2
 INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
@@ -34,7 +45,11 @@ def container_options(
         "init": True,
         "stop_signal": "SIGTERM",
         "security_opt": ["no-new-privileges"],
-        "pids_limit": PIDS_LIMIT,
+        "cap_drop": ["ALL"],
+        "cap_add": list(CAPABILITIES),
+        "pids_limit": spec.pids,
+        "cpu_shares": CPU_SHARES,
+        "oom_score_adj": OOM_SCORE,
         "shm_size": SHM_BYTES,
         "log_config": _log_config(log_bounds),
         "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},

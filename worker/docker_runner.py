@@ -31,7 +31,7 @@ from worker.image_reference import require_image
 from worker.interruption import NEVER, Interruption
 from worker.project_archive import Owner, find_owner, write_archive
 from worker.pulled_images import PulledImages
-from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
+from worker.runner import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
 
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
@@ -109,7 +109,8 @@ class DockerRunner:
             if not _has_ended(state):
                 return None
             why_not = find_why_not_begun(self._engine.client, found)
-        return Exit(exit_code=state["ExitCode"], oom_killed=state["OOMKilled"], not_begun=why_not)
+        memory = found["HostConfig"].get("Memory") or None
+        return Exit(state["ExitCode"], oom_killed=state["OOMKilled"], memory_bytes=memory, not_begun=why_not)
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 come as U+FFFD."""
@@ -184,9 +185,14 @@ class DockerRunner:
         found = find_gpus()
         return self._discovered_gpus() if found is None else found
 
+    def find_capacity(self) -> Capacity | None:
+        """What the engine's machine has: the worker may be in a container with a limit of its own."""
+        info = self._engine_info
+        return Capacity(memory_bytes=int(info["MemTotal"]), cpus=int(info["NCPU"]))
+
     def find_disk(self) -> Path | None:
         """The engine's data folder, where it is on this machine."""
-        folder = Path(self._root_folder)
+        folder = Path(str(self._engine_info["DockerRootDir"]))
         return folder if folder.is_dir() else None
 
     def remove_image(self, image_id: str) -> bool:
@@ -276,9 +282,10 @@ class DockerRunner:
                     raise
 
     @cached_property
-    def _root_folder(self) -> str:
-        with engine_answers("tell its data folder", host=self._host):
-            return str(self._engine.client.api.info()["DockerRootDir"])
+    def _engine_info(self) -> Mapping[str, Any]:
+        with engine_answers("tell what it is", host=self._host):
+            info: Mapping[str, Any] = self._engine.client.api.info()
+            return info
 
     def _discovered_gpus(self) -> tuple[str, ...]:
         with engine_answers("tell its devices", host=self._host):

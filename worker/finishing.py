@@ -28,6 +28,7 @@ from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
 from shared.vault import Redactor
+from worker.attempt_limits import out_of_memory
 from worker.interruption import WorkerStopping
 from worker.preparation import attempt_name
 from worker.runner import Exit, Runner
@@ -65,8 +66,7 @@ class Finishing:
         """How the attempt ended, as the exit code tells it."""
         error: AttemptError
         if outcome.oom_killed:
-            message = "Training used more memory than it may and was killed. Raise resources.memory."
-            error = UserError(Code.OOM_KILLED, message)
+            error = out_of_memory(outcome, RetrainRequest.from_record(claim.job.request).resources)
         elif outcome.not_begun:
             error = outcome.not_begun
         elif outcome.exit_code != 0:

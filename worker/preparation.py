@@ -10,11 +10,12 @@ from shared.errors import Code, LeaseLost, UserError
 from shared.git_uri import Credentials
 from shared.jobs import Attempt, Job
 from shared.logs import log_context
-from shared.retrain_request import RetrainRequest, memory_bytes
+from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore, Resolved
 from shared.vault import JobSecrets
 from worker import base_model, dataset_pin
+from worker.attempt_limits import limits_of
 from worker.container_address import guard_has_the_password, tracking_uri_in_containers
 from worker.docker_env import Environment, permit_environment, permit_volumes
 from worker.interruption import NEVER, Interruption
@@ -23,6 +24,7 @@ from worker.project import Project, Rendered, assemble, render
 from worker.run_tags import RunRequest
 from worker.runner import AttemptSpec, Handle, Image, Runner, Volume
 from worker.source import Checkout, GitSource, SourceRequest
+from worker.this_host import ThisHost
 from worker.tracking import Run, Tracking, container_environment, load_project
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Preparation:
     tracking: Tracking
     runner: Runner
     host_environment: Mapping[str, str]
+    here: ThisHost
 
     def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
         """Do all that comes before the container runs, recording what is found out. Raises AttemptError.
@@ -78,6 +81,8 @@ class Preparation:
 
     def _prepare(self, claim: Claim, secrets: JobSecrets, name: str, interruption: Interruption) -> AttemptSpec:
         request = RetrainRequest.from_record(claim.job.request)
+        capacity = self.runner.find_capacity()
+        limits = limits_of(request.resources, self.settings, capacity, slots=self.here.slots)
         checkout = self._check_out(claim, request, secrets, name, interruption)
         project = load_project(checkout.project_folder)
         entry_point = project.entry_point(request.entry_point)
@@ -98,7 +103,6 @@ class Preparation:
         environment = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         own = {**self._environment(claim, request, run), **dataset_pin.environment(dataset)}
         private = self._private_files(environment, own, secrets)
-        resources = request.resources
         return AttemptSpec(
             job_id=claim.job.id,
             attempt=claim.attempt.number,
@@ -109,8 +113,9 @@ class Preparation:
             env={**environment.shown, **own},
             private_files=private.files,
             private_env=private.variables,
-            cpus=resources.cpus,
-            memory_bytes=memory_bytes(resources.memory) if resources.memory else None,
+            cpus=limits.cpus,
+            memory_bytes=limits.memory_bytes,
+            pids=self.settings.attempt_pids,
             gpu_ids=claim.attempt.gpu_ids,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
             network=self.settings.container_network or None,

@@ -36,7 +36,7 @@ from worker.process_family import (
     signal_group,
     thaw,
 )
-from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
+from worker.runner import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
 
 READ_LIMIT_BYTES = 1024 * 1024
 LAUNCH_SECONDS = 30
@@ -173,6 +173,10 @@ class ProcessRunner:
     def find_gpus(self) -> tuple[str, ...]:
         """What nvidia-smi says."""
         return find_gpus() or ()
+
+    def find_capacity(self) -> Capacity | None:
+        """None: a process has what the host has."""
+        return None
 
     def find_disk(self) -> Path | None:
         """The state folder."""

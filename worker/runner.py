@@ -23,6 +23,14 @@ LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # what
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What the machine has on which attempts run."""
+
+    memory_bytes: int
+    cpus: int
+
+
+@dataclass(frozen=True)
 class Volume:
     """A host folder or named volume that the operator allows a project to mount."""
 
@@ -51,6 +59,7 @@ class AttemptSpec:
     private_env: Mapping[str, str] = field(default_factory=dict)
     cpus: float | None = None
     memory_bytes: int | None = None
+    pids: int = 4096
     gpu_ids: Sequence[str] = ()  # devices that are this attempt's alone
     volumes: Sequence[Volume] = ()
     network: str | None = None
@@ -76,6 +85,7 @@ class Exit:
 
     exit_code: int
     oom_killed: bool = False
+    memory_bytes: int | None = field(default=None, compare=False)  # its limit, where it had one
     not_begun: AttemptError | None = None
 
 
@@ -152,6 +162,9 @@ class Runner(Protocol):
 
     def find_gpus(self) -> tuple[str, ...]:
         """The ids of this host's GPUs; none where there is no way to ask."""
+
+    def find_capacity(self) -> Capacity | None:
+        """What this host has; None where nothing can be limited."""
 
     def find_disk(self) -> Path | None:
         """The folder where it keeps images and containers; None where that is not on a disk seen from here."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
 from worker.interruption import NEVER, Interruption
-from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, Image, LogBounds
+from worker.runner import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143
@@ -69,6 +69,7 @@ class FakeHost:
     engine: str | None = None
     gpus: tuple[str, ...] = ()
     disk: Path | None = None
+    capacity: Capacity | None = None
 
 
 class FakeRunner:
@@ -204,6 +205,11 @@ class FakeRunner:
         """The GPUs that the test gave to the host."""
         self._answer()
         return self.host.gpus
+
+    def find_capacity(self) -> Capacity | None:
+        """What the test gave to the host."""
+        self._answer()
+        return self.host.capacity
 
     def find_disk(self) -> Path | None:
         """The folder that the test gave to the host."""

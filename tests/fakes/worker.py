@@ -89,14 +89,14 @@ class FakeWorker:
         self.queue, self.stopping, self.active = RecordingQueue(), threading.Event(), Active()
         self.source, self.runner = FakeSource(self.folder), HookedRunner(host=self.host)
         self.vault, self.reported = Vault(self.key), list[Job]()
+        self.here = ThisHost(self.settings, self.runner, self.machine)
         self.preparation = Preparation(
-            self.settings, self.store, self.source, self.tracking, self.runner, {"REGION": "eu"}
+            self.settings, self.store, self.source, self.tracking, self.runner, {"REGION": "eu"}, self.here
         )
         self.finishing = Finishing(self.settings, self.store, self.runner, self.tracking, self.stopping)
         self.supervisor = Supervisor(
             self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
         )
-        self.here = ThisHost(self.settings, self.runner, self.machine)
         self.heartbeat = Heartbeat(self.settings, self.store, self.runner, self.here)
         self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
         cleaning = Cleaning(self.settings, self.store, self.source, self.disk, self.here)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import psutil
 import pytest
 
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from tests.support.cuttable import CuttableEngine
 from tests.support.engines import docker_or_skip, require
 from tests.support.waiting import wait_until
-from worker.docker_options import container_options
+from worker.docker_options import CAPABILITIES, container_options
 from worker.docker_runner import DockerRunner
 from worker.runner import PROJECT_FOLDER, AttemptSpec, Exit, Handle, Volume
 
@@ -108,6 +109,10 @@ def test_a_container_is_named_and_labelled_for_its_attempt_and_confined(
     assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (500_000_000, 64 * MIB, 64 * MIB)
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert (host["Init"], host["Privileged"], host["AutoRemove"], host["PidsLimit"]) == (True, False, False, 4096)
+    assert (host["CapDrop"], sorted(host["CapAdd"])) == (["ALL"], sorted(CAPABILITIES))
+    assert (host["CpuShares"], host["OomScoreAdj"]) == (512, 500)
+    assert [host[each] for each in ("PidMode", "UTSMode", "UsernsMode")] == ["", "", ""]
+    assert host["IpcMode"] == "private"
     assert host["ExtraHosts"] == ["host.docker.internal:host-gateway"]
     assert host["LogConfig"]["Type"] == "json-file"
     assert "s3cret" not in str(found)
@@ -117,7 +122,45 @@ def test_beyond_its_memory_limit_a_command_is_killed_and_the_reason_is_kept(
     runner: DockerRunner, spec: Callable[..., AttemptSpec]
 ) -> None:
     handle = runner.start_or_attach(spec("python3 -c 'x = b\"x\" * 500_000_000'", memory_bytes=32 * MIB))
-    assert wait(runner, handle) == Exit(exit_code=137, oom_killed=True)
+    ended = wait(runner, handle)
+    assert ended == Exit(exit_code=137, oom_killed=True)
+    assert ended.memory_bytes == 32 * MIB
+
+
+def test_what_training_as_root_usually_does_still_works(runner: DockerRunner, spec: Callable[..., AttemptSpec]) -> None:
+    command = """set -e
+touch own && chown nobody own && chmod 600 own && echo read > own && chmod g+s own && cat own
+mkdir -m 700 theirs && chown nobody theirs && setpriv --reuid=nobody --regid=nogroup --clear-groups touch theirs/x
+setpriv --reuid=nobody --regid=nogroup --init-groups sleep 60 & sleep 0.5; kill $!; wait $! || echo "killed $?"
+su nobody -s /bin/sh -c 'id -un'
+tar cf t.tar own && tar xf t.tar
+"""
+    assert run(runner, spec(command)) == (0, "read\nkilled 143\nnobody\n")
+
+
+def test_what_training_never_needs_is_refused(runner: DockerRunner, spec: Callable[..., AttemptSpec]) -> None:
+    command = """exec 2>/dev/null; grep CapEff /proc/self/status
+mknod x b 8 0 || echo no device
+python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)' || echo no raw socket
+chroot / true || echo no chroot
+"""
+    code, log = run(runner, spec(command))
+    assert (code, log.splitlines()[0].split()[1]) == (0, "00000000000000fb")
+    assert [line for line in log.splitlines() if line.startswith("no ")] == ["no device", "no raw socket", "no chroot"]
+
+
+def test_a_fork_bomb_ends_at_the_limit_of_processes(runner: DockerRunner, spec: Callable[..., AttemptSpec]) -> None:
+    command = "for i in $(seq 200); do sleep 20 & done; jobs -r | wc -l"
+    code, log = run(runner, spec(command, pids=64))
+    assert code != 0 or int(log.split()[-1]) < 64
+    assert "fork" in log
+
+
+def test_the_host_s_capacity_is_the_machine_s_not_the_worker_s(runner: DockerRunner) -> None:
+    found = runner.find_capacity()
+    assert found is not None
+    assert found.memory_bytes == pytest.approx(psutil.virtual_memory().total, rel=0.05)
+    assert found.cpus == psutil.cpu_count()
 
 
 def test_a_container_killed_by_hand_ended_with_137(

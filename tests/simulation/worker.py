@@ -46,7 +46,7 @@ class Worker(Process):
         source = HostSource(host, self.point)
         active, here = Active(), ThisHost(settings, runner)
         self._slots = here.slots
-        preparation = Preparation(settings, store, source, tracking, runner, {})
+        preparation = Preparation(settings, store, source, tracking, runner, {}, here)
         finishing = Finishing(settings, store, runner, tracking, self.stopping, clock=self.scheduler.clock.monotonic)
         supervisor = Supervisor(
             settings,

@@ -1,6 +1,7 @@
 """POST /retrain: what is accepted, recorded and sent."""
 
 import logging
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -219,6 +220,20 @@ def test_a_job_may_name_its_alert_channels_and_never_learns_their_addresses(make
     assert refused.json
     assert refused.json["detail"] == "alerts.to names no alert channel of this service: team-b; known are ci, team-a"
     assert "hunter2" not in f"{job} {refused.text}"
+
+
+@pytest.mark.parametrize(
+    ("resources", "pointer"), [({"memory": "5g"}, "/resources/memory"), ({"cpus": 2.5}, "/resources/cpus")]
+)
+def test_a_request_for_more_than_any_attempt_may_have_is_refused_at_once(
+    make_app: MakeApp, resources: dict[str, Any], pointer: str
+) -> None:
+    client = make_app(attempt_memory_most_bytes=4 * 2**30, attempt_cpus_most=2).test_client()
+    answer = client.post("/retrain", json={**BODY, "resources": resources})
+    assert answer.status_code == 422
+    assert answer.json
+    assert [(each["pointer"], each["code"]) for each in answer.json["errors"]] == [(pointer, "OVER_MAXIMUM")]
+    assert client.post("/retrain", json={**BODY, "resources": {"memory": "4g", "cpus": 2.0}}).status_code == 202
 
 
 def test_a_job_whose_alert_channel_was_removed_is_repeated_all_the_same(
