@@ -1,7 +1,7 @@
 """A work tree's submodules: which there are, and whether this service may fetch them from where they say."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, UserError
@@ -20,6 +20,7 @@ class Submodule:
     path: str
     folder: Path
     uri: str
+    address: str = field(repr=False)  # as it is in .gitmodules, where the project may have put credentials of its own
     commit_sha: str
 
     def not_pushed(self, uri: str) -> UserError:
@@ -48,7 +49,7 @@ def find_submodules(
         if updates.get(name) == "none":
             continue
         address = _address(name, addresses[name], uri=uri, rules=rules)
-        yield Submodule(name, path, _folder(folder, path, uri=uri), address.uri, commit_sha)
+        yield Submodule(name, path, _folder(folder, path, uri=uri), address.uri, addresses[name], commit_sha)
 
 
 def too_nested(uri: str) -> UserError:

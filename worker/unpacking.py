@@ -37,7 +37,7 @@ class Unpacking:
         """Fetch a submodule's commit; all branches and tags where the host does not give commits by SHA."""
         folder, sha = submodule.folder, submodule.commit_sha
         self.git.must("init", "--quiet", "--template=", folder)
-        self.git.must("-C", folder, "remote", "add", "origin", submodule.uri)
+        self.git.must("-C", folder, "remote", "add", "origin", submodule.address)
         fetch = ("-C", folder, "fetch", "--quiet", "--no-tags")
         result = self.git.run(*fetch, "--depth=1", "origin", sha)
         if result.ok:

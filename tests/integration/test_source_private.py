@@ -249,6 +249,29 @@ def test_a_submodule_of_another_host_is_not_shown_the_credentials(server: GitSer
     assert (checkout.folder / "sub" / "sub.txt").read_text() == "public"
 
 
+@pytest.mark.parametrize("nested", [False, True], ids=["its own", "its submodule's"])
+def test_a_repository_on_a_host_names_no_folder_of_the_workers_machine_as_submodule(
+    server: GitServer, tmp_path: Path, nested: bool
+) -> None:
+    secret = bare_repository(tmp_path / "secret.git", {"key": "s3cret"})
+    sha = with_submodule(server, secret.uri, secret.git("rev-parse", "main")).git("rev-parse", "main")
+    if nested:
+        outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
+        outer.commit(gitmodules(sub=server.url("super", with_credentials=True)), submodules={"sub": sha})
+    source = make_source(tmp_path / "data", "http", "file")
+    with pytest.raises(UserError, match="only a local repository may name") as caught:
+        fetch(source, f"file://{tmp_path}/outer.git" if nested else server.url("super", with_credentials=True))
+    assert caught.value.code == Code.INVALID_PROJECT
+    assert not list((tmp_path / "data" / "work").rglob("key"))
+
+
+def test_a_local_repository_has_local_submodules(tmp_path: Path) -> None:
+    inner = bare_repository(tmp_path / "inner.git", {"a": "1"})
+    outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
+    outer.commit(gitmodules(sub="../inner.git"), submodules={"sub": inner.git("rev-parse", "main")})
+    assert (fetch(make_source(tmp_path / "data", "file"), outer.uri).folder / "sub" / "a").read_text() == "1"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -260,29 +283,6 @@ def test_a_submodule_of_another_host_is_not_shown_the_credentials(server: GitSer
         "--upload-pack=touch {tmp}/pwned",
     ],
 )
-@pytest.mark.parametrize("nested", [False, True], ids=["its own", "its submodule's"])
-def test_a_repository_on_a_host_names_no_folder_of_the_workers_machine_as_submodule(
-    server: GitServer, tmp_path: Path, nested: bool
-) -> None:
-    secret = bare_repository(tmp_path / "secret.git", {"key": "s3cret"})
-    sha = with_submodule(server, secret.uri, secret.git("rev-parse", "main")).git("rev-parse", "main")
-    if nested:
-        outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
-        outer.commit(gitmodules(sub=server.url("super", with_credentials=True)), submodules={"sub": sha})
-    source = make_source(tmp_path, "http", "file")
-    with pytest.raises(UserError, match="only a local repository may name") as caught:
-        fetch(source, f"file://{tmp_path}/outer.git" if nested else server.url("super", with_credentials=True))
-    assert caught.value.code == Code.INVALID_PROJECT
-    assert not list((tmp_path / "work").rglob("key"))
-
-
-def test_a_local_repository_has_local_submodules(tmp_path: Path) -> None:
-    inner = bare_repository(tmp_path / "inner.git", {"a": "1"})
-    outer = bare_repository(tmp_path / "outer.git", {"MLproject": ""})
-    outer.commit(gitmodules(sub="../inner.git"), submodules={"sub": inner.git("rev-parse", "main")})
-    assert (fetch(make_source(tmp_path / "data", "file"), outer.uri).folder / "sub" / "a").read_text() == "1"
-
-
 def test_a_submodule_is_held_to_what_the_operator_allows(server: GitServer, tmp_path: Path, url: str) -> None:
     secret = server.create("secret", {"a": "1"})
     with_submodule(server, url.format(tmp=tmp_path), secret.git("rev-parse", "main"))
