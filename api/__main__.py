@@ -15,6 +15,7 @@ from api.services import EXTENSION, Services
 from api.slow_clients import SlowClientWorker
 from shared import logs
 from shared.errors import RetrainError
+from shared.live_secrets import environment, redactor_of
 from shared.own_files import keep_files_private
 from shared.queue import CeleryQueue
 from shared.settings import Settings
@@ -98,12 +99,14 @@ def stop_gently(worker: ApiWorker) -> None:
 def prepare() -> Server:
     """Build the server; ConfigurationError, StoreUnavailable when it cannot serve."""
     settings = Settings.load()
-    logs.configure(settings.log_level, settings.log_format)
+    redactor = redactor_of(settings, environment())
+    logs.configure(settings.log_level, settings.log_format, redactor)
     require_tokens_on_public_address(settings)
     store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
     schema.check(store)
     store.close()  # no connection may be shared with the worker process
-    app = create_app(settings, store=store, queue=CeleryQueue(settings), vault=settings.vault())
+    queue = CeleryQueue(settings, redactor)
+    app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     threads = settings.api_threads + settings.api_followers  # made as they are needed
     return Server(app, bind=f"{host}:{settings.api_port}", threads=threads, log_level=settings.log_level)

@@ -14,6 +14,7 @@ from api.validation import refuse
 from shared.links import Links
 from shared.logs import log_context
 from shared.queue import JobQueue
+from shared.redactor import Redactor
 from shared.settings import Settings
 from shared.store import JobStore
 from shared.vault import Vault
@@ -30,7 +31,9 @@ class Api(OpenAPI):
             return super().full_dispatch_request()
 
 
-def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault) -> Api:
+def create_app(
+    settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
+) -> Api:
     """Return the app; of the tokens in the settings it keeps the hashes only."""
     app = Api("api", info=INFO, doc_ui=False, validation_error_callback=refuse, static_folder=None)
     app.extensions[EXTENSION] = Services(
@@ -46,7 +49,7 @@ def create_app(settings: Settings, *, store: JobStore, queue: JobQueue, vault: V
     metrics.register(app, settings, store)
     request_ids.register(app)
     access.register(app, settings)
-    problems.register(app)
+    problems.register(app, redactor or Redactor())
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
     documentation.register(app)

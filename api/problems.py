@@ -21,6 +21,7 @@ from shared.errors import (
     RetrainError,
     StoreUnavailable,
 )
+from shared.redactor import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +56,15 @@ class Problem:
         return Response(json.dumps(body), self.status, self.headers, content_type=MEDIA_TYPE)
 
 
-def register(app: Flask) -> None:
-    """Answer every error with a problem document."""
+def register(app: Flask, redactor: Redactor) -> None:
+    """Answer every error with a problem document, without secrets: it may repeat what another program said."""
+
+    def hide(response: Response) -> Response:
+        if response.mimetype == MEDIA_TYPE:
+            response.set_data(redactor.json(response.get_data(as_text=True)))
+        return response
+
+    app.after_request(hide)
     app.register_error_handler(RetrainError, on_known_error)
     app.register_error_handler(HTTPException, on_http_error)
     app.register_error_handler(Exception, on_bug)

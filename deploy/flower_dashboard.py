@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from shared import logs
 from shared.errors import ConfigurationError
+from shared.live_secrets import environment, redactor_of
 from shared.own_files import keep_files_private
 from shared.queue import make_celery
 from shared.settings import Settings
@@ -34,8 +35,11 @@ def main() -> int:
         sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
         return 1
     os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; in argv it would be seen
-    if settings.log_format == "json":  # else Tornado's own way
-        logs.configure(settings.log_level, "json")
+    redactor = redactor_of(settings, environment())
+    if settings.log_format == "json":
+        logs.configure(settings.log_level, "json", redactor)
+    else:  # Tornado's own way
+        logs.hide_in_streams(redactor)
     keep_files_private()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     url = urlsplit(settings.flower_url)

@@ -24,6 +24,7 @@ from honcho.printer import Printer
 from deploy.bound import BoundProcess
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
+from shared.live_secrets import environment, redactor_of
 from shared.own_files import close_to_others, keep_files_private
 from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
@@ -325,7 +326,8 @@ def main() -> int:
     try:
         stack = plan()
         close_to_others(stack.settings.data_dir)
-        logs.configure(stack.settings.log_level, stack.settings.log_format)
+        redactor = redactor_of(stack.settings, environment())
+        logs.configure(stack.settings.log_level, stack.settings.log_format, redactor)
         print(stack.announcement, flush=True)
         with data_lock(stack.settings.data_dir):
             code = run(stack)

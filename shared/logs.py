@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TextIO
 
 from shared.jobs import NewJob
+from shared.redactor import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +54,23 @@ def facts_of(record: logging.LogRecord) -> dict[str, object]:
 class FactsFormatter(logging.Formatter):
     """For people: facts as name=value behind the message."""
 
+    def __init__(self, form: str | None = None, redactor: Redactor | None = None) -> None:
+        super().__init__(form)
+        self._redactor = redactor or Redactor()
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, the facts before any traceback."""
         facts = " ".join(f"{name}={value}" for name, value in facts_of(record).items())
         line, _, traceback = super().format(record).partition("\n")
-        return f"{line} {facts}".rstrip() + (f"\n{traceback}" if traceback else "")
+        return self._redactor.text(f"{line} {facts}".rstrip() + (f"\n{traceback}" if traceback else ""))
 
 
 class JsonFormatter(logging.Formatter):
     """For programs: one JSON object, always on one line."""
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        super().__init__()
+        self._redactor = redactor or Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object; no fact takes the place of a field that every line has."""
@@ -75,7 +84,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         line = {**fields, **facts_of(record), **fields}
-        return "{" + ", ".join(f"{json.dumps(name)}: {_to_json(value)}" for name, value in line.items()) + "}"
+        text = "{" + ", ".join(f"{json.dumps(name)}: {_to_json(value)}" for name, value in line.items()) + "}"
+        return self._redactor.json(text)
 
 
 def _to_json(value: object) -> str:
@@ -117,12 +127,47 @@ class Stray(io.TextIOBase):
             self.write("\n")
 
 
-def configure(level: str, log_format: Literal["text", "json"] = "text") -> None:
-    """Send all loggers' lines to standard error; as json also warnings, exceptions and what is printed there."""
+class WithoutSecrets:
+    """Standard output or error without secrets, for whatever is printed past our loggers. Whole lines at a time."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+        self._begun = threading.local()
+
+    def write(self, text: str) -> int:
+        """Write the whole lines, and keep what was begun: half a secret would not be known."""
+        whole, end, self._begun.line = (getattr(self._begun, "line", "") + text).rpartition("\n")
+        if end:
+            self._stream.write(self._redactor.text(whole + end))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write them all."""
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        """Write what was begun, too."""
+        begun, self._begun.line = getattr(self._begun, "line", ""), ""
+        self._stream.write(self._redactor.text(begun))
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the stream in all else: its descriptor, its encoding, whether it is a terminal."""
+        return getattr(self._stream, name)
+
+
+def configure(level: str, log_format: Literal["text", "json"] = "text", redactor: Redactor | None = None) -> None:
+    """Send all loggers' lines to standard error; as json also warnings, exceptions and what is printed there.
+
+    What the redactor knows is in none of them, nor in what is printed on the standard streams.
+    """
     handler = Lines(sys.__stderr__)  # the real one, whatever stands in for it now
     is_json = log_format == "json"
-    text = FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if is_json else text)
+    text = FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", redactor)
+    handler.setFormatter(JsonFormatter(redactor) if is_json else text)
+    if redactor:
+        hide_in_streams(redactor)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Celery's lines about tasks repeat ours, with the whole result in them.
     repeating = ("celery.worker.strategy", "celery.app.trace")
@@ -132,9 +177,28 @@ def configure(level: str, log_format: Literal["text", "json"] = "text") -> None:
         _leave_nothing_else()
 
 
+def hide_in_streams(redactor: Redactor) -> None:
+    """Let nothing secret through the standard streams, the real ones neither: Celery's own handlers write there."""
+    for name in ("stdout", "stderr"):
+        real = getattr(sys, f"__{name}__")
+        if real is None or isinstance(real, WithoutSecrets):
+            continue
+        hidden = WithoutSecrets(real, redactor)
+        setattr(sys, name, hidden)
+        setattr(sys, f"__{name}__", hidden)
+        for handler in (each for known in _loggers() for each in known.handlers):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is real:
+                handler.setStream(hidden)
+
+
+def _loggers() -> list[logging.Logger]:
+    known = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    return [logging.root, *known]
+
+
 def _leave_nothing_else() -> None:
-    for known in list(logging.root.manager.loggerDict.values()):
-        if isinstance(known, logging.Logger) and known.handlers:  # such as MLflow's, which it makes when imported
+    for known in _loggers()[1:]:
+        if known.handlers:  # such as MLflow's, which it makes when imported
             known.handlers.clear()
             known.propagate = True
     logging.captureWarnings(True)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from shared.errors import QueueUnavailable
 from shared.jobs import Job
 from shared.logs import job_context
+from shared.redactor import Redactor
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ def celery_queues(settings: Settings) -> list[str]:
 class CeleryQueue:
     """A JobQueue through Celery and Redis."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
         self._celery = make_celery(settings, with_results=False, socket_seconds=SEND_SECONDS)
         self._redis = Redis.from_url(
             settings.redis_url.get_secret_value(),
@@ -97,7 +99,7 @@ class CeleryQueue:
         try:
             self._celery.send_task(
                 TASK,
-                kwargs={"job_id": job.id, **shown_in_flower(job)},
+                kwargs={"job_id": job.id, **self._redactor.within(shown_in_flower(job))},
                 task_id=job.id,
                 queue=OWN_QUEUE.format(host=host) if host else job.queue,
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first

@@ -1,15 +1,11 @@
-"""Credentials at rest and in text: encrypted while a job may need them, and taken out of all that is kept or shown."""
+"""Credentials at rest: encrypted while a job may need them."""
 
-import base64
 import json
 import logging
 import os
-import re
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from cryptography.fernet import Fernet, InvalidToken
 
@@ -17,10 +13,6 @@ from shared.errors import ConfigurationError
 from shared.git_uri import Credentials
 
 logger = logging.getLogger(__name__)
-
-MASK = "***"
-SHORT = 8  # characters; a shorter secret stands in longer words by chance, and is masked only as a word
-WORD_CHARACTER = "[A-Za-z0-9_]"
 
 
 @dataclass(frozen=True)
@@ -85,45 +77,3 @@ class Vault:
                 "SECRET_KEY, or the same key file."
             ) from error
         return JobSecrets(**{name: Credentials(**value) if value else None for name, value in values.items()})
-
-
-class Redactor:
-    """Replaces secrets in text, in each form in which programs print them."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True)
-        self._patterns = [re.compile(_pattern(form)) for form in forms]
-        self._bytes_patterns = [re.compile(_pattern(form).encode()) for form in forms]
-
-    @classmethod
-    def of(cls, credentials: Iterable[Credentials], *others: str) -> "Redactor":
-        """A redactor of what these credentials hold, alone and together as HTTP Basic shows them, and of others."""
-        found = list(credentials)
-        pairs = [f"{c.username}:{c.password}" for c in found]
-        return cls([*(s for c in found for s in c.secrets), *pairs, *others])
-
-    def text(self, value: str) -> str:
-        """The text without secrets."""
-        for pattern in self._patterns:
-            value = pattern.sub(MASK, value)
-        return value
-
-    def data(self, value: bytes) -> bytes:
-        """The bytes without secrets."""
-        for pattern in self._bytes_patterns:
-            value = pattern.sub(MASK.encode(), value)
-        return value
-
-
-def _pattern(form: str) -> str:
-    """Match a form anywhere, or a short one as a word; an end that is no letter or digit needs no border."""
-    escaped = re.escape(form)
-    if len(form) >= SHORT:
-        return escaped
-    before = f"(?<!{WORD_CHARACTER})" if re.match(WORD_CHARACTER, form[0]) else ""
-    after = f"(?!{WORD_CHARACTER})" if re.match(WORD_CHARACTER, form[-1]) else ""
-    return f"{before}{escaped}{after}"
-
-
-def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}

@@ -15,12 +15,12 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
-from dotenv import dotenv_values
 
 from shared import logs
 from shared.alerts import Channel
 from shared.errors import RetrainError, StoreUnavailable
 from shared.limits import Machine
+from shared.live_secrets import environment, redactor_of
 from shared.own_files import close_to_others, keep_files_private
 from shared.queue import CeleryQueue, celery_queues, make_celery
 from shared.settings import Settings
@@ -91,7 +91,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     sweep = Sweep(
         settings,
         store,
-        CeleryQueue(settings),
+        CeleryQueue(settings, preparation.redactor),
         runner,
         source,
         active,
@@ -102,7 +102,8 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     )
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     heartbeat = Heartbeat(settings, store, runner, here, on_refused=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    return Parts(store, celery, here, sweep, heartbeat, AlertSender(store, channels_of(settings)), metrics)
+    alerts = AlertSender(store, channels_of(settings, preparation.redactor))
+    return Parts(store, celery, here, sweep, heartbeat, alerts, metrics)
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -139,19 +140,20 @@ def main() -> int:
         settings = Settings.load()
         keep_files_private()
         close_to_others(settings.data_dir)
-        logs.configure(settings.log_level, settings.log_format)
+        variables = environment()
+        logs.configure(settings.log_level, settings.log_format, redactor_of(settings, variables))
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
         with only_worker_here(settings) as machine:
-            return _run(settings, machine)
+            return _run(settings, variables, machine)
     except RetrainError as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
-def _run(settings: Settings, machine: Machine) -> int:
+def _run(settings: Settings, variables: Mapping[str, str], machine: Machine) -> int:
     stopping = threading.Event()
-    parts = build(settings, environment(), stopping, machine)
+    parts = build(settings, variables, stopping, machine)
     if settings.worker_metrics_port:
         parts.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
     _start(stopping, guard=parts.heartbeat.guard_until)
@@ -159,11 +161,6 @@ def _run(settings: Settings, machine: Machine) -> int:
     parts.here.look_around()
     parts.heartbeat.take_name()
     return _work(parts, settings, stopping)
-
-
-def environment() -> dict[str, str]:
-    """This process's variables, over those of .env: what is lent to projects may stand where the settings do."""
-    return {name: text for name, text in dotenv_values(".env").items() if text} | dict(os.environ)
 
 
 def _wait_for_store(store: SqlStore) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.alerts import AlertEvent, Trial
 from shared.links import Links
-from shared.vault import Redactor
+from shared.redactor import Redactor
 from worker.advice import ADVICE
 from worker.alerts import News
 from worker.discord_text import code_block, last_lines, plain, printable, size

@@ -24,10 +24,10 @@ from shared.errors import (
 )
 from shared.jobs import Attempt, Job, JobState, Reason, RetryPolicy
 from shared.logs import job_context
+from shared.redactor import Redactor
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
-from shared.vault import Redactor
 from worker.attempt_limits import out_of_memory
 from worker.interruption import WorkerStopping
 from worker.preparation import attempt_name
@@ -82,6 +82,7 @@ class Finishing:
         job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
         ending = self._with_retry(claim, self._end_run(job, ending), redactor)
+        ending = replace(ending, result=redactor.within(ending.result))
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"state": job.state, "reason": code})

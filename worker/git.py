@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, AttemptTimeout, Code, UserError
 from shared.git_uri import Credentials
-from shared.vault import Redactor
+from shared.redactor import Redactor
 from worker.door import Door
 from worker.git_errors import REDIRECTED, explain, too_large
 from worker.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output

@@ -4,7 +4,7 @@ import errno
 import re
 
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
-from shared.vault import Redactor
+from shared.redactor import Redactor
 
 EXCERPT_CHARACTERS = 500
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")

@@ -3,9 +3,9 @@
 import logging
 
 from shared.errors import AttemptError, Code, StoreUnavailable
+from shared.redactor import Redactor
 from shared.settings import Settings
 from shared.store import Claim, JobStore
-from shared.vault import Redactor
 from worker.progress_bars import as_last_seen
 from worker.runner import Handle, LogBounds, Runner
 

@@ -5,11 +5,14 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 from shared.errors import Code, LeaseLost, UserError
 from shared.git_uri import Credentials
 from shared.jobs import Attempt, Job
+from shared.live_secrets import redactor_of
 from shared.logs import log_context
+from shared.redactor import Redactor
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore, Resolved
@@ -60,6 +63,11 @@ class Preparation:
     runner: Runner
     host_environment: Mapping[str, str]
     here: ThisHost
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Knows every secret of this worker, what it lends among them."""
+        return redactor_of(self.settings, self.host_environment)
 
     def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
         """Do all that comes before the container runs, recording what is found out. Raises AttemptError.
@@ -201,7 +209,7 @@ class Preparation:
                 branch=checkout.branch,
                 entry_point=request.entry_point,
                 project_env="docker" if project.image and self.runner.kind == "docker" else None,
-                parameters=rendered.parameters,
+                parameters=self.redactor.within(rendered.parameters),
                 request_id=claim.job.request_id,
             )
         )

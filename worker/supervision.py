@@ -24,7 +24,7 @@ from shared.jobs import Job, JobState
 from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
-from shared.vault import JobSecrets, Redactor, Vault
+from shared.vault import JobSecrets, Vault
 from worker.finishing import Finishing, failure, losses
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.lease import LeaseKeeper
@@ -62,7 +62,7 @@ class Supervisor:
 
     def fail(self, claim: Claim, error: AttemptError) -> Job | None:
         """End the attempt for a reason outside its own life, such as a fault of ours; None as for `run`."""
-        redactor = self._redactor(JobSecrets())
+        redactor = self.preparation.redactor
         return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
 
     def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
@@ -83,7 +83,7 @@ class Supervisor:
 
     def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
         secrets = self.vault.open(self.store.secret(claim))
-        redactor = self._redactor(secrets)
+        redactor = self.preparation.redactor.plus(secrets.all)
         try:
             handle = self._attach_or_start(claim, secrets, lease)
             logs = LogKeeper(
@@ -99,10 +99,6 @@ class Supervisor:
         except AttemptError as error:
             ending = failure(error)
         return self.finishing.finish(claim, ending, redactor)
-
-    def _redactor(self, secrets: JobSecrets) -> Redactor:
-        password = self.settings.mlflow_tracking_password.get_secret_value()
-        return Redactor.of(secrets.all, password)
 
     def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
         if claim.job.state is JobState.STARTING:

@@ -3,13 +3,12 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from shared.alerts import Trial
 from shared.links import Links
-from shared.vault import Redactor
+from shared.redactor import Redactor
 from worker.alerts import News
 from worker.posting import Answer, Endpoint
 
@@ -30,7 +29,7 @@ class Webhook:
 
     def send(self, news: News) -> Answer:
         """Post the alert. Sent again it has the same id, and the job as it stands then."""
-        return self._post(news.alert.id, self._redacted(self.body(news)))
+        return self._post(news.alert.id, self._redactor.within(self.body(news)))
 
     def send_trial(self, trial: Trial) -> Answer:
         """Post a test message: an event about no job."""
@@ -43,13 +42,6 @@ class Webhook:
         if self._secret:
             headers[SIGNATURE_HEADER] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
         return self._endpoint.post(body, headers)
-
-    def _redacted(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._redactor.text(value)
-        if isinstance(value, Mapping):
-            return {self._redactor.text(name): self._redacted(item) for name, item in value.items()}
-        return [self._redacted(item) for item in value] if isinstance(value, list | tuple) else value
 
     def body(self, news: News) -> dict[str, Any]:
         """The alert's JSON."""

@@ -9,6 +9,7 @@ from deploy.mlflow_guard.layer import Guard
 from deploy.mlflow_guard.routes import decide_for_training
 from deploy.mlflow_guard.upstream import Upstream
 from shared import logs
+from shared.live_secrets import environment, redactor_of
 from shared.settings import Settings
 
 STOP_SECONDS = 5  # for transfers under way; MLflow's clients try again
@@ -22,7 +23,7 @@ def main() -> int:
         sys.stderr.write("usage: TRACKING_GUARD_URI=http://NAME:PORT python -m deploy.mlflow_guard ADDRESS\n")
         return 2
     address = sys.argv[1]
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, redactor_of(settings, environment()))
     app = Guard(Upstream(settings, address), decide=decide_for_training)
     uvicorn.run(
         app,

@@ -16,10 +16,10 @@ from shared.errors import JobEnded
 from shared.jobs import Job, JobState
 from shared.limits import Limits
 from shared.links import Links
+from shared.redactor import Redactor
 from shared.settings import Settings
 from shared.sql import SqlStore
 from shared.store import Claim
-from shared.vault import Redactor
 from tests.support.clocks import HeldClock
 from tests.support.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, TIMEOUTS, DiscordServer, Trouble
 from tests.support.jobs import FAILED, SUCCEEDED, ended, running, submit, try_claim
@@ -259,7 +259,7 @@ def test_a_test_message_comes_the_way_that_alerts_come(
 ) -> None:
     server = serve()
     named = f"team-a=discord:{server.url},gone=discord:{server.url}-deleted"
-    channels = channels_of(Settings.load(_env_file=None, alert_webhooks=named))
+    channels = channels_of(Settings.load(_env_file=None, alert_webhooks=named), Redactor())
     asked = store.ask_for_trials(channels)
     _send_all(AlertSender(store, channels, clock=clock.monotonic))
     found = [(trial.channel, trial.state, trial.cause) for trial in store.list_trials([each.id for each in asked])]
@@ -301,7 +301,8 @@ def test_what_was_sent_by_one_who_died_before_saying_so_comes_twice_rather_than_
     settings = Settings.load(_env_file=None, discord_webhook_url=SecretStr(server.url))
     alert = store.take_alert({Channel.DISCORD}, lease_seconds=LEASE_SECONDS)
     assert alert is not None
-    channels_of(settings)[Channel.DISCORD].send(News(alert, store.get(held.job.id)))  # and dies before it says so
+    discord = channels_of(settings, Redactor())[Channel.DISCORD]
+    discord.send(News(alert, store.get(held.job.id)))  # and dies before it says so
     clock.pass_seconds(LEASE_SECONDS)
     _send_all(_sender(store, server.url, clock))
     assert [_told(message) for message in server.messages] == [(held.job.id, 1, AlertEvent.STARTED)] * 2

@@ -1,8 +1,13 @@
 """Errors as problem documents, request ids, and the headers of every answer."""
 
 import pytest
+from flask import abort
 from flask.testing import FlaskClient
 
+from api.app import create_app
+from shared.redactor import Redactor
+from shared.settings import Settings
+from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.log_lines import Log
@@ -125,3 +130,11 @@ def test_a_request_that_the_store_did_not_answer_is_told_of_under_its_id(
     store.down = False
     client.get("/jobs", headers={"X-Request-Id": "abc-2"})
     assert [(line["message"], line["request_id"]) for line in log.objects] == [("job store unavailable", "abc-1")]
+
+
+def test_no_problem_repeats_a_secret(store: MemoryStore, queue: RecordingQueue, vault: Vault) -> None:
+    settings = Settings.load(_env_file=None)
+    app = create_app(settings, store=store, queue=queue, vault=vault, redactor=Redactor(["hunter2-secret"]))
+    app.add_url_rule("/broken", view_func=lambda: abort(409, "postgres said hunter2-secret"))
+    answer = app.test_client().get("/broken")
+    assert (answer.status_code, answer.get_json()["detail"]) == (409, "postgres said ***")

@@ -13,7 +13,7 @@ from shared.alerts import AlertEvent
 from shared.errors import Code, FailureType
 from shared.jobs import Attempt, Job, Reason
 from shared.links import Links
-from shared.vault import Redactor
+from shared.redactor import Redactor
 from tests.support.alerts import AT, DECISION, EXITED, LINKS, RESULT, a_job, news
 from tests.support.discord import problems_of
 from worker.advice import ADVICE

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import Code, FailureType
 from shared.git_uri import Credentials
-from shared.vault import Redactor
+from shared.redactor import Redactor
 from worker.git_errors import EXCERPT_CHARACTERS, explain, explain_os_error
 
 URI = "https://host/user/repo.git"

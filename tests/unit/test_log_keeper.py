@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import LeaseLost, StoreUnavailable
+from shared.redactor import Redactor
 from shared.store import Claim
-from shared.vault import Redactor
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import running

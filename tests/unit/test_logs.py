@@ -2,6 +2,9 @@
 
 import logging
 import math
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -10,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from shared import logs
 from shared.logs import UNWRITABLE, FactsFormatter, JsonFormatter, job_context, log_context
+from shared.redactor import Redactor
 from tests.support.jobs import new_job
 from tests.support.log_lines import Log
 from tests.support.threads import at_once
@@ -198,3 +203,58 @@ def test_a_thread_carries_the_context_only_where_it_was_copied(log: Log) -> None
         in_thread(lambda: context.run(log.logger.info, "of the job"))
     nobody, job = log.objects
     assert ("job_id" in nobody, job["job_id"]) == (False, "j1")
+
+
+SECRET = 'hunter2 "and" more'
+
+
+@pytest.mark.parametrize("formatter", [FactsFormatter, JsonFormatter])
+def test_no_line_holds_a_secret_in_its_message_its_facts_or_its_traceback(
+    formatter: Callable[..., logging.Formatter],
+) -> None:
+    log = Log(formatter(redactor=Redactor([SECRET])))
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.logger.exception("broke at %s", SECRET, extra={"cause": [SECRET, {"again": SECRET.encode()}]})
+    assert not [word for word in ("hunter2", "and", "more") if word in log.text.replace("shared/redactor", "")]
+    assert log.text.count("***") == 4
+    if formatter is JsonFormatter:
+        assert log.object["message"] == "broke at ***"
+
+
+PRINT_EVERYWHERE = """
+import logging, os, sys, threading, warnings
+library = logging.getLogger("library")
+library.addHandler(logging.StreamHandler(sys.__stderr__))
+from shared import logs
+from shared.redactor import Redactor
+secret = os.environ["SECRET"]
+logs.configure("DEBUG", sys.argv[1], Redactor([secret]))
+logging.getLogger("later").addHandler(logging.StreamHandler())
+for logger in (library, logging.getLogger("later"), logging.getLogger("urllib3"), logging.getLogger()):
+    logger.debug("sends %r", {"Authorization": secret})
+print("one", secret)
+print("two", secret[:5], end="")
+print(secret[5:], file=sys.stdout, flush=True)
+print("three", secret, file=sys.stderr)
+print("four", secret, file=sys.__stderr__)
+warnings.warn(f"five {secret}")
+thread = threading.Thread(target=lambda: 1 / int(secret))
+thread.start()
+thread.join()
+print("six", secret, end="")
+raise RuntimeError(secret)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_nothing_secret_is_printed_whatever_prints_it(log_format: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "SECRET": SECRET, "PYTHONPATH": str(Path(logs.__file__).parents[1])}
+    command = [sys.executable, "-c", PRINT_EVERYWHERE, log_format]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "hunter2" not in printed
+    assert printed.count("***") >= 12
+    assert all(word in done.stdout + done.stderr for word in ("one", "two", "three", "four", "five", "six"))

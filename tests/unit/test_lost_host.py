@@ -6,8 +6,8 @@ import pytest
 
 from shared.errors import Code, InfrastructureError, LeaseLost
 from shared.jobs import JobState
+from shared.redactor import Redactor
 from shared.store import Claim
-from shared.vault import Redactor
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.worker import FakeWorker
 from worker.finishing import failure

@@ -1,5 +1,7 @@
 """One attempt from claim to end, on fakes."""
 
+import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.fakes.tracking import FakeTracking
 from tests.fakes.worker import TOKEN, FakeWorker, HookedRunner
 from tests.support.supervising import HANGING, code_of, ended, stop_at
 from worker.runner import AttemptSpec, Exit, Handle, LogBounds
+from worker.tracking import RunResult
 
 GIT_AWAY = InfrastructureError(Code.GIT_UNREACHABLE, "git.example does not answer.")
 
@@ -144,6 +147,34 @@ def test_no_secret_is_in_the_log_or_in_the_reason(worker: FakeWorker) -> None:
     texts = [str(job.reason), *(each.reason for each in job.transitions), worker.log(job.id).decode()]
     assert not [text for text in texts if TOKEN in text or "mlflow-pass" in text]
     assert "could not read https://***@git.example" in texts[0]
+
+
+def test_what_is_lent_is_in_no_log_and_in_no_reason(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, project_env_allowlist="REGION")
+    lent = {"REGION": "lent-s3cret"}
+    worker.preparation = replace(worker.preparation, host_environment=lent)
+    worker.supervisor = replace(worker.supervisor, preparation=worker.preparation)
+    worker.tasks = replace(worker.tasks, supervisor=worker.supervisor)
+    printed = f"environ({lent!r}) {base64.b64encode(b'x=lent-s3cret').decode()}\nKeyError: 'lent-s3cret'\n"
+    worker.runner.plan = Script(outputs=[printed.encode()], exit=Exit(exit_code=1))
+
+    job = ended(worker.run(worker.submit()))
+
+    assert "KeyError: '***'" in str(job.reason)
+    texts = [str(job), worker.log(job.id).decode(), str(worker.tracking.runs)]
+    assert not [text for text in texts if "lent-s3cret" in text or "c3MzY3JldA" in text]
+
+
+def test_no_secret_that_a_training_wrote_to_its_run_is_in_the_record(worker: FakeWorker) -> None:
+    worker.tracking.found = RunResult({"mlflow-pass": 1.0}, {"reason": "mlflow-pass"}, (("mlflow-pass", "1"),))
+
+    job = ended(worker.run(worker.submit()))
+
+    assert job.result == {
+        "metrics": {"***": 1.0},
+        "model_versions": [{"name": "***", "version": "1"}],
+        "decision": {"reason": "***"},
+    }
 
 
 def test_no_secret_is_in_the_reason_of_a_failure_before_the_start(worker: FakeWorker) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from shared.errors import ConfigurationError
+from shared.live_secrets import redactor_of
+from shared.redactor import Redactor
 from shared.settings import Settings
-from worker.alert_channels import redactor_of
 from worker.doctor import report
 from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
@@ -34,12 +35,11 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
 
 def findings_of(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Look at everything that the settings name."""
-    return without_secrets(examine(checks_of(settings, environment)), settings)
+    return without_secrets(examine(checks_of(settings, environment)), redactor_of(settings, environment))
 
 
-def without_secrets(found: Iterable[Finding], settings: Settings) -> list[Finding]:
-    """Take out what is secret in the settings: others repeat in their errors what they were sent."""
-    redactor = redactor_of(settings)
+def without_secrets(found: Iterable[Finding], redactor: Redactor) -> list[Finding]:
+    """Take out what is secret: others repeat in their errors what they were sent."""
     return [replace(each, seen=redactor.text(each.seen), advice=redactor.text(each.advice)) for each in found]
 
 

@@ -1,0 +1,151 @@
+"""Every secret that is live in a process: its settings, what it lends to trainings, its logins of registries."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from shared.alert_webhooks import AlertWebhook
+from shared.lent_values import is_private
+from shared.redactor import Redactor
+from shared.secret_forms import SHORT
+from shared.settings import Settings
+
+SECRET_NAME = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_?STRING|AUTH|COOKIE|SIG(NATURE)?|SAS)$",
+    re.IGNORECASE,
+)
+WORD_OR_NUMBER = re.compile(r"[A-Za-z]*|[0-9]*")
+TOKEN_CHARACTERS = 16  # a part of a webhook's path that is as long, and holds a digit, is no word but a token
+# Of a service on this machine these say no more than where it is, unless somebody logs in.
+ONLY_ADDRESSES = frozenset({"database_url", "redis_url", "mlflow_database_url"})
+
+
+def environment() -> dict[str, str]:
+    """This process's variables, over those of .env: what is lent to projects may stand where the settings do."""
+    return {name: text for name, text in dotenv_values(".env").items() if text} | dict(os.environ)
+
+
+def redactor_of(settings: Settings, variables: Mapping[str, str]) -> Redactor:
+    """The one redactor of a process; a job's own credentials are added to it."""
+    return Redactor(
+        [
+            *_of_settings(settings),
+            *_of_key_file(settings),
+            *_of_variables(settings, variables),
+            *_of_registries(variables),
+        ]
+    )
+
+
+def _of_settings(settings: Settings) -> Iterator[str]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from _of_setting(name, each)
+
+
+def _of_setting(name: str, value: object) -> Iterator[str]:
+    match value:
+        case AlertWebhook():
+            yield from _of_webhook(value.url.get_secret_value(), is_discord=value.is_discord)
+        case SecretStr() if name in ("discord_webhook_url", "alert_webhook_url"):
+            yield from _of_webhook(value.get_secret_value(), is_discord=name == "discord_webhook_url")
+        case SecretStr():
+            secret = value.get_secret_value()
+            if name not in ONLY_ADDRESSES or list(_in_address(secret)):
+                yield secret
+            yield from _within(secret)
+            if name == "flower_basic_auth":
+                yield secret.partition(":")[2]
+        case str():
+            yield from _in_address(value)
+
+
+def _of_key_file(settings: Settings) -> Iterator[str]:
+    with suppress(OSError, UnicodeError):  # made at the first start; another process's alone
+        yield (settings.secret_key_file or settings.data_dir / "secret.key").read_text().strip()
+
+
+def _of_webhook(url: str, *, is_discord: bool) -> Iterator[str]:
+    yield url
+    yield from _in_address(url)
+    path = url.partition("?")[0].partition("://")[2].partition("/")[2]
+    *others, last = path.split("/")
+    tokens = [each for each in (*others, last) if len(each) >= TOKEN_CHARACTERS and re.search("[0-9]", each)]
+    for token in [last] if is_discord else tokens:
+        yield from (token, unquote(token))
+    yield from (value for _, value in parse_qsl(url.partition("?")[2]) if len(value) >= SHORT)
+
+
+def _of_variables(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
+    for name, value in variables.items():
+        is_lent = name in settings.project_env_allowlist
+        if is_private(name) and (is_lent or SECRET_NAME.search(name)) and _is_telling(value):
+            yield value
+            yield from _within(value)
+        else:
+            yield from _in_address(value)  # such as a proxy's password
+
+
+def _is_telling(value: str) -> bool:
+    """Whether it would be one thing alone in a log: no short word or number, and no place on this machine."""
+    if len(value) < SHORT:
+        return WORD_OR_NUMBER.fullmatch(value) is None
+    return not (value.startswith("/") and os.path.exists(value))
+
+
+def _of_registries(variables: Mapping[str, str]) -> Iterator[str]:
+    """What `docker login` wrote down for the worker's user."""
+    home = variables.get("DOCKER_CONFIG") or f"{variables.get('HOME', '')}/.docker"
+    with suppress(OSError, ValueError, AttributeError):
+        logins = json.loads((Path(home) / "config.json").read_text()).get("auths", {})
+        for login in logins.values():
+            yield from _of_login(login)
+
+
+def _of_login(login: Mapping[str, str]) -> Iterator[str]:
+    yield from (login[name] for name in ("auth", "identitytoken", "registrytoken", "password") if login.get(name))
+    pair = base64.b64decode(login.get("auth", "")).decode(errors="replace").strip("\0")
+    yield from (pair, pair.partition(":")[2])
+
+
+def _within(value: str) -> Iterator[str]:
+    """The parts that are secret by themselves: of an address, a connection string, a key file in JSON."""
+    yield from _in_address(value)
+    pairs = [each.partition("=") for each in value.split(";")] if ";" in value else []
+    yield from (secret.strip() for name, _, secret in pairs if SECRET_NAME.search(name.strip()))
+    if value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError):
+            yield from _in_json(json.loads(value))
+
+
+def _in_json(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _in_json(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _in_json(item, name)
+    elif isinstance(value, str) and SECRET_NAME.search(name):
+        yield value
+
+
+def _in_address(value: str) -> Iterator[str]:
+    """Passwords in an address. Not by urlsplit: it refuses some that a database's driver takes."""
+    _, scheme_end, rest = value.partition("://")
+    if not scheme_end:
+        return
+    login = rest.rpartition("@")[0]
+    found = [login.partition(":")[2]] if login else []
+    found += [text for name, text in parse_qsl(rest.partition("?")[2]) if SECRET_NAME.search(name)]
+    for secret in filter(None, found):
+        yield from (secret, unquote(secret))
