@@ -1,7 +1,7 @@
 """Git addresses from requests: what is accepted, and the credentials taken out of them before anything is stored."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from shared.inside_addresses import Address, find_address, is_inside
@@ -66,6 +66,7 @@ class AllowedAddresses:
     schemes: frozenset[str]
     hosts: frozenset[str] = frozenset()
     private_networks: bool = False
+    any_outside: bool = False  # hosts names those inside, and any other may be asked
 
     def refusal(self, address: GitUri, *, what: str) -> Refusal | None:
         """Return why not, or None."""
@@ -79,7 +80,7 @@ class AllowedAddresses:
         """Return why not, as far as the host's name says it without a look-up."""
         if self.names(host):
             return None
-        if self.hosts:
+        if self.hosts and not self.any_outside:
             names = ", ".join(sorted(self.hosts))
             message = f"{what} is on the host {host!r}; this service allows {names} (setting GIT_HOSTS)."
             return Refusal(message, "GIT_HOSTS")
@@ -95,6 +96,10 @@ class AllowedAddresses:
             f"requests may use it, its operator names it, with all other git hosts, in the setting GIT_HOSTS."
         )
         return Refusal(message, "GIT_HOSTS")
+
+    def with_any_outside(self) -> "AllowedAddresses":
+        """The same, for what a host that may be asked keeps elsewhere."""
+        return replace(self, any_outside=True)
 
     def names(self, host: str) -> bool:
         """Whether GIT_HOSTS has the host."""

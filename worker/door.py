@@ -50,7 +50,7 @@ class Door:
         max_bytes: int,
         look_up: Callable[[str, int], list[str]] = look_up,
     ) -> None:
-        self._allowed = allowed
+        self.allowed = allowed
         self._look_up = look_up
         self._what = what
         self._left_bytes = max_bytes
@@ -72,13 +72,17 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close it and all connections through it."""
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def cut(self) -> None:
+        """End all connections through it, and take no more; for another thread, too."""
         with self._lock:
             self._is_closed = True
             for each in (self._listener, *self._connections):
                 _hang_up(each)  # which wakes the thread that reads from it
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
 
     @property
     def is_exhausted(self) -> bool:
@@ -145,10 +149,10 @@ class Door:
 
     def _connect(self, name: str, port: int) -> socket.socket:
         """Connect to one of the host's addresses that were looked at."""
-        refusal = self._allowed.refusal_of_host(name, what=self._what)
+        refusal = self.allowed.refusal_of_host(name, what=self._what)
         try:
             for address in [] if refusal else self._look_up(name, port):
-                if why := self._allowed.refusal_of_address(ip_address(address), host=name, what=self._what):
+                if why := self.allowed.refusal_of_address(ip_address(address), host=name, what=self._what):
                     refusal = why
                 elif host := self._dial(address, port):
                     return host

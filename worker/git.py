@@ -40,6 +40,10 @@ ALWAYS = (
     ("credential.helper", ""),
     ("fetch.recurseSubmodules", "false"),
     ("fetch.unpackLimit", "1"),  # a fetch is one pack, so that the mirror can count them
+    ("filter.lfs.clean", ""),  # what git-lfs would bring by itself, nobody has looked at: lfs.py does
+    ("filter.lfs.process", ""),
+    ("filter.lfs.required", "false"),
+    ("filter.lfs.smudge", ""),
     ("gc.auto", "0"),  # a gc that git starts by itself outlives the command
     ("http.lowSpeedLimit", "1"),  # a host that counts objects sends little, but it does send
     ("http.lowSpeedTime", "120"),
@@ -182,6 +186,20 @@ class Git:
         ):
             return True
         return self.run("config", "--get-regexp", r"^http\.(.*\.)?proxy$", cwd=Path("/")).ok
+
+    def proxies(self) -> dict[str, str]:
+        """The proxies of http and https, for what goes out beside git: the door, or the operator's."""
+        if self.door:
+            return {"http": self.door.url, "https": self.door.url}
+        names = {name.lower(): value for name, value in self.environ.items() if PROXY.fullmatch(name) and value}
+        given = {scheme: names.get(f"{scheme}_proxy", names.get("all_proxy")) for scheme in ("http", "https")}
+        return {scheme: value for scheme, value in given.items() if value}
+
+    @property
+    def trusted(self) -> str | None:
+        """The file of certificates that git trusts, where the environment names one."""
+        names = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+        return next((self.environ[name] for name in names if self.environ.get(name)), None)
 
     def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
         """Run one command and return what it printed; raise what its failure means."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from worker.allowed import AddressRules
 from worker.git import Git
 from worker.git_errors import NO_SUCH_REF
+from worker.lfs import fetch_lfs_files
 from worker.source_limits import Allowance
 from worker.submodules import MAX_NESTING, Submodule, find_submodules, too_nested
 from worker.tree import list_tree
@@ -25,6 +26,7 @@ class Unpacking:
             commit_sha, git=self.git, git_folder=str(folder / ".git"), allowance=self.allowance, above=above
         )
         self.git.must("-C", folder, "checkout", "--quiet", "--detach", commit_sha)
+        fetch_lfs_files(folder, tree.small_files, uri=uri, git=self.git, rules=self.rules, allowance=self.allowance)
         for submodule in find_submodules(folder, tree.submodules, uri=uri, git=self.git, rules=self.rules):
             if nesting == MAX_NESTING:
                 raise too_nested(self.git.uri)

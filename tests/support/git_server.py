@@ -1,6 +1,7 @@
 """A real git host on loopback: bare repositories behind `git http-backend`, with a password where a test wants one."""
 
 import base64
+import json
 import os
 import subprocess
 import threading
@@ -105,6 +106,8 @@ class Behaviour:
     hang: bool = False  # take requests, answer none
     redirect_to: str | None = None  # send every request to the same path of this address
     only_dot_git: bool = False  # redirect repo to repo.git, as GitLab does
+    lfs_files: dict[str, bytes] = field(default_factory=dict)  # Git LFS content, by what the pointer says
+    lfs_href: str | None = None  # where its files are said to be, instead of here
     protocol_v2: bool = True  # off, a client may not ask for any commit by its SHA
 
 
@@ -202,8 +205,28 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(301, [("Location", location)])
         elif not server.lets_in(authorization):
             self._send(401, [("WWW-Authenticate", 'Basic realm="git"')])
+        elif "/info/lfs/" in self.path:
+            self._lfs(body)
         else:
             self._backend(body)
+
+    def _lfs(self, body: bytes) -> None:
+        """Answer as a Git LFS server: the batch API, and the files themselves."""
+        behaviour, (before, _, name) = self.server.git_server.behaviour, self.path.partition("/info/lfs/")
+        if not behaviour.lfs_files:
+            self._send(404)
+        elif name != "objects/batch":
+            self._send(200, content=behaviour.lfs_files[name])
+        else:
+            here = f"http://127.0.0.1:{self.server.git_server.port}{before}/info/lfs"
+            objects = json.loads(body)["objects"]
+            for each in objects:
+                if each["oid"] in behaviour.lfs_files:
+                    href = f"{behaviour.lfs_href or here}/{each['oid']}"
+                    each["actions"] = {"download": {"href": href, "header": {"X-Key": "a"}}}
+                else:
+                    each["error"] = {"code": 404, "message": "no such object"}
+            self._send(200, content=json.dumps({"objects": objects}).encode())
 
     def _redirection(self) -> str | None:
         behaviour = self.server.git_server.behaviour
