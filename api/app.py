@@ -42,7 +42,7 @@ def create_app(
         queue=queue,
         vault=vault,
         long_poll=LongPoll(store, limit=settings.api_threads // 2),
-        following=Following(store, limit=settings.api_followers),
+        following=Following(store, limit=settings.api_followers, per_peer=settings.api_followers_per_peer),
         links=Links.of(settings),
         registry=ModelRegistry.of(settings),
     )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -96,31 +96,42 @@ class Feed:
 
 
 class Following:
-    """Lets at most ``limit`` followers read at the same time."""
+    """Lets at most ``limit`` followers read at the same time, ``per_peer`` of them from one address."""
 
-    def __init__(self, store: JobStore, *, limit: int) -> None:
+    def __init__(self, store: JobStore, *, limit: int, per_peer: int) -> None:
         self._store = store
         self._limit = limit
-        self._room = threading.BoundedSemaphore(limit)
+        self._per_peer = per_peer
+        self._peers: Counter[str] = Counter()
         self._feeds: dict[str, Feed] = {}
         self._changing = threading.Lock()
         self._is_stopping = False
 
-    def join(self, job: Job) -> "Follower":
+    def join(self, job: Job, *, peer: str) -> "Follower":
         """Return a follower of the job, to be closed by the caller; TooManyFollowers where there is no room."""
-        if not self._room.acquire(blocking=False):
-            raise TooManyFollowers(f"{self._limit} logs are followed already (API_FOLLOWERS). Try again in a while.")
         with self._changing:
+            self._require_room(peer)
+            self._peers[peer] += 1
             feed = self._feeds.setdefault(job.id, Feed(job, self._store))
             feed.followers += 1
-        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id))
+        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id, peer))
 
-    def _leave(self, job_id: str) -> None:
+    def _require_room(self, peer: str) -> None:
+        if self._peers.total() >= self._limit:
+            raise TooManyFollowers(f"{self._limit} logs are followed already (API_FOLLOWERS). Try again in a while.")
+        if self._peers[peer] >= self._per_peer:
+            raise TooManyFollowers(
+                f"{self._per_peer} logs are followed from your address already (API_FOLLOWERS_PER_PEER). Follow fewer "
+                "at the same time."
+            )
+
+    def _leave(self, job_id: str, peer: str) -> None:
         with self._changing:
+            self._peers[peer] -= 1
+            self._peers += Counter()  # forgets those at zero
             self._feeds[job_id].followers -= 1
             if not self._feeds[job_id].followers:
                 del self._feeds[job_id]
-        self._room.release()
 
     def stop(self) -> None:
         """Send all followers away soon. Takes no lock: a signal handler calls it."""

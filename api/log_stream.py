@@ -6,19 +6,22 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
-from socket import socket
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from flask import Response, request
 
 from api.errors import FieldError, InvalidRequest
 from api.following import Begun, Ended, Follower, Part, Position
-from api.slow_clients import has_hung_up
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EVENT_STREAM = "text/event-stream"
 PLAIN_TEXT = "text/plain"
 RECONNECT = b"retry: 1000\n\n"  # milliseconds
 KEEPALIVE = b":\n\n"
+HAS_GONE = "waitress.client_disconnected"
 KEEPALIVE_SECONDS = 15.0  # shorter than proxies wait for
 LINE_END = re.compile(rb"\r\n|\r|\n")  # as the receiver sees them
 
@@ -28,11 +31,21 @@ News = Part | Begun | Ended | None
 def log_stream(follower: Follower, place: Position, *, is_one_attempt: bool, as_events: bool) -> Response:
     """The answer, which ends when the log does; the follower is closed with it."""
     news = follower.news(place, is_one_attempt=is_one_attempt)
-    body = _while_heard(events(news) if as_events else texts(news), request.environ.get("gunicorn.socket"))
-    response = Response(body, content_type=f"{EVENT_STREAM if as_events else PLAIN_TEXT}; charset=utf-8")
+    body = _while_heard(events(news) if as_events else texts(news), request.environ.get(HAS_GONE, _never))
+    response = AtOnce(body, content_type=f"{EVENT_STREAM if as_events else PLAIN_TEXT}; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold back what is to be seen at once
     response.call_on_close(follower.close)
     return response
+
+
+class AtOnce(Response):
+    """An answer whose head is sent at once: the first line of the log may come much later."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer, as WSGI has it."""
+        body, status, headers = self.get_wsgi_response(environ)
+        start_response(status, headers)(b"")
+        return body
 
 
 def texts(news: Iterable[News]) -> Iterator[bytes]:
@@ -86,9 +99,14 @@ def place_of(event_id: str, *, attempt: int | None) -> Position:
     return Position(int(number or attempt or 1), int(offset))
 
 
-def _while_heard(body: Iterable[bytes], connection: socket | None) -> Iterator[bytes]:
+def _never() -> bool:
+    """What a test's client says."""
+    return False
+
+
+def _while_heard(body: Iterable[bytes], has_gone: Callable[[], bool]) -> Iterator[bytes]:
     """Stop when the client has gone, which a write alone would tell only when there is something to write."""
     for text in body:
-        if not text and has_hung_up(connection):
+        if not text and has_gone():
             return
         yield text

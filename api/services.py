@@ -30,6 +30,11 @@ class Services:
     links: Links
     registry: ModelRegistry
 
+    def send_away(self) -> None:
+        """Let nobody wait or follow any more. Takes no lock: a signal handler calls it."""
+        self.long_poll.stop()
+        self.following.stop()
+
 
 def services() -> Services:
     """Return the services of the app that handles this request."""

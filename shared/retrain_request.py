@@ -31,6 +31,7 @@ REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9._/@+#=-]{1,250}\Z")
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MOST_BYTES = 2**50
+LONGEST_TEXT = 6000  # of a parameter, as in MLflow
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
 # What a project gets that needs the parameter and has no default of its own: the predecessor's words for nothing.
 WORDS_FOR_NOTHING = {"base_model": "None", "dataset_repo": "not_used"}
@@ -44,14 +45,26 @@ def _no_control_characters(value: str) -> str:
     return value
 
 
-Text = Annotated[StrictStr, AfterValidator(_no_control_characters), AfterValidator(require_no_credentials)]
+def _no_longer_than_any_text(value: str) -> str:
+    """Refuse at once what its own limit would refuse only after all of it was read for credentials."""
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"must have at most {LONGEST_TEXT} characters")
+    return value
+
+
+Text = Annotated[
+    StrictStr,
+    AfterValidator(_no_longer_than_any_text),
+    AfterValidator(_no_control_characters),
+    AfterValidator(require_no_credentials),
+]
 Name = Annotated[Text, Field(min_length=1, max_length=250)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 HOST_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$"
 ParameterName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
 Metric = Annotated[Text, Field(min_length=1, max_length=250)]
 Direction = Literal["higher_is_better", "lower_is_better"]
-ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=6000)]
+ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=LONGEST_TEXT)]
 
 
 class _Body(BaseModel):

@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
     api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
     api_followers: int = Field(100, ge=1, le=1000, description="Logs that are followed at the same time.")
+    api_followers_per_peer: int = Field(
+        50, ge=1, le=1000, description="Of them from one address; a proxy is one address for all of its users."
+    )
+    api_connections: int = Field(
+        600, ge=10, le=10_000, description="Open connections; beyond, the one that was silent for longest is closed."
+    )
+    api_connections_per_peer: int = Field(200, ge=5, le=10_000, description="Of them from one address, likewise.")
     api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Bearer tokens, comma separated. Without any the API serves this machine only."
     )

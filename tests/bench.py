@@ -17,7 +17,7 @@ import psutil
 from shared.jobs import NewJob
 from shared.limits import Host
 from shared.sql import SqlStore, schema
-from tests import bench_followers
+from tests import bench_followers, bench_hostile
 from worker.docker_runner import DockerRunner, engine_version
 from worker.runner import AttemptSpec
 
@@ -40,6 +40,8 @@ def main() -> int:
         followed, alone = bench_followers.costs()
         _line("GET a job, its log followed by 50, ms", followed.get_seconds * 1000, alone.get_seconds * 1000, "by none")
         _line("memory of the API then, MB (PSS)", followed.pss_bytes / 1e6, alone.pss_bytes / 1e6, "by none")
+        beset, honest = bench_hostile.costs()
+        _line("an answer beside hostile clients, p99 ms", beset.p99_seconds * 1000, honest.p99_seconds * 1000, "alone")
         if engine_version(os.environ):
             source = folder / "project"
             source.mkdir()

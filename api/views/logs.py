@@ -78,7 +78,7 @@ def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str 
     else:
         attempt = find_attempt(job, query.attempt)
         place = Position(attempt.number if attempt else 1, first_byte(here.store, job_id, query))
-    follower = here.following.join(job)
+    follower = here.following.join(job, peer=request.remote_addr or "")
     return log_stream(follower, place, is_one_attempt=query.attempt is not None, as_events=as_events)
 
 

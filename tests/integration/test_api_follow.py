@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from shared.jobs import JobState
 from shared.sql import SqlStore
@@ -66,15 +67,12 @@ def test_followers_go_on_through_kills_of_the_api_without_gap_or_repeat(
 
 def kill_and_restart(api: ApiServer, *, gently: bool) -> None:
     assert api.process is not None
-    children = psutil.Process(api.process.pid).children()
-    assert len(children) == 1
     if gently:
         api.process.terminate()
         assert api.process.wait(8) == 0
     else:
-        api.process.kill()  # the child, which answers, finds that out by itself
+        api.process.kill()
         api.process.wait(5)
-    assert psutil.wait_procs(children, timeout=8)[1] == []
     api.launch()
     wait_until(api.answers, what="the API's answer")
 
@@ -88,6 +86,41 @@ def test_many_followers_leave_room_for_all_other_requests(api: ApiServer, store:
         store.finish(claim, Ending(JobState.SUCCEEDED))
         assert {each.result(timeout=TIMEOUT_SECONDS) for each in texts} == {"all see it\n"}
         assert requests.get(f"{log_url(api, claim)}?follow=1", timeout=5).text == "all see it\n"
+
+
+def test_one_address_cannot_follow_so_many_logs_that_others_find_no_room(tmp_path: Path) -> None:
+    redis = f"redis://127.0.0.1:{free_port()}/0"
+    with running_api(tmp_path, REDIS_URL=redis, API_FOLLOWERS="2", API_FOLLOWERS_PER_PEER="1") as api:
+        store = SqlStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+        url = log_url(api, running(store))
+        store.close()
+        with requests.get(f"{url}?follow=1", stream=True, timeout=TIMEOUT_SECONDS) as follower:
+            assert follower.status_code == 200
+            refused = requests.get(f"{url}?follow=1", timeout=TIMEOUT_SECONDS)
+            assert (refused.status_code, refused.json()["code"]) == (503, "TOO_MANY_FOLLOWERS")
+            assert "API_FOLLOWERS_PER_PEER" in refused.json()["detail"]
+            assert refused.headers["Retry-After"] == "5"
+            assert from_another_address(url) == 200
+
+
+def from_another_address(url: str) -> int:
+    """The status that a follower at 127.0.0.2 gets, who leaves at once."""
+    with requests.Session() as session:
+        session.mount("http://", SourceAddressAdapter(("127.0.0.2", 0)))
+        with session.get(f"{url}?follow=1", stream=True, timeout=TIMEOUT_SECONDS) as answer:
+            return answer.status_code
+
+
+class SourceAddressAdapter(HTTPAdapter):
+    """Connects from an address of this machine."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **given: Any) -> None:
+        """Make the pools, whose connections begin at the address."""
+        super().init_poolmanager(*args, source_address=self._address, **given)
 
 
 def probe(url: str, accept: str = "text/plain") -> int:

@@ -1,4 +1,4 @@
-"""The API as a real process: gunicorn, SQLite and Valkey."""
+"""The API as a real process: waitress, SQLite and Valkey."""
 
 import signal
 import socket

@@ -97,7 +97,7 @@ def test_a_request_is_followed_from_the_api_to_the_training_in_lines_of_json(
     assert [line for line in lines if line["logger"] in OF_AN_ATTEMPT and line not in of_job] == []
     assert {"celery.apps.worker", "celery.worker.consumer.connection"} <= {line["logger"] for line in lines}
     assert "[config]" not in worker.log  # Celery's banner
-    assert "gunicorn.error" in {line["logger"] for line in lines_of(api.log)}
+    assert "api.serving" in {line["logger"] for line in lines_of(api.log)}
     for secret in (*SECRETS.values(), GIT_TOKEN, shared["SECRET_KEY"]):
         assert secret == "robot" or secret not in api.log + worker.log
 
