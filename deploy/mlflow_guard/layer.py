@@ -136,7 +136,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
     request = f"{scope['method']} {scope['path']}"[:300]
     client = (scope.get("client") or ("",))[0]
-    logger.warning("request to MLflow refused", extra={"request": request, "why": str(refused), "client": client})
+    if refused.status is not HTTPStatus.SERVICE_UNAVAILABLE:  # which is no fault of the request, and asked again soon
+        logger.warning("request to MLflow refused", extra={"request": request, "why": str(refused), "client": client})
     said = {"error_code": refused.code, "message": f"The guard before MLflow refused {request}: {refused}. {ADVICE}"}
     body = json.dumps(said).encode()
     length = str(len(body)).encode()

@@ -90,6 +90,8 @@ class Upstream:
             async with request as answer:
                 await _pass_back(answer, receive, send)
         except (aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error.__cause__, Gone):  # in the middle of the body
+                raise Gone from error
             logger.warning("MLflow does not answer", extra={"error": str(error)})
             why = "MLflow does not answer; try again in a moment"
             raise Refused(why, status=HTTPStatus.SERVICE_UNAVAILABLE, code="TEMPORARILY_UNAVAILABLE") from error
