@@ -252,6 +252,14 @@ class Settings(BaseSettings):
     backup_max_age_days: float = Field(
         7, ge=0, description="The doctor warns when the last make backup is older; 0 where others save the records."
     )
+    disk_stop_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="With less, the attempt that has written most is stopped; empty for half of DISK_LOW_BYTES.",
+    )
+    attempt_disk_bytes: int | None = Field(
+        None, ge=10**6, description="An attempt that has written more is stopped; empty for the disk's size by slots."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
     log_format: Literal["text", "json"] = Field(
         "text", description="How: text for people, or json: one JSON object a line, for programs."
@@ -373,6 +381,11 @@ class Settings(BaseSettings):
     def alert_channels(self) -> frozenset[str]:
         """What a request may name: the webhooks with names, and those of all jobs where they are set."""
         return self.alerting.channels | {webhook.name for webhook in self.alert_webhooks}
+
+    @property
+    def disk_stop_below(self) -> int:
+        """With less free disk, training is stopped."""
+        return self.disk_low_bytes // 2 if self.disk_stop_bytes is None else self.disk_stop_bytes
 
     @property
     def freeze_after_seconds(self) -> float:

@@ -30,6 +30,7 @@ from worker.alerts import AlertSender
 from worker.cleaning import Cleaning
 from worker.counted_store import CountedStore
 from worker.disk import DiskGuard
+from worker.disk_watch import DiskWatch, Verdicts
 from worker.docker_runner import DockerRunner
 from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
@@ -63,6 +64,7 @@ class Parts:
     here: ThisHost
     sweep: Sweep
     heartbeat: Heartbeat
+    disk_watch: DiskWatch
     alerts: AlertSender
     metrics: WorkerMetrics
 
@@ -86,7 +88,10 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     preparation = Preparation(settings, store, source, tracking, runner, environment, here)
     finishing = Finishing(settings, store, runner, tracking, stopping)
     shutil.rmtree(finishing.scratch, ignore_errors=True)
-    supervisor = Supervisor(settings, store, settings.vault(), preparation, runner, finishing, stopping)
+    verdicts = Verdicts()
+    supervisor = Supervisor(
+        settings, store, settings.vault(), preparation, runner, finishing, stopping, verdicts=verdicts
+    )
     metrics.show_look(lambda: here.seen_at)
     sweep = Sweep(
         settings,
@@ -103,7 +108,8 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     heartbeat = Heartbeat(settings, store, runner, here, on_refused=lambda: os.kill(os.getpid(), signal.SIGTERM))
     alerts = AlertSender(store, channels_of(settings, preparation.redactor))
-    return Parts(store, celery, here, sweep, heartbeat, alerts, metrics)
+    watch = DiskWatch(settings, runner, here, verdicts)
+    return Parts(store, celery, here, sweep, heartbeat, watch, alerts, metrics)
 
 
 def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
@@ -191,7 +197,7 @@ def _work(parts: Parts, settings: Settings, stopping: threading.Event) -> int:
     if settings.log_format == "json":
         _print_nothing()
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": parts.alerts.run_until}
-    threads = _start(stopping, **loops)
+    threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
     try:
         parts.celery.worker_main(_arguments(settings, slots=parts.here.slots))
     finally:

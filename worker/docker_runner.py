@@ -190,6 +190,12 @@ class DockerRunner:
         info = self._engine_info
         return Capacity(memory_bytes=int(info["MemTotal"]), cpus=int(info["NCPU"]))
 
+    def disk_bytes(self, handle: Handle) -> int:
+        """The container's own layer; its log has a bound, and volumes are not its alone."""
+        with engine_answers(f"measure '{handle.name}'", name=handle.name):
+            found = self._engine.client.api.containers(size=True, filters={"id": handle.id})
+        return sum(int(each.get("SizeRw") or 0) for each in found)
+
     def find_disk(self) -> Path | None:
         """The engine's data folder, where it is on this machine."""
         folder = Path(str(self._engine_info["DockerRootDir"]))

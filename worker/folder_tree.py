@@ -7,6 +7,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+BLOCK_BYTES = 512  # of st_blocks, whatever the disk's own are
+
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder with all in it, or a file or link of its name; FileNotFoundError where there is none.
@@ -32,3 +34,16 @@ def remove_tree(folder: Path) -> None:
             folders.append(Path(entry.path).rename(folder / f"{prefix}-{next(numbers)}"))
     for current in reversed(folders):
         current.rmdir()
+
+
+def tree_bytes(folder: Path) -> int:
+    """What a folder with all in it takes of its disk; what goes or may not be read meanwhile counts nothing."""
+    total, folders = 0, [os.fspath(folder)]
+    for current in folders:  # grows meanwhile
+        with suppress(OSError), os.scandir(current) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+    return total

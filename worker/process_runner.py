@@ -1,8 +1,8 @@
 """Runs attempts as processes of this host, for a laptop or a first try without Docker.
 
 There is no isolation: the project's code runs as the worker's user, in the worker's Python, and can read and do what
-that user can; limits, images, networks and volumes mean nothing, and GPUs are no more than pointed out. A process
-outlives its worker.
+that user can; limits but those of disk and log, images, networks and volumes mean nothing, and GPUs are no more than
+pointed out. A process outlives its worker.
 """
 
 import errno
@@ -22,7 +22,7 @@ import psutil
 
 from shared.errors import Code, InfrastructureError
 from worker import process_launcher
-from worker.folder_tree import remove_tree
+from worker.folder_tree import remove_tree, tree_bytes
 from worker.gpus import find_gpus
 from worker.interruption import NEVER, Interruption
 from worker.launch import PROOF, START, start_script
@@ -177,6 +177,10 @@ class ProcessRunner:
     def find_capacity(self) -> Capacity | None:
         """None: a process has what the host has."""
         return None
+
+    def disk_bytes(self, handle: Handle) -> int:
+        """The attempt's folder, with its log and its folder for temporary files."""
+        return tree_bytes(self._state_folder / handle.name)
 
     def find_disk(self) -> Path | None:
         """The state folder."""

@@ -166,6 +166,9 @@ class Runner(Protocol):
     def find_capacity(self) -> Capacity | None:
         """What this host has; None where nothing can be limited."""
 
+    def disk_bytes(self, handle: Handle) -> int:
+        """What the attempt has written on this host's disk; 0 where that is not known."""
+
     def find_disk(self) -> Path | None:
         """The folder where it keeps images and containers; None where that is not on a disk seen from here."""
 

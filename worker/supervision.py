@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -25,6 +25,7 @@ from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import JobSecrets, Vault
+from worker.disk_watch import Verdicts
 from worker.finishing import Finishing, failure, losses
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.lease import LeaseKeeper
@@ -55,6 +56,7 @@ class Supervisor:
     lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
     side_work: Callable[..., SideWork[Handle]] = SideWork
     clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     def run(self, claim: Claim) -> Job | None:
         """Take the attempt to its end and return the job; None when it was left to another worker."""
@@ -191,6 +193,9 @@ class Supervisor:
                     self._stop(claim, handle)
             self._pause(pause)
             pause = min(POLL_SECONDS, pause * 1.5)
+        verdict = self.verdicts.take(handle.name)
+        if verdict and outcome.exit_code != 0:  # else it was done before it could be stopped
+            raise verdict
         if logs.is_flood:
             raise _flood(logs, self.settings)
         if is_overdue:

@@ -70,6 +70,7 @@ class FakeHost:
     gpus: tuple[str, ...] = ()
     disk: Path | None = None
     capacity: Capacity | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class FakeRunner:
@@ -210,6 +211,11 @@ class FakeRunner:
         """What the test gave to the host."""
         self._answer()
         return self.host.capacity
+
+    def disk_bytes(self, handle: Handle) -> int:
+        """What the test says."""
+        self._answer()
+        return self.host.sizes.get(handle.name, 0)
 
     def find_disk(self) -> Path | None:
         """The folder that the test gave to the host."""

@@ -163,6 +163,14 @@ def test_a_disk_that_is_seen_from_here_is_a_folder_of_this_machine(real: Bench) 
     assert found is None or found.is_dir()
 
 
+def test_what_an_attempt_wrote_to_the_disk_is_known(real: Bench) -> None:
+    handle = real.start("mkdir -p a/b; head -c 5000000 /dev/urandom > a/b/c; echo done; exec sleep 60")
+    real.wait_for_log(handle, b"done")
+    assert 5_000_000 <= real.runner.disk_bytes(handle) < 6_000_000
+    real.runner.remove(handle)
+    assert real.runner.disk_bytes(handle) == 0
+
+
 def test_the_gpus_of_the_host_are_asked_for_without_harm(bench: Bench) -> None:
     assert len(set(bench.runner.find_gpus())) == len(bench.runner.find_gpus())
 
