@@ -37,7 +37,7 @@ def create_app(
     """Return the app; of the tokens in the settings it keeps the hashes only."""
     app = Api("api", info=INFO, doc_ui=False, validation_error_callback=refuse, static_folder=None)
     app.extensions[EXTENSION] = Services(
-        settings=settings.model_copy(update={"api_tokens": ()}),
+        settings=settings.model_copy(update={"api_tokens": (), "metrics_tokens": ()}),
         store=store,
         queue=queue,
         vault=vault,

@@ -35,10 +35,17 @@ HEADERS = {
 PROBLEMS = {
     HTTPStatus.BAD_REQUEST: ("MALFORMED_JSON", "The body is no JSON object."),
     HTTPStatus.UNAUTHORIZED: ("UNAUTHORIZED", "No bearer token, or none that is known."),
-    HTTPStatus.FORBIDDEN: ("LOOPBACK_ONLY", "No tokens are set, so only the API's own machine is served."),
+    HTTPStatus.FORBIDDEN: (
+        "LOOPBACK_ONLY",
+        "No tokens are set, so only the API's own machine is served. FOREIGN_ORIGIN: a web page of another origin asks "
+        "for a change. METRICS_ONLY: the token is one of METRICS_TOKENS.",
+    ),
     HTTPStatus.NOT_FOUND: ("JOB_NOT_FOUND", "There is no such job (or attempt: ATTEMPT_NOT_FOUND)."),
     HTTPStatus.CONFLICT: ("JOB_ENDED", "The job has ended; there is nothing to cancel."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("BODY_TOO_LARGE", "The body is larger than 1 MB."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "BODY_TOO_LARGE",
+        "The body is larger than 1 MB, or holds more text or values than any job needs.",
+    ),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("UNSUPPORTED_MEDIA_TYPE", "The body is not sent as application/json."),
     HTTPStatus.UNPROCESSABLE_ENTITY: (
         "VALIDATION_FAILED",

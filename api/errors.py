@@ -9,6 +9,8 @@ RetrainError
     ├── WrongContentType     the body is not declared as JSON
     ├── NotAuthenticated     no token, or none that we know
     ├── NotFromThisMachine   without tokens, only this machine is served
+    ├── ForeignPage          a web page of another origin asks for a change
+    ├── MetricsOnly          the token reads /metrics and nothing else
     ├── AttemptNotFound      the job has no attempt of this number
     ├── NoAlertChannel       there is no channel that a test message could be sent to
     ├── RequestOutdated      the job's request is none that this version takes
@@ -107,6 +109,20 @@ class NotFromThisMachine(Refusal):
 
     status = HTTPStatus.FORBIDDEN
     code = "LOOPBACK_ONLY"
+
+
+class ForeignPage(Refusal):
+    """A web page of another origin asks for a change."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "FOREIGN_ORIGIN"
+
+
+class MetricsOnly(Refusal):
+    """The token reads /metrics and nothing else."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "METRICS_ONLY"
 
 
 class AttemptNotFound(Refusal):

@@ -42,7 +42,7 @@ def made_of(known: Mapping[str, str]) -> dict[str, str]:
         "database_url": f"postgresql://retrain:{known['postgres_password']}@postgres:5432/retrain",
         "mlflow_database_url": f"postgresql://mlflow:{known['mlflow_postgres_password']}@postgres:5432/mlflow",
         "redis_url": f"redis://:{known['redis_password']}@redis:6379/0",
-        "api_tokens": f"{secrets.token_urlsafe(WORD_BYTES)},{known['prometheus_token']}",
+        "api_tokens": secrets.token_urlsafe(WORD_BYTES),
         "azurite_connection_string": "DefaultEndpointsProtocol=http;AccountName=store;"
         f"AccountKey={known['azurite_key']};BlobEndpoint=http://azurite:10000/store;",
     }

@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Bearer tokens, comma separated. Without any the API serves this machine only."
     )
+    metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Tokens that read /metrics and nothing else, even where API_TOKENS holds them too."
+    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Fernet key for credentials in requests; empty for SECRET_KEY_FILE."
     )

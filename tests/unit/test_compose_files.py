@@ -16,7 +16,7 @@ def test_made_secrets_are_random_fit_each_other_and_are_their_owners_alone(tmp_p
     assert {name for name in said[0] if said[0][name] == said[1][name]} == {*GIVEN}
     assert said[0]["redis_password"] in said[0]["redis_url"]
     assert said[0]["postgres_password"] in said[0]["database_url"]
-    assert said[0]["prometheus_token"] in said[0]["api_tokens"].split(",")
+    assert said[0]["prometheus_token"] not in said[0]["api_tokens"]
     assert stat.S_IMODE(folders[0].stat().st_mode) == 0o700
 
 
