@@ -11,6 +11,7 @@ from .dataset.archives import Limits
 from .dataset.cache import Cache
 from .dataset.errors import DatasetError
 from .dataset.git import clone
+from .dataset.lfs_pointers import refuse_pointers
 from .dataset.records import DatasetRecord, record
 
 __all__ = ["DatasetError", "base_model_path", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
@@ -38,7 +39,9 @@ def data_and_model_prep(
     addresses = _read_addresses(Path(json_dir), required=ds_origin == "http")
     if "model" in addresses:
         fetch_archive(addresses["model"], Path(MODEL_FOLDER), sha256=addresses.get("model_sha256", ""))
-    record(_fetch(ds_origin, repo_url, Path(dst_dir), addresses))
+    fetched = _fetch(ds_origin, repo_url, Path(dst_dir), addresses)
+    refuse_pointers(Path(dst_dir), shown=fetched.repo or ds_origin)
+    record(fetched)
 
 
 def base_model_path(base_model: str | None, dst_dir: str = "base_model") -> str | None:

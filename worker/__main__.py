@@ -80,7 +80,8 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         allowed_schemes=settings.git_schemes,
         allowed_hosts=settings.git_hosts,
         private_networks=settings.git_private_networks,
-        limits=SourceLimits(settings.source_max_files, settings.source_max_bytes),
+        # Half of the mark: at the mark itself no attempt starts any more, and the sweep makes room.
+        limits=SourceLimits(settings.source_max_files, settings.source_max_bytes, settings.disk_low_bytes // 2),
     )
     pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
     runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()

@@ -1,13 +1,13 @@
 """Whether this host's disks have room, and what goes when they have not: images that were pulled, then mirrors."""
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from shared.errors import AttemptError
+from worker.folder_tree import free_bytes
 from worker.pulled_images import PulledImages
 from worker.runner import Runner
 from worker.source import GitSource
@@ -15,12 +15,6 @@ from worker.source import GitSource
 JUST_USED_SECONDS = 600  # an attempt that is being prepared has no container yet that would hold its image
 
 logger = logging.getLogger(__name__)
-
-
-def free_bytes(folder: Path) -> int:
-    """Return what is free on the disk where the folder is, or will be."""
-    here = next(each for each in (folder, *folder.parents) if each.exists())
-    return shutil.disk_usage(here).free
 
 
 @dataclass(frozen=True)

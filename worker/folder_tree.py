@@ -3,6 +3,7 @@
 import itertools
 import os
 import secrets
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -47,3 +48,9 @@ def tree_bytes(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
     return total
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what is free on the disk where the folder is, or will be."""
+    here = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(here).free

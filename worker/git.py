@@ -58,9 +58,16 @@ ALWAYS = (
 class Deadline:
     """The time that all commands of one checkout have together, and what may end them before that."""
 
-    def __init__(self, timeout_seconds: float, interruption: Interruption = NEVER) -> None:
+    def __init__(
+        self,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+        *,
+        check_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self.timeout_seconds = timeout_seconds
         self.interruption = interruption
+        self._check_room = check_room
         self._ends_at = time.monotonic() + timeout_seconds
 
     @property
@@ -71,11 +78,12 @@ class Deadline:
     def check(self) -> float:
         """Return what is left, or raise what interrupts the checkout; asked by every wait, every LOOK_SECONDS."""
         self.interruption.check()
+        self._check_room()
         return self.remaining_seconds
 
     def half(self) -> "Deadline":
         """Half of what is left, for what may be left out."""
-        return Deadline(self.remaining_seconds / 2, self.interruption)
+        return Deadline(self.remaining_seconds / 2, self.interruption, check_room=self._check_room)
 
 
 @dataclass(frozen=True)

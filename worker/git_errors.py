@@ -56,7 +56,7 @@ USERS_TURN = (  # the first that fits
 def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
     """Return the error that this complaint of git means."""
     if DISK_FULL.search(stderr):
-        return _disk_full(uri)
+        return disk_full(uri)
     said = excerpt(stderr, redactor)
     for complaint, code, message in USERS_TURN:
         if complaint.search(stderr):
@@ -85,7 +85,7 @@ def _no_access(uri: str) -> str:
 def explain_os_error(error: OSError, *, uri: str) -> AttemptError:
     """Return the error for a worker that cannot run git or write its files."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(uri)
+        return disk_full(uri)
     return InfrastructureError(
         Code.INTERNAL,
         f"The worker could not fetch {uri}: {error.strerror} ({error.filename}). Check that git is installed and that "
@@ -94,7 +94,8 @@ def explain_os_error(error: OSError, *, uri: str) -> AttemptError:
     )
 
 
-def _disk_full(uri: str) -> AttemptError:
+def disk_full(uri: str) -> AttemptError:
+    """Return the error for a disk that has no room for the source."""
     message = f"This worker's disk is full; {uri} could not be fetched. Free space on it."
     return InfrastructureError(Code.DISK_FULL, message, uri=uri)
 

@@ -4,6 +4,7 @@ It goes out by the same door as git. git-lfs itself would not: it takes no proxy
 says.
 """
 
+import errno
 import hashlib
 import json
 import shutil
@@ -218,6 +219,8 @@ class _Server:
             with error:
                 raise self._refused(error.code) from None
         except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
             files.git.deadline.check()
             raise self._unreachable(str(error)) from error
 

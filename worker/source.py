@@ -14,9 +14,9 @@ from shared.errors import Code, UserError
 from shared.git_uri import AllowedAddresses, Credentials, GitUri, parse_git_uri
 from worker.allowed import AddressRules
 from worker.door import Door
-from worker.folder_tree import remove_tree
+from worker.folder_tree import free_bytes, remove_tree
 from worker.git import Deadline, Git
-from worker.git_errors import explain_os_error
+from worker.git_errors import disk_full, explain_os_error
 from worker.interruption import NEVER, Interruption
 from worker.mirror import Mirror
 from worker.source_limits import DEFAULT as DEFAULT_LIMITS
@@ -88,7 +88,7 @@ class GitSource:
         Discarding it is the caller's, after a failure too.
         """
         try:
-            return self._checkout(request, name, Deadline(timeout_seconds, interruption))
+            return self._checkout(request, name, self._deadline(request, timeout_seconds, interruption))
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
@@ -101,7 +101,7 @@ class GitSource:
     ) -> str:
         """Return the commit that the request means now."""
         try:
-            with self._git_for(request, Deadline(timeout_seconds, interruption)) as (address, git):
+            with self._git_for(request, self._deadline(request, timeout_seconds, interruption)) as (address, git):
                 return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
@@ -151,6 +151,13 @@ class GitSource:
         if not NAME.match(name):
             raise ValueError(f"{name!r} is no name of an attempt")
         return self._work / name
+
+    def _deadline(self, request: SourceRequest, timeout_seconds: float, interruption: Interruption) -> Deadline:
+        def check_room() -> None:
+            if free_bytes(self.mirrors) < self._limits.least_free_bytes:
+                raise disk_full(request.uri)
+
+        return Deadline(timeout_seconds, interruption, check_room=check_room)
 
     @contextmanager
     def _git_for(self, request: SourceRequest, deadline: Deadline) -> Iterator[tuple[GitUri, Git]]:

@@ -9,10 +9,11 @@ BLOCK_BYTES = 4096  # what a file of one byte takes
 
 @dataclass(frozen=True)
 class SourceLimits:
-    """What the operator allows one source: SOURCE_MAX_FILES and SOURCE_MAX_BYTES."""
+    """What the operator allows one source: SOURCE_MAX_FILES and SOURCE_MAX_BYTES, and what it must leave free."""
 
     max_files: int = 200_000
     max_bytes: int = 10**10
+    least_free_bytes: int = 0
 
     def too_large(self, uri: str) -> UserError:
         """Return the error for a source that is larger."""

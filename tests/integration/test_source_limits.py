@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.errors import Code, UserError
+from shared.errors import Code, InfrastructureError, UserError
 from tests.support.git_server import GitServer, RepositoryOnServer
 from tests.support.tree_bomb import commit_tree_bomb
 from worker.source import Checkout, GitSource, SourceRequest
@@ -27,12 +27,16 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 @pytest.fixture
 def source(tmp_path: Path) -> GitSource:
+    return make_source(tmp_path)
+
+
+def make_source(tmp_path: Path, *, least_free_bytes: int = 0) -> GitSource:
     return GitSource(
         tmp_path / "data" / "mirrors",
         tmp_path / "data" / "work",
         allowed_schemes=frozenset({"http"}),
         allowed_hosts=frozenset({"127.0.0.1"}),
-        limits=SourceLimits(MOST_FILES, MOST_BYTES),
+        limits=SourceLimits(MOST_FILES, MOST_BYTES, least_free_bytes),
         environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
     )
 
@@ -154,3 +158,22 @@ def varint(number: int) -> bytes:
         encoded += bytes([number & 0x7F | 0x80])
         number >>= 7
     return encoded + bytes([number])
+
+
+def test_a_disk_that_fills_while_it_is_fetched_ends_the_attempt_and_keeps_nothing_of_it(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.create("iris", {"MLproject": "", "f0": os.urandom(MEGABYTE)})
+    source = make_source(tmp_path, least_free_bytes=4 * MEGABYTE)
+
+    def free_bytes(folder: Path) -> int:
+        """Full as soon as a pack is being written."""
+        return 0 if list(folder.glob("*.git/objects/pack/*")) else 10 * MEGABYTE
+
+    monkeypatch.setattr("worker.source.free_bytes", free_bytes)
+    with pytest.raises(InfrastructureError, match="disk is full") as caught:
+        fetch(source, server.url("iris"))
+    assert caught.value.code is Code.DISK_FULL
+    source.discard("a-1")
+    assert not list((tmp_path / "data").rglob("tmp_*"))
+    assert not [each for each in psutil.Process().children(recursive=True) if "git" in each.name()]

@@ -10,7 +10,8 @@ import pytest
 from shared.errors import Code, InfrastructureError
 from tests.fakes.runner import FakeHost, FakeRunner
 from tests.fakes.source import FakeSource
-from worker.disk import DiskGuard, free_bytes
+from worker.disk import DiskGuard
+from worker.folder_tree import free_bytes
 from worker.pulled_images import PulledImages
 from worker.runner import AttemptSpec
 

@@ -9,6 +9,7 @@ from mypackage.dataset.archives import Limits
 from mypackage.dataset.contents import digest_of
 from mypackage.dataset.errors import DatasetError
 from mypackage.dataset.local import fetch
+from mypackage.prep_utils import data_and_model_prep
 from tests.support.folders import files_in
 
 
@@ -49,3 +50,13 @@ def test_the_digest_tells_names_and_contents_apart(folder: Path) -> None:
 def test_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"Copying '/nowhere/at/all' failed"):
         fetch("/nowhere/at/all", tmp_path / "out", limits=Limits())
+
+
+def test_a_dataset_of_git_lfs_pointers_is_refused_naming_them(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep" / "big.csv").write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123456789\n"
+    )
+    with pytest.raises(DatasetError, match=r"Git LFS pointers in the place of files: deep/big\.csv"):
+        data_and_model_prep(str(tmp_path / "out"), str(folder), "local")
+    (folder / "deep" / "big.csv").write_text("version https://git-lfs.github.com/spec/v1 is no pointer\n")
+    data_and_model_prep(str(tmp_path / "out"), str(folder), "local")

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
 from shared.settings import Settings
-from worker.disk import free_bytes
 from worker.doctor.finding import Finding, failure, ok, skipped
+from worker.folder_tree import free_bytes
 
 SUBJECT = "settings"
 MAKE_UP_REDIS_PORT = 6389
