@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,14 +14,16 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError
+from shared.errors import AttemptCancelled, AttemptError, AttemptTimeout, Code, InfrastructureError
 from tests.support.engines import docker_or_skip
 from tests.support.image_registry import ImageRegistry
 from worker.docker_runner import DockerRunner
+from worker.interruption import Interruption
 from worker.pulled_images import PulledImages
 from worker.runner import AttemptSpec, Image
 
 IMAGE = "python:3.11-slim"
+MOST_SECONDS = 2.0  # until a pull that is interrupted has ended
 HOST = f"test-{secrets.token_hex(4)}"
 
 
@@ -123,6 +127,25 @@ def test_a_registry_that_says_nothing_is_given_up(runner: DockerRunner) -> None:
         registry.close()
     assert isinstance(error, AttemptTimeout)
     assert error.code is Code.PULL_TIMEOUT
+
+
+def test_a_pull_that_waits_for_its_registry_ends_as_soon_as_it_is_interrupted(runner: DockerRunner) -> None:
+    registry, interruption, interrupted_at = ImageRegistry(is_stuck=True), Interruption(), list[float]()
+
+    def cancel() -> None:
+        assert registry.is_asked.wait(60)
+        interrupted_at.append(time.monotonic())
+        interruption.interrupt(AttemptCancelled.on_request())
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    try:
+        with pytest.raises(AttemptCancelled):
+            runner.prepare_image(registry.name, timeout_seconds=60, interruption=interruption)
+        assert time.monotonic() - interrupted_at[0] < MOST_SECONDS
+    finally:
+        registry.close()
+        cancelling.join()
 
 
 def test_an_image_that_was_pulled_is_removed_once_nothing_needs_it(

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import json
+import secrets
 import tarfile
 import threading
 from typing import Any
@@ -16,12 +17,18 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 class ImageRegistry:
-    """Serves ``name``, an image without anything in it that runs, until closed; to ``login`` alone if it is given."""
+    """Serves ``name``, an image without anything in it that runs, until closed; to ``login`` alone if it is given.
 
-    def __init__(self, *, is_silent: bool = False, login: str = "") -> None:
+    One that ``is_stuck`` sends half of a layer, which no other one has; then ``is_asked`` is set.
+    """
+
+    def __init__(self, *, is_silent: bool = False, is_stuck: bool = False, login: str = "") -> None:
+        self.is_asked, self._is_stuck = threading.Event(), is_stuck
         self.login = base64.b64encode(login.encode()).decode()
         self._goes_on = threading.Event()
-        self._manifest, self._blobs = _image()
+        # An engine goes on with a layer that somebody has begun, whoever asks for it next.
+        self._manifest, self._blobs = _image(secrets.token_hex() if is_stuck else "marker")
+        self._layer = self._blobs[json.loads(self._manifest)["layers"][0]["digest"]]
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(is_silent=is_silent))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -52,8 +59,17 @@ class ImageRegistry:
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Docker-Content-Digest", _digest(content))
                 self.end_headers()
-                if self.command == "GET":
+                if self.command == "GET" and registry._is_stuck and content == registry._layer:
+                    self._send_half(content)
+                elif self.command == "GET":
                     self.wfile.write(content)
+
+            def _send_half(self, content: bytes) -> None:
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                registry._goes_on.wait(1)  # until the engine has told all that it will tell
+                registry.is_asked.set()
+                registry._goes_on.wait(60)
 
             def _refuse(self) -> None:
                 self.send_response(401)
@@ -76,10 +92,10 @@ class ImageRegistry:
         return self._blobs.get(path.rpartition("/")[2], b""), "application/octet-stream"
 
 
-def _image() -> tuple[bytes, dict[str, bytes]]:
+def _image(marker: str) -> tuple[bytes, dict[str, bytes]]:
     tree = io.BytesIO()
     with tarfile.open(fileobj=tree, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("marker"))
+        tar.addfile(tarfile.TarInfo(marker))
     layer = gzip.compress(tree.getvalue(), mtime=0)
     rootfs = {"type": "layers", "diff_ids": [_digest(tree.getvalue())]}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
