@@ -5,6 +5,7 @@ import json
 import secrets
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,8 +154,8 @@ def test_a_worker_without_bash_has_its_sh(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("sh", "cat", "date", "ln", "mv", "rm"):
         (folder / name).symlink_to(str(shutil.which(name)))
-    python = folder / "python"
-    runner = ProcessRunner(tmp_path / "state", python=python, base_env={"PATH": str(folder)})
+    (folder / "python").symlink_to(sys.executable)
+    runner = ProcessRunner(tmp_path / "state", python=folder / "python", base_env={"PATH": str(folder)})
     bench = Bench(runner, lambda: runner, folder)
     handle = bench.start("echo $0 ${BASH_VERSION:-none}")
     assert bench.wait(handle) == Exit(0)

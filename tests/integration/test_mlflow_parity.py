@@ -139,7 +139,7 @@ def check_out(host: GitServer, tmp_path: Path) -> Checkout:
 
 def execute(command: str, folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
-        ["/bin/sh", "-c", command],
+        ["bash", "-c", command],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -47,7 +47,7 @@ def train(folder: Path, mlproject: str, parameters: Mapping[str, ParameterValue]
     command = render(entry_point, assemble(entry_point, fields=REQUEST | fields, parameters=parameters)).command
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
-        ["/bin/sh", "-c", command],
+        ["bash", "-c", command],
         cwd=folder,
         env={"PATH": path},
         capture_output=True,

@@ -1,0 +1,3 @@
+WHO=me
+CASE_SOURCED=yes
+export CASE_SOURCED
