@@ -91,7 +91,11 @@ def test_a_redirect_and_a_submodule_lead_to_named_hosts_only(
 
 
 def test_no_proxy_is_no_way_around(server: GitServer, iris: RepositoryOnServer, tmp_path: Path) -> None:
-    assert_refused(make_source(tmp_path, no_proxy="*", NO_PROXY="*"), iris.uri, server)
+    with GitServer(tmp_path / "host") as inner:
+        server.behaviour.redirect_to = f"http://localhost:{inner.port}"
+        with pytest.raises(UserError, match="'localhost'"):
+            fetch(make_source(tmp_path, "127.0.0.1", no_proxy="*", NO_PROXY="*"), iris.uri)
+        assert not inner.requests
 
 
 def test_behind_the_operators_proxy_that_proxy_is_asked_and_no_redirect_followed(
