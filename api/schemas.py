@@ -25,7 +25,8 @@ QUEUE_CODES = (
     "NEXT (nothing is in its way), NO_WORKER (none serves this queue, on the host that it asks for), NO_HOST_FITS (it "
     "asks for more than any host has), SLOTS (all are taken), KEY_LIMIT (jobs of its concurrency_key run, or go before "
     "it), TOTAL_LIMIT (as many jobs run as may), GPUS (all are taken), GPUS_RESERVED (kept free for a job that has "
-    "waited longer), DISK_FULL, DRAINED (a person wants the host to take nothing new)."
+    "waited longer), DISK_FULL, NO_FIREWALL (what keeps trainings apart does not stand), "
+    "DRAINED (a person wants the host to take nothing new)."
 )
 
 

@@ -22,13 +22,14 @@ COMPOSED = frozenset(
             "api_host",
             "api_port",
             "artifacts_destination",
+            "container_host_address",
             "container_network",
             "data_dir",
             "flower_host",
             "flower_url",
         ),
         *("mlflow_allowed_hosts", "mlflow_server_host", "mlflow_tracking_uri", "secret_key_file", "worker_host"),
-        *("tracking_guard_uri", "worker_metrics_host", "worker_metrics_port"),
+        *("tracking_guard_uri", "training_firewall_file", "worker_metrics_host", "worker_metrics_port"),
     }
 )
 

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -22,6 +23,7 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 
 from deploy.bound import BoundProcess
+from deploy.firewall import tables
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.live_secrets import environment, redactor_of
@@ -29,7 +31,8 @@ from shared.own_files import close_to_others, keep_files_private
 from shared.settings import LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.container_address import HOST_FROM_CONTAINER
-from worker.docker_runner import bridge_address, engine_version
+from worker.docker_networks import DEFAULT_BRIDGE, TrainingNetwork, bridge_address
+from worker.docker_runner import engine_version
 from worker.machine import this_machine
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -64,6 +67,7 @@ class Stack:
     environment: Mapping[str, str]
     processes: Mapping[str, str]
     announcement: str
+    network: TrainingNetwork | None = None  # that is ours
 
 
 def plan() -> Stack:
@@ -90,15 +94,50 @@ def plan() -> Stack:
     if "worker_metrics_port" not in given:
         environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
     environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "")
+    network, confinement = None, ""
+    if environment["RUNNER"] == "docker" and "container_network" not in given:
+        network, confinement = _network_of_trainings(data, environment, processes)
     os.environ.update(environment)
     settings = Settings.load()
+    bridge = network.name if network else DEFAULT_BRIDGE
     if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK:
         del processes["mlflow"]
-    if _wants_guard(settings) and (address := bridge_address(os.environ)):
+    if _wants_guard(settings) and (address := bridge_address(os.environ, bridge)):
         processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
-        environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = _guard_uri(settings)
+        environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
+        environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
         settings = Settings.load()
-    return Stack(settings, environment, processes, announcement)
+    return Stack(settings, environment, processes, f"{announcement}{confinement}", network)
+
+
+def training_network(data: Path) -> TrainingNetwork:
+    """The network of the stack with these data: another stack on this machine has another one."""
+    return TrainingNetwork(f"retrain-{hashlib.sha256(str(data).encode()).hexdigest()[:7]}")
+
+
+def _network_of_trainings(
+    data: Path, environment: dict[str, str], processes: dict[str, str]
+) -> tuple[TrainingNetwork | None, str]:
+    """Make the network, with the firewall where this user may set one up; and say what trainings reach.
+
+    A machine where that does not work trains on Docker's default bridge, as ever.
+    """
+    network = training_network(data)
+    if refusal := network.ensure(os.environ):
+        return None, f"\nTrainings reach each other and private networks: {refusal}"
+    environment["CONTAINER_NETWORK"] = network.name
+    address = bridge_address(os.environ, network.name)
+    if address is not None:
+        environment["CONTAINER_HOST_ADDRESS"] = address
+    if address is None or tables() is None:
+        return (
+            network,
+            "\nTrainings do not reach each other, but private networks (a firewall takes root and iptables).",
+        )
+    environment["TRAINING_BRIDGE"] = network.bridge
+    environment["TRAINING_FIREWALL_FILE"] = str(data / "firewall")
+    processes["firewall"] = "exec python -m deploy.firewall"
+    return network, "\nTrainings do not reach each other, nor private networks but TRAINING_ALLOWED_NETWORKS."
 
 
 def _wants_guard(settings: Settings) -> bool:
@@ -309,6 +348,8 @@ def run(stack: Stack) -> int:
         manager.add_process(name, command, env=environment_of(name, stack.environment, lent=lent), cwd=str(FOLDER))
     threading.Thread(target=_announce_when_ready, args=(stack,), daemon=True).start()
     manager.loop()
+    if stack.network is not None:
+        stack.network.remove_unused(os.environ)
     if manager.returncode not in SIGNALLED:
         print("\nA process ended by itself (its last lines above say why), so all were stopped.", flush=True)
     return 0 if manager.returncode in SIGNALLED else manager.returncode or 1

@@ -23,6 +23,7 @@ class QueueCode(StrEnum):
     GPUS = "GPUS"
     GPUS_RESERVED = "GPUS_RESERVED"
     DISK_FULL = "DISK_FULL"
+    NO_FIREWALL = "NO_FIREWALL"
     DRAINED = "DRAINED"
 
 

@@ -130,6 +130,11 @@ def _why_closed(host: Host, code: QueueCode) -> str:
         return f"host {host.name} is drained{why}: it takes nothing new until `retrain workers undrain {host.name}`"
     if code is QueueCode.DISK_FULL:
         return f"the disk of host {host.name} is nearly full; free some of it, or see DISK_LOW_BYTES"
+    if code is QueueCode.NO_FIREWALL:
+        return (
+            f"the firewall that keeps trainings of host {host.name} apart does not stand; start it again "
+            "(docker compose up --detach firewall), its log says why"
+        )
     return f"host {host.name} takes no new attempts now ({code})"
 
 

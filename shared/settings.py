@@ -3,6 +3,7 @@
 import hashlib
 import socket
 from functools import cached_property
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -192,6 +193,18 @@ class Settings(BaseSettings):
     )
     attempt_pids: int = Field(4096, ge=64, le=2**22, description="Processes and threads of a container at most.")
     container_network: str = Field("", description="Docker network of training containers; empty for the default.")
+    container_host_address: str = Field(
+        "",
+        pattern=r"^([0-9.]{7,15})?$",
+        description="What host.docker.internal is in training containers; empty for what Docker says.",
+    )
+    training_allowed_networks: Annotated[frozenset[IPv4Network], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset(),
+        description="Private networks that trainings may reach where the firewall stands, such as 10.1.2.0/24.",
+    )
+    training_firewall_file: Path | None = Field(
+        None, description="What the firewall keeps fresh; while it does not, no attempt starts. Empty without one."
+    )
     container_tracking_uri: str = Field(
         "",
         description="MLFLOW_TRACKING_URI inside containers; empty for the same, "

@@ -54,7 +54,7 @@ def container_options(
         "log_config": _log_config(log_bounds),
         "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
     }
-    return options | _limits(spec) | network_options(spec.network)
+    return options | _limits(spec) | network_options(spec.network, spec.host_address)
 
 
 def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -92,9 +92,9 @@ def _are_cdi_names(gpu_ids: Sequence[str]) -> bool:
     return all("/" in each and "=" in each for each in gpu_ids)
 
 
-def network_options(network: str | None) -> dict[str, Any]:
+def network_options(network: str | None, host_address: str = "") -> dict[str, Any]:
     """What puts a container on the training network, where it knows this machine by a name."""
     if network == "host":
         return {"network": network}
-    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: "host-gateway"}}
+    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: host_address or "host-gateway"}}
     return options | {"network": network} if network else options

@@ -1,14 +1,12 @@
-"""Runs attempts as Docker containers. docker is imported here, in docker_engine and in docker_images alone."""
+"""Runs attempts as Docker containers. docker is imported here and in the docker_… modules alone."""
 
 import logging
 import math
-import socket
 import struct
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
 from functools import cached_property, partial
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -346,20 +344,3 @@ def engine_version(environment: Mapping[str, str]) -> str | None:
             return str(client.version()["Version"])
     except ENGINE_ERRORS:
         return None
-
-
-def bridge_address(environment: Mapping[str, str]) -> str | None:
-    """This machine's address on Docker's default bridge; None where containers reach loopback by another way."""
-    try:
-        with closing(docker.DockerClient(timeout=PROBE_SECONDS, **kwargs_from_env(environment=environment))) as client:
-            bridge = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
-            # Until its daemon was restarted once, an engine does not say its own gateway: the subnet's first address.
-            address = bridge.get("Gateway") or str(next(ip_network(bridge["Subnet"]).hosts()))
-    except (*ENGINE_ERRORS, KeyError, IndexError, ValueError):
-        return None
-    with socket.socket() as probe:
-        try:
-            probe.bind((address, 0))  # with Docker Desktop the bridge is in a virtual machine, not here
-        except OSError:
-            return None
-    return address

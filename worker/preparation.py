@@ -127,6 +127,7 @@ class Preparation:
             gpu_ids=claim.attempt.gpu_ids,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
             network=self.settings.container_network or None,
+            host_address=self.settings.container_host_address,
         )
 
     def _check_out(

@@ -63,6 +63,7 @@ class AttemptSpec:
     gpu_ids: Sequence[str] = ()  # devices that are this attempt's alone
     volumes: Sequence[Volume] = ()
     network: str | None = None
+    host_address: str = ""  # of this machine as containers know it, where Docker's own word is not right
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 from shared.errors import InfrastructureError
 from shared.limits import Host, Machine, QueueCode
@@ -11,10 +12,19 @@ from shared.settings import Settings
 from worker.gpus import gpus_of
 from worker.runner import Runner
 
+FIREWALL_SECONDS = 30  # without a sign of it
 GPU_LABEL, CPU_LABEL = "gpu", "cpu"
 LEAST_SLOTS = 2  # where nobody says how many
 
 logger = logging.getLogger(__name__)
+
+
+def is_fresh(file: Path) -> bool:
+    """Whether the firewall (deploy/firewall.py) has seen its rules stand a moment ago."""
+    try:
+        return abs(time.time() - file.stat().st_mtime) < FIREWALL_SECONDS
+    except OSError:
+        return False
 
 
 class ThisHost:
@@ -48,10 +58,15 @@ class ThisHost:
             queues=self._settings.worker_queues,
             runner=self._runner.kind,
             gpus=self._offered,
-            closed_because=self.closed_because,
+            closed_because=self.closed_because or self._why_unguarded(),
             labels=tuple(sorted(self._settings.worker_labels | self._found_labels())),
             machine=self._machine,
         )
+
+    def _why_unguarded(self) -> QueueCode | None:
+        """Looked up whenever an attempt is to start: what trains goes on without the firewall, nothing new begins."""
+        file = self._settings.training_firewall_file
+        return None if file is None or is_fresh(file) else QueueCode.NO_FIREWALL
 
     def _found_labels(self) -> set[str]:
         """What jobs may ask for without the operator's help, as soon as it is known."""

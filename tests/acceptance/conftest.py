@@ -15,6 +15,7 @@ from tests.support.stack import Stack, running_stack
 __all__ = ["azurite"]
 
 SLOTS = 2
+DOCKERS_POOLS = "172.16.0.0/12,192.168.0.0/16"
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 TIMEOUT_MILLISECONDS = 30_000
 
@@ -22,7 +23,8 @@ TIMEOUT_MILLISECONDS = 30_000
 @pytest.fixture(scope="session")
 def docker_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that trains in containers."""
-    with running_stack(tmp_path_factory.mktemp("docker-stack"), runner="docker", settings={"SLOTS": str(SLOTS)}) as up:
+    settings = {"SLOTS": str(SLOTS), "TRAINING_ALLOWED_NETWORKS": DOCKERS_POOLS}  # tests serve on this machine
+    with running_stack(tmp_path_factory.mktemp("docker-stack"), runner="docker", settings=settings) as up:
         yield up
 
 

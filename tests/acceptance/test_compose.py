@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,8 +25,11 @@ from tests.support.example_image import build_example_image
 from tests.support.forwarding import forwarding
 from tests.support.git_server import GitServer
 from tests.support.guard_probe import attacks, not_refused
+from tests.support.network import ip
+from tests.support.network_namespace import NetworkNamespace, network_namespace
+from tests.support.reaching import reached
 from tests.support.waiting import wait_until
-from worker.docker_runner import bridge_address
+from worker.docker_networks import bridge_address
 
 pytestmark = pytest.mark.timeout(900)  # the images' first build downloads all that they are made of
 
@@ -46,19 +50,6 @@ from azure.storage.blob import BlobServiceClient as Service
 from shared.settings import Settings
 secret = Settings.load().azure_storage_connection_string.get_secret_value()
 print(*Service.from_connection_string(secret).get_container_client("mlflow").list_blob_names(), sep="\\n")
-"""
-REACHED = """
-import json, socket, sys
-from concurrent.futures import ThreadPoolExecutor
-def reaches(target):
-    try:
-        socket.create_connection(target, timeout=2).close()
-    except OSError:
-        return False
-    return True
-targets = [tuple(each) for each in json.loads(sys.argv[1])]
-with ThreadPoolExecutor(64) as pool:
-    print(json.dumps([each for each, yes in zip(targets, pool.map(reaches, targets)) if yes]))
 """
 
 
@@ -91,8 +82,31 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 
 @pytest.fixture(scope="module")
+def private() -> Iterator[NetworkNamespace]:
+    """A machine of a private network, with a server; the operator has named one of its two addresses."""
+    with network_namespace() as machine:
+        ip("-netns", machine.name, "address", "add", f"{named_in(machine)}/24", "dev", "cable")
+        listener = subprocess.Popen(
+            [*machine.prefix, sys.executable, "-m", "http.server", "80"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        yield machine
+        listener.kill()
+        listener.wait()
+
+
+def named_in(machine: NetworkNamespace) -> str:
+    return f"{machine.address.rpartition('.')[0]}.77"
+
+
+@pytest.fixture(scope="module")
 def built(
-    tmp_path_factory: pytest.TempPathFactory, host_address: str, discord: DiscordServer, git_server: GitServer
+    tmp_path_factory: pytest.TempPathFactory,
+    host_address: str,
+    discord: DiscordServer,
+    git_server: GitServer,
+    private: NetworkNamespace,
 ) -> Iterator[Compose]:
     """The images, from a clone in which secrets lie where an operator has them."""
     folder = tmp_path_factory.mktemp("compose")
@@ -101,6 +115,7 @@ def built(
     for name in ("deploy/.env", "deploy/secrets/redis_password", ".env"):
         (clone / name).write_text(PLANTED)
     settings = {**AZURITE, "GIT_SCHEMES": "https,ssh,http", "GIT_HOSTS": host_address, "SWEEP_SECONDS": "1"}
+    settings["TRAINING_ALLOWED_NETWORKS"] = f"{named_in(private)}/32"
     webhook = discord.url.replace("127.0.0.1", host_address)
     port = int(discord.url.split(":")[2].split("/")[0])
     with (
@@ -130,7 +145,7 @@ def training_that_waits(stack: Compose, git_server: GitServer, host_address: str
     job = stack.post("/retrain", {"experiment_name": name, "git_uri": uri})
     running = stack.wait(job, "running")
     assert running["state"] == "running", running["reason"]
-    (container,) = stack.training()
+    (container,) = (each for each in stack.training() if job["id"] in each.name)
     return job, container
 
 
@@ -223,18 +238,60 @@ def test_training_reaches_mlflow_by_the_guard_and_nothing_else_of_the_stack(
     stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str
 ) -> None:
     job, container = training_that_waits(stack, git_server, host_address, "curious")
-    targets = addresses_of(stack, engine)
-    code, said = container.exec_run(["python3", "-c", REACHED, json.dumps([*targets, ("mlflow", 5007)])])
-    assert code == 0, said.decode()
-    assert json.loads(said) == [["mlflow", 5007]]
+    assert reached(container, [*addresses_of(stack, engine), ("mlflow", 5007)]) == [("mlflow", 5007)]
     assert not_refused(container, attacks("/data/planted")) == []  # what stands there is the guard
     assert stack.python("mlflow", "import os; print(os.path.exists('/data/planted'), os.listdir('/tmp'))") == "False []"
-    code, said = container.exec_run(["sh", "-c", "ls /var/run/docker.sock /run/docker.sock; env"])
+    _, said = container.exec_run(["sh", "-c", "ls /var/run/docker.sock /run/docker.sock; env"])
     assert b"docker.sock'" in said
     assert b"No such file" in said
     assert [path.name for path in stack.secrets.iterdir() if (path.read_bytes() or b"\0") in said] == []
     let_go(container)
     assert stack.wait(job)["state"] == "succeeded"
+
+
+def test_training_reaches_no_other_training_and_of_private_networks_what_is_named(
+    stack: Compose, git_server: GitServer, host_address: str, private: NetworkNamespace
+) -> None:
+    (first, one), (second, other) = (
+        training_that_waits(stack, git_server, host_address, name) for name in ("one", "two")
+    )
+    other.exec_run(["python3", "-m", "http.server", "5007"], detach=True)
+    (network,) = other.attrs["NetworkSettings"]["Networks"].values()
+    there = (network["IPAddress"], 5007)
+    wait_until(lambda: reached(other, [there]) == [there], what="the other training's server")
+    refused = [there, (private.address, 80), ("169.254.169.254", 80), ("192.168.77.1", 80)]
+    allowed = [("mlflow", 5007), (named_in(private), 80)]
+    assert reached(one, [*allowed, *refused]) == allowed
+    for container in (one, other):
+        let_go(container)
+    assert [stack.wait(job)["state"] for job in (first, second)] == ["succeeded", "succeeded"]
+
+
+def test_while_the_firewall_is_away_what_trains_goes_on_and_nothing_new_starts(
+    stack: Compose, git_server: GitServer, host_address: str, private: NetworkNamespace, engine: docker.DockerClient
+) -> None:
+    job, container = training_that_waits(stack, git_server, host_address, "unguarded")
+    stack.run("stop", "firewall")
+    iptables(stack, engine, "--flush", f"RETRAIN-{stack.name}")
+    wait_until(lambda: stack.get("/workers").json()["workers"][0]["closed_because"] == "NO_FIREWALL", what="its end")
+    later = stack.post("/retrain", {"experiment_name": "later", "git_uri": job["request"]["git_uri"]})
+    wait_until(lambda: stack.get(f"/jobs/{later['id']}").json()["queue"]["code"] == "NO_FIREWALL", what="the reason")
+    let_go(container)
+    assert stack.wait(job)["state"] == "succeeded"
+
+    stack.run("start", "firewall")
+    assert stack.wait(later, "running")["state"] == "running"
+    (container,) = stack.training()
+    assert reached(container, [(private.address, 80), ("mlflow", 5007)]) == [("mlflow", 5007)]
+    let_go(container)
+    assert stack.wait(later)["state"] == "succeeded"
+
+
+def iptables(stack: Compose, engine: docker.DockerClient, *words: str) -> None:
+    """Change the packet filter of this host, as somebody does who reloads it."""
+    engine.containers.run(
+        f"{stack.name}-firewall", ["iptables", *words], network_mode="host", cap_add=["NET_ADMIN"], remove=True
+    )
 
 
 def addresses_of(stack: Compose, engine: docker.DockerClient) -> list[tuple[str, int]]:

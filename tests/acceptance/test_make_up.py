@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from tests.acceptance.checkout import ROOT
 from tests.acceptance.leaks import command_lines
 from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.guard_probe import attacks, not_refused
+from tests.support.reaching import reached
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
@@ -123,6 +125,27 @@ def test_two_stacks_on_one_host_leave_each_others_training_alone(tmp_path: Path)
             let_go(container)
         ended = first.wait(training)
     assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1)
+
+
+def test_trainings_reach_mlflow_but_neither_each_other_nor_what_is_private(docker_stack: Stack, tmp_path: Path) -> None:
+    git_uri = repository(tmp_path / "project", {"MLproject": mlproject(WAIT_FOR_GO)})
+    posted = [docker_stack.post({**body(git_uri), "experiment_name": name}) for name in ("one", "other")]
+    jobs = [docker_stack.wait_running(job) for job in posted]
+    one, other = docker_stack.containers()
+    mlflow, listens = ("host.docker.internal", docker_stack.ports["mlflow"]), (address_in(other), 8000)
+    other.exec_run(["python3", "-m", "http.server", "8000"], detach=True)
+    wait_until(lambda: reached(other, [listens]) == [listens], what="the other training's server")
+    is_guarded = (docker_stack.data / "firewall").exists()
+    private = [("169.254.169.254", 80), ("10.0.0.1", 80)] if is_guarded else []
+    assert reached(one, [mlflow, listens, *private]) == [mlflow]
+    for container in (one, other):
+        let_go(container)
+    assert {docker_stack.wait(job)["state"] for job in jobs} == {"succeeded"}
+
+
+def address_in(container: Any) -> str:
+    (network,) = container.attrs["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
 
 
 def test_a_killed_supervisor_leaves_no_process_behind(stack: Stack) -> None:

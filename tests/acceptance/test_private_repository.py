@@ -29,7 +29,7 @@ from tests.support.gateway import forward
 from tests.support.git_server import GitServer
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
-from worker.docker_runner import bridge_address
+from worker.docker_networks import bridge_address
 
 CURL_SECONDS = 30
 # It must need quoting in a URL, in JSON and in a shell, and must be no substring of anything by chance.
@@ -71,9 +71,9 @@ def curl(stack: Stack, sent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def seen_from_containers(port: int) -> Iterator[None]:
-    """Let containers reach a port of this machine's loopback address as host.docker.internal."""
-    address = bridge_address(os.environ)
+def seen_from_containers(network: str, port: int) -> Iterator[None]:
+    """Let trainings reach a port of this machine's loopback address as host.docker.internal."""
+    address = bridge_address(os.environ, network)
     if address is None:  # a Docker that forwards that name to loopback by itself
         yield
         return
@@ -185,7 +185,11 @@ while not os.path.exists({GO!r}):
 
 def test_a_token_for_the_data_reaches_the_training_by_a_private_file_only(docker_stack: Stack, tmp_path: Path) -> None:
     sampler = ArgumentSampler(TOKEN)
-    with git_host(tmp_path / "host", TOKEN) as server, seen_from_containers(server.port), sampler.sampling():
+    with (
+        git_host(tmp_path / "host", TOKEN) as server,
+        seen_from_containers(docker_stack.network, server.port),
+        sampler.sampling(),
+    ):
         server.create("data", {"data.csv": "1,2"})
         files = {"MLproject": mlproject("python train.py {dataset_repo}", parameters=DATASET_PARAMETER)}
         project = repository(tmp_path / "project", files | {"train.py": READ_DATA})

@@ -48,6 +48,7 @@ def services(*files: str, **settings: str) -> dict[str, Any]:
 def test_a_worker_joins_with_three_settings_and_its_secrets_come_as_files() -> None:
     worker = services(WORKER, **THREE_SETTINGS)["worker"]
     environment = worker["environment"]
+    assert environment.pop("TRAINING_FIREWALL_FILE") == "/firewall/stands"
     assert environment["WORKER_HOST"] == "gpu-2"
     assert environment["MLFLOW_TRACKING_URI"] == "http://10.0.0.5:5007"
     assert sorted(worker["extra_hosts"]) == ["postgres=10.0.0.5", "redis=10.0.0.5"]

@@ -16,7 +16,7 @@ import psutil
 import requests
 from docker.errors import NotFound
 
-from deploy.stack import FOLDER, is_taken, missing
+from deploy.stack import FOLDER, is_taken, missing, training_network
 from tests.support.engines import docker_or_skip
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -50,6 +50,11 @@ class Stack:
     def log(self) -> str:
         """What all its processes have printed."""
         return (self.folder / "stack.log").read_text(errors="replace")
+
+    @property
+    def network(self) -> str:
+        """The Docker network of its trainings."""
+        return training_network(self.data.resolve()).name
 
     @property
     def urls(self) -> dict[str, str]:
@@ -127,6 +132,8 @@ class Stack:
             self.process.wait(STOP_SECONDS)
         for container in self.containers(all_states=True) if self.runner == "docker" else []:
             remove_container(container)
+        if self.runner == "docker":
+            training_network(self.data.resolve()).remove_unused(os.environ)
 
     def processes(self, *, training: bool = True) -> list[psutil.Process]:
         """Every process of this machine that was started by this stack, except for trainings where not wanted."""

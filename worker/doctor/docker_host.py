@@ -18,8 +18,10 @@ from worker.doctor.network import root_cause
 from worker.doctor.own_settings import disk
 from worker.doctor.seen_from_containers import check_from_container
 from worker.doctor.trial_containers import TrialContainers
+from worker.this_host import is_fresh
 
 SUBJECT = "Docker"
+FIREWALL = "training firewall"
 TIMEOUT_SECONDS = 8
 BUILT_IN = ("bridge", "default", "host", "none")
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
@@ -108,7 +110,19 @@ def _containers(engine: Engine, info: Mapping[str, Any], settings: Settings) -> 
     else:
         yield ok("training network", network or "the default bridge")
         yield check_from_container(trial, settings)
+    yield _firewall(settings)
     yield check_gpus(trial, info, settings.retrain_gpus)
+
+
+def _firewall(settings: Settings) -> Finding:
+    file = settings.training_firewall_file
+    if file is None:
+        what = "there is none: trainings reach this host, private networks and the metadata address of a cloud"
+        return skipped(FIREWALL, what)
+    if is_fresh(file):
+        return ok(FIREWALL, "its rules stand")
+    advice = "Start it again (docker compose up --detach firewall; make up starts its own); its log says why it ended."
+    return failure(FIREWALL, f"{file} is not fresh: no attempt starts here", advice)
 
 
 def _has_network(engine: Engine, name: str) -> bool:

@@ -36,7 +36,7 @@ def check_from_container(trial: Trial, settings: Settings) -> Finding:
     address = tracking_uri_in_containers(settings).rstrip("/")
     command = ["/bin/sh", "-c", SCRIPT, QUESTION, f"{address}{ASKED}"]
     try:
-        printed = trial(command, **network_options(settings.container_network or None))
+        printed = trial(command, **network_options(settings.container_network or None, settings.container_host_address))
     except InfrastructureError as error:
         return failure(SUBJECT, engine_said(error), "Correct the engine's set-up: a training would not start, either.")
     if printed is None:
