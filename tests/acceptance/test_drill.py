@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.checkout import ROOT
 
-FAULTS, SEED = 10, 7
+FAULTS, SEED = 11, 7
 DRILL_SECONDS = 400
 
 

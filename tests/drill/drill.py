@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.drill import invariants, leftovers, report, telling
 from tests.drill.faults import Kind, Planned, Scene, schedule
+from tests.drill.greedy_faults import greedy_kind
 from tests.drill.host_faults import DAEMON, host_kinds
 from tests.drill.load import Load
 from tests.drill.machine import prepared_machine
@@ -160,7 +161,7 @@ def run_drill(folder: Path, *, faults: int, seed: int, store: str, only: Sequenc
     """Run a drill in the folder; the exit code."""
     with ExitStack() as at_end:
         machine = at_end.enter_context(prepared_machine(folder, store=store))
-        kinds = [*service_kinds(is_sqlite=store == "sqlite"), *host_kinds(machine)]
+        kinds = [*service_kinds(is_sqlite=store == "sqlite"), *host_kinds(machine), greedy_kind(machine)]
         kinds = [kind for kind in kinds if not only or kind.name in only]
         stack = DrillStack(machine)
         at_end.callback(stack.stop)

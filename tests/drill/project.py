@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.git_server import RepositoryOnServer
+from tests.support.tree_bomb import commit_tree_bomb
 
 IMAGE = "python:3.11-slim"
 LEDGER_IN_CONTAINER = "/ledger"
@@ -39,6 +40,19 @@ exit $code
 """
 
 
+# Slower than the disk, so that the worker is seen to act before it is full.
+GREEDY = """\
+name: greedy
+entry_points:
+  flood:
+    command: "yes 'a line that nobody will ever read, of which there are far too many' | head -c 2000000000"
+  fill:
+    command: "while true; do head -c 500000 /dev/zero >>big; sleep 0.1; done"
+  eat:
+    command: "python3 -c 'taken = bytes(range(256)) * 10**7'"
+"""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """What the trainings noted about themselves."""
@@ -60,10 +74,7 @@ class Ledger:
 
 def make_repository(folder: Path, ledger: Path) -> RepositoryOnServer:
     """A repository with the project twice: in `process`, and in `docker` with an image and the ledger mounted."""
-    subprocess.run(
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder)], check=True, timeout=GIT_SECONDS
-    )
-    repository = RepositoryOnServer(folder, f"file://{folder}")
+    repository = _empty_repository(folder)
     docker_env = f"docker_env:\n  image: {IMAGE}\n  volumes: ['{ledger}:{LEDGER_IN_CONTAINER}']\n"
     repository.commit(
         {
@@ -71,6 +82,22 @@ def make_repository(folder: Path, ledger: Path) -> RepositoryOnServer:
             "process/lines.sh": SCRIPT,
             "docker/MLproject": MLPROJECT + docker_env,
             "docker/lines.sh": SCRIPT,
+            "greedy-process/MLproject": GREEDY,
+            "greedy-docker/MLproject": GREEDY + f"docker_env:\n  image: {IMAGE}\n",
         }
     )
     return repository
+
+
+def make_tree_bomb(folder: Path) -> RepositoryOnServer:
+    """A small repository of a million files."""
+    repository = _empty_repository(folder)
+    commit_tree_bomb(repository, levels=6)
+    return repository
+
+
+def _empty_repository(folder: Path) -> RepositoryOnServer:
+    subprocess.run(
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder)], check=True, timeout=GIT_SECONDS
+    )
+    return RepositoryOnServer(folder, f"file://{folder}")

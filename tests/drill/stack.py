@@ -15,7 +15,7 @@ import requests
 
 from tests.drill.machine import Machine
 from tests.drill.parts import KillableMlflow, KillableValkey, Part, is_worker_ready
-from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository
+from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository, make_tree_bomb
 from tests.support.discord import DiscordServer, Trouble
 from tests.support.ports import free_port
 from tests.support.valkey import find_binary
@@ -28,6 +28,8 @@ LEASE_SECONDS = 3
 UP_SECONDS = 90
 MIGRATE_SECONDS = 60
 DISK_LOW_BYTES = 4 * 2**20
+DISK_STOP_BYTES = 16 * 2**20  # above that: what fills the disk is to be stopped in time, with 64 MB in all
+LOG_LIMIT_BYTES = 500_000
 DOCKER, DEFAULT = "docker", "default"  # the two queues
 ALERTS_AT_ONCE = 50  # Discord takes 5 of a webhook in two seconds: the drill would wait for it
 TROUBLES = [  # silence is rare: a sender waits for it
@@ -54,6 +56,7 @@ class DrillStack:
         draw = random.Random(0)  # noqa: S311 - no secret
         self.discord = DiscordServer(clock=time.monotonic, trouble=lambda: draw.choice(TROUBLES), burst=ALERTS_AT_ONCE)
         self.repository = make_repository(self.folder / "project.git", self.ledger.folder)
+        self.tree_bomb = make_tree_bomb(self.folder / "bomb.git")
         self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
         engine = self.machine.engine
         runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url} if engine else {"RUNNER": "process"}
@@ -147,6 +150,8 @@ class DrillStack:
             "RESEND_AFTER_SECONDS": "2",
             "STOP_GRACE_SECONDS": "2",
             "DISK_LOW_BYTES": str(DISK_LOW_BYTES),
+            "DISK_STOP_BYTES": str(DISK_STOP_BYTES),
+            "LOG_LIMIT_BYTES": str(LOG_LIMIT_BYTES),
         }
         return {**kept, **ours}
 
