@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import docker
 import psutil
@@ -29,11 +29,16 @@ class Secret:
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """The secret itself, quoted for a URL, escaped for JSON, and as HTTP Basic carries it."""
+        """The secret itself, quoted for a URL, escaped for JSON and Python, in hex, in base64 wherever it begins."""
         pair = f"{self.username}:{self.password}"
         value = self.password or self.username
-        texts = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1]}
+        texts = {value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
+        texts |= {repr(value)[1:-1], value.encode().hex(), value.encode().hex().upper()}
         texts |= {base64.b64encode(text.encode()).decode().rstrip("=") for text in (pair, value)}
+        for before in range(3):  # without the digits that are its neighbours', too
+            digits = base64.b64encode(b"\0" * before + value.encode())
+            inside = digits[(before * 8 + 5) // 6 : (before + len(value.encode())) * 8 // 6].decode()
+            texts |= {inside, inside.replace("+", "-").replace("/", "_")}
         return tuple(sorted(text.encode() for text in texts))
 
     def is_in(self, content: bytes | str) -> bool:

@@ -1,0 +1,285 @@
+"""A secret of each kind, and jobs that print all of them in every form: none is in any place that the service fills."""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import requests
+from redis import Redis
+
+from tests.acceptance.checkout import ROOT
+from tests.acceptance.leaks import Secret, command_lines, docker_with, files_with
+from tests.acceptance.projects import IMAGE, let_go
+from tests.support.engines import docker_or_skip
+from tests.support.git_server import GitServer
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
+HTTP_SECONDS = 30
+ENDED_SECONDS = 180
+ENOUGH = 10  # places where the same search must find something when nothing is masked
+NAMES = ("lent", "git", "dataset", "mlflow", "webhook", "discord", "signature", "registry")
+CANARIES = {name: Secret("robot", f"canary/{name}+'7Q\"é{number}kX9") for number, name in enumerate(NAMES)}
+API_TOKEN = Secret("canary-api-Zq7eXw93kLmN0pRs", "")  # the API's alone: a training is not told, and cannot print it
+PROJECT = f"""\
+name: canaries
+docker_env:
+  image: {IMAGE}
+  environment: [CANARY]
+entry_points:
+  main:
+    parameters: {{mode: string, dataset_repo: string}}
+    command: "python -u train.py {{mode}} {{dataset_repo}}"
+"""
+# It knows what it is not given by the letters in reverse, which are no form of a secret.
+TRAIN = f"""\
+import base64, json, os, sys, time, urllib.parse
+found = {{os.environ["CANARY"], *(text[::-1] for text in {[c.password[::-1] for c in CANARIES.values()]!r})}}
+
+def tell():
+    for text in found:
+        raw = text.encode()
+        print(text, repr(text), json.dumps([text]), urllib.parse.quote(text, safe=""), raw.hex(), raw.hex().upper())
+        print(*(base64.b64encode(b"x" * n + raw).decode() for n in range(3)), base64.urlsafe_b64encode(raw).decode())
+    print(os.environ, json.dumps(dict(os.environ)), base64.b64encode(repr(os.environ).encode()).decode())
+
+tell()
+while sys.argv[1] == "wait" and not os.path.exists("/tmp/go"):
+    time.sleep(0.1)
+if sys.argv[1] == "wait":
+    tell()
+    print("told again")
+    time.sleep(600)
+if sys.argv[1] == "fail":
+    raise RuntimeError(f"{{sorted(found)}} {{dict(os.environ)}}")
+"""
+# What production has no switch for: each Python of the stack starts with a redactor that masks nothing.
+NOTHING_IS_MASKED = """\
+import shared.redactor
+shared.redactor.Redactor.data = lambda self, value: value
+"""
+
+
+@dataclass
+class Posts:
+    """What a webhook and a Discord on loopback got."""
+
+    bodies: list[bytes]
+    port: int
+
+
+@contextmanager
+def hooks() -> Iterator[Posts]:
+    posts = Posts([], 0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posts.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    posts.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield posts
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def quoted(name: str) -> str:
+    """A canary as a part of an address."""
+    return quote(CANARIES[name].password, safe="")
+
+
+def settings(posts: Posts) -> dict[str, str]:
+    hook = f"http://127.0.0.1:{posts.port}"
+    return {
+        "SLOTS": "3",
+        "LIMIT_PER_KEY": "3",
+        "LOG_LEVEL": "DEBUG",
+        "CANARY": CANARIES["lent"].password,
+        "PROJECT_ENV_ALLOWLIST": "CANARY",
+        "MLFLOW_TRACKING_USERNAME": "robot",
+        "MLFLOW_TRACKING_PASSWORD": CANARIES["mlflow"].password,
+        "ALERT_WEBHOOK_URL": f"{hook}/hook/{quoted('webhook')}",
+        "DISCORD_WEBHOOK_URL": f"{hook}/api/webhooks/1/{quoted('discord')}",
+        "ALERT_WEBHOOK_SECRET": CANARIES["signature"].password,
+        "API_TOKENS": API_TOKEN.username,
+        "RETRY_INITIAL_DELAY_SECONDS": "0",
+    }
+
+
+@contextmanager
+def canary_stack(folder: Path, posts: Posts, **more: str) -> Iterator[Stack]:
+    docker_or_skip().close()
+    stack = Stack(folder, "docker", settings(posts) | more)
+    login = base64.b64encode(f"robot:{CANARIES['registry'].password}".encode()).decode()
+    (folder / "home" / ".docker").mkdir(parents=True)
+    (folder / "home" / ".docker" / "config.json").write_text(json.dumps({"auths": {"r.example": {"auth": login}}}))
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.clean()
+
+
+class Api:
+    """The stack's API, by its token."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._url = stack.urls["api"]
+        self._headers = {"Authorization": f"Bearer {API_TOKEN.username}"}
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = requests.post(f"{self._url}{path}", json=body, headers=self._headers, timeout=HTTP_SECONDS)
+        assert answer.ok, answer.text
+        return dict(answer.json())
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self._url}{path}", headers=self._headers, timeout=HTTP_SECONDS)
+
+    def job(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self.get(f"/jobs/{job['id']}").json())
+
+    def wait(self, job: Mapping[str, Any], what: str = "ended") -> dict[str, Any]:
+        def is_so() -> bool:
+            seen = self.job(job)
+            return bool(seen["ended_at"]) or seen["state"] == what
+
+        wait_until(is_so, timeout_seconds=ENDED_SECONDS, every_seconds=0.2, what=f"{what} of {job['id']}")
+        return self.job(job)
+
+
+def redis_content(stack: Stack) -> bytes:
+    """Every key with what it holds; bodies of messages are JSON in base64, which the search knows."""
+    password = (stack.data / "redis-password").read_text().strip()
+    readers = {b"string": "get", b"list": "lrange", b"set": "smembers", b"hash": "hgetall", b"zset": "zrange"}
+    with Redis(port=stack.ports["redis"], password=password) as client:
+        whole = {b"list": (0, -1), b"zset": (0, -1)}
+        kinds = {key: client.type(key) for key in client.scan_iter()}
+        found = {key: getattr(client, readers[kind])(key, *whole.get(kind, ())) for key, kind in kinds.items()}
+    assert any(key.startswith(b"celery-task-meta") for key in found)
+    return b"\n".join(
+        key + b" " + (value if isinstance(value, bytes) else repr(value).encode()) for key, value in found.items()
+    )
+
+
+def flower_content(stack: Stack, jobs: list[dict[str, Any]]) -> bytes:
+    login = ("admin", (stack.data / "flower-password").read_text())
+    paths = ["/api/tasks", "/tasks", *(f"/task/{job['id']}" for job in jobs)]
+    answers = [requests.get(f"{stack.urls['flower']}{path}", auth=login, timeout=HTTP_SECONDS) for path in paths]
+    assert all(answer.ok for answer in answers)
+    return b"\n".join(answer.content for answer in answers)
+
+
+def content(stack: Stack, api: Api, posts: Posts, jobs: list[dict[str, Any]]) -> dict[str, bytes]:
+    """What all sinks hold, but for files."""
+    paths = ["/jobs", "/workers", "/jobs/no-such-job", "/metrics"]
+    paths += [path for job in jobs for path in (f"/jobs/{job['id']}", f"/jobs/{job['id']}/logs")]
+    return {
+        "services' lines": stack.log.encode(),
+        "Redis": redis_content(stack),
+        "Flower": flower_content(stack, jobs),
+        "posts": b"\n".join(posts.bodies),
+        **{f"API {path}": api.get(path).content for path in paths},
+        "arguments": b"\n".join(command_lines()),
+    }
+
+
+def leaks(stack: Stack, found: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """By canary, where it is."""
+    everywhere = {**CANARIES, "API": API_TOKEN}
+    return {
+        name: places
+        for name, canary in everywhere.items()
+        if (places := [*(at for at, text in found.items() if canary.is_in(text)), *files_with(canary, stack.data)])
+    }
+
+
+@contextmanager
+def git_hosts(folder: Path) -> Iterator[dict[str, str]]:
+    """A host for the source and one for the data; their addresses, with what opens them."""
+    source, data = (GitServer(folder / name, "robot", CANARIES[name].password) for name in ("git", "dataset"))
+    with source, data:
+        source.create("source", {"MLproject": PROJECT, "train.py": TRAIN})
+        data.create("data", {"data.csv": "1,2"})
+        yield {
+            "git_uri": source.url("source", with_credentials=True),
+            "dataset_uri": data.url("data", with_credentials=True),
+        }
+
+
+def submit(api: Api, addresses: Mapping[str, str], mode: str, **changes: Any) -> dict[str, Any]:
+    body = {"experiment_name": "canaries", **addresses, "parameters": {"mode": mode}}
+    return api.post("/retrain", body | changes)
+
+
+def kill_services(stack: Stack) -> None:
+    """End the worker and all else at once, so that the next worker must adopt what trains."""
+    for process in stack.processes(training=False):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    stack.wait_for_end()
+    wait_until(lambda: not stack.processes(training=False), what="an end of all services")
+
+
+TWICE = {"max_attempts": 2, "on": ["user_error"], "initial_delay_seconds": 0}
+
+
+def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
+    with hooks() as posts, git_hosts(tmp_path / "git") as addresses, canary_stack(tmp_path / "s", posts) as stack:
+        api = Api(stack)
+        adopted = submit(api, addresses, "wait")
+        ending = [submit(api, addresses, "ok"), submit(api, addresses, "fail", retry=TWICE)]
+        assert api.wait(adopted, "running")["state"] == "running"
+        ended = [api.wait(job) for job in ending]
+        assert [(job["state"], len(job["attempts"])) for job in ended] == [("succeeded", 1), ("failed", 2)], ended
+        shown = {name: docker_with(canary, stack) for name, canary in CANARIES.items()}
+        assert not any(shown.values()), shown
+
+        kill_services(stack)
+        stack.start()
+        (container,) = stack.containers()
+        let_go(container)
+        log = f"/jobs/{adopted['id']}/logs"
+        wait_until(lambda: "told again" in api.get(log).text, timeout_seconds=60, what="output after the adoption")
+        api.post(f"/jobs/{adopted['id']}/cancel", {"force": True})
+        assert api.wait(adopted)["state"] == "cancelled"
+
+        jobs = [adopted, *ending]
+        assert leaks(stack, content(stack, api, posts, jobs)) == {}
+        assert api.get(log).text.count("***") > len(CANARIES) * 10
+        assert "***" in api.job(ending[1])["reason"]["message"]
+        assert len(posts.bodies) >= 2 * len(jobs)
+
+
+def test_the_same_search_finds_them_where_nothing_is_masked(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NOTHING_IS_MASKED)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with (
+        hooks() as posts,
+        git_hosts(tmp_path / "git") as addresses,
+        canary_stack(tmp_path / "s", posts, PYTHONPATH=path) as stack,
+    ):
+        api = Api(stack)
+        job = submit(api, addresses, "fail")
+        assert api.wait(job)["state"] == "failed"
+        found = leaks(stack, content(stack, api, posts, [job]))
+        assert len(found["lent"]) >= 5, found
+        assert sum(map(len, found.values())) >= ENOUGH * len(CANARIES) / 2, found
