@@ -33,6 +33,7 @@ class Secret:
         pair = f"{self.username}:{self.password}"
         value = self.password or self.username
         texts = {value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
+        texts |= {json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(json.dumps(value)[1:-1])[1:-1]}
         texts |= {repr(value)[1:-1], value.encode().hex(), value.encode().hex().upper()}
         texts |= {base64.b64encode(text.encode()).decode().rstrip("=") for text in (pair, value)}
         for before in range(3):  # without the digits that are its neighbours', too

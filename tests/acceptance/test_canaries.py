@@ -26,6 +26,7 @@ from tests.support.waiting import wait_until
 
 HTTP_SECONDS = 30
 ENDED_SECONDS = 180
+ALERTS_OF_A_FAILURE = 4  # started and failed, on two channels
 ENOUGH = 10  # places where the same search must find something when nothing is masked
 NAMES = ("lent", "git", "dataset", "mlflow", "webhook", "discord", "signature", "registry")
 CANARIES = {name: Secret("robot", f"canary/{name}+'7Q\"é{number}kX9") for number, name in enumerate(NAMES)}
@@ -60,7 +61,7 @@ if sys.argv[1] == "wait":
     print("told again")
     time.sleep(600)
 if sys.argv[1] == "fail":
-    raise RuntimeError(f"{{sorted(found)}} {{dict(os.environ)}}")
+    raise RuntimeError(f"{{os.environ['CANARY']}} {{sorted(found)}}")
 """
 # What production has no switch for: each Python of the stack starts with a redactor that masks nothing.
 NOTHING_IS_MASKED = """\
@@ -184,7 +185,8 @@ def flower_content(stack: Stack, jobs: list[dict[str, Any]]) -> bytes:
     login = ("admin", (stack.data / "flower-password").read_text())
     paths = ["/api/tasks", "/tasks", *(f"/task/{job['id']}" for job in jobs)]
     answers = [requests.get(f"{stack.urls['flower']}{path}", auth=login, timeout=HTTP_SECONDS) for path in paths]
-    assert all(answer.ok for answer in answers)
+    assert answers[0].ok
+    assert any(job["id"].encode() in answers[0].content for job in jobs)  # a Flower that was killed forgets the latest
     return b"\n".join(answer.content for answer in answers)
 
 
@@ -258,7 +260,7 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         (container,) = stack.containers()
         let_go(container)
         log = f"/jobs/{adopted['id']}/logs"
-        wait_until(lambda: "told again" in api.get(log).text, timeout_seconds=60, what="output after the adoption")
+        wait_until(lambda: "told again" in api.get(log).text, timeout_seconds=120, what="output after the adoption")
         api.post(f"/jobs/{adopted['id']}/cancel", {"force": True})
         assert api.wait(adopted)["state"] == "cancelled"
 
@@ -280,6 +282,8 @@ def test_the_same_search_finds_them_where_nothing_is_masked(tmp_path: Path) -> N
         api = Api(stack)
         job = submit(api, addresses, "fail")
         assert api.wait(job)["state"] == "failed"
+        wait_until(lambda: len(posts.bodies) >= ALERTS_OF_A_FAILURE, timeout_seconds=60, what="all posts")
         found = leaks(stack, content(stack, api, posts, [job]))
-        assert len(found["lent"]) >= 5, found
-        assert sum(map(len, found.values())) >= ENOUGH * len(CANARIES) / 2, found
+        assert {"Redis", "Flower", "posts", f"API /jobs/{job['id']}"} <= set(found["lent"]), found
+        assert sum(map(len, found.values())) >= ENOUGH, found
+        assert found.keys() == CANARIES.keys()  # a training was told of each
