@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, InfrastructureError, StoreUnavailable
+from shared.limits import Machine
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.fakes.source import FakeSource
@@ -47,6 +48,7 @@ class SimulatedHost:
     settings: Settings
     project: Path
     containers: FakeHost
+    machine: Machine | None = None  # where another one may ask for its name
     folders: set[str] = field(default_factory=set)
     faults: Faults = field(default_factory=Faults)
 

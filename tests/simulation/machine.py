@@ -26,6 +26,7 @@ from tests.simulation.world import (
     NewSubmission,
     World,
 )
+from worker.finishing import Finishing
 
 STEPS = 40
 MOST_JOBS = 4
@@ -78,7 +79,8 @@ class Schedules(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.plan.settings, self.plan.make_store, make_runner=self.plan.make_runner)
+        plan = self.plan
+        self.world = World(plan.settings, plan.make_store, make_runner=plan.make_runner, finishing=plan.finishing)
         self._listening = listening(self.world.oracle.violations)
         self._listening.__enter__()
 
@@ -202,6 +204,7 @@ class Plan:
     settings: list[Settings]
     make_store: MakeStore
     make_runner: MakeRunner = endless
+    finishing: type[Finishing] = Finishing
     seed: int = 0
     steps: int = STEPS
     schedules: int = 0

@@ -1,6 +1,6 @@
 """The code with one of its safeguards taken out. The state machine must find each of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,18 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.jobs import SUPERVISED
-from shared.limits import Host
+from shared.jobs import SUPERVISED, Job
+from shared.limits import Host, Machine
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction
 from shared.sql.rows import read_job
 from shared.sql.tables import jobs
-from shared.store import Claim
-from tests.fakes.records import Record
+from shared.store import Claim, Ending
+from tests.fakes.records import Record, nobody_holds
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
+from worker.finishing import Finishing
 from worker.interruption import NEVER, Interruption
-from worker.runner import AttemptSpec, Handle
+from worker.runner import AttemptSpec, Exit, Handle
 
 LONG = timedelta(days=1)
 
@@ -57,6 +58,20 @@ class HastyStore(MemoryStore):
         super().beat(host, gap_seconds=gap_seconds)
         known = self._beats[host.name]
         self._beats[host.name] = replace(known, watching_since=known.seen_at - LONG)
+
+
+class NamesakeStore(MemoryStore):
+    """Takes every machine for the host whose name it has."""
+
+    def _has_name(self, host: Host) -> bool:
+        return True
+
+    def _is_here(self, job: Job, host: Host) -> bool:
+        return job.host == host.name
+
+    def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
+        with self._transaction() as now:
+            return [job.id for job in self._supervised_on(host) if nobody_holds(job, now)]
 
 
 class UnfencedSqlStore(SqlStore):
@@ -111,3 +126,11 @@ class UnfreezableRunner(FakeRunner):
     def pause(self, handle: Handle) -> None:
         """Do nothing."""
         self._answer()
+
+
+class BelievingFinishing(Finishing):
+    """Takes the exit code for what it says, whether or not the command began."""
+
+    def ending(self, claim: Claim, outcome: Exit) -> Ending:
+        """Look at nothing else."""
+        return super().ending(claim, replace(outcome, not_begun=None))

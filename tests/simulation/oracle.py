@@ -37,6 +37,7 @@ class Oracle:
         self._limits = limits
         self.known: dict[str, Known] = {}
         self.violations: list[str] = []
+        self.never_begin: set[str] = set()  # jobs whose command never begins
         self.on_lost: Callable[[str, str], None] = lambda _job_id, _host: None
 
     def expect(self, holds: bool, what: str) -> None:
@@ -76,7 +77,7 @@ class Oracle:
         known = self.known[job_id]
         self._took(known, claim, lease_seconds)
         if claim.attempt.number == known.attempt:
-            self.expect(known.host is not None and known.host.name == host.name, f"{job_id} was adopted elsewhere")
+            self.expect(known.host is not None and _is_one(known.host, host), f"{job_id} was adopted elsewhere")
             self.expect(claim.attempt.gpu_ids == known.gpu_ids, f"{job_id} changed its devices")
             return
         self.expect(known.host is None, f"a second attempt of {job_id} while the first one runs")
@@ -108,7 +109,8 @@ class Oracle:
         kept[claim.attempt.number] = kept.get(claim.attempt.number, b"") + data
 
     def _after_finish(self, job: Job, claim: Claim, _ending: object) -> None:
-        known = self.known[claim.job.id]
+        known, begins = self.known[claim.job.id], job.id not in self.never_begin
+        self.expect(begins or job.state is not JobState.SUCCEEDED, f"{job.id} never began and succeeded")
         known.token, known.host, known.gpu_ids = None, None, ()
         self._note_end(job)
 
@@ -140,3 +142,9 @@ class Oracle:
         self.expect(set(new.gpu_ids) <= set(host.gpus), f"{new.job.id} got devices that {host.name} did not offer")
         held = Counter(gpu for known in here for gpu in known.gpu_ids)
         self.expect(all(count == 1 for count in held.values()), f"devices given twice on {host.name}: {held}")
+
+
+def _is_one(one: Host, other: Host) -> bool:
+    """Whether both are the same machine."""
+    machines = [host.machine.id if host.machine else None for host in (one, other)]
+    return one.name == other.name and machines[0] == machines[1]

@@ -13,6 +13,7 @@ from tests.fakes.tracking import FakeTracking
 from tests.simulation.host import SimulatedHost
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Clock
+from worker.finishing import Finishing
 
 KEY = b"c2ltdWxhdGlvbi1vZi1yZXRyYWluaW5nLWpvYnMtMDE="
 
@@ -46,7 +47,13 @@ class Outside:
     """All that outlives a worker."""
 
     def __init__(
-        self, store: JobStore, oracle: Oracle, hosts: Sequence[SimulatedHost], *, make_runner: MakeRunner
+        self,
+        store: JobStore,
+        oracle: Oracle,
+        hosts: Sequence[SimulatedHost],
+        *,
+        make_runner: MakeRunner,
+        finishing: type[Finishing],
     ) -> None:
         self.store = store
         self.oracle = oracle
@@ -63,6 +70,7 @@ class Outside:
         self.out_of_reach: set[str] = set()  # containers of a lost host that nobody could stop
         self._started: Counter[str] = Counter()
         self._make_runner = make_runner
+        self.finishing = finishing
 
     def make_runner(self, host: SimulatedHost) -> FakeRunner:
         """The engine's client of a new worker."""

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from shared.errors import HostNameTaken
 from tests.simulation.host import HostDisk, HostSource, SimulatedHost
 from tests.simulation.outside import Outside
 from tests.simulation.remote import Remote
 from tests.simulation.scheduler import Event, Process, Scheduler, Task, Thread
 from worker.cleaning import Cleaning
 from worker.disk import DiskGuard
-from worker.finishing import Finishing
 from worker.heartbeat import Heartbeat
 from worker.interruption import SideWork
 from worker.lease import LeaseKeeper
@@ -35,6 +35,7 @@ class Worker(Process):
         self._sweeping: Task | None = None
         self._running: list[Task] = []
         self.stopping = cast(Any, Event(self))
+        self._has_name = host.machine is None  # nobody else asks for it
         self._build()
 
     def _build(self) -> None:
@@ -44,10 +45,11 @@ class Worker(Process):
         tracking = self._remote("tracking", outside.tracking)
         queue = self._remote("queue", outside.queue)
         source = HostSource(host, self.point)
-        active, here = Active(), ThisHost(settings, runner)
+        active, here = Active(), ThisHost(settings, runner, host.machine)
         self._slots = here.slots
         preparation = Preparation(settings, store, source, tracking, runner, {}, here)
-        finishing = Finishing(settings, store, runner, tracking, self.stopping, clock=self.scheduler.clock.monotonic)
+        clock = self.scheduler.clock.monotonic
+        finishing = outside.finishing(settings, store, runner, tracking, self.stopping, clock=clock)
         supervisor = Supervisor(
             settings,
             store,
@@ -64,9 +66,19 @@ class Worker(Process):
             settings, store, queue, runner, source, active, here, finishing, cleaning, outside.reported.append
         )
         self.tasks = TaskRunner(settings, store, supervisor, self.sweep, active, here)
-        heartbeat = Heartbeat(settings, store, runner, here, clock=self.scheduler.clock.monotonic)
-        loops = {"beat": heartbeat.beat_until, "guard": heartbeat.guard_until}
-        self.loops = [self._spawn(name, partial(loop, self.stopping)) for name, loop in loops.items()]
+        self._heartbeat = Heartbeat(settings, store, runner, here, clock=clock, on_refused=self.terminate)
+        guard = partial(self._heartbeat.guard_until, self.stopping)
+        self.loops = [self._spawn("beat", self._beat), self._spawn("guard", guard)]
+
+    def _beat(self) -> None:
+        try:
+            if not self._has_name:
+                self._heartbeat.take_name(pause=cast(Any, Event(self)).wait)
+        except HostNameTaken:
+            self.terminate()
+        else:
+            self._has_name = True
+            self._heartbeat.beat_until(self.stopping)
 
     def _remote(self, name: str, target: object, *, observe: Callable[..., None] | None = None) -> Any:
         return Remote(
@@ -88,7 +100,8 @@ class Worker(Process):
     def accepts(self) -> bool:
         """Whether Celery would give it a message."""
         self._running = [task for task in self._running if not task.greenlet.dead]
-        return not (self.is_dead or self.stopping.is_set()) and len(self._running) < self._slots
+        is_up = self._has_name and not (self.is_dead or self.stopping.is_set())
+        return is_up and len(self._running) < self._slots
 
     @property
     def is_sweeping(self) -> bool:
@@ -101,7 +114,7 @@ class Worker(Process):
 
     def begin_sweep(self, *, reconcile: bool) -> None:
         """Let its sweep begin, unless one is under way."""
-        if not self.is_sweeping and not self.stopping.is_set():
+        if self._has_name and not self.is_sweeping and not self.stopping.is_set():
             self._sweeping = self._spawn("sweep", lambda: self.sweep.once(reconcile=reconcile))
 
     def terminate(self) -> None:

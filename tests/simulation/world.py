@@ -6,8 +6,8 @@ from enum import StrEnum
 from itertools import count
 from random import Random
 
-from shared.errors import JobEnded, JobNotFound
-from shared.limits import Limits
+from shared.errors import Code, JobEnded, JobNotFound, UserError
+from shared.limits import Limits, Machine
 from shared.settings import Settings
 from shared.store import JobFilter, JobStore
 from tests.fakes.runner import FakeAttempt, FakeHost
@@ -17,6 +17,7 @@ from tests.simulation.outside import MakeRunner, Outside, endless
 from tests.simulation.scheduler import Clock, Scheduler
 from tests.simulation.worker import Worker
 from tests.support.jobs import new_job
+from worker.finishing import Finishing
 from worker.heartbeat import SIGNS_PER_LOSS
 from worker.runner import Exit
 
@@ -25,6 +26,9 @@ GPUS = ("0", "1")
 KEYS = ("one at a time", "two at a time")
 STALL_SECONDS = 25  # no thread of a living worker stands still for longer; a lease is 30
 LEASE_SECONDS, SWEEP_SECONDS, HOST_LOST_SECONDS = 30, 40, 120
+
+UNBEGUN_EVERY = 4  # the command of every fourth job never begins
+NOT_BEGUN = UserError(Code.CONTAINER_FAILED, "The command never began.")
 
 MakeStore = Callable[[Limits, Clock], JobStore]
 
@@ -53,13 +57,26 @@ class NewSubmission:
 class World:
     """All of a schedule. Every method is one thing that may happen; ``violations`` tell what must not have."""
 
-    def __init__(self, settings: list[Settings], make_store: MakeStore, *, make_runner: MakeRunner = endless) -> None:
+    def __init__(
+        self,
+        settings: list[Settings],
+        make_store: MakeStore,
+        *,
+        make_runner: MakeRunner = endless,
+        finishing: type[Finishing] = Finishing,
+    ) -> None:
         self.scheduler = Scheduler()
         self.clock = self.scheduler.clock
         oracle = Oracle(self.clock, LIMITS)
-        hosts = [SimulatedHost(each, each.data_dir, FakeHost(gpus=GPUS)) for each in settings]
+        self.are_namesakes = len({each.worker_host for each in settings}) < len(settings)
+        hosts = [
+            SimulatedHost(
+                each, each.data_dir, FakeHost(gpus=GPUS), Machine(f"{number}") if self.are_namesakes else None
+            )
+            for number, each in enumerate(settings)
+        ]
         store = make_store(LIMITS, self.clock)
-        self.outside = Outside(store, oracle, hosts, make_runner=make_runner)
+        self.outside = Outside(store, oracle, hosts, make_runner=make_runner, finishing=finishing)
         self.store, self.oracle = store, oracle
         self.hosts = hosts
         self._dice = Random(0)  # noqa: S311 - which worker is the faster one
@@ -76,8 +93,9 @@ class World:
         if self.outside.store_is_down:
             return
         request = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git"}
+        number = next(self._numbers)
         new = new_job(
-            id=f"job{next(self._numbers)}",
+            id=f"job{number}",
             concurrency_key=job.key,
             gpus=job.gpus,
             priority=job.priority,
@@ -85,6 +103,8 @@ class World:
         )
         submission = self.store.submit(new)
         self.oracle.submitted(submission)
+        if number % UNBEGUN_EVERY == 0:
+            self.oracle.never_begin.add(submission.job.id)
         if job.is_sent and not self.outside.queue.is_down:
             self.outside.queue.send(submission.job)
 
@@ -127,8 +147,9 @@ class World:
         return next(mine, None)
 
     def start(self, host: SimulatedHost) -> None:
-        """Start a worker where none is, or where one is stopping."""
-        if self.worker_of(host) is None:
+        """Start a worker where none is, or where one is stopping; of namesakes' workers each waits for its lock."""
+        is_locked = self.are_namesakes and any(each.host is host for each in self.workers)
+        if self.worker_of(host) is None and not is_locked:
             self.workers.append(Worker(self.scheduler, host, self.outside, f"{host.name}#{next(self._numbers)}"))
 
     def kill(self, host: SimulatedHost, which: int) -> None:
@@ -216,9 +237,11 @@ class World:
             live[which % len(live)].log += text
 
     def end_container(self, which: int, exit_code: int) -> None:
-        """A training ends, or is killed by hand."""
+        """A training ends, or is killed by hand; whether its command ever began, the exit code does not tell."""
         if live := self.live():
-            live[which % len(live)].exit = Exit(exit_code=exit_code)
+            ended = live[which % len(live)]
+            begins = ended.spec.job_id not in self.oracle.never_begin
+            ended.exit = Exit(exit_code=exit_code, not_begun=None if begins else NOT_BEGUN)
 
     def remove_container(self, which: int) -> None:
         """Somebody removes a container by hand."""
@@ -246,12 +269,12 @@ class World:
 
     def _lose_host(self, job_id: str, name: str) -> None:
         """What runs on a lost host that has no worker, or no engine, nobody can reach until it is back."""
-        host = next(each for each in self.hosts if each.name == name)
         watched_seconds = self.clock.seconds - self.outside.store_was_back_at
         is_sure = watched_seconds >= HOST_LOST_SECONDS
         self.oracle.expect(is_sure, f"{name} was given up {watched_seconds} s after the store was back")
-        if host.faults.engine_is_down or not any(each.host is host for each in self.workers):
-            self.outside.taken_from(job_id, host)
+        for host in (each for each in self.hosts if each.name == name):
+            if host.faults.engine_is_down or not any(each.host is host for each in self.workers):
+                self.outside.taken_from(job_id, host)
 
     def close(self) -> None:
         """End all threads."""
