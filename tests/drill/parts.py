@@ -14,7 +14,7 @@ from tests.support.valkey import Valkey
 from tests.support.waiting import wait_until
 
 START_SECONDS = 60
-STOP_SECONDS = 5
+STOP_SECONDS = 20
 WORKER_READY = "ready."
 
 
