@@ -116,7 +116,7 @@ def test_a_job_that_is_sent_ends_succeeded_and_celery_agrees(worker: WorkerProce
 def test_a_variable_that_only_the_env_file_has_is_lent_to_projects(worker: WorkerProcess, git_uri: str) -> None:
     job = worker.ended(worker.submit(git_uri=git_uri, MLproject_location="borrower"))
 
-    assert worker.output(job) == "from the file\n"
+    assert worker.output(job) == "***\n"  # it was there: what is lent is masked in the log
 
 
 def test_a_project_that_fails_is_not_tried_again_and_celery_says_why(worker: WorkerProcess, git_uri: str) -> None:
