@@ -56,6 +56,7 @@ set -eu
 locks=$1 key=$2 gpus=$3 seconds=$4
 host=${{PWD%/*/code}} && host=${{host##*/}}
 taken= devices=0
+trap 'rmdir $taken' EXIT  # one that fails leaves nothing that lets others fail
 take() {{ mkdir "$locks/$1" || exit 9; taken="$locks/$1 $taken"; }}
 for device in $(echo "${{CUDA_VISIBLE_DEVICES:-}}" | tr , ' '); do
     [ "$device" != -1 ] || continue
@@ -67,7 +68,6 @@ take "key-$key"
 take "job-$RETRAIN_JOB_ID"
 [ "$(ls "$locks" | grep -c ^job-)" -le {LIMIT_TOTAL} ] || {{ echo "too many:" && ls "$locks"; exit 7; }}
 sleep "$seconds"
-rmdir $taken
 """
 
 
@@ -131,9 +131,9 @@ def test_two_hundred_jobs_on_two_workers_never_exceed_a_limit(hosts: list[Worker
         )
 
     ended = {job.id: store.get(job.id) for job in jobs}
-    assert Counter(job.state for job in ended.values()) == {JobState.SUCCEEDED: JOBS}, [
-        (job.reason, hosts[0].output(job)) for job in ended.values() if job.state is not JobState.SUCCEEDED
-    ]
+    failed = [job for job in ended.values() if job.state is not JobState.SUCCEEDED]
+    first = sorted(failed, key=lambda job: str(job.ended_at))[:3]
+    assert not failed, [(job.attempts, hosts[0].output(job)) for job in first]
     assert {len(job.attempts) for job in ended.values()} == {1}
     assert {len(job.attempt.gpu_ids) == job.gpus for job in ended.values()} == {True}
 

@@ -1,5 +1,7 @@
 """Models that stand in DATA_DIR are copied to Azure's Blob storage, where MLflow then finds them."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,14 @@ from shared.settings import Settings
 from tests.support.azurite import Azurite
 
 MODEL = "1/models/m-1/artifacts/MLmodel"
+
+
+@pytest.fixture(autouse=True)
+def umask_is_put_back() -> Iterator[None]:
+    """The program sets its own, which would be that of all later tests of this process."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def test_models_move_to_blobs_and_back(

@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 IMAGE = "postgres:15-bookworm"
 FAST = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 MIGRATED = "migrated"
+ROLE = "retrain"  # owns the tests' databases, and is no superuser, as the services' role is to be
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class PostgresServer:
 
     def url(self, database: str) -> str:
         """The database's SQLAlchemy URL."""
-        return f"postgresql+psycopg://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://{ROLE}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, *, migrated: bool = True) -> str:
         """Make a database and return its name."""
         name = f"test_{secrets.token_hex(6)}"
         template = MIGRATED if migrated else "template1"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        self._run("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, template, ROLE)
         return name
 
     def drop_database(self, name: str) -> None:
@@ -69,8 +70,11 @@ class PostgresServer:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
     def make_template(self) -> None:
-        """Make the database that tests' databases are copies of."""
-        self._run("CREATE DATABASE {}", MIGRATED)
+        """Make the tests' role, and the database that tests' databases are copies of."""
+        with self._connect() as connection:
+            make_role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+            connection.execute(make_role.format(sql.Identifier(ROLE), sql.Literal(self.password)))
+        self._run("CREATE DATABASE {} OWNER {}", MIGRATED, ROLE)
         database = Database(self.url(MIGRATED))
         upgrade(database)
         database.close()

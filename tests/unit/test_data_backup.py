@@ -139,7 +139,11 @@ def test_make_in_the_folder_of_the_compose_file_is_make_in_the_checkout_or_fails
     """make's built-in rules would copy backup.sh to backup there, and say that all is well."""
     deploy = Path(__file__).parents[2] / "deploy"
     done = subprocess.run(
-        ["make", "--dry-run", target, "FOLDER=saved"], cwd=deploy, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "--dry-run", target, "FOLDER=saved"],  # make test's own make would have it say
+        cwd=deploy,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if target == "compose-backup":
         assert done.returncode != 0
