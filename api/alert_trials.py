@@ -9,6 +9,7 @@ from api.services import Services
 from api.submission import check_alert_channels
 from shared.alerts import TRIAL_SECONDS, Trial, TrialState
 from shared.limits import LIVE_SECONDS
+from shared.words import is_known
 
 ANSWER_SECONDS = 20  # for the channel to answer the worker that took it
 
@@ -52,6 +53,8 @@ def result_of(trial: Trial) -> AlertTestResult:
             cause = "a worker took it, and has not said yet what became of it"
         case TrialState.WAITING:
             cause = "no worker took it: perhaps none has this channel, or all are waiting for another one's answer"
+        case _ if not is_known(trial.state):
+            cause = f"a worker of a later version took it, and calls that {trial.state}"
         case _:
             assert_never(trial.state)
     return AlertTestResult(channel=trial.channel, outcome="no_answer", cause=f"{cause}; see the workers' logs")

@@ -19,6 +19,7 @@ from shared.errors import (
     JobNotEnded,
     JobNotFound,
     RetrainError,
+    StateUnknown,
     StoreUnavailable,
 )
 from shared.redactor import Redactor
@@ -81,6 +82,8 @@ def on_known_error(error: RetrainError) -> Response:
             problem = Problem(HTTPStatus.NOT_FOUND, "HOST_NOT_FOUND", error.message)
         case JobEnded():
             problem = Problem(HTTPStatus.CONFLICT, "JOB_ENDED", error.message)
+        case StateUnknown():
+            problem = Problem(HTTPStatus.CONFLICT, "STATE_UNKNOWN", error.message)
         case JobNotEnded():
             problem = Problem(HTTPStatus.CONFLICT, "JOB_NOT_ENDED", error.message)
         case IdempotencyKeyReused():

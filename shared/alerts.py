@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.words import read_word
+
 LONGEST_WAIT_SECONDS = 600.0  # of an alert, for its next try; what is due later was dated by a clock that was set back
 TRIAL_SECONDS = 15.0  # a test message that no worker has taken by then is not sent: nobody waits for it any more
 
@@ -19,6 +21,14 @@ class AlertEvent(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     ADOPTED = "adopted"  # its worker died while it ran, and another one watches over it now
+
+
+class AlertState(StrEnum):
+    """What became of an alert."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
 
 
 class Channel(StrEnum):
@@ -40,7 +50,7 @@ class Alerting:
         asked = request.get("alerts") or {}  # jobs of older versions have none
         events, channels = asked.get("events"), asked.get("to")
         return Alerting(
-            self.events if events is None else frozenset(map(AlertEvent, events)),
+            self.events if events is None else frozenset(read_word(AlertEvent, event) for event in events),
             self.channels if channels is None else frozenset(channels),
         )
 

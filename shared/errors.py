@@ -12,6 +12,7 @@ RetrainError
 ├── HostNameTaken           another machine's worker lives under this name: stop, and leave everything to it
 ├── IdempotencyKeyReused    the key was used before, with another payload
 ├── JobEnded                the job has ended: there is nothing to cancel
+├── StateUnknown            the job is in a state of a later version: leave it to that version
 ├── JobNotEnded             the job goes on: there is nothing to repeat yet
 ├── LeaseLost               another worker holds the job now, or it has ended: stop writing
 ├── StoreUnavailable        the database does not answer
@@ -131,6 +132,16 @@ class IdempotencyKeyReused(RetrainError):
 
 class JobEnded(RetrainError):
     """The job has ended: there is nothing to cancel."""
+
+
+class StateUnknown(RetrainError):
+    """The job is in a state that only a later version knows."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        message = (
+            f"Job {job_id} is {state}, which is a state of a later version of this service. Ask an API of that version."
+        )
+        super().__init__(message, job_id=job_id, state=state)
 
 
 class JobNotEnded(RetrainError):

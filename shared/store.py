@@ -117,7 +117,8 @@ class JobStore(Protocol):
         """Return the job, or raise JobNotFound."""
 
     def cancel(self, job_id: str, *, force: bool) -> Job:
-        """Cancel a job that waits, or have its worker stop it; JobEnded when it has ended, JobNotFound.
+        """Cancel a job that waits, or have its worker stop it; JobEnded when it has ended, StateUnknown where a
+        later version put it into a state of its own, JobNotFound.
 
         Asking again changes nothing, but ``force`` may be added: then nobody waits for the training to end by itself.
         """

@@ -104,8 +104,8 @@ class Discord:
                 yield f"The next attempt follows in {_duration(news.alert.retry_in_seconds or 0)}."
             case AlertEvent.FAILED:
                 yield from self._cause(news)
-                if news.reason:
-                    yield f"**What to do:** {ADVICE[news.reason.code]}"
+                if news.reason and (advice := ADVICE.get(news.reason.code)):  # none for a later version's code
+                    yield f"**What to do:** {advice}"
             case AlertEvent.SUCCEEDED:
                 decision = _mapping(news, "decision")
                 yield self._text(decision.get("reason") or "No decision about a champion was made.", CAUSE_CHARACTERS)

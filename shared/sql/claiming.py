@@ -46,7 +46,7 @@ class Claiming(Database):
             elif row.state in SUPERVISED and _is_here(transaction, row, host) and _lease_is_over(transaction, row):
                 change_job(transaction, row, **lease)
                 message = f"taken over by the worker on {host.name}"
-                add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
+                add_transition(transaction, row, row.state, message, attempt=row.attempt)
                 if row.state == JobState.RUNNING and row.lease_expires_at is not None:  # nobody gave it up in order
                     record_alert(transaction, row, AlertEvent.ADOPTED, self.alerting)
             else:

@@ -4,10 +4,13 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator
+
+from shared.words import read_word
 
 NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what no database stores as text
 
@@ -51,6 +54,22 @@ class CleanText(CleanString):
 
     impl = Text
     cache_ok = True  # SQLAlchemy takes it from no parent
+
+
+class Word(CleanString):
+    """A word of ours. One that a later version wrote reads as an unknown member, which keeps its text."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum], length: int) -> None:
+        super().__init__(length)
+        self.words = words
+        self.length = length
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:
+        """Read it; no word of another version is a reason to fail."""
+        return read_word(self.words, value) if value is not None else None
 
 
 class Labels(TypeDecorator[tuple[str, ...]]):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.errors import HostNameTaken, HostNotFound, JobNotFound
 from shared.figures import Worker
-from shared.jobs import SUPERVISED, JobState
+from shared.jobs import SUPERVISED
 from shared.limits import LIVE_SECONDS, Host, Machine
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job
@@ -99,7 +99,7 @@ class Hosts(Database):
             silent_seconds = int((transaction.now - lost[0].heard_at).total_seconds())
             gave_up = f"its attempt is given up by the worker on {by}"
             message = f"host {row.host} gave no sign of life for {silent_seconds} s; {gave_up}"
-            add_transition(transaction, row, JobState(row.state), message, attempt=row.attempt)
+            add_transition(transaction, row, row.state, message, attempt=row.attempt)
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
 
 

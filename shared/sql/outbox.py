@@ -2,22 +2,13 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
+from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState
 from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts
-
-
-class AlertState(StrEnum):
-    """What became of an alert."""
-
-    WAITING = "waiting"
-    SENT = "sent"
-    GIVEN_UP = "given_up"
 
 
 def record_alert(
@@ -90,7 +81,7 @@ def _take(transaction: Transaction, *where: sa.ColumnElement[bool], lease_second
     alert = Alert(
         job_id=row.job_id,
         attempt=row.attempt,
-        event=AlertEvent(row.event),
+        event=row.event,
         channel=row.channel,
         at=row.at,
         taken_at=transaction.now,
@@ -102,18 +93,22 @@ def _take(transaction: Transaction, *where: sa.ColumnElement[bool], lease_second
 
 
 def _next_due(now: datetime, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """The alert that has been due for longest, of those whose job has no earlier one left on its channel."""
+    """The alert that has been due for longest, of those whose job has no earlier one left on its channel.
+
+    Events of a later version are left to its workers, and nothing waits for them.
+    """
     earlier = alerts.alias()
     is_first = ~sa.exists().where(
         earlier.c.job_id == alerts.c.job_id,
         earlier.c.channel == alerts.c.channel,
         earlier.c.number < alerts.c.number,
         earlier.c.state == AlertState.WAITING,
+        earlier.c.event.in_(AlertEvent),
     )
     farthest = now + timedelta(seconds=LONGEST_WAIT_SECONDS)
     # What is due later than it could have been put off was written by a clock that has been set back since.
     is_due = sa.or_(alerts.c.due_at <= now, alerts.c.due_at > farthest)
-    waiting = (alerts.c.state == AlertState.WAITING, is_due, is_first)
+    waiting = (alerts.c.state == AlertState.WAITING, alerts.c.event.in_(AlertEvent), is_due, is_first)
     oldest = sa.select(alerts).where(*waiting, *where).order_by(alerts.c.due_at, alerts.c.job_id, alerts.c.number)
     return oldest.limit(1).with_for_update(skip_locked=True, of=alerts)
 

@@ -8,13 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from shared.alerts import AlertEvent
-from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
+from shared.errors import IdempotencyKeyReused, JobEnded, StateUnknown, StoreUnavailable
 from shared.jobs import SUPERVISED, Job, JobState, NewJob
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions
 from shared.store import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
+from shared.words import is_known
 
 
 class Reading(Database):
@@ -46,7 +47,9 @@ class Reading(Database):
         """Cancel a job that waits, or have its worker stop it."""
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
-            state = JobState(row.state)
+            state: JobState = row.state
+            if not is_known(state):
+                raise StateUnknown(row.id, state)
             if state.is_terminal:
                 raise JobEnded(f"Job {row.id} has ended as {state}; there is nothing to cancel.", job_id=row.id)
             if state not in SUPERVISED:
@@ -63,7 +66,7 @@ class Reading(Database):
         """Return version and state only."""
         with self.reading() as transaction:
             row = read_job(transaction, job_id)
-            return row.version, JobState(row.state)
+            return row.version, row.state
 
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:
         """Return the newest jobs first."""

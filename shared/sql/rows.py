@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import Code, FailureType, JobNotFound
+from shared.errors import JobNotFound
 from shared.jobs import FOLLOWING, Attempt, Job, JobState, Reason, Transition
 from shared.sql.engine import Transaction
 from shared.sql.tables import attempts, jobs, labels, transitions
@@ -53,7 +53,7 @@ def with_attempts(
     return [
         Job(
             **{name: getattr(row, name) for name in PLAIN_JOB_FIELDS},
-            state=JobState(row.state),
+            state=row.state,
             reason=_to_reason(row),
             labels=words[row.id],
             attempts=tuple(tries[row.id]),
@@ -66,7 +66,7 @@ def with_attempts(
 def _to_reason(row: sa.Row[Any]) -> Reason | None:
     if row.reason_code is None:
         return None
-    return Reason(Code(row.reason_code), FailureType(row.reason_type), row.reason_message)
+    return Reason(row.reason_code, row.reason_type, row.reason_message)
 
 
 def _to_attempt(row: sa.Row[Any]) -> Attempt:
@@ -76,8 +76,8 @@ def _to_attempt(row: sa.Row[Any]) -> Attempt:
 
 def _to_transition(row: sa.Row[Any]) -> Transition:
     return Transition(
-        from_state=JobState(row.from_state) if row.from_state else None,
-        to_state=JobState(row.to_state),
+        from_state=row.from_state,
+        to_state=row.to_state,
         at=row.at,
         attempt=row.attempt,
         reason=row.reason,
@@ -105,7 +105,7 @@ def mark_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
 
 def move_job(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, **values: Any) -> None:
     """Change the job's state and write the transition. What may not follow is a fault of ours, whoever asks."""
-    if state not in FOLLOWING[JobState(row.state)]:
+    if state not in FOLLOWING.get(row.state, ()):
         raise AssertionError(f"{state} cannot follow {row.state} (job {row.id})")
     change_job(transaction, row, state=state, **values)
     add_transition(transaction, row, state, reason, attempt=values.get("attempt", row.attempt))

@@ -14,7 +14,6 @@ from shared.limits import (
     Host,
     Limits,
     Machine,
-    QueueCode,
     Running,
     Waiting,
     ends_of_lease,
@@ -129,8 +128,7 @@ def live_hosts(transaction: Transaction) -> list[Host]:
 
 def to_host(row: sa.Row[Any]) -> Host:
     """What a host last said of itself, and what a person wants of it."""
-    closed = QueueCode(row.closed_because) if row.closed_because else None
-    said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), closed)
+    said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), row.closed_because)
     machine = Machine(row.machine, row.engine, row.machine_says or "") if row.machine else None
     return Host(*said, tuple(row.labels or ()), machine=machine).drained(_to_drain(row))
 

@@ -16,7 +16,11 @@ from sqlalchemy import (
     text,
 )
 
-from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime
+from shared.alerts import AlertEvent, AlertState, TrialState
+from shared.errors import Code, FailureType
+from shared.jobs import JobState
+from shared.limits import QueueCode
+from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime, Word
 
 metadata = MetaData(
     naming_convention={
@@ -37,7 +41,7 @@ jobs = Table(
     "jobs",
     metadata,
     Column("id", CleanString(36), primary_key=True),
-    Column("state", CleanString(16), nullable=False),
+    Column("state", Word(JobState, 16), nullable=False),
     Column("version", Integer, nullable=False),
     Column("experiment_name", CleanString(250), nullable=False),
     Column("model_name", CleanString(250)),
@@ -47,8 +51,8 @@ jobs = Table(
     Column("request", PlainJson, nullable=False),
     Column("secret", LargeBinary),
     Column("queue_deadline_at", UtcDateTime),
-    Column("reason_code", CleanString(40)),
-    Column("reason_type", CleanString(20)),
+    Column("reason_code", Word(Code, 40)),
+    Column("reason_type", Word(FailureType, 20)),
     Column("reason_message", CleanText),
     Column("commit_sha", CleanString(64)),
     Column("image", CleanText),
@@ -119,8 +123,8 @@ attempts = Table(
     Column("gpu_ids", PlainJson),  # None for none: rows of older workers have none
     Column("exit_code", Integer),
     Column("oom_killed", Boolean, nullable=False, default=False),
-    Column("reason_code", CleanString(40)),
-    Column("reason_type", CleanString(20)),
+    Column("reason_code", Word(Code, 40)),
+    Column("reason_type", Word(FailureType, 20)),
     Column("reason_message", CleanText),
     Column("log_size", BigInteger, nullable=False, default=0),
     Column("log_source_offset", BigInteger, nullable=False, default=0),
@@ -140,8 +144,8 @@ transitions = Table(
     metadata,
     _job_id(primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("from_state", CleanString(16)),
-    Column("to_state", CleanString(16), nullable=False),
+    Column("from_state", Word(JobState, 16)),
+    Column("to_state", Word(JobState, 16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("reason", CleanText, nullable=False),
@@ -171,10 +175,10 @@ alerts = Table(
     metadata,
     _job_id(primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
-    Column("event", CleanString(16), primary_key=True),
+    Column("event", Word(AlertEvent, 16), primary_key=True),
     Column("channel", CleanString(63), primary_key=True),
     Column("number", Integer, nullable=False),  # the job's alerts are sent in this order
-    Column("state", CleanString(16), nullable=False),
+    Column("state", Word(AlertState, 16), nullable=False),
     Column("tries", Integer, nullable=False),
     Column("retry_in_seconds", Float),
     Column("at", UtcDateTime, nullable=False),
@@ -188,7 +192,7 @@ alert_trials = Table(
     Column("id", CleanString(36), primary_key=True),
     Column("channel", CleanString(63), nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("state", CleanString(16), nullable=False),
+    Column("state", Word(TrialState, 16), nullable=False),
     Column("cause", CleanText, nullable=False),
 )
 
@@ -200,7 +204,7 @@ workers = Table(
     Column("queues", PlainJson, nullable=False),
     Column("runner", CleanString(16), nullable=False),
     Column("gpus", PlainJson),
-    Column("closed_because", CleanString(40)),
+    Column("closed_because", Word(QueueCode, 40)),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("watching_since", UtcDateTime),  # signs of life without a gap since then
     Column("has_left", Boolean, nullable=False, server_default=false()),

@@ -51,7 +51,7 @@ class Trials(Database):
         """Return these trials, by channel."""
         with self.reading() as transaction:
             found = sa.select(trials).where(trials.c.id.in_(ids)).order_by(trials.c.channel)
-            return [_to_trial(row, state=TrialState(row.state)) for row in transaction.all(found)]
+            return [_to_trial(row, state=row.state) for row in transaction.all(found)]
 
 
 def _to_trial(row: sa.Row[Any], *, state: TrialState) -> Trial:

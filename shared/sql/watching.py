@@ -6,11 +6,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from shared.alerts import AlertState
 from shared.figures import Backlog, Figures, Refused, Worker
 from shared.jobs import JobState
 from shared.limits import Running
 from shared.sql.engine import Database, Transaction
-from shared.sql.outbox import AlertState
 from shared.sql.standing import running, to_host
 from shared.sql.tables import alerts, jobs, workers
 
@@ -28,7 +28,7 @@ class Watching(Database):
         with self.reading() as transaction:
             by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
             return Figures(
-                jobs={JobState(row.state): row.number for row in transaction.all(by_state)},
+                jobs={row.state: row.number for row in transaction.all(by_state)},
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
                 alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
                 workers=read_workers(transaction),
