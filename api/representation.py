@@ -11,7 +11,7 @@ from shared import jobs as records
 from shared.dataset_address import find_repository
 from shared.limits import QueuePlace
 from shared.links import Links
-from shared.retrain_request import WORDS_FOR_NOTHING
+from shared.retrain_request import with_defaults
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:
@@ -31,7 +31,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
     versions = result.get("model_versions") or []
     return {
         **same,
-        "request": {**dict.fromkeys(WORDS_FOR_NOTHING), **job.request},
+        "request": with_defaults(job.request),
         "queue": Queue(name=job.queue),
         "resolved": {
             **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id", "base_model_version")},

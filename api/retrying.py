@@ -41,8 +41,10 @@ def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
     except ValidationError as error:
         raise outdated(job, error) from None
     given = wish.model_dump(include={"git_uri", "dataset_repo"}, exclude_none=True)
+    if not given:
+        return stored
     try:
-        request = RetrainRequest.model_validate({**stored.model_dump(mode="json"), **given})
+        request = RetrainRequest.model_validate({**job.request, **given})
     except ValidationError as error:
         refuse(error)  # only what was given can be wrong
     require_the_same_addresses(job, stored, request)
@@ -71,7 +73,14 @@ def credentials_needed(job: Job) -> CredentialsNeeded:
 
 def outdated(job: Job, error: ValidationError) -> RequestOutdated:
     """Name the fields; what they hold was valid for the version that recorded the job."""
-    names = ", ".join(sorted({str(found["loc"][0]) for found in error.errors() if found["loc"]}))
+    found = [each for each in error.errors() if each["loc"]]
+    if unknown := sorted(".".join(map(str, each["loc"])) for each in found if each["type"] == "extra_forbidden"):
+        return RequestOutdated(
+            f"Job {job.id} was recorded by a later version of this service, and asks for what this one does not know "
+            f"({', '.join(unknown)}). Ask an API of that version.",
+            job_id=job.id,
+        )
+    names = ", ".join(sorted({str(each["loc"][0]) for each in found}))
     return RequestOutdated(
         f"Job {job.id} was recorded by another version of this service, and its request is not valid any more "
         f"({names}). Send it anew with POST /retrain.",

@@ -22,7 +22,8 @@ Timestamp = Annotated[
 ]
 
 QUEUE_CODES = (
-    "NEXT (nothing is in its way), NO_WORKER (none serves this queue, on the host that it asks for), NO_HOST_FITS (it "
+    "NEXT (nothing is in its way), NO_WORKER (none serves this queue, on the host that it asks for), NEWER_REQUEST (no "
+    "live worker knows a field of its request, as while workers are upgraded), NO_HOST_FITS (it "
     "asks for more than any host has), SLOTS (all are taken), KEY_LIMIT (jobs of its concurrency_key run, or go before "
     "it), TOTAL_LIMIT (as many jobs run as may), GPUS (all are taken), GPUS_RESERVED (kept free for a job that has "
     "waited longer), DISK_FULL, NO_FIREWALL (what keeps trainings apart does not stand), "

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.request_fields import unknown_among
+
 LIVE_SECONDS = 60.0  # a host that was silent for longer is not counted on
 LONGEST_LEASE_SECONDS = 600.0
 CLOCK_SLACK = timedelta(minutes=1)  # what is dated this much later than now was written before the clock was set back
@@ -16,6 +18,7 @@ class QueueCode(StrEnum):
 
     NEXT = "NEXT"  # nothing is in its way
     NO_WORKER = "NO_WORKER"
+    NEWER_REQUEST = "NEWER_REQUEST"  # no worker knows all that the request asks for
     NO_HOST_FITS = "NO_HOST_FITS"
     SLOTS = "SLOTS"
     KEY_LIMIT = "KEY_LIMIT"
@@ -109,6 +112,7 @@ class Host:
     labels: tuple[str, ...] = ()
     drain: Drain | None = None
     machine: Machine | None = None  # None for older workers
+    knows: frozenset[str] | None = None  # fields of requests, as shared.request_fields names them; None likewise
 
     def drained(self, drain: Drain | None) -> "Host":
         """The host as it is with what a person wants of it."""
@@ -137,6 +141,7 @@ class Waiting:
     queued_at: datetime
     wanted_host: str | None = None  # None: any
     wanted_labels: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()  # the fields that its request sets
 
     @property
     def order(self) -> tuple[int, datetime, str]:
@@ -154,8 +159,13 @@ class Waiting:
         return self.is_meant_for(host) and self.gpus <= len(host.gpus)
 
     def is_meant_for(self, host: Host) -> bool:
-        """The same, for the host's name and labels alone."""
-        return self.wanted_host in (None, host.name) and not self.missing_labels(host)
+        """The same, for the host's name and labels, and what its worker knows, alone."""
+        is_named = self.wanted_host in (None, host.name)
+        return is_named and not self.missing_labels(host) and not self.unknown_to(host)
+
+    def unknown_to(self, host: Host) -> list[str]:
+        """The fields of its request that the host's worker does not know: it would leave out what they ask for."""
+        return unknown_among(self.asks, host.knows) if host.knows is not None else []
 
     def missing_labels(self, host: Host) -> list[str]:
         """Those that the job asks for and the host does not have."""
@@ -199,7 +209,7 @@ def allot_on_host(
     if host.closed_because is not None:
         return host.closed_because
     if not job.may_run_on(host):
-        return QueueCode.NO_HOST_FITS
+        return QueueCode.NEWER_REQUEST if job.unknown_to(host) else QueueCode.NO_HOST_FITS
     if len(on_host) >= host.slots:
         return QueueCode.SLOTS
     free = free_gpus(host, on_host)

@@ -13,6 +13,7 @@ from shared.errors import QueueUnavailable
 from shared.jobs import Job
 from shared.logs import job_context
 from shared.redactor import Redactor
+from shared.retrain_request import with_defaults
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def shown_in_flower(job: Job) -> dict[str, str]:
         "experiment_name": job.experiment_name,
         "model_name": job.model_name,
         "git_uri": job.request.get("git_uri"),
-        "commit": job.commit_sha or job.request.get("commit_hash"),
+        "commit": job.commit_sha or with_defaults(job.request)["commit_hash"],
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -46,6 +46,11 @@ def place_of(job: Waiting, scene: Scene, limits: Limits) -> QueuePlace:
     return QueuePlace(scene.position, found.code, found.message, tuple(found.blocking[:BLOCKING_SHOWN]))
 
 
+def is_known_to_any(job: Waiting, live: Sequence[Host]) -> bool:
+    """Whether a live worker knows all that it asks for; one that none knows stands before no other job."""
+    return not live or any(not job.unknown_to(host) for host in live)
+
+
 def _by_key(job: Waiting, scene: Scene, limits: Limits) -> Hindrance | None:
     same, limit = f"of the same concurrency_key {job.key!r}", limits.for_key(job.key)
     holders = [other.id for other in scene.running if other.key == job.key]
@@ -80,9 +85,12 @@ def _without_host(job: Waiting, serving: Sequence[Host]) -> Hindrance:
         where = f" on the host {job.wanted_host} (resources.host)" if job.wanted_host else ""
         message = f"no live worker{where} serves the queue {job.queue!r}; start one with WORKER_QUEUES={job.queue}"
         return Hindrance(QueueCode.NO_WORKER, message)
-    labelled = [host for host in named if job.is_meant_for(host)]
+    knowing = [host for host in named if not job.unknown_to(host)]
+    if not knowing:
+        return Hindrance(QueueCode.NEWER_REQUEST, _without_version(job, named))
+    labelled = [host for host in knowing if job.is_meant_for(host)]
     if not labelled:
-        return Hindrance(QueueCode.NO_HOST_FITS, _without_labels(job, named))
+        return Hindrance(QueueCode.NO_HOST_FITS, _without_labels(job, knowing))
     most = max(len(host.gpus) for host in labelled)
     which = " that it may go to" if job.wanted_host or job.wanted_labels else ""
     message = (
@@ -90,6 +98,14 @@ def _without_host(job: Waiting, serving: Sequence[Host]) -> Hindrance:
         "Start a worker on a host that has enough, or see RETRAIN_GPUS there"
     )
     return Hindrance(QueueCode.NO_HOST_FITS, message)
+
+
+def _without_version(job: Waiting, hosts: Sequence[Host]) -> str:
+    nearest = min(hosts, key=lambda host: len(job.unknown_to(host)))
+    return (
+        f"its request has {', '.join(job.unknown_to(nearest))}, which no live worker of the queue {job.queue!r} knows "
+        f"(that of {nearest.name} is too old); start one of the version that took the request, or of a later one"
+    )
 
 
 def _without_labels(job: Waiting, hosts: Sequence[Host]) -> str:

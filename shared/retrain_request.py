@@ -1,7 +1,7 @@
 """The body of POST /retrain: the predecessor's fields and ours, validated; credentials are split off at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -283,7 +283,8 @@ class RetrainRequest(_Body):
     def from_record(cls, record: Mapping[str, Any]) -> "RetrainRequest":
         """The request of a recorded job. It was checked at the door, and is not again: that costs, and rules change.
 
-        What a later version added is left out, and what an earlier one did not know has its default.
+        What is not in the record has its default. What a later version added is left out: a worker that does not know
+        all of it begins no attempt (shared.request_fields).
         """
         return _as_recorded(cls, record)
 
@@ -295,9 +296,8 @@ class RetrainRequest(_Body):
         return f"model:{self.model_name}" if self.model_name else f"experiment:{self.experiment_name}"
 
     def as_record(self) -> dict[str, Any]:
-        """What is kept of it. A field that was not sent is not in it: workers of the version before take no null."""
-        not_sent = {name for name in WORDS_FOR_NOTHING if getattr(self, name) is None}
-        return self.model_dump(mode="json", exclude=not_sent)
+        """What is kept of it: only what differs from the defaults, so that older versions meet no field in vain."""
+        return _without_defaults(self.model_dump(mode="json"), DEFAULTS)
 
     def without_credentials(self) -> tuple["RetrainRequest", "JobSecrets"]:
         """Split the request into what may be stored and shown, and the credentials that were in it."""
@@ -305,6 +305,37 @@ class RetrainRequest(_Body):
         dataset = parse_dataset_address(self.dataset_repo) if self.dataset_repo else None
         changes = {"git_uri": source.uri, "dataset_repo": dataset.uri if dataset else None}
         return self.model_copy(update=changes), JobSecrets(source.credentials, dataset.credentials if dataset else None)
+
+
+def _fields_of_model(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{before}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields_of_model(field.annotation, f"{before}{name}.")
+
+
+DEFAULTS: Mapping[str, Any] = RetrainRequest(experiment_name="any", git_uri="https://any.example/any.git").model_dump(
+    mode="json", exclude={"experiment_name", "git_uri"}
+)
+KNOWN_FIELDS = frozenset(_fields_of_model(RetrainRequest))  # by shared.request_fields' names
+
+
+def with_defaults(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded request as it is shown: defaults filled in, and what this version does not know as it is."""
+    return {**DEFAULTS} | {name: _filled(DEFAULTS.get(name), value) for name, value in record.items()}
+
+
+def _without_defaults(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """As pydantic's exclude_defaults, which keeps the defaults of fields that have a serializer of their own."""
+    return {
+        name: _without_defaults(value, defaults[name]) if isinstance(defaults.get(name), dict) else value
+        for name, value in sent.items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
+def _filled(default: Any, value: Any) -> Any:
+    return {**default, **value} if isinstance(default, dict) and isinstance(value, Mapping) else value
 
 
 def _as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:

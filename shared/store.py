@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 from shared.alerts import Alert, AlertEvent, Trial
@@ -10,6 +11,7 @@ from shared.errors import AttemptCancelled
 from shared.figures import Figures, Worker
 from shared.jobs import Attempt, Job, JobState, NewJob, Reason
 from shared.limits import Host, Machine, QueuePlace
+from shared.retrain_request import RetrainRequest
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Claim:
     def attempt(self) -> Attempt:
         """The attempt that was claimed."""
         return self.job.attempt
+
+    @cached_property
+    def request(self) -> RetrainRequest:
+        """What the job asks for, read once for the attempt."""
+        return RetrainRequest.from_record(self.job.request)
 
 
 @dataclass(frozen=True)

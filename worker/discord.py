@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from shared.alerts import AlertEvent, Trial
 from shared.links import Links
 from shared.redactor import Redactor
+from shared.retrain_request import with_defaults
 from worker.advice import ADVICE
 from worker.alerts import News
 from worker.discord_text import code_block, last_lines, plain, printable, size
@@ -138,7 +139,7 @@ class Discord:
         return self._text(news.job.model_name or "")
 
     def _commit(self, news: News) -> str:
-        ref, sha = self._text(news.job.request.get("commit_hash") or ""), news.job.commit_sha
+        ref, sha = self._text(with_defaults(news.job.request)["commit_hash"]), news.job.commit_sha
         if sha is None or ref == sha:
             return ref
         return f"{sha[:SHA_CHARACTERS]} ({ref})" if ref else sha[:SHA_CHARACTERS]

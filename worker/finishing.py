@@ -25,7 +25,6 @@ from shared.errors import (
 from shared.jobs import Attempt, Job, JobState, Reason, RetryPolicy
 from shared.logs import job_context
 from shared.redactor import Redactor
-from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, Ending, JobStore, as_cancelled
 from worker.attempt_limits import out_of_memory
@@ -66,7 +65,7 @@ class Finishing:
         """How the attempt ended, as the exit code tells it."""
         error: AttemptError
         if outcome.oom_killed:
-            error = out_of_memory(outcome, RetrainRequest.from_record(claim.job.request).resources)
+            error = out_of_memory(outcome, claim.request.resources)
         elif outcome.not_begun:
             error = outcome.not_begun
         elif outcome.exit_code != 0:
@@ -198,7 +197,7 @@ class Finishing:
         return replace(ending, reason=reason, retry_in_seconds=delay)
 
     def _retry_policy(self, claim: Claim) -> RetryPolicy:
-        return self.settings.retry_policy(RetrainRequest.from_record(claim.job.request).retry)
+        return self.settings.retry_policy(claim.request.retry)
 
     def _clear_away(self, claim: Claim) -> None:
         name = attempt_name(claim.job)

@@ -88,7 +88,7 @@ class Preparation:
             logger.warning("source not removed; the sweep will", extra={"cause": str(error)})
 
     def _prepare(self, claim: Claim, secrets: JobSecrets, name: str, interruption: Interruption) -> AttemptSpec:
-        request = RetrainRequest.from_record(claim.job.request)
+        request = claim.request
         capacity = self.runner.find_capacity()
         limits = limits_of(request.resources, self.settings, capacity, slots=self.here.slots)
         checkout = self._check_out(claim, request, secrets, name, interruption)

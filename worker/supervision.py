@@ -21,7 +21,6 @@ from shared.errors import (
     UserError,
 )
 from shared.jobs import Job, JobState
-from shared.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.store import Claim, JobStore
 from shared.vault import JobSecrets, Vault
@@ -213,7 +212,7 @@ class Supervisor:
         return None
 
     def _run_limit_seconds(self, claim: Claim) -> float:
-        wish = RetrainRequest.from_record(claim.job.request).timeouts.run_seconds
+        wish = claim.request.timeouts.run_seconds
         return wish or self.settings.run_timeout_seconds
 
     def _stop(self, claim: Claim, handle: Handle) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shared.errors import InfrastructureError
 from shared.limits import Host, Machine, QueueCode
+from shared.retrain_request import KNOWN_FIELDS
 from shared.settings import Settings
 from worker.gpus import gpus_of
 from worker.runner import Runner
@@ -61,6 +62,7 @@ class ThisHost:
             closed_because=self.closed_because or self._why_unguarded(),
             labels=tuple(sorted(self._settings.worker_labels | self._found_labels())),
             machine=self._machine,
+            knows=KNOWN_FIELDS,
         )
 
     def _why_unguarded(self) -> QueueCode | None:

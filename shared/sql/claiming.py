@@ -43,7 +43,7 @@ class Claiming(Database):
                     mark_job(transaction, row, sent_at=None)
                     return None
                 _begin_attempt(transaction, row, lease, devices, host.machine)
-            elif row.state in SUPERVISED and _is_here(transaction, row, host) and _lease_is_over(transaction, row):
+            elif _may_go_on(row, host) and _is_here(transaction, row, host) and _lease_is_over(transaction, row):
                 change_job(transaction, row, **lease)
                 message = f"taken over by the worker on {host.name}"
                 add_transition(transaction, row, row.state, message, attempt=row.attempt)
@@ -70,7 +70,7 @@ class Claiming(Database):
             of_key=count_running(transaction, jobs.c.concurrency_key == job.key),
             total=count_running(transaction) if self.limits.total is not None else 0,
             on_host=on_host,
-            is_behind=is_behind(transaction, job),
+            is_behind=is_behind(transaction, job, host),
             reserving=ahead,
         )
 
@@ -157,6 +157,11 @@ class Claiming(Database):
             if row.lease_token != claim.token or row.state not in SUPERVISED:
                 raise LeaseLost(f"Job {row.id} is not this worker's any more (it is {row.state}).", job_id=row.id)
             yield transaction, row
+
+
+def _may_go_on(row: sa.Row[Any], host: Host) -> bool:
+    """Whether the host's worker may take the attempt over: one that is still prepared it must know all about."""
+    return row.state in SUPERVISED and not (row.state == JobState.STARTING and to_waiting(row).unknown_to(host))
 
 
 def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:

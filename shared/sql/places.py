@@ -4,14 +4,13 @@ import sqlalchemy as sa
 
 from shared.jobs import JobState
 from shared.limits import QueuePlace
-from shared.queue_place import BLOCKING_SHOWN, Scene, place_of
+from shared.queue_place import BLOCKING_SHOWN, Scene, is_known_to_any, place_of
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import read_job
 from shared.sql.standing import (
-    IN_ORDER,
     before,
     find_long_waiting,
-    goes_before_one,
+    jobs_before,
     live_hosts,
     running,
     to_waiting,
@@ -30,12 +29,12 @@ class Places(Database):
                 return None
             job = to_waiting(row)
             same_queue = (IS_QUEUED, jobs.c.queue == job.queue)
-            first = sa.select(jobs.c.id).where(*goes_before_one(job)).order_by(*IN_ORDER).limit(BLOCKING_SHOWN)
+            live, first = live_hosts(transaction), jobs_before(transaction, job, limit=BLOCKING_SHOWN)
             scene = Scene(
                 position=1 + _count(transaction, *same_queue, before(job)),
                 running=running(transaction),
-                first=[other.id for other in transaction.all(first)],
-                live=live_hosts(transaction),
+                first=[other.id for other in first if is_known_to_any(other, live)],
+                live=live,
                 long_waiting=find_long_waiting(transaction, limits=self.limits, ahead_of=job) if job.gpus else (),
             )
             return place_of(job, scene, self.limits)

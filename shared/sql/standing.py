@@ -20,21 +20,23 @@ from shared.limits import (
     reserved_on,
     with_host,
 )
+from shared.request_fields import fields_of
 from shared.sql.engine import Transaction
 from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 
+AHEAD_READ = 20  # more that a worker does not know stand before no job
 RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
 WAITING = (
     *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at),
-    *(jobs.c.wanted_host, jobs.c.wanted_labels),
+    *(jobs.c.wanted_host, jobs.c.wanted_labels, jobs.c.request),
 )
 IN_ORDER = (jobs.c.priority.desc(), jobs.c.queued_at, jobs.c.id)
 
 
 def to_waiting(row: sa.Row[Any]) -> Waiting:
     """A queued job's row, as limits look at it."""
-    order = (row.priority, row.queued_at)
-    return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, row.wanted_host, row.wanted_labels)
+    order, wanted = (row.priority, row.queued_at), (row.wanted_host, row.wanted_labels)
+    return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, *wanted, fields_of(row.request))
 
 
 def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
@@ -68,11 +70,17 @@ def count_by_key(transaction: Transaction, *where: sa.ColumnElement[bool]) -> di
     return {row.concurrency_key: row.number for row in transaction.all(statement)}
 
 
-def is_behind(transaction: Transaction, job: Waiting) -> bool:
-    """Whether a queued job of its key and queue goes before it."""
+def is_behind(transaction: Transaction, job: Waiting, host: Host) -> bool:
+    """Whether a queued job of its key and queue goes before it, one that the host's worker could begin."""
     earlier = jobs.alias("earlier")
     found: bool = transaction.execute(sa.select(_goes_before(earlier, _bound(job)))).scalar_one()
-    return found
+    return found and any(not other.unknown_to(host) for other in jobs_before(transaction, job, limit=AHEAD_READ))
+
+
+def jobs_before(transaction: Transaction, job: Waiting, *, limit: int) -> list[Waiting]:
+    """The first queued jobs of its key that go before it."""
+    first = sa.select(*WAITING).where(*_same_turn(jobs.c, _bound(job)), before(job)).order_by(*IN_ORDER).limit(limit)
+    return [to_waiting(row) for row in transaction.all(first)]
 
 
 def before(job: Waiting, *, columns: Any = jobs.c) -> sa.ColumnElement[bool]:
@@ -85,11 +93,6 @@ def after(job: Waiting) -> sa.ColumnElement[bool]:
     """The condition that a row comes after the job."""
     higher, elder = _before(_bound(job), jobs.c)
     return sa.or_(higher, elder)
-
-
-def goes_before_one(job: Waiting) -> list[sa.ColumnElement[bool]]:
-    """The conditions that a row is of a queued job that goes before this one."""
-    return [*_same_turn(jobs.c, _bound(job)), before(job)]
 
 
 def reserving(
@@ -130,7 +133,8 @@ def to_host(row: sa.Row[Any]) -> Host:
     """What a host last said of itself, and what a person wants of it."""
     said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), row.closed_because)
     machine = Machine(row.machine, row.engine, row.machine_says or "") if row.machine else None
-    return Host(*said, tuple(row.labels or ()), machine=machine).drained(_to_drain(row))
+    knows = frozenset(row.request_fields) if row.request_fields is not None else None
+    return Host(*said, tuple(row.labels or ()), machine=machine, knows=knows).drained(_to_drain(row))
 
 
 def as_wanted(transaction: Transaction, host: Host) -> Host:

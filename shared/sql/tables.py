@@ -209,6 +209,7 @@ workers = Table(
     Column("watching_since", UtcDateTime),  # signs of life without a gap since then
     Column("has_left", Boolean, nullable=False, server_default=false()),
     Column("labels", PlainJson),
+    Column("request_fields", PlainJson),  # that its worker knows; None for older workers
     Column("drained_at", UtcDateTime),  # a person wants it to take nothing new since then
     Column("drain_reason", CleanText),
     Column("machine", CleanString(64)),  # which has the name; None for rows of older workers

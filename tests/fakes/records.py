@@ -7,6 +7,7 @@ from typing import Any
 from shared.figures import Refused
 from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
 from shared.limits import CLOCK_SLACK, Drain, Host, Machine, Running, Waiting, ends_of_lease
+from shared.request_fields import fields_of
 from shared.sql.column_types import as_json, as_text
 from shared.store import JobFilter
 
@@ -53,12 +54,17 @@ class Record:
         """Whether a worker has it, or had it when it was last heard of."""
         return self.job.state in SUPERVISED
 
+    def may_go_on(self, host: Host) -> bool:
+        """Whether the host's worker may take the attempt over."""
+        return self.is_supervised and not (self.job.state is JobState.STARTING and self.waiting.unknown_to(host))
+
     @property
     def waiting(self) -> Waiting:
         """A queued job, as limits look at it."""
         job = self.job
         wanted = (job.wanted_host, job.wanted_labels)
-        return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, job.priority, job.queued_at, *wanted)
+        order = (job.priority, job.queued_at)
+        return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, *order, *wanted, fields_of(job.request))
 
     @property
     def running(self) -> Running:

@@ -28,7 +28,7 @@ from shared.limits import (
     reserved_on,
     with_host,
 )
-from shared.queue_place import Scene, place_of
+from shared.queue_place import Scene, is_known_to_any, place_of
 from shared.sql.column_types import as_json
 from shared.store import (
     USER_CANCELLED,
@@ -149,7 +149,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 )
                 values = {"attempts": (*job.attempts, attempt), "started_at": job.started_at or now, "reason": None}
                 record.move(JobState.STARTING, f"claimed by {host.name}", now, next_attempt_at=None, **values, **lease)
-            elif record.is_supervised and self._is_here(job, host) and nobody_holds(job, now):
+            elif record.may_go_on(host) and self._is_here(job, host) and nobody_holds(job, now):
                 record.change(**lease)
                 record.note(f"taken over by the worker on {host.name}", now)
                 if job.state is JobState.RUNNING and job.lease_expires_at is not None:
@@ -168,7 +168,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
             of_key=sum(other.key == job.key for other in running),
             total=len(running),
             on_host=[other for other in running if other.host == host.name],
-            is_behind=any(other.goes_before(job) for other in self._waiting()),
+            is_behind=any(other.goes_before(job) and not other.unknown_to(host) for other in self._waiting()),
             reserving=reserved_on(host, self._long_waiting(now), with_host(self._live(now), host)),
         )
         return allot(job, host, standing=standing, limits=self.limits)
@@ -271,12 +271,12 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
             record = self._record(job_id)
             if record.job.state is not JobState.QUEUED:
                 return None
-            job, waiting = record.waiting, self._waiting()
+            job, waiting, live = record.waiting, self._waiting(), self._live(now)
             scene = Scene(
                 position=1 + sum(other.queue == job.queue and other.order < job.order for other in waiting),
                 running=self._running(),
-                first=[other.id for other in waiting if other.goes_before(job)],
-                live=self._live(now),
+                first=[other.id for other in waiting if other.goes_before(job) and is_known_to_any(other, live)],
+                live=live,
                 long_waiting=self._long_waiting(now),
             )
             return place_of(job, scene, self.limits)

@@ -254,6 +254,7 @@ def test_an_address_that_the_operator_allows_no_longer_is_refused(make_app: Make
     [
         ({}, "experiment_name, git_uri"),
         ({**BODY, "colour": "red"}, "colour"),
+        ({**BODY, "resources": {"gpus": 1, "host_x": "gpu-9"}}, "resources.host_x"),
         ({**BODY, "git_uri": None}, "git_uri"),
         ({**BODY, "resources": {"gpus": "two"}, "priority": 12}, "priority, resources"),
     ],

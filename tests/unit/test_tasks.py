@@ -10,7 +10,7 @@ from celery.result import AsyncResult
 
 from shared.errors import Code, InfrastructureError, UserError
 from shared.jobs import JobState
-from shared.limits import Limits
+from shared.limits import Limits, QueueCode
 from shared.queue import TASK
 from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
@@ -194,3 +194,20 @@ def test_a_job_that_ended_without_a_task_is_reported(celery: Celery, worker: Fak
     report_to(celery, worker.store.get(job_id))
 
     assert celery.AsyncResult(job_id).state == "FAILURE"
+
+
+def test_a_job_that_asks_for_what_this_worker_does_not_know_waits_and_the_others_go_on(
+    celery: Celery, worker: FakeWorker
+) -> None:
+    record = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git", "resources": {"host_x": "gpu-9"}}
+    newer, plain = worker.submit(job={"request": record, "priority": 9}), worker.submit()
+
+    assert receive(celery, worker, newer).state == "PENDING"
+    worker.turn(reconcile=False)
+    assert worker.queue.sent == []  # nobody sends it here for ever
+    assert receive(celery, worker, plain).state == "SUCCESS"
+
+    job, place = worker.store.get(newer), worker.store.find_place(newer)
+    assert (job.state, job.attempts) == (JobState.QUEUED, ())
+    assert place is not None
+    assert (place.code, "resources.host_x" in place.message) == (QueueCode.NEWER_REQUEST, True)

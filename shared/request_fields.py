@@ -1,0 +1,38 @@
+"""Which fields a recorded request sets, and which of them a worker of another version does not know. No I/O.
+
+A field has the names of those around it before its own, as in ``resources.host``.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+
+def fields_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of all that the record sets."""
+    return tuple(_names(record, ""))
+
+
+def _names(record: Mapping[str, Any], before: str) -> Iterator[str]:
+    for name, value in record.items():
+        yield f"{before}{name}"
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{before}{name}.")
+
+
+def unknown_among(asked: Collection[str], known: frozenset[str]) -> list[str]:
+    """Those that are not known. What stands in a known field that has no fields of its own is the caller's word."""
+    unknown = [name for name in asked if not _is_known(name, known)]
+    return [name for name in unknown if name.rpartition(".")[0] not in unknown]
+
+
+def _is_known(name: str, known: frozenset[str]) -> bool:
+    if name in known:
+        return True
+    around = name.rpartition(".")[0]
+    return bool(around) and around not in _groups(known) and _is_known(around, known)
+
+
+@lru_cache(maxsize=16)  # there are as many as versions of workers
+def _groups(known: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[0] for name in known)
