@@ -60,7 +60,7 @@ WRITES: dict[str, Call] = {
     "delete_ended": lambda store: store.delete_ended(older_than_seconds=1, limit=1),
     "cancel": lambda store: store.cancel("id", force=False),
     "note_run_ended": lambda store: store.note_run_ended("id", attempt=1),
-    "recognise": lambda store: store.recognise("id", host=HOST),
+    "recognise": lambda store: store.recognise("id", host=a_host(HOST)),
     "leave": lambda store: store.leave(HOST),
     "drain": lambda store: store.drain("gpu-1", reason=""),
     "undrain": lambda store: store.undrain("gpu-1"),
