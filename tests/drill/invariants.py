@@ -77,13 +77,15 @@ def _expected(sent: Sent) -> set[tuple[str, int | None]]:
 
 def one_training_for_each_attempt(outcome: Outcome, ledger: Ledger) -> list[Violation]:
     """No attempt was ever started twice, none ran beside another of its job, and all are in the record."""
-    recorded = {(each.job_id, each.number) for each in outcome.attempts}
+    recorded = {(each.job_id, each.number): each.container for each in outcome.attempts}
     found = [Violation(f"attempt {n} began beside another training of its job", job) for job, n in ledger.overlaps()]
     for (job_id, number), count in ledger.starts().items():
         if count > 1:
             found.append(Violation(f"attempt {number} was started {count} times", job_id))
         if (job_id, number) not in recorded:
             found.append(Violation(f"attempt {number} was started and is not recorded", job_id))
+        elif recorded[job_id, number] is None and outcome.jobs[job_id].state == "cancelled":
+            found.append(Violation(f"attempt {number} was cancelled before its start, and started", job_id))
     return found
 
 

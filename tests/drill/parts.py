@@ -14,7 +14,7 @@ from tests.support.valkey import Valkey
 from tests.support.waiting import wait_until
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 10  # what is being prepared gets half of it
 WORKER_READY = "ready."
 
 
@@ -93,12 +93,16 @@ def is_worker_ready(part: Part) -> bool:
 
 
 class KillableMlflow(MlflowServer):
-    """An MLflow server that can be killed."""
+    """An MLflow server that can be killed and frozen."""
 
     def kill(self) -> None:
         """SIGKILL to it and its workers."""
         self._signal(signal.SIGKILL)
         self.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it and its workers a signal."""
+        self._signal(number)
 
 
 class KillableValkey(Valkey):

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
 import psycopg
+import requests
 
 from shared.jobs import Job
 from shared.queue import CeleryQueue
@@ -15,21 +16,36 @@ from tests.drill.faults import Inject, Kind, Scene, wait
 from tests.drill.machine import Machine
 from tests.drill.parts import Part
 from tests.drill.records import JobRow
+from tests.drill.stack import DEFAULT
 from tests.support.waiting import wait_until
 
 Lock = Callable[[Machine], AbstractContextManager[None]]
 LONG_PAUSE_SECONDS = 60
 PATIENCE_SECONDS = 20
+CANCELLED_SECONDS = 10  # 2, and what a machine under this load takes for it
+REFUSED_SECONDS = 60  # a program's start, and a sign of the one whose name it asks for
 
 
 def service_kinds(*, is_sqlite: bool) -> list[Kind]:
     """The kinds that need nothing but the stack itself."""
     redis = {"SIGKILL": _kill_redis, "clean restart": _restart_redis, "FLUSHALL": _flush_redis, "paused": _pause_redis}
-    mlflow = {"down at start": _mlflow_at_start, "down midway": _mlflow_midway, "down at end": _mlflow_at_end}
+    mlflow = {
+        "down at start": _mlflow_at_start,
+        "down midway": _mlflow_midway,
+        "down at end": _mlflow_at_end,
+        "silent, and jobs are cancelled": _cancel_behind_mlflow,
+    }
+    worker = {
+        "SIGKILL": _kill_worker,
+        "SIGTERM": _terminate_worker,
+        "SIGKILL of both": _kill_both,
+        "another machine's beside it": _start_twin,
+        "another machine's while it is down": _start_twin_meanwhile,
+    }
     lock = _lock_sqlite if is_sqlite else _lock_postgresql
     locks = {"locked for a while": _locked(lock, 1, 4), "locked for longer than anybody waits": _locked(lock, 6, 10)}
     return [
-        Kind("worker", {"SIGKILL": _kill_worker, "SIGTERM": _terminate_worker, "SIGKILL of both": _kill_both}),
+        Kind("worker", worker),
         Kind("API", {"SIGKILL during POSTs": _kill_api, "SIGKILL before the message": _kill_api_before_publish}),
         Kind("Redis", redis, rare={"paused for 60 s": _pause_redis_long}),
         Kind("messages", {"duplicated": _duplicate, "dropped": _drop}),
@@ -58,6 +74,32 @@ def _stop_workers(scene: Scene, workers: list[Part], number: signal.Signals) -> 
     scene.pause(0, 4)
     for worker in workers:
         worker.launch()
+
+
+def _start_twin(scene: Scene) -> None:
+    scene.find_job("running", queues=[DEFAULT])
+    _expect_refusal(scene)
+
+
+def _start_twin_meanwhile(scene: Scene) -> None:
+    """The one that is started again on its own machine is the one that goes on."""
+    worker = scene.stack.workers[DEFAULT]
+    scene.find_job("running", queues=[DEFAULT])
+    worker.end(signal.SIGKILL)
+    _expect_refusal(scene, after_start=worker.launch)
+
+
+def _expect_refusal(scene: Scene, *, after_start: Callable[[], None] = lambda: None) -> None:
+    """Start a copy of a worker, with its name, on a machine of its own, and expect it to end by itself."""
+    twin = scene.stack.make_twin(DEFAULT)
+    twin.launch()
+    try:
+        scene.pause(0, 3)
+        after_start()
+        wait_until(lambda: twin.has_died, timeout_seconds=REFUSED_SECONDS, what=f"the end of {twin.name}")
+    finally:
+        twin.end(signal.SIGKILL)
+    assert "is in use by a live worker" in twin.log_of_this_start, twin.log_of_this_start[-3000:]
 
 
 def _kill_api(scene: Scene) -> None:
@@ -169,6 +211,32 @@ def _mlflow_at_end(scene: Scene) -> None:
     wait_until(is_almost_done, timeout_seconds=60, every_seconds=0.1, what="the end of a job")
     scene.pause(0, 0.5)
     _without_mlflow(scene)
+
+
+def _cancel_behind_mlflow(scene: Scene) -> None:
+    """A job whose preparation waits for an answer ends all the same, and its training never begins."""
+    scene.load.burst(3)
+    scene.stack.mlflow.signal(signal.SIGSTOP)
+    try:
+        what = "a job that waits for MLflow"
+        job = wait_until(lambda: _find_without_run(scene), timeout_seconds=PATIENCE_SECONDS, what=what)[0]
+        wait_until(lambda: job.id in scene.load.by_job(), what=f"the answer to the client of {job.id}")
+        answer = requests.post(f"{scene.stack.url}/jobs/{job.id}/cancel", timeout=PATIENCE_SECONDS)
+        scene.load.by_job()[job.id].cancel_status = answer.status_code
+        wait_until(
+            lambda: scene.sampler.jobs[job.id].is_terminal,
+            timeout_seconds=CANCELLED_SECONDS,
+            what=f"the end of {job.id}",
+        )
+    finally:
+        scene.stack.mlflow.signal(signal.SIGCONT)
+
+
+def _find_without_run(scene: Scene) -> list[JobRow]:
+    """The jobs that are being prepared and have no run yet."""
+    waiting = {(each.job_id, each.number) for each in scene.records.attempts() if each.run_id is None}
+    jobs = scene.sampler.jobs.values()
+    return [job for job in jobs if job.state == "starting" and (job.id, job.attempt) in waiting]
 
 
 def _without_mlflow(scene: Scene) -> None:

@@ -82,6 +82,12 @@ class DrillStack:
         """Our own programs."""
         return (self.api, *self.workers.values())
 
+    def make_twin(self, queue: str) -> Part:
+        """A copy of the queue's worker, of the same name, on another machine: with a DATA_DIR of its own."""
+        worker = self.workers[queue]
+        variables = {**worker.environment, "DATA_DIR": str(self.folder / "twin")}
+        return Part(f"twin-{queue}", worker.module, self.folder, variables, worker.find_ready)
+
     def trains_in_containers(self, queue: str) -> bool:
         """Whether the queue's worker runs containers."""
         return self.machine.engine is not None and queue == DOCKER

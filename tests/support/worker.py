@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("PATH", "LANG", "USER", "VIRTUAL_ENV")
 READY_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 10  # what is being prepared gets half of it
 END_SECONDS = 30
 LEASE_SECONDS = 3
 SETTINGS = {
