@@ -45,7 +45,7 @@ migrate: .venv/ready ## Bring the job store's schema up to date
 doctor: .venv/ready ## Check Docker, Redis, database, MLflow, git, alerts and clocks as a worker here sees them
 	@$(BIN)/python -m worker.doctor $(ARGS)
 
-test: .venv/ready ## Run all tests (ARGS="-k name" for some)
+test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer suites)
 	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 drill: .venv/ready ## Break everything under load and check that nothing is lost (FAULTS=200 SEED=7)

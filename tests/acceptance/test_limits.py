@@ -1,4 +1,4 @@
-"""Two hundred jobs on two workers: no limit is ever exceeded, no GPU shared, and none is taken in the end.
+"""A crowd of jobs on two workers: no limit is ever exceeded, no GPU shared, and none is taken in the end.
 
 Three witnesses: every training takes locks that a second one would find taken; a sampler reads the store and the
 processes of the trainings twenty times a second; and what the store says of waiting jobs is checked afterwards.
@@ -21,6 +21,7 @@ from tests.acceptance.limits_sampler import Sampler
 from tests.acceptance.limits_truth import Truth
 from tests.acceptance.projects import repository
 from tests.support.jobs import new_job
+from tests.support.length import rounds
 from tests.support.mlflow_server import running_mlflow_server
 from tests.support.postgres import postgres_server
 from tests.support.stores import fresh_database
@@ -30,8 +31,8 @@ from tests.support.worker import WorkerProcess, on_host
 
 __all__ = ["postgres_server"]
 
-JOBS = 200
-SHARED_KEY, SHARING = "model:shared", 60
+JOBS = rounds(100, long=200)
+SHARED_KEY, SHARING = "model:shared", JOBS * 3 // 10
 LIMIT_TOTAL = 3
 GPUS_OF_EACH = "a,b"
 ALL_ENDED_SECONDS = 150
@@ -113,7 +114,7 @@ def has_cleaned_up(host: WorkerProcess) -> bool:
     return host.leftovers() == []
 
 
-def test_two_hundred_jobs_on_two_workers_never_exceed_a_limit(hosts: list[WorkerProcess], tmp_path: Path) -> None:
+def test_a_crowd_of_jobs_on_two_workers_never_exceed_a_limit(hosts: list[WorkerProcess], tmp_path: Path) -> None:
     git_uri = repository(tmp_path / "project", {"MLproject": PROJECT, "train.sh": TRAINING})
     locks = tmp_path / "locks"
     locks.mkdir()

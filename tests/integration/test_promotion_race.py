@@ -16,8 +16,9 @@ from mypackage.gate import Challenger, DecisionRecord
 from mypackage.passage import Passage
 from mypackage.registry import find_champion
 from mypackage.rules import Rules
+from tests.support.length import rounds
 
-ROUNDS = 50
+ROUNDS = rounds(12, long=50)
 METRIC = "accuracy"
 MODEL = "raced"
 
@@ -62,7 +63,7 @@ def race(client: MlflowClient, model_folder: Path, values: tuple[float, float]) 
         return list(pool.map(finish, values))
 
 
-def test_of_two_that_finish_at_once_the_better_one_is_champion_fifty_times(
+def test_of_two_that_finish_at_once_the_better_one_is_champion_every_time(
     client: MlflowClient, model_folder: Path
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - no secret

@@ -18,9 +18,10 @@ from tests.simulation.mutants import GreedySqlStore, UnfencedSqlStore
 from tests.simulation.parallel import run_seeds
 from tests.simulation.scheduler import BEGINNING, Clock
 from tests.simulation.world import LIMITS
+from tests.support.length import rounds
 
-SQLITE_SCHEDULES = 1250
-POSTGRESQL_SCHEDULES = 30
+SQLITE_SCHEDULES = rounds(150, long=1250)  # of each seed
+POSTGRESQL_SCHEDULES = rounds(15, long=30)
 SEEDS = (11, 12, 13, 14)
 ENOUGH = 1000
 STEPS, STEPS_OF_MANY = 25, 15  # fewer than on fakes: each costs ten times as much
@@ -70,7 +71,7 @@ def run_seed(folder: Path, seed: int) -> int:
 
 @pytest.mark.timeout(1800)
 def test_on_sqlite_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
-    assert run_seeds(partial(run_seed, tmp_path), SEEDS) >= 5000
+    assert run_seeds(partial(run_seed, tmp_path), SEEDS) >= len(SEEDS) * SQLITE_SCHEDULES
 
 
 @pytest.mark.timeout(1800)
