@@ -8,7 +8,7 @@ from shared.jobs import Job
 from shared.limits import QueueCode
 from tests.acceptance.limits_sampler import Place
 
-COMMIT = timedelta(seconds=1)  # a change is dated when its transaction begins, and seen when that is over
+COMMIT = timedelta(seconds=3)  # a change is dated when its transaction begins, and seen when that is over
 AT_FIRST = (QueueCode.NO_WORKER, QueueCode.NO_HOST_FITS)  # before the workers have said what they offer
 
 

@@ -321,13 +321,14 @@ def test_another_process_with_the_same_pid_is_not_taken_for_the_attempt_and_not_
 
 
 def test_no_zombie_is_left(runner: ProcessRunner, spec: Callable[..., AttemptSpec]) -> None:
+    before = set(psutil.Process().children())  # of other tests of this process
     for _ in range(3):
         wait(runner, runner.start_or_attach(spec("true")))
-    wait_until(lambda: runner.list_mine() and not _zombies(), what="no zombies")
+    wait_until(lambda: runner.list_mine() and not _zombies() - before, what="no zombies")
 
 
-def _zombies() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
+def _zombies() -> set[psutil.Process]:
+    return {child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE}
 
 
 def test_stopping_ends_what_left_the_process_group_too(runner: ProcessRunner, spec: Callable[..., AttemptSpec]) -> None:

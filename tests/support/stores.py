@@ -11,7 +11,7 @@ import pytest
 
 from shared.alerts import Alerting
 from shared.limits import Limits
-from shared.sql import SqlStore
+from shared.sql import SqlStore, engine
 from shared.sql.engine import Database
 from shared.sql.schema import upgrade
 from shared.store import JobStore
@@ -19,6 +19,7 @@ from tests.fakes.store import MemoryStore
 from tests.support.postgres import PostgresServer
 
 SQL = ("sqlite", "postgresql")
+PATIENCE_SECONDS = 30  # for a lock or a turn to write: a slow machine needs more than what workers wait, who ask again
 LIMITS = Limits()
 NO_ALERTS = Alerting()
 Clock = Callable[[], datetime]
@@ -83,8 +84,9 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(params=("memory", *SQL))
-def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
-    """Makes a store of each kind; what it made is closed at the end."""
+def make_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStore]:
+    """Makes a store of each kind, which lets a crowd wait for its turn; what it made is closed at the end."""
+    monkeypatch.setattr(engine, "WAIT_SECONDS", PATIENCE_SECONDS)
     with ExitStack() as stack:
 
         def make(*, limits: Limits = LIMITS, alerting: Alerting = NO_ALERTS, clock: Clock | None = None) -> JobStore:
