@@ -1,4 +1,7 @@
-"""Stacks that several tests share, since one takes ten seconds to start; the repository as a clone; a browser."""
+"""Stacks that several tests share, since one takes ten seconds to start; the repository as a clone; a browser.
+
+The stacks end with the tests of this folder: idle, they still take a tenth of a core.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--
 TIMEOUT_MILLISECONDS = 30_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def docker_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that trains in containers."""
     settings = {"SLOTS": str(SLOTS), "TRAINING_ALLOWED_NETWORKS": DOCKERS_POOLS}  # tests serve on this machine
@@ -28,7 +31,7 @@ def docker_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def process_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that trains in plain processes, on a machine where Docker does not answer."""
     folder = tmp_path_factory.mktemp("process-stack")
