@@ -16,7 +16,7 @@ PROOF = "proof"
 SCRIPT = """\
 #!/bin/sh
 {prelude}set -- {command}
-printf begun >"${{0%/*}}/{proof}" || exit 125
+(umask 077 && printf begun >"${{0%/*}}/{proof}") || exit 125
 command -v bash >/dev/null && exec bash {options}-c "$1"
 exec sh {options}-c "$1"
 """
