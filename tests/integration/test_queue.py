@@ -86,7 +86,7 @@ def test_a_sent_job_is_one_message_with_the_jobs_id_in_its_queue(queue: CeleryQu
     assert message["headers"]["id"] == job.id
     assert message["headers"]["task"] == "retrain.run_job"
     _args, kwargs, _embedded = json.loads(base64.b64decode(message["body"]))
-    assert kwargs == {"job_id": job.id, "experiment_name": "wine"}
+    assert kwargs == {"job_id": job.id, "experiment_name": "wine", "commit": "main"}  # the default of a request
 
 
 def test_what_is_sent_to_a_host_is_taken_by_its_worker_and_by_no_other_one(
