@@ -18,6 +18,7 @@ from tests.support.ports import free_port
 SILENT = 400
 COSTLY = 4
 ROUNDS = 400
+WAVE_SECONDS = 2.0  # from four costly requests to the next four, each of both kinds
 REOPENED_SECONDS = 5.0  # sooner than the API closes what sends nothing
 BODIES = (960_000, 250_000)  # one that is refused for its size, and the costliest that is read
 
@@ -53,7 +54,7 @@ def _ask(api: ApiServer) -> Answers:
 
 @contextmanager
 def _hostile(port: int) -> Iterator[None]:
-    """Silent connections all the time, and the costly requests again and again, from processes of their own."""
+    """Silent connections all the time, and waves of costly requests, from processes of their own."""
     spawn = get_context("spawn")
     stop, ready = spawn.Event(), spawn.Event()
     processes = [spawn.Process(target=_be_silent, args=(port, stop, ready), daemon=True)]
@@ -78,7 +79,7 @@ def _be_silent(port: int, stop: StopEvent, ready: StopEvent) -> None:
 
 def _be_costly(port: int, stop: StopEvent) -> None:
     bodies = [costly_body(characters) for characters in BODIES]
-    while not stop.is_set():
+    while not stop.wait(WAVE_SECONDS - time.time() % WAVE_SECONDS):  # all of them at the same moment
         for body in bodies:
             answer = requests.post(
                 f"http://127.0.0.1:{port}/retrain", data=body, headers={"Content-Type": "application/json"}, timeout=60
