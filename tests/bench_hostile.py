@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier as Start
 from multiprocessing.synchronize import Event as StopEvent
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.support.ports import free_port
 
 SILENT = 400
 COSTLY = 4
-ROUNDS = 400
+ROUNDS = 2000
 WAVE_SECONDS = 2.0  # from four costly requests to the next four, each of both kinds
 REOPENED_SECONDS = 5.0  # sooner than the API closes what sends nothing
 BODIES = (960_000, 250_000)  # one that is refused for its size, and the costliest that is read
@@ -56,12 +57,12 @@ def _ask(api: ApiServer) -> Answers:
 def _hostile(port: int) -> Iterator[None]:
     """Silent connections all the time, and waves of costly requests, from processes of their own."""
     spawn = get_context("spawn")
-    stop, ready = spawn.Event(), spawn.Event()
-    processes = [spawn.Process(target=_be_silent, args=(port, stop, ready), daemon=True)]
-    processes += [spawn.Process(target=_be_costly, args=(port, stop), daemon=True) for _ in range(COSTLY)]
+    stop, start = spawn.Event(), spawn.Barrier(COSTLY + 2, timeout=60)
+    clients = (_be_silent, *[_be_costly] * COSTLY)
+    processes = [spawn.Process(target=client, args=(port, stop, start), daemon=True) for client in clients]
     for process in processes:
         process.start()
-    assert ready.wait(60)
+    start.wait()
     try:
         yield
     finally:
@@ -70,15 +71,18 @@ def _hostile(port: int) -> Iterator[None]:
             process.join(30)
 
 
-def _be_silent(port: int, stop: StopEvent, ready: StopEvent) -> None:
+def _be_silent(port: int, stop: StopEvent, start: Start) -> None:
+    with silent_connections(port, SILENT):
+        start.wait()
+        stop.wait(REOPENED_SECONDS)
     while not stop.is_set():
         with silent_connections(port, SILENT):
-            ready.set()
             stop.wait(REOPENED_SECONDS)
 
 
-def _be_costly(port: int, stop: StopEvent) -> None:
+def _be_costly(port: int, stop: StopEvent, start: Start) -> None:
     bodies = [costly_body(characters) for characters in BODIES]
+    start.wait()
     while not stop.wait(WAVE_SECONDS - time.time() % WAVE_SECONDS):  # all of them at the same moment
         for body in bodies:
             answer = requests.post(
