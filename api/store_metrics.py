@@ -45,9 +45,7 @@ def _of_jobs(figures: Figures) -> Iterator[Metric]:
     served = {queue for worker in figures.workers if not worker.has_left for queue in worker.host.queues}
     queues = {name: figures.queues.get(name, NONE_WAITS) for name in sorted(served | figures.queues.keys())}
     counts, ages = _counts(queues), _ages(queues)
-    states = {
-        each: figures.jobs.get(each, 0) for each in dict.fromkeys([*JobState, *figures.jobs])
-    }  # a later version has more
+    states = {**dict.fromkeys(JobState, 0), **figures.jobs}  # a later version has more of them
     yield _gauge("retrain_jobs", "Jobs by state.", "state", states)
     yield _gauge("retrain_queued_jobs", "Queued jobs by queue.", "queue", counts)
     yield _gauge("retrain_oldest_queued_job_seconds", "How long the first of a queue has waited.", "queue", ages)

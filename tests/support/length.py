@@ -2,7 +2,7 @@
 
 import os
 
-IS_LONG = bool(os.environ.get("LONG"))
+IS_LONG = os.environ.get("LONG", "0") not in ("", "0")
 
 
 def rounds(short: int, *, long: int) -> int:
