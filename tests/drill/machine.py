@@ -115,7 +115,7 @@ def _postgresql() -> Iterator[str]:
         try:
             server = PostgresServer(container, port, password)
             wait_until(server.answers, timeout_seconds=60, every_seconds=0.2, what="PostgreSQL's first answer")
-            server.make_template()
+            server.make_role_and_template()
             yield server.url(MIGRATED)
         finally:
             container.remove(force=True, v=True)

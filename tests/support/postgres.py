@@ -69,7 +69,7 @@ class PostgresServer:
         with self._connect() as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
-    def make_template(self) -> None:
+    def make_role_and_template(self) -> None:
         """Make the tests' role, and the database that tests' databases are copies of."""
         with self._connect() as connection:
             make_role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
@@ -115,7 +115,7 @@ def serving(*options: str) -> Iterator[PostgresServer]:
         try:
             server = PostgresServer(container, port, password)
             wait_until(server.answers, timeout_seconds=60, every_seconds=0.2, what="PostgreSQL's first answer")
-            server.make_template()
+            server.make_role_and_template()
             yield server
         finally:
             container.remove(force=True, v=True)
