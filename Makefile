@@ -25,19 +25,19 @@ setup: .venv/ready ## Make .venv with all locked dependencies (the other targets
 	@touch $@
 
 demo: .venv/ready ## Start everything, retrain an example twice, show the result, stop
-	@$(BIN)/python -m deploy.demo
+	@$(BIN)/python -m deploy.one_machine.demo
 
 up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; Ctrl-C stops them
-	@$(BIN)/python -m deploy.stack
+	@$(BIN)/python -m deploy.one_machine.stack
 
 secrets: ## Make deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
 
 backup: $(if $(COMPOSED),,.venv/ready) ## Save records and models while all runs, of Compose where deploy/.env is (FOLDER=backups/...)
-	@$(if $(COMPOSED),deploy/compose-backup.sh,$(BIN)/python -m deploy.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
+	@$(if $(COMPOSED),deploy/compose-backup.sh,$(BIN)/python -m deploy.one_machine.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
 
 restore: $(if $(COMPOSED),,.venv/ready) ## Put a backup back, of Compose where deploy/.env is (FOLDER=backups/...)
-	@$(if $(COMPOSED),deploy/compose-restore.sh,$(BIN)/python -m deploy.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
+	@$(if $(COMPOSED),deploy/compose-restore.sh,$(BIN)/python -m deploy.one_machine.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema
@@ -59,7 +59,7 @@ check: .venv/ready ## Lint, types, layers, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m api.openapi | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
+	@$(BIN)/python -m api.openapi.document | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
 	@$(BIN)/python -m deploy.settings_table --check
 
 format: .venv/ready ## Format the code
@@ -73,7 +73,7 @@ scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (A
 	@$(BIN)/python -m tests.scale $(ARGS)
 
 openapi: .venv/ready ## Write docs/openapi.json anew
-	@$(BIN)/python -m api.openapi docs/openapi.json
+	@$(BIN)/python -m api.openapi.document docs/openapi.json
 
 settings: .venv/ready ## Write the README's table of settings, and deploy/.env.example, anew
 	@$(BIN)/python -m deploy.settings_table

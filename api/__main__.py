@@ -4,10 +4,10 @@ import argparse
 import logging
 import sys
 
-from api.access import require_tokens_on_public_address
 from api.app import create_app
+from api.http.access import require_tokens_on_public_address
+from api.http.serving import Bounds, Server, listen
 from api.services import EXTENSION, Services
-from api.serving import Bounds, Server, listen
 from shared import logs
 from shared.errors import RetrainError
 from shared.live_secrets import environment, redactor_of

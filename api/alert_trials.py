@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from typing import assert_never
 
-from api.errors import NoAlertChannel
+from api.http.errors import NoAlertChannel
 from api.schemas import AlertTestResult
 from api.services import Services
 from api.submission import check_alert_channels
-from shared.alerts import TRIAL_SECONDS, Trial, TrialState
-from shared.limits import LIVE_SECONDS
+from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
+from shared.scheduling.limits import LIVE_SECONDS
 from shared.words import is_known
 
 ANSWER_SECONDS = 20  # for the channel to answer the worker that took it

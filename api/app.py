@@ -3,21 +3,23 @@
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 
-from api import access, documentation, metrics, problems, request_ids
-from api.following import Following
-from api.json_request import JsonRequest
-from api.long_poll import LongPoll
+from api import metrics
+from api.http import access, problems, request_ids
+from api.http.json_request import JsonRequest
+from api.http.validation import refuse
+from api.live.following import Following
+from api.live.long_poll import LongPoll
 from api.model_registry import ModelRegistry
-from api.openapi import BLUEPRINTS, INFO
+from api.openapi import pages as documentation
+from api.openapi.document import BLUEPRINTS, INFO
 from api.services import EXTENSION, Services
-from api.validation import refuse
+from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.logs import log_context
 from shared.queue import JobQueue
-from shared.redactor import Redactor
+from shared.secrets.redactor import Redactor
+from shared.secrets.vault import Vault
 from shared.settings import Settings
-from shared.store import JobStore
-from shared.vault import Vault
 
 
 class Api(OpenAPI):

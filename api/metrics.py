@@ -15,8 +15,8 @@ from prometheus_client import (
 )
 
 from api.store_metrics import StoreCollector
+from shared.jobs.store import JobStore
 from shared.settings import Settings
-from shared.store import JobStore
 
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 NO_ROUTE = "none"

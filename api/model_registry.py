@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from api.errors import ModelVersionNotFound, RegistryUnavailable
+from api.http.errors import ModelVersionNotFound, RegistryUnavailable
 from shared.settings import Settings
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
-from shared.jobs import Job
-from shared.store import Cursor
+from shared.jobs.model import Job
+from shared.jobs.store import Cursor
 
 
 def encode_cursor(last: Job) -> str:

@@ -16,12 +16,12 @@ from pydantic import (
     model_validator,
 )
 
-from api.errors import ModelVersionNotFound
+from api.http.errors import ModelVersionNotFound
 from api.paging import decode_cursor
 from shared.errors import JobNotFound
-from shared.jobs import JobState
-from shared.retrain_request import Text, Word
-from shared.store import Cursor
+from shared.jobs.model import JobState
+from shared.jobs.store import Cursor
+from shared.requests.retrain_request import Text, Word
 
 MAX_WAIT_SECONDS = 60
 MAX_LOG_BYTES = 8 * 2**20

@@ -7,11 +7,11 @@ from typing import Any
 from werkzeug.datastructures import ETags
 
 from api.schemas import Job, JobSummary, Queue
-from shared import jobs as records
-from shared.dataset_address import find_repository
-from shared.limits import QueuePlace
+from shared.addresses.dataset_address import find_repository
+from shared.jobs import model as records
 from shared.links import Links
-from shared.retrain_request import with_defaults
+from shared.requests.retrain_request import with_defaults
+from shared.scheduling.limits import QueuePlace
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:

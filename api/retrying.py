@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from api.errors import CredentialsNeeded, FieldError, InvalidRequest, RequestOutdated
+from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, RequestOutdated
+from api.http.validation import refuse
 from api.queries import RetryRequest
 from api.services import Services
 from api.submission import accept, make_job
-from api.validation import refuse
 from shared.errors import JobNotEnded
-from shared.jobs import Job
-from shared.retrain_request import RetrainRequest
-from shared.store import Submission
+from shared.jobs.model import Job
+from shared.jobs.store import Submission
+from shared.requests.retrain_request import RetrainRequest
 
 
 def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:

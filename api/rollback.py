@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from api.http.request_ids import request_id
 from api.model_registry import ModelRegistry
-from api.request_ids import request_id
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from shared.errors import Code, FailureType
-from shared.figures import WorkerState
-from shared.jobs import JobState
-from shared.limits import QueueCode
+from shared.jobs.model import JobState
+from shared.jobs.statistics import WorkerState
+from shared.scheduling.limits import QueueCode
 
 
 def rfc_3339(at: datetime) -> str:

@@ -5,14 +5,14 @@ from typing import cast
 
 from flask import current_app
 
-from api.following import Following
-from api.long_poll import LongPoll
+from api.live.following import Following
+from api.live.long_poll import LongPoll
 from api.model_registry import ModelRegistry
+from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.queue import JobQueue
+from shared.secrets.vault import Vault
 from shared.settings import Settings
-from shared.store import JobStore
-from shared.vault import Vault
 
 EXTENSION = "retrain"
 

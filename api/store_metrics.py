@@ -7,11 +7,11 @@ from typing import TypeVar
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.alerts import Channel
+from shared.alerts.model import Channel
 from shared.errors import StoreUnavailable
-from shared.figures import Backlog, Figures, Worker, WorkerState
-from shared.jobs import JobState
-from shared.store import JobStore
+from shared.jobs.model import JobState
+from shared.jobs.statistics import Backlog, Figures, Worker, WorkerState
+from shared.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 Label = TypeVar("Label", bound=str)

@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from api.errors import FieldError, InvalidRequest
-from api.request_ids import request_id
+from api.http.errors import FieldError, InvalidRequest
+from api.http.request_ids import request_id
 from api.services import Services
+from shared.addresses.git_uri import AllowedAddresses, parse_git_uri
 from shared.errors import StoreUnavailable
-from shared.git_uri import AllowedAddresses, parse_git_uri
-from shared.jobs import Job, NewJob
+from shared.jobs.model import Job, NewJob
+from shared.jobs.store import Submission
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
-from shared.retrain_request import Resources, RetrainRequest, memory_bytes
+from shared.requests.retrain_request import Resources, RetrainRequest, memory_bytes
 from shared.settings import Settings
-from shared.store import Submission
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from shared.secret_files import is_secret
+from shared.secrets.files import is_secret
 from shared.settings import Settings
 
 README = Path(__file__).resolve().parent.parent / "README.md"

@@ -8,7 +8,7 @@ from rich.table import Column
 from rich.text import Text
 
 from .plain_text import plain_line
-from .progress import WatchedJob
+from .watched_job import WatchedJob
 
 STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 BAR_CHARACTERS = 16

@@ -3,24 +3,15 @@
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .plain_text import plain, plain_line
+from .watched_job import WatchedJob
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 LIVE_SECONDS = 10.0  # for a change of the place in the queue, which ends no wait
-
-
-class WatchedJob(Protocol):
-    """What is shown of a job, and how to hear that it has changed."""
-
-    @property
-    def record(self) -> dict[str, Any]: ...
-    @property
-    def has_ended(self) -> bool: ...
-    def watch(self, timeout: float | None = ..., *, at_least_every: float = ...) -> Iterator[dict[str, Any]]: ...
 
 
 def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console | None" = None) -> None:

@@ -11,11 +11,11 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from .flavors import log_model
-from .gate import CHAMPION_ALIAS, Challenger, DecisionRecord
-from .gate_runs import RunEnded, job_run_beside, open_run
-from .passage import Passage
-from .registry import DATASET_TAG, model_exists
-from .rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
+from .gate.decision import CHAMPION_ALIAS, Challenger, DecisionRecord
+from .gate.passage import Passage
+from .gate.registry import DATASET_TAG, model_exists
+from .gate.rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
+from .gate.runs import RunEnded, job_run_beside, open_run
 
 __all__ = ["RunEnded", "auto_compare_and_register", "create_new_version_dir", "get_combination"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from shared.jobs import Job
+from shared.jobs.model import Job
 from shared.settings import Settings
 
 

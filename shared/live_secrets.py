@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, unquote
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from shared.alert_webhooks import AlertWebhook
-from shared.lent_values import is_private
-from shared.redactor import Redactor
-from shared.secret_forms import SHORT
+from shared.alerts.webhooks import AlertWebhook
+from shared.requests.lent_values import is_private
+from shared.secrets.forms import SHORT
+from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 
 SECRET_NAME = re.compile(

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal, TextIO
 
-from shared.jobs import NewJob
-from shared.redactor import Redactor
+from shared.jobs.model import NewJob
+from shared.secrets.redactor import Redactor
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import QueueUnavailable
-from shared.jobs import Job
+from shared.jobs.model import Job
 from shared.logs import job_context
-from shared.redactor import Redactor
-from shared.retrain_request import with_defaults
+from shared.requests.retrain_request import with_defaults
+from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)

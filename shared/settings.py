@@ -24,14 +24,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from shared.alert_webhooks import AlertWebhook, is_web_address, parse_alert_webhooks
-from shared.alerts import AlertEvent, Alerting, Channel
+from shared.alerts.model import AlertEvent, Alerting, Channel
+from shared.alerts.webhooks import AlertWebhook, is_web_address, parse_alert_webhooks
 from shared.errors import ConfigurationError, FailureType
-from shared.jobs import RetryPolicy
-from shared.limits import LONGEST_LEASE_SECONDS, Limits
-from shared.retrain_request import HOST_NAME, Retry, Word
-from shared.secret_files import SecretFiles
-from shared.vault import Vault
+from shared.jobs.model import RetryPolicy
+from shared.requests.retrain_request import HOST_NAME, Retry, Word
+from shared.scheduling.limits import LONGEST_LEASE_SECONDS, Limits
+from shared.secrets.files import SecretFiles
+from shared.secrets.vault import Vault
 
 
 def _split(value: Any) -> Any:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from shared.jobs import NewJob
-from shared.limits import Host
+from shared.jobs.model import NewJob
+from shared.scheduling.limits import Host
 from shared.sql import SqlStore, schema
 from tests import bench_followers, bench_hostile
-from worker.docker_runner import DockerRunner, engine_version
-from worker.runner import AttemptSpec
+from worker.runners.docker.runner import DockerRunner, engine_version
+from worker.runners.seam import AttemptSpec
 
 ROUNDS = 50
 IMAGE = "python:3.11-slim"

@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import requests
 
-from shared.jobs import JobState
+from shared.jobs.model import JobState
+from shared.jobs.store import Claim, Ending
 from shared.sql import SqlStore
-from shared.store import Claim, Ending
-from tests.support.api_server import ApiServer, running_api
 from tests.support.event_stream import follow_log
 from tests.support.jobs import running
-from tests.support.ports import free_port
+from tests.support.network.ports import free_port
+from tests.support.servers.api_server import ApiServer, running_api
 from tests.support.waiting import wait_until
 
 FOLLOWERS = 50

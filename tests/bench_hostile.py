@@ -12,9 +12,9 @@ from pathlib import Path
 
 import requests
 
-from tests.support.api_server import ApiServer, running_api
-from tests.support.hostile_clients import costly_body, silent_connections
-from tests.support.ports import free_port
+from tests.support.network.hostile_clients import costly_body, silent_connections
+from tests.support.network.ports import free_port
+from tests.support.servers.api_server import ApiServer, running_api
 
 SILENT = 400
 COSTLY = 4

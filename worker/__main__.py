@@ -17,37 +17,37 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 
 from shared import logs
-from shared.alerts import Channel
+from shared.alerts.model import Channel
 from shared.errors import RetrainError, StoreUnavailable
-from shared.limits import Machine
 from shared.live_secrets import environment, redactor_of
 from shared.own_files import close_to_others, keep_files_private
 from shared.queue import CeleryQueue, celery_queues, make_celery
+from shared.scheduling.limits import Machine
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
-from worker.alert_channels import channels_of
-from worker.alerts import AlertSender
-from worker.cleaning import Cleaning
-from worker.counted_store import CountedStore
-from worker.disk import DiskGuard
-from worker.disk_watch import DiskWatch, Verdicts
-from worker.docker_runner import DockerRunner
-from worker.finishing import Finishing
-from worker.heartbeat import Heartbeat
-from worker.log_keeper import log_bounds
-from worker.machine import only_worker_here
-from worker.metrics import WorkerMetrics
-from worker.preparation import Preparation
-from worker.process_runner import ProcessRunner
-from worker.pulled_images import PulledImages
-from worker.runner import Runner
-from worker.source import GitSource
-from worker.source_limits import SourceLimits
-from worker.supervision import Supervisor
-from worker.sweep import Active, Sweep
+from worker.alerts.registry import channels_of
+from worker.alerts.sender import AlertSender
+from worker.attempt.finishing import Finishing
+from worker.attempt.log_keeper import log_bounds
+from worker.attempt.preparation import Preparation
+from worker.attempt.supervision import Supervisor
+from worker.host.disk import DiskGuard
+from worker.host.disk_watch import DiskWatch, Verdicts
+from worker.host.heartbeat import Heartbeat
+from worker.host.machine import only_worker_here
+from worker.host.offer import ThisHost
+from worker.metrics.counted_store import CountedStore
+from worker.metrics.worker_metrics import WorkerMetrics
+from worker.runners.docker.pulled_images import PulledImages
+from worker.runners.docker.runner import DockerRunner
+from worker.runners.process.runner import ProcessRunner
+from worker.runners.seam import Runner
+from worker.source.checkout import GitSource
+from worker.source.limits import SourceLimits
+from worker.sweep.cleaning import Cleaning
+from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register, report_to
-from worker.this_host import ThisHost
-from worker.tracking import Tracking, configure_client
+from worker.tracking.client import Tracking, configure_client
 
 logger = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from shared.errors import (
     RetrainError,
     StoreUnavailable,
 )
-from shared.jobs import Job, JobState
+from shared.jobs.model import Job, JobState
+from shared.jobs.store import Claim, JobStore
 from shared.logs import job_context, log_context
 from shared.queue import TASK
 from shared.settings import Settings
-from shared.store import Claim, JobStore
-from worker.supervision import Supervisor
-from worker.sweep import Active, Sweep
-from worker.this_host import ThisHost
+from worker.attempt.supervision import Supervisor
+from worker.host.offer import ThisHost
+from worker.sweep.sweep import Active, Sweep
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
 from api.alert_trials import try_channels
-from api.documented import ALERTS, BEARER, answer, problem, problems
+from api.openapi.answers import ALERTS, BEARER, answer, problem, problems
 from api.queries import AlertTestRequest
 from api.schemas import AlertTestResults
 from api.services import services

@@ -8,13 +8,13 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import HEALTH, answer, problem
-from api.errors import NotReady, Readiness
+from api.http.errors import NotReady, Readiness
+from api.openapi.answers import HEALTH, answer, problem
 from api.schemas import Health, Ready
 from api.services import Services, services
 from api.views.jobs import json_response
 from shared.errors import QueueUnavailable, StoreUnavailable
-from shared.limits import LIVE_SECONDS
+from shared.scheduling.limits import LIVE_SECONDS
 
 logger = logging.getLogger(__name__)
 

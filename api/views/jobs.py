@@ -10,17 +10,17 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
-from api.documented import BEARER, JOBS, answer, problems
+from api.openapi.answers import BEARER, JOBS, answer, problems
 from api.paging import next_page
 from api.queries import CancelRequest, JobPath, JobQuery, JobsQuery, ReadHeaders
 from api.representation import etag, summary, whole_job
 from api.schemas import Job, JobPage
 from api.services import services
-from shared import jobs as records
-from shared.jobs import SUPERVISED, JobState
-from shared.limits import QueuePlace
+from shared.jobs import model as records
+from shared.jobs.model import SUPERVISED, JobState
+from shared.jobs.store import JobFilter, JobStore
 from shared.links import Links
-from shared.store import JobFilter, JobStore
+from shared.scheduling.limits import QueuePlace
 
 blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 

@@ -7,15 +7,15 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import BEARER, JOBS, event_stream, problem, problems, text
-from api.errors import AttemptNotFound
-from api.following import Position
-from api.log_stream import EVENT_STREAM, PLAIN_TEXT, log_stream, place_of
-from api.log_text import LONGEST, skip_partial_start, without_partial_end
+from api.http.errors import AttemptNotFound
+from api.live.following import Position
+from api.live.log_stream import EVENT_STREAM, PLAIN_TEXT, log_stream, place_of
+from api.live.log_text import LONGEST, skip_partial_start, without_partial_end
+from api.openapi.answers import BEARER, JOBS, event_stream, problem, problems, text
 from api.queries import JobPath, LogHeaders, LogQuery
 from api.services import Services, services
-from shared.jobs import Attempt, Job
-from shared.store import JobStore, LogSlice
+from shared.jobs.model import Attempt, Job
+from shared.jobs.store import JobStore, LogSlice
 
 blueprint = APIBlueprint("logs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 

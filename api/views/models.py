@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import BEARER, MODELS, answer, problem, problems
+from api.openapi.answers import BEARER, MODELS, answer, problem, problems
 from api.queries import ChampionRequest, ModelPath
 from api.rollback import roll_back
 from api.schemas import Champion

@@ -6,16 +6,16 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import BEARER, JOBS, answer, problem, problems
+from api.openapi.answers import BEARER, JOBS, answer, problem, problems
 from api.queries import JobPath, RetryRequest, SubmitHeaders
 from api.retrying import retry
 from api.schemas import Job
 from api.services import services
 from api.submission import submit
 from api.views.jobs import job_response
+from shared.jobs.store import Submission
 from shared.links import Links
-from shared.retrain_request import RetrainRequest
-from shared.store import Submission
+from shared.requests.retrain_request import RetrainRequest
 
 blueprint = APIBlueprint("retrain", __name__, abp_tags=[JOBS], abp_security=BEARER)
 

@@ -7,12 +7,12 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.types import ResponseDict
 
-from api.documented import BEARER, WORKERS, answer, problem, problems
+from api.openapi.answers import BEARER, WORKERS, answer, problem, problems
 from api.queries import DrainRequest, HostPath, WorkersQuery
 from api.schemas import Drain, Refused, Worker, WorkerList
 from api.services import services
 from api.views.jobs import json_response
-from shared import figures
+from shared.jobs import statistics as figures
 
 blueprint = APIBlueprint("workers", __name__, abp_tags=[WORKERS], abp_security=BEARER)
 

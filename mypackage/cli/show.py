@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client import JobHandle
-from ..client_log import LogLine
+from ..client.log import LogLine
 from ..live_line import STATE_STYLES
 from ..plain_text import plain, plain_line
 

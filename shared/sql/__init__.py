@@ -3,10 +3,10 @@
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
 from shared.sql.outbox import Outbox
-from shared.sql.places import Places
+from shared.sql.queue_positions import Places
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
-from shared.sql.trials import Trials
+from shared.sql.test_notifications import Trials
 from shared.sql.watching import Watching
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.alerts import AlertEvent
+from shared.alerts.model import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
-from shared.jobs import SUPERVISED, Job, JobState
-from shared.limits import Host, Machine, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
+from shared.jobs.model import SUPERVISED, Job, JobState
+from shared.jobs.store import Claim, Ending, Resolved, as_cancelled
+from shared.scheduling.limits import Host, Machine, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
-from shared.sql.standing import as_wanted, began_here, count_running, is_behind, reserving, running, to_waiting
 from shared.sql.tables import attempts, jobs, log_chunks, open_runs, workers
-from shared.store import Claim, Ending, Resolved, as_cancelled
+from shared.sql.usage import as_wanted, began_here, count_running, is_behind, reserving, running, to_waiting
 
 
 class Claiming(Database):

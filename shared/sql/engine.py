@@ -15,10 +15,10 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.alerts import Alerting
+from shared.alerts.model import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
-from shared.limits import Limits
-from shared.sql.turns import Turns
+from shared.scheduling.limits import Limits
+from shared.sql.ticket_lock import Turns
 
 SWITCH_PAUSE_SECONDS = 0.01
 WAIT_SECONDS = 5  # for a connection, and for a lock

@@ -7,15 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import HostNameTaken, HostNotFound, JobNotFound
-from shared.figures import Worker
-from shared.jobs import SUPERVISED
-from shared.limits import LIVE_SECONDS, Host, Machine
+from shared.jobs.model import SUPERVISED
+from shared.jobs.statistics import Worker
+from shared.jobs.store import Claim
+from shared.scheduling.limits import LIVE_SECONDS, Host, Machine
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job
-from shared.sql.standing import lease_is_over
 from shared.sql.tables import attempts, jobs, workers
+from shared.sql.usage import lease_is_over
 from shared.sql.watching import read_workers
-from shared.store import Claim
 
 
 class Hosts(Database):

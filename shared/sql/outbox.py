@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState
 from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts
 

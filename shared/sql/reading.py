@@ -7,14 +7,14 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from shared.alerts import AlertEvent
+from shared.alerts.model import AlertEvent
 from shared.errors import IdempotencyKeyReused, JobEnded, StateUnknown, StoreUnavailable
-from shared.jobs import SUPERVISED, Job, JobState, NewJob
+from shared.jobs.model import SUPERVISED, Job, JobState, NewJob
+from shared.jobs.store import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions
-from shared.store import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
 from shared.words import is_known
 
 

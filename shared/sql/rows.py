@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import JobNotFound
-from shared.jobs import FOLLOWING, Attempt, Job, JobState, Reason, Transition
+from shared.jobs.model import FOLLOWING, Attempt, Job, JobState, Reason, Transition
 from shared.sql.engine import Transaction
 from shared.sql.tables import attempts, jobs, labels, transitions
 

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from shared.alerts import AlertEvent
-from shared.jobs import SUPERVISED, TERMINAL, Job, JobState, Reason
-from shared.limits import CLOCK_SLACK, Host, Machine, Sending, Span, Waiting
+from shared.alerts.model import AlertEvent
+from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState, Reason
+from shared.scheduling.limits import CLOCK_SLACK, Host, Machine, Sending, Span, Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
-from shared.sql.standing import (
+from shared.sql.tables import IS_QUEUED, attempts, jobs, open_runs
+from shared.sql.usage import (
     IN_ORDER,
     WAITING,
     after,
@@ -26,7 +27,6 @@ from shared.sql.standing import (
     running,
     to_waiting,
 )
-from shared.sql.tables import IS_QUEUED, attempts, jobs, open_runs
 
 PAGE = 100
 PAGES = 50  # enough for thousands of keys that are at their limit, and an end in any case

@@ -16,10 +16,10 @@ from sqlalchemy import (
     text,
 )
 
-from shared.alerts import AlertEvent, AlertState, TrialState
+from shared.alerts.model import AlertEvent, AlertState, TrialState
 from shared.errors import Code, FailureType
-from shared.jobs import JobState
-from shared.limits import QueueCode
+from shared.jobs.model import JobState
+from shared.scheduling.limits import QueueCode
 from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime, Word
 
 metadata = MetaData(

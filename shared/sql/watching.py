@@ -6,13 +6,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from shared.alerts import AlertState
-from shared.figures import Backlog, Figures, Refused, Worker
-from shared.jobs import JobState
-from shared.limits import Running
+from shared.alerts.model import AlertState
+from shared.jobs.model import JobState
+from shared.jobs.statistics import Backlog, Figures, Refused, Worker
+from shared.scheduling.limits import Running
 from shared.sql.engine import Database, Transaction
-from shared.sql.standing import running, to_host
 from shared.sql.tables import alerts, jobs, workers
+from shared.sql.usage import running, to_host
 
 
 class Watching(Database):

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.acceptance.checkout import fresh_clone
-from tests.support.azurite import azurite
+from tests.acceptance.support.checkout import fresh_clone
 from tests.support.engines import require
-from tests.support.stack import Stack, running_stack
+from tests.support.servers.azurite import azurite
+from tests.support.servers.stack import Stack, running_stack
 
 __all__ = ["azurite"]
 

@@ -10,14 +10,14 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from shared.jobs import Job, JobState
-from tests.acceptance.projects import GO, let_go, mlproject, repository
+from shared.jobs.model import Job, JobState
+from tests.acceptance.support.projects import GO, let_go, mlproject, repository
 from tests.support.engines import docker_or_skip
-from tests.support.mlflow_server import running_mlflow_server
-from tests.support.stack import HOST_LABEL, remove_container
-from tests.support.valkey import running_valkey
+from tests.support.servers.mlflow_server import running_mlflow_server
+from tests.support.servers.stack import HOST_LABEL, remove_container
+from tests.support.servers.valkey import running_valkey
+from tests.support.servers.worker import LEASE_SECONDS, WorkerProcess, worker_process
 from tests.support.waiting import wait_until
-from tests.support.worker import LEASE_SECONDS, WorkerProcess, worker_process
 
 ROUNDS = 3
 PROMISED_SECONDS = {signal.SIGTERM: 5, signal.SIGKILL: LEASE_SECONDS + 5}

@@ -16,12 +16,12 @@ import psutil
 import requests
 from redis import Redis
 
-from tests.acceptance.checkout import ROOT
-from tests.acceptance.leaks import Secret, command_lines, docker_with, files_with
-from tests.acceptance.projects import IMAGE, let_go
+from tests.acceptance.support.checkout import ROOT
+from tests.acceptance.support.leaks import Secret, command_lines, docker_with, files_with
+from tests.acceptance.support.projects import IMAGE, let_go
 from tests.support.engines import docker_or_skip
-from tests.support.git_server import GitServer
-from tests.support.stack import Stack
+from tests.support.servers.git_server import GitServer
+from tests.support.servers.stack import Stack
 from tests.support.waiting import wait_until
 
 HTTP_SECONDS = 30
@@ -65,7 +65,7 @@ if sys.argv[1] == "fail":
 """
 # What production has no switch for: each Python of the stack starts with a redactor that masks nothing.
 NOTHING_IS_MASKED = """\
-import shared.redactor
+import shared.secrets.redactor
 shared.redactor.Redactor.data = lambda self, value: value
 """
 

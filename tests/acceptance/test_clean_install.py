@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import Stack
+from tests.support.servers.stack import Stack
 
 INSTALL_SECONDS = 300
 TRAINING_SECONDS = 120

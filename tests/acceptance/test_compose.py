@@ -16,20 +16,20 @@ import pytest
 import requests
 from mlflow.tracking import MlflowClient
 
-from tests.acceptance.checkout import ROOT, fresh_clone
-from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject
-from tests.support.compose import BUILT, Compose, compose_stack
+from tests.acceptance.support.checkout import ROOT, fresh_clone
+from tests.acceptance.support.projects import WAIT_FOR_GO, let_go, mlproject
 from tests.support.discord import DiscordServer
 from tests.support.engines import docker_or_skip
-from tests.support.example_image import build_example_image
-from tests.support.forwarding import forwarding
-from tests.support.git_server import GitServer
-from tests.support.guard_probe import attacks, not_refused
-from tests.support.network import ip
-from tests.support.network_namespace import NetworkNamespace, network_namespace
-from tests.support.reaching import reached
+from tests.support.network.devices import ip
+from tests.support.network.forwarding import forwarding
+from tests.support.network.guard_probe import attacks, not_refused
+from tests.support.network.namespace import NetworkNamespace, network_namespace
+from tests.support.network.reaching import reached
+from tests.support.servers.compose import BUILT, Compose, compose_stack
+from tests.support.servers.example_image import build_example_image
+from tests.support.servers.git_server import GitServer
 from tests.support.waiting import wait_until
-from worker.docker_networks import bridge_address
+from worker.runners.docker.networks import bridge_address
 
 pytestmark = pytest.mark.timeout(900)  # the images' first build downloads all that they are made of
 

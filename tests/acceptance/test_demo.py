@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import docker_or_skip
-from tests.support.stack import processes_of
+from tests.support.servers.stack import processes_of
 
 DEMO_SECONDS = 280
 IMAGE_SECONDS = 280
@@ -67,7 +67,7 @@ def test_insisting_on_docker_where_it_does_not_answer_ends_with_1_and_the_way_ou
 ) -> None:
     environment = {"PATH": os.environ["PATH"], "RUNNER": "docker", "DATA_DIR": str(tmp_path)}
     done = subprocess.run(
-        [".venv/bin/python", "-m", {"demo": "deploy.demo", "up": "deploy.stack"}[target]],
+        [".venv/bin/python", "-m", {"demo": "deploy.one_machine.demo", "up": "deploy.one_machine.stack"}[target]],
         cwd=clone,
         env=environment | without_docker(tmp_path),
         capture_output=True,

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.api_server import ApiServer, running_api
-from tests.support.ports import free_port
+from tests.support.network.ports import free_port
+from tests.support.servers.api_server import ApiServer, running_api
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.acceptance.checkout import ROOT
+from tests.acceptance.support.checkout import ROOT
 
 FAULTS, SEED = 11, 7
 DRILL_SECONDS = 400

@@ -12,20 +12,20 @@ import psutil
 import pytest
 from playwright.sync_api import Page
 
-from shared.jobs import Job, JobState
+from shared.jobs.model import Job, JobState
+from shared.jobs.store import Ending
 from shared.sql import SqlStore
-from shared.store import Ending
-from tests.acceptance.projects import mlproject, repository
-from tests.support.api_server import ApiServer, running_api
+from tests.acceptance.support.projects import mlproject, repository
 from tests.support.engines import docker_or_skip
 from tests.support.event_stream import follow_log
 from tests.support.jobs import running as training
-from tests.support.mlflow_server import running_mlflow_server
-from tests.support.ports import free_port
-from tests.support.stack import HOST_LABEL, remove_container
-from tests.support.valkey import Valkey, running_valkey
+from tests.support.network.ports import free_port
+from tests.support.servers.api_server import ApiServer, running_api
+from tests.support.servers.mlflow_server import running_mlflow_server
+from tests.support.servers.stack import HOST_LABEL, remove_container
+from tests.support.servers.valkey import Valkey, running_valkey
+from tests.support.servers.worker import WorkerProcess, worker_process
 from tests.support.waiting import wait_until
-from tests.support.worker import WorkerProcess, worker_process
 
 LAST = 20_000
 COUNT = f"i=0; while [ $i -lt {LAST} ]; do i=$((i+1)); echo $i; [ $((i % 100)) -gt 0 ] || sleep 0.25; done"

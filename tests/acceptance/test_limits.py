@@ -14,20 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from shared.jobs import Job, JobState
-from shared.limits import QueueCode
-from shared.retrain_request import RetrainRequest
-from tests.acceptance.limits_sampler import Sampler
-from tests.acceptance.limits_truth import Truth
-from tests.acceptance.projects import repository
+from shared.jobs.model import Job, JobState
+from shared.requests.retrain_request import RetrainRequest
+from shared.scheduling.limits import QueueCode
+from tests.acceptance.support.limits_sampler import Sampler
+from tests.acceptance.support.limits_truth import Truth
+from tests.acceptance.support.projects import repository
 from tests.support.jobs import new_job
 from tests.support.length import rounds
-from tests.support.mlflow_server import running_mlflow_server
-from tests.support.postgres import postgres_server
+from tests.support.servers.mlflow_server import running_mlflow_server
+from tests.support.servers.postgres import postgres_server
+from tests.support.servers.valkey import running_valkey
+from tests.support.servers.worker import WorkerProcess, on_host
 from tests.support.stores import fresh_database
-from tests.support.valkey import running_valkey
 from tests.support.waiting import wait_until
-from tests.support.worker import WorkerProcess, on_host
 
 __all__ = ["postgres_server"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import requests
 
 from tests.acceptance.conftest import SLOTS
-from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
+from tests.acceptance.support.projects import WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.engines import docker_or_skip
-from tests.support.stack import HOST_LABEL, Stack
+from tests.support.servers.stack import HOST_LABEL, Stack
 
 REQUESTS = 10
 ALL_ACCEPTED_SECONDS = 1.0

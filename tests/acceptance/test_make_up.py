@@ -17,12 +17,12 @@ import psutil
 import pytest
 import requests
 
-from tests.acceptance.checkout import ROOT
-from tests.acceptance.leaks import command_lines
-from tests.acceptance.projects import WAIT_FOR_GO, let_go, mlproject, repository
-from tests.support.guard_probe import attacks, not_refused
-from tests.support.reaching import reached
-from tests.support.stack import Stack, running_stack
+from tests.acceptance.support.checkout import ROOT
+from tests.acceptance.support.leaks import command_lines
+from tests.acceptance.support.projects import WAIT_FOR_GO, let_go, mlproject, repository
+from tests.support.network.guard_probe import attacks, not_refused
+from tests.support.network.reaching import reached
+from tests.support.servers.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 STOP_SECONDS = 10
@@ -39,7 +39,7 @@ VARIABLES = {
 def refusal(stack: Stack) -> str:
     """Start a stack that must not start; what it says about that."""
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.stack"],
+        [sys.executable, "-m", "deploy.one_machine.stack"],
         cwd=ROOT,
         env=stack.environment,
         capture_output=True,

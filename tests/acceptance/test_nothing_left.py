@@ -13,11 +13,11 @@ import pytest
 from docker.errors import ImageNotFound
 from mlflow.tracking import MlflowClient
 
-from tests.acceptance.checkout import git
-from tests.acceptance.projects import mlproject, repository
+from tests.acceptance.support.checkout import git
+from tests.acceptance.support.projects import mlproject, repository
 from tests.support.engines import docker_or_skip
 from tests.support.length import rounds
-from tests.support.stack import Stack, running_stack
+from tests.support.servers.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 JOBS = rounds(20, long=50)

@@ -12,17 +12,17 @@ import pytest
 from docker.errors import ImageNotFound
 from mlflow.tracking import MlflowClient
 
-from tests.acceptance.checkout import ROOT
-from tests.acceptance.projects import repository
+from tests.acceptance.support.checkout import ROOT
+from tests.acceptance.support.projects import repository
 from tests.support.engines import docker_or_skip
-from tests.support.predecessor import (
+from tests.support.projects.predecessor import (
     BLOCK_MLPROJECT,
     DOCUMENTED_IMAGE,
     DOCUMENTED_MLPROJECT,
     DOCUMENTED_TRAINING,
     SEARCH_TRAINING,
 )
-from tests.support.stack import Stack
+from tests.support.servers.stack import Stack
 
 BUILD_SECONDS = 280
 

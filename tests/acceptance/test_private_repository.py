@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.leaks import (
+from tests.acceptance.support.leaks import (
     ArgumentSampler,
     Secret,
     answers_with,
@@ -23,13 +23,13 @@ from tests.acceptance.leaks import (
     git_configurations,
     runs_with,
 )
-from tests.acceptance.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
+from tests.acceptance.support.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.engines import require
-from tests.support.gateway import forward
-from tests.support.git_server import GitServer
-from tests.support.stack import Stack
+from tests.support.network.gateway import forward
+from tests.support.servers.git_server import GitServer
+from tests.support.servers.stack import Stack
 from tests.support.waiting import wait_until
-from worker.docker_networks import bridge_address
+from worker.runners.docker.networks import bridge_address
 
 CURL_SECONDS = 30
 # It must need quoting in a URL, in JSON and in a shell, and must be no substring of anything by chance.

@@ -10,9 +10,9 @@ import pytest
 import requests
 from mlflow.tracking import MlflowClient
 
-from tests.acceptance.checkout import ROOT
-from tests.acceptance.projects import repository
-from tests.support.stack import Stack
+from tests.acceptance.support.checkout import ROOT
+from tests.acceptance.support.projects import repository
+from tests.support.servers.stack import Stack
 
 MLPROJECT = """\
 name: gated

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.checkout import ROOT
+from tests.acceptance.support.checkout import ROOT
 from tests.support.engines import require
-from tests.support.stack import Stack
+from tests.support.servers.stack import Stack
 
 README = ROOT / "README.md"
 MARKED_BLOCK = re.compile(r"^<!-- test -->\n```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)

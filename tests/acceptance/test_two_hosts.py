@@ -16,21 +16,21 @@ from docker.models.containers import Container
 from mlflow.tracking import MlflowClient
 
 from shared.errors import Code
-from shared.jobs import Job, JobState
-from shared.limits import QueueCode
-from tests.acceptance.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
-from tests.support.docker_engine import OwnEngine, own_engine
+from shared.jobs.model import Job, JobState
+from shared.scheduling.limits import QueueCode
+from tests.acceptance.support.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.engines import docker_or_skip
-from tests.support.example_image import build_example_image
-from tests.support.forwarding import forwarding
-from tests.support.mlflow_server import MlflowServer
-from tests.support.network_namespace import NetworkNamespace, network_namespace
-from tests.support.postgres import PostgresServer, postgres_server
-from tests.support.stack import HOST_LABEL, remove_container
+from tests.support.network.forwarding import forwarding
+from tests.support.network.namespace import NetworkNamespace, network_namespace
+from tests.support.servers.docker_engine import OwnEngine, own_engine
+from tests.support.servers.example_image import build_example_image
+from tests.support.servers.mlflow_server import MlflowServer
+from tests.support.servers.postgres import PostgresServer, postgres_server
+from tests.support.servers.stack import HOST_LABEL, remove_container
+from tests.support.servers.valkey import running_valkey
+from tests.support.servers.worker import WorkerProcess, on_host
 from tests.support.stores import fresh_database
-from tests.support.valkey import running_valkey
 from tests.support.waiting import wait_until
-from tests.support.worker import WorkerProcess, on_host
 
 __all__ = ["postgres_server"]
 

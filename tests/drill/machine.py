@@ -14,10 +14,10 @@ from docker.errors import DockerException
 
 from tests.drill.clock import Clock
 from tests.drill.project import IMAGE
-from tests.support.docker_engine import OwnEngine, own_engine
-from tests.support.ports import free_port
-from tests.support.postgres import IMAGE as POSTGRES_IMAGE
-from tests.support.postgres import MIGRATED, PostgresServer
+from tests.support.network.ports import free_port
+from tests.support.servers.docker_engine import OwnEngine, own_engine
+from tests.support.servers.postgres import IMAGE as POSTGRES_IMAGE
+from tests.support.servers.postgres import MIGRATED, PostgresServer
 from tests.support.waiting import wait_until
 
 DISK_BYTES = 64 * 2**20

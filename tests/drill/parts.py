@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.mlflow_server import MlflowServer
-from tests.support.valkey import Valkey
+from tests.support.servers.mlflow_server import MlflowServer
+from tests.support.servers.valkey import Valkey
 from tests.support.waiting import wait_until
 
 START_SECONDS = 60

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.git_server import RepositoryOnServer
-from tests.support.tree_bomb import commit_tree_bomb
+from tests.support.projects.tree_bomb import commit_tree_bomb
+from tests.support.servers.git_server import RepositoryOnServer
 
 IMAGE = "python:3.11-slim"
 LEDGER_IN_CONTAINER = "/ledger"

@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 
 from tests.drill.records import JobRow, Records
 from tests.drill.stack import SLOTS
-from tests.support.docker_engine import OwnEngine
+from tests.support.servers.docker_engine import OwnEngine
 
 SAMPLE_SECONDS = 0.12
 ENGINE_SAMPLE_SECONDS = 0.4

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import psycopg
 import requests
 
-from shared.jobs import Job
+from shared.jobs.model import Job
 from shared.queue import CeleryQueue
 from shared.settings import Settings
 from tests.drill.faults import Inject, Kind, Scene, wait

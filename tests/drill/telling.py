@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from shared.alerts import AlertEvent
+from shared.alerts.model import AlertEvent
 from tests.drill.invariants import Outcome
 from tests.drill.records import TransitionRow
 from tests.drill.sampling import Violation
-from worker.discord import TITLES
+from worker.alerts.discord.channel import TITLES
 
 FOOTER = re.compile(r"job (\S+), attempt (\d+)")
 EVENTS = {

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.errors import HostNameTaken, HostNotFound
-from shared.figures import Refused, Worker
-from shared.limits import LIVE_SECONDS, Drain, Host, Machine
-from shared.store import Claim
+from shared.jobs.statistics import Refused, Worker
+from shared.jobs.store import Claim
+from shared.scheduling.limits import LIVE_SECONDS, Drain, Host, Machine
 from tests.fakes.records import Beat, Record, nobody_holds
 
 

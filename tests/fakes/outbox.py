@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.alerts import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
 from tests.fakes.records import Record
 
 

@@ -1,7 +1,7 @@
 """A JobQueue that remembers what was sent; ``down`` makes it fail as an unreachable Redis does."""
 
 from shared.errors import QueueUnavailable
-from shared.jobs import Job
+from shared.jobs.model import Job
 
 
 class RecordingQueue:

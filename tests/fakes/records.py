@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from shared.figures import Refused
-from shared.jobs import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
-from shared.limits import CLOCK_SLACK, Drain, Host, Machine, Running, Waiting, ends_of_lease
-from shared.request_fields import fields_of
+from shared.jobs.model import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.statistics import Refused
+from shared.jobs.store import JobFilter
+from shared.requests.fields import fields_of
+from shared.scheduling.limits import CLOCK_SLACK, Drain, Host, Machine, Running, Waiting, ends_of_lease
 from shared.sql.column_types import as_json, as_text
-from shared.store import JobFilter
 
 
 @dataclass

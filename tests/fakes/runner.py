@@ -1,6 +1,6 @@
 """An in-memory runner: attempts print and end as their script says, one step a poll, or as the test says.
 
-It keeps to the same contract suite as the real ones (tests/integration/test_runner_contract.py).
+It keeps to the same contract suite as the real ones (tests/integration/runners/test_contract.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
 from worker.interruption import NEVER, Interruption
-from worker.runner import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143

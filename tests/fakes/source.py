@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError
 from worker.interruption import NEVER, Interruption
-from worker.source import Checkout, GitSource, SourceRequest
+from worker.source.checkout import Checkout, GitSource, SourceRequest
 
 PROJECT = """\
 name: iris

@@ -10,10 +10,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.alerts import AlertEvent, Alerting, Trial
+from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
-from shared.jobs import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
-from shared.limits import (
+from shared.jobs.model import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.store import (
+    USER_CANCELLED,
+    Claim,
+    Cursor,
+    Ending,
+    JobFilter,
+    LogSlice,
+    Resolved,
+    Submission,
+    as_cancelled,
+)
+from shared.scheduling.limits import (
     Host,
     Limits,
     Machine,
@@ -28,19 +39,8 @@ from shared.limits import (
     reserved_on,
     with_host,
 )
-from shared.queue_place import Scene, is_known_to_any, place_of
+from shared.scheduling.queue_position import Scene, is_known_to_any, place_of
 from shared.sql.column_types import as_json
-from shared.store import (
-    USER_CANCELLED,
-    Claim,
-    Cursor,
-    Ending,
-    JobFilter,
-    LogSlice,
-    Resolved,
-    Submission,
-    as_cancelled,
-)
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials

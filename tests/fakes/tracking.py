@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, InfrastructureError, UserError
-from worker.run_tags import RunRequest
-from worker.tracking import Run, RunResult, Tracking
+from worker.tracking.client import Run, RunResult, Tracking
+from worker.tracking.run_tags import RunRequest
 
 
 @dataclass

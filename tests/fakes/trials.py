@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.alerts import TRIAL_SECONDS, Trial, TrialState
-from shared.sql.trials import KEPT_SECONDS
+from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
+from shared.sql.test_notifications import KEPT_SECONDS
 
 
 class MemoryTrials:

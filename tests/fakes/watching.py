@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from shared.figures import Backlog, Figures, Worker
-from shared.jobs import JobState
+from shared.jobs.model import JobState
+from shared.jobs.statistics import Backlog, Figures, Worker
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept
 

@@ -9,28 +9,28 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
-from shared.git_uri import Credentials
-from shared.jobs import Job
-from shared.limits import Limits, Machine
-from shared.retrain_request import RetrainRequest
+from shared.addresses.git_uri import Credentials
+from shared.jobs.model import Job
+from shared.requests.retrain_request import RetrainRequest
+from shared.scheduling.limits import Limits, Machine
+from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
-from shared.vault import JobSecrets, Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.runner import FakeHost, FakeRunner
 from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.jobs import HOST, new_job
-from worker.cleaning import Cleaning
-from worker.disk import DiskGuard
-from worker.finishing import Finishing
-from worker.heartbeat import Heartbeat
-from worker.preparation import Preparation
-from worker.runner import Exit, Handle
-from worker.supervision import Supervisor
-from worker.sweep import Active, Sweep
+from worker.attempt.finishing import Finishing
+from worker.attempt.preparation import Preparation
+from worker.attempt.supervision import Supervisor
+from worker.host.disk import DiskGuard
+from worker.host.heartbeat import Heartbeat
+from worker.host.offer import ThisHost
+from worker.runners.seam import Exit, Handle
+from worker.sweep.cleaning import Cleaning
+from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner
-from worker.this_host import ThisHost
 
 TOKEN = "ghp_s3cret"
 LEASE_SECONDS = 3

@@ -1,8 +1,8 @@
 """The fixtures that integration tests share: pytest finds here what tests/support defines."""
 
-from tests.support.azurite import azurite
-from tests.support.mlflow_server import mlflow_url
-from tests.support.postgres import postgres_server
+from tests.support.servers.azurite import azurite
+from tests.support.servers.mlflow_server import mlflow_url
+from tests.support.servers.postgres import postgres_server
 from tests.support.stores import (
     empty_url,
     make_store,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker
 
-from worker.runner import PROJECT_FOLDER
+from worker.runners.seam import PROJECT_FOLDER
 
 BASE = "python:3.11-slim"
 PROJECT = Path(__file__).parent / "project"

@@ -9,13 +9,13 @@ from pathlib import Path
 from shared.errors import AttemptError
 from tests.parity.case import Case, Outcome, shown_in
 from tests.support.waiting import wait_until
-from worker.docker_env import permit_environment
-from worker.docker_runner import DockerRunner
-from worker.private_files import private_files
-from worker.process_runner import ProcessRunner
-from worker.project import assemble, render
-from worker.runner import AttemptSpec, Handle, Runner
-from worker.tracking import load_project
+from worker.project.docker_env import permit_environment
+from worker.project.entry_points import assemble, render
+from worker.runners.docker.runner import DockerRunner
+from worker.runners.private_files import private_files
+from worker.runners.process.runner import ProcessRunner
+from worker.runners.seam import AttemptSpec, Handle, Runner
+from worker.tracking.client import load_project
 
 HOST = {"CASE_HOST": "of the host"}
 NOT_SENT = {"experiment_name": "case", "model_name": None, "base_model": None, "dataset_repo": None}

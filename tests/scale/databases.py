@@ -11,7 +11,7 @@ import psutil
 import sqlalchemy as sa
 
 from shared.sql import SqlStore, schema
-from tests.support.postgres import PostgresServer, serving
+from tests.support.servers.postgres import PostgresServer, serving
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from shared.jobs import Job
-from shared.limits import LONGEST_LEASE_SECONDS
+from shared.jobs.model import Job
+from shared.jobs.store import Claim, JobStore
+from shared.scheduling.limits import LONGEST_LEASE_SECONDS
 from shared.settings import Settings
-from shared.store import Claim, JobStore
 from tests.fakes.runner import FakeHost, FakeRunner
 from tests.fakes.source import FakeSource
 from tests.fakes.tracking import FakeTracking
 from tests.scale.timing import Timings, timed
 from tests.support.jobs import SUCCEEDED
-from worker.cleaning import Cleaning
-from worker.disk import DiskGuard
-from worker.finishing import Finishing
-from worker.heartbeat import Heartbeat
-from worker.sweep import Active, Sweep
-from worker.this_host import ThisHost
+from worker.attempt.finishing import Finishing
+from worker.host.disk import DiskGuard
+from worker.host.heartbeat import Heartbeat
+from worker.host.offer import ThisHost
+from worker.sweep.cleaning import Cleaning
+from worker.sweep.sweep import Active, Sweep
 
 CHANNELS = ("discord",)
 ALERT_LEASE_SECONDS = 60.0

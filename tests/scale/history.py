@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import Code, FailureType
-from shared.jobs import JobState, NewJob, Reason
-from shared.limits import Host
+from shared.jobs.model import JobState, NewJob, Reason
+from shared.jobs.store import Claim, Ending
+from shared.scheduling.limits import Host
 from shared.sql import SqlStore
 from shared.sql.column_types import UtcDateTime
 from shared.sql.engine import Transaction
 from shared.sql.tables import IS_QUEUED, attempts, jobs, labels, log_chunks, transitions
-from shared.store import Claim, Ending
 from tests.support.jobs import FAILED, SUCCEEDED, a_host, claim, new_job
 
 KEYS = 5000  # models that are trained; one job of each runs at the same time

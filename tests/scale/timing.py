@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from shared.store import JobStore
+from shared.jobs.store import JobStore
 
 
 @dataclass

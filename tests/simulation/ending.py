@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from shared.errors import Code, FailureType
-from shared.jobs import FOLLOWING, Attempt, Job, JobState
+from shared.jobs.model import FOLLOWING, Attempt, Job, JobState
 from tests.simulation.oracle import Known
 from tests.simulation.outside import Outside
 from tests.simulation.world import SWEEP_SECONDS, Fault, World

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, InfrastructureError, StoreUnavailable
-from shared.limits import Machine
+from shared.scheduling.limits import Machine
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.fakes.source import FakeSource
 from worker.interruption import NEVER, Interruption
-from worker.source import Checkout, SourceRequest
+from worker.source.checkout import Checkout, SourceRequest
 
 
 @dataclass

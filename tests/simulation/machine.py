@@ -26,7 +26,7 @@ from tests.simulation.world import (
     NewSubmission,
     World,
 )
-from worker.finishing import Finishing
+from worker.attempt.finishing import Finishing
 
 STEPS = 40
 MOST_JOBS = 4
@@ -242,10 +242,10 @@ def run_schedules(plan: Plan, count: int, *, is_shrunk: bool = True) -> None:
         suppress_health_check=list(HealthCheck),
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("worker.supervision.FIRST_POLL_SECONDS", POLL_SECONDS)
-        patched.setattr("worker.supervision.POLL_SECONDS", POLL_SECONDS)
-        patched.setattr("worker.supervision.LOOK_SECONDS", POLL_SECONDS)
-        patched.setattr("worker.heartbeat.LOOK_SECONDS", POLL_SECONDS)
+        patched.setattr("worker.attempt.supervision.FIRST_POLL_SECONDS", POLL_SECONDS)
+        patched.setattr("worker.attempt.supervision.POLL_SECONDS", POLL_SECONDS)
+        patched.setattr("worker.attempt.supervision.LOOK_SECONDS", POLL_SECONDS)
+        patched.setattr("worker.host.heartbeat.LOOK_SECONDS", POLL_SECONDS)
         machine = type("Schedule", (Schedules,), {"plan": plan})
         run_state_machine_as_test(seed(plan.seed)(machine), settings=chosen)
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.jobs import SUPERVISED, Job
-from shared.limits import Host, Machine
+from shared.jobs.model import SUPERVISED, Job
+from shared.jobs.store import Claim, Ending
+from shared.scheduling.limits import Host, Machine
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction
 from shared.sql.rows import read_job
 from shared.sql.tables import jobs
-from shared.store import Claim, Ending
 from tests.fakes.records import Record, nobody_holds
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
-from worker.finishing import Finishing
+from worker.attempt.finishing import Finishing
 from worker.interruption import NEVER, Interruption
-from worker.runner import AttemptSpec, Exit, Handle
+from worker.runners.seam import AttemptSpec, Exit, Handle
 
 LONG = timedelta(days=1)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.jobs import Job, JobState
-from shared.limits import Host, Limits
-from shared.store import Claim, Submission
+from shared.jobs.model import Job, JobState
+from shared.jobs.store import Claim, Submission
+from shared.scheduling.limits import Host, Limits
 from tests.simulation.scheduler import Clock
 
 FENCED = frozenset({"renew", "release", "resolve", "begin_start", "started", "append_log", "finish", "secret"})

@@ -5,15 +5,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from shared.errors import Code, InfrastructureError, QueueUnavailable, StoreUnavailable
-from shared.jobs import Job
-from shared.store import JobStore
-from shared.vault import Vault
+from shared.jobs.model import Job
+from shared.jobs.store import JobStore
+from shared.secrets.vault import Vault
 from tests.fakes.runner import FakeAttempt, FakeHost, FakeRunner, Script
 from tests.fakes.tracking import FakeTracking
 from tests.simulation.host import SimulatedHost
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Clock
-from worker.finishing import Finishing
+from worker.attempt.finishing import Finishing
+from worker.attempt_name import parse_attempt_name
 
 KEY = b"c2ltdWxhdGlvbi1vZi1yZXRyYWluaW5nLWpvYnMtMDE="
 
@@ -121,4 +122,4 @@ class Outside:
 
 def job_of(name: str) -> str:
     """The job whose attempt a container's name tells."""
-    return name.removeprefix("retrain-").rpartition("-")[0]
+    return parse_attempt_name(name).job_id

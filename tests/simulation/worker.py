@@ -9,17 +9,17 @@ from tests.simulation.host import HostDisk, HostSource, SimulatedHost
 from tests.simulation.outside import Outside
 from tests.simulation.remote import Remote
 from tests.simulation.scheduler import Event, Process, Scheduler, Task, Thread
-from worker.cleaning import Cleaning
-from worker.disk import DiskGuard
-from worker.heartbeat import Heartbeat
+from worker.attempt.lease import LeaseKeeper
+from worker.attempt.preparation import Preparation
+from worker.attempt.supervision import Supervisor
+from worker.host.disk import DiskGuard
+from worker.host.heartbeat import Heartbeat
+from worker.host.offer import ThisHost
 from worker.interruption import SideWork
-from worker.lease import LeaseKeeper
-from worker.preparation import Preparation
-from worker.runner import Handle
-from worker.supervision import Supervisor
-from worker.sweep import Active, Sweep
+from worker.runners.seam import Handle
+from worker.sweep.cleaning import Cleaning
+from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner
-from worker.this_host import ThisHost
 
 STOP_SECONDS = 10  # after SIGTERM; then it is killed
 

@@ -7,9 +7,9 @@ from itertools import count
 from random import Random
 
 from shared.errors import Code, JobEnded, JobNotFound, UserError
-from shared.limits import Limits, Machine
+from shared.jobs.store import JobFilter, JobStore
+from shared.scheduling.limits import Limits, Machine
 from shared.settings import Settings
-from shared.store import JobFilter, JobStore
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.simulation.host import SimulatedHost
 from tests.simulation.oracle import Oracle
@@ -17,9 +17,9 @@ from tests.simulation.outside import MakeRunner, Outside, endless
 from tests.simulation.scheduler import Clock, Scheduler
 from tests.simulation.worker import Worker
 from tests.support.jobs import new_job
-from worker.finishing import Finishing
-from worker.heartbeat import SIGNS_PER_LOSS
-from worker.runner import Exit
+from worker.attempt.finishing import Finishing
+from worker.host.heartbeat import SIGNS_PER_LOSS
+from worker.runners.seam import Exit
 
 LIMITS = Limits(per_key=1, by_key=(("two at a time", 2),), total=3, reserve_gpus_after_seconds=60)
 GPUS = ("0", "1")

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.alerts import Alert, AlertEvent, Channel
+from shared.alerts.model import Alert, AlertEvent, Channel
 from shared.errors import Code, FailureType
-from shared.jobs import Attempt, Job, Reason
+from shared.jobs.model import Attempt, Job, Reason
 from shared.links import Links
 from tests.support.jobs import HOST
-from worker.alerts import News
+from worker.alerts.sender import News
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 JOB_ID = "96d46092-ca69-42c5-b9db-fd6fe51ed556"

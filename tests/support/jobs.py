@@ -4,9 +4,9 @@ import uuid
 from typing import Any
 
 from shared.errors import Code, FailureType
-from shared.jobs import JobState, NewJob, Reason
-from shared.limits import Host
-from shared.store import Claim, Ending, JobStore
+from shared.jobs.model import JobState, NewJob, Reason
+from shared.jobs.store import Claim, Ending, JobStore
+from shared.scheduling.limits import Host
 
 HOST = "gpu-1"
 QUEUES = frozenset({"default"})

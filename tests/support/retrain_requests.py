@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.retrain_request import RetrainRequest
+from shared.requests.retrain_request import RetrainRequest
 
 GIT_URI = "https://git.example/team/iris.git"
 REQUIRED = {"experiment_name": "iris", "git_uri": GIT_URI}

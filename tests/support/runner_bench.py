@@ -11,9 +11,9 @@ from typing import Any
 from tests.fakes.runner import FakeRunner, Script
 from tests.support.engines import docker_or_skip
 from tests.support.waiting import wait_until
-from worker.docker_runner import DockerRunner
-from worker.process_runner import ProcessRunner
-from worker.runner import LOG_BOUNDS, AttemptSpec, Exit, Handle, LogBounds, Runner
+from worker.runners.docker.runner import DockerRunner
+from worker.runners.process.runner import ProcessRunner
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Exit, Handle, LogBounds, Runner
 
 IMAGE = "python:3.11-slim"
 HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}

@@ -9,14 +9,14 @@ from typing import Protocol
 
 import pytest
 
-from shared.alerts import Alerting
-from shared.limits import Limits
+from shared.alerts.model import Alerting
+from shared.jobs.store import JobStore
+from shared.scheduling.limits import Limits
 from shared.sql import SqlStore, engine
 from shared.sql.engine import Database
 from shared.sql.schema import upgrade
-from shared.store import JobStore
 from tests.fakes.store import MemoryStore
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 SQL = ("sqlite", "postgresql")
 PATIENCE_SECONDS = 30  # for a lock or a turn to write: a slow machine needs more than what workers wait, who ask again

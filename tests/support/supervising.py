@@ -1,7 +1,7 @@
 """What tests of the supervisor ask and do again and again."""
 
 from shared.errors import Code
-from shared.jobs import Job
+from shared.jobs.model import Job
 from tests.fakes.runner import Script
 from tests.fakes.worker import FakeWorker
 

@@ -10,11 +10,11 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
 from api.app import Api, create_app
-from shared.limits import Host, Limits
+from shared.jobs.store import Claim
 from shared.logs import JsonFormatter
+from shared.scheduling.limits import Host, Limits
+from shared.secrets.vault import Vault
 from shared.settings import Settings
-from shared.store import Claim
-from shared.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import FakeWorker
@@ -92,8 +92,8 @@ def log() -> Iterator[Log]:
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
     """A worker whose pauses are short."""
-    monkeypatch.setattr("worker.supervision.FIRST_POLL_SECONDS", 0.001)
-    monkeypatch.setattr("worker.supervision.POLL_SECONDS", 0.002)
-    monkeypatch.setattr("worker.finishing.FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr("worker.finishing.LAST_PAUSE_SECONDS", 0.002)
+    monkeypatch.setattr("worker.attempt.supervision.FIRST_POLL_SECONDS", 0.001)
+    monkeypatch.setattr("worker.attempt.supervision.POLL_SECONDS", 0.002)
+    monkeypatch.setattr("worker.attempt.finishing.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("worker.attempt.finishing.LAST_PAUSE_SECONDS", 0.002)
     return FakeWorker.new(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 
 from mypackage.dataset.addresses import RepositoryAddress, keep_to_pin, parse_repository_address
 from mypackage.dataset.errors import DatasetError
-from shared.dataset_address import DatasetRepository, find_repository
+from shared.addresses.dataset_address import DatasetRepository, find_repository
 
 SHA = "a" * 40
 URL = "https://host/team/data.git"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mypackage.prep_utils import DatasetError
-from tests.support.coco_dataset import write_dataset
+from tests.support.projects.coco_dataset import write_dataset
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "detectron2-retrain"
 MODULES = ("coco", "configuration", "detector", "hooks", "metrics", "saved_model", "train", "trainer")

@@ -17,15 +17,15 @@ import mypackage
 import shared
 import worker
 from mypackage.plain_text import plain
-from shared.dataset_address import parse_dataset_address
+from shared.addresses.dataset_address import parse_dataset_address
+from shared.addresses.git_uri import parse_git_uri
+from shared.addresses.public_text import require_no_credentials
 from shared.errors import RetrainError
-from shared.git_uri import parse_git_uri
-from shared.limits import Limits
-from shared.public_text import require_no_credentials
-from shared.retrain_request import RetrainRequest, memory_bytes
+from shared.requests.retrain_request import RetrainRequest, memory_bytes
+from shared.scheduling.limits import Limits
 from tests.support.growth import grows_faster_than_its_input
-from worker.image_reference import require_image
-from worker.progress_bars import as_last_seen
+from worker.attempt.progress_bars import as_last_seen
+from worker.runners.docker.image_reference import require_image
 
 MIDDLES = (
     *("a", "0", "_", ".", "-", ":", "/", "//", "@", "=", "?", "#", "%", "%25", " ", "\t", "\n", "\r", "\\", "\\\\"),

@@ -3,12 +3,17 @@
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from mypackage import base_models, gate, gate_runs, job_run, passage, prep_utils, registry, rules
+from mypackage import base_models, job_run, prep_utils
 from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
-from shared.retrain_request import Promotion
+from mypackage.gate import decision as gate
+from mypackage.gate import passage, registry, rules
+from mypackage.gate import runs as gate_runs
+from shared.requests.retrain_request import Promotion
 from tests.fakes.worker import FakeWorker
-from worker import base_model, dataset_pin, preparation, run_tags, tracking, training_tags
+from worker.attempt import dataset_pin, preparation
+from worker.tracking import base_model, run_tags, training_tags
+from worker.tracking import client as tracking
 
 
 def test_both_know_the_variables_of_the_training_by_the_same_names() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from shared.errors import ConfigurationError
 from shared.live_secrets import redactor_of
-from shared.redactor import Redactor
+from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from worker.doctor import report
 from worker.doctor.backups import check_backup

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import ConfigurationError, StoreUnavailable
-from shared.limits import LIVE_SECONDS
+from shared.scheduling.limits import LIVE_SECONDS
 from shared.settings import Settings
 from shared.sql import schema
 from shared.sql.engine import Database
@@ -18,7 +18,7 @@ from shared.sql.tables import workers
 from shared.sql.watching import read_workers
 from worker.doctor.clocks import compare
 from worker.doctor.finding import Finding, State, failure, ok, warning
-from worker.machine import this_machine
+from worker.host.machine import this_machine
 
 MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."
 RENAME = "Give one of the two another WORKER_HOST, and restart it: a name must be one machine's alone."

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
-from worker.docker_engine import Engine, engine_answers, engine_said
 from worker.doctor.clocks import compare
 from worker.doctor.finding import Finding, failure, ok, skipped, warning
 from worker.doctor.gpu_access import check_gpus
@@ -18,7 +17,8 @@ from worker.doctor.network import root_cause
 from worker.doctor.own_settings import disk
 from worker.doctor.seen_from_containers import check_from_container
 from worker.doctor.trial_containers import TrialContainers
-from worker.this_host import is_fresh
+from worker.host.offer import is_fresh
+from worker.runners.docker.engine import Engine, engine_answers, engine_said
 
 SUBJECT = "Docker"
 FIREWALL = "training firewall"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.errors import AttemptError, AttemptTimeout, Code
 from shared.settings import Settings
 from worker.doctor.finding import Finding, failure, ok, skipped
-from worker.git import Deadline, Git
+from worker.source.git import Deadline, Git
 
 TIMEOUT_SECONDS = 8.0
 NOBODYS = "retrain-doctor/retrain-doctor.git"  # a host that answers for it, with whatever refusal, is there

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import ConfigurationError, InfrastructureError
-from worker.docker_engine import engine_said
-from worker.docker_options import device_request
 from worker.doctor.finding import Finding, failure, ok, skipped
 from worker.doctor.trial_containers import Trial
-from worker.gpus import NONE, cdi_gpus, find_gpus, named_gpus
+from worker.runners.docker.engine import engine_said
+from worker.runners.docker.options import device_request
+from worker.runners.gpus import NONE, cdi_gpus, find_gpus, named_gpus
 
 SUBJECT = "GPUs"
 TRUE = ["/bin/sh", "-c", "echo started"]

@@ -2,13 +2,13 @@
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
-from worker.container_address import tracking_uri_in_containers
-from worker.docker_engine import engine_said
-from worker.docker_options import network_options
 from worker.doctor.finding import Finding, failure, ok, skipped
 from worker.doctor.network import Reply
 from worker.doctor.tracking_server import ASKED, refused
 from worker.doctor.trial_containers import Trial
+from worker.runners.container_address import tracking_uri_in_containers
+from worker.runners.docker.engine import engine_said
+from worker.runners.docker.options import network_options
 
 SUBJECT = "MLflow from containers"
 NO_STATUS = "-"

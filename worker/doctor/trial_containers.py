@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from shared.errors import InfrastructureError
-from worker.docker_engine import Engine, engine_answers
+from worker.runners.docker.engine import Engine, engine_answers
 
 LABEL = "retrain.doctor"
 MOST_IMAGES = 8  # that are tried for one that has what is needed

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.alerts import Channel
+from shared.alerts.model import Channel
 from shared.settings import Settings
-from worker.discord import HEADERS, Discord
+from worker.alerts.discord.channel import HEADERS, Discord
 from worker.doctor.finding import Finding, failure, ok, skipped, warning
 from worker.doctor.network import ask
 

@@ -1,0 +1,77 @@
+"""Request bodies: JSON objects only, and the caller is told what is wrong with anything else."""
+
+import json
+from typing import Any, NoReturn
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.http.errors import BodyTooLarge, MalformedBody, WrongContentType
+
+MAX_BODY_BYTES = 1_000_000
+MAX_TEXT_CHARACTERS = 256_000  # of all texts and names together: a command takes 128 kB
+MAX_VALUES = 2_000
+
+
+class JsonRequest(Request):
+    """Flask's request, but a bad body is refused with its reason and is never silently taken for none."""
+
+    max_content_length = MAX_BODY_BYTES
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> dict[str, Any]:
+        """Return the body. A web page can send a form's content type to any address, JSON's only with permission."""
+        if not self.mimetype and not self.get_data():  # no body at all stands for one that says nothing
+            return {}
+        if self.mimetype != "application/json":
+            raise WrongContentType("The body must be JSON: send it with the header Content-Type: application/json.")
+        body = self.get_data()
+        if self.content_length is None and len(body) >= MAX_BODY_BYTES:  # Werkzeug cuts a chunked body there, silently
+            raise RequestEntityTooLarge
+        return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object; MalformedBody says where it breaks, without repeating any of it."""
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # finds half surrogate pairs, which nothing can store
+    except json.JSONDecodeError as error:
+        raise MalformedBody(
+            f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            line=error.lineno,
+            column=error.colno,
+        ) from None
+    except UnicodeError:
+        raise MalformedBody("The body holds text that is no Unicode; send UTF-8.") from None
+    except ValueError:
+        raise MalformedBody("The body holds a number with more digits than we read.") from None
+    except RecursionError:
+        raise MalformedBody("The body is nested too deep.") from None
+    if not isinstance(value, dict):
+        raise MalformedBody('The body must be a JSON object, such as {"experiment_name": "…", "git_uri": "…"}.')
+    _require_moderate(value)
+    return value
+
+
+def _require_moderate(body: dict[str, Any]) -> None:
+    """BodyTooLarge for more than any job needs: each value and each character is looked at several times later."""
+    characters, values, left = 0, 0, [body]
+    while left:
+        value = left.pop()
+        values += 1
+        match value:
+            case dict():
+                characters += sum(map(len, value))
+                left += value.values()
+            case list():
+                left += value
+            case str():
+                characters += len(value)
+    if characters > MAX_TEXT_CHARACTERS:
+        raise BodyTooLarge(f"All texts of the body have {characters} characters; {MAX_TEXT_CHARACTERS} are taken.")
+    if values > MAX_VALUES:
+        raise BodyTooLarge(f"The body holds {values} values; {MAX_VALUES} are taken.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedBody(f"The body holds {name}, which is not JSON. Leave the value out, or send null.")

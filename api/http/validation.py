@@ -1,0 +1,114 @@
+"""What pydantic finds wrong with a request, told to the caller: where, and what would be right."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import groupby, islice
+from typing import Any, NoReturn
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.http.errors import FieldError, InvalidRequest
+from api.queries import (
+    AlertTestRequest,
+    CancelRequest,
+    ChampionRequest,
+    DrainRequest,
+    JobQuery,
+    JobsQuery,
+    LogHeaders,
+    LogQuery,
+    ReadHeaders,
+    RetryRequest,
+    SubmitHeaders,
+    WorkersQuery,
+)
+from shared.requests.retrain_request import RetrainRequest
+
+QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
+HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
+BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, ChampionRequest, DrainRequest)
+MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
+ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
+MAX_SHOWN = 100
+MAX_ERRORS = 50  # told at once: what is unknown is compared with all that is known
+
+
+def refuse(error: ValidationError) -> NoReturn:
+    """Raise InvalidRequest for what a model found."""
+    model = MODELS[error.title]
+    body = request.get_json() if model in BODIES else None
+    found = error.errors(include_url=False, include_input=False)
+    located = sorted(((_locate(e, body), e) for e in found), key=lambda pair: pair[0])
+    groups = islice(groupby(located, key=lambda pair: pair[0]), MAX_ERRORS)
+    raise InvalidRequest([_to_error(model, path, [e for _, e in same]) for path, same in groups]) from None
+
+
+def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]:
+    """The path into the body; what pydantic adds to it (a union's branch, '[key]') is no part of the body."""
+    if body is None:
+        return tuple(str(part) for part in error["loc"][:1])
+    path: list[str] = []
+    value: Any = body
+    for part in error["loc"]:
+        if _leads_into(value, part):
+            value = value[part]
+        elif error["type"] != "missing":
+            break
+        path.append(str(part))
+    return tuple(path)
+
+
+def _leads_into(value: Any, part: str | int) -> bool:
+    return part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+
+
+def _to_error(model: type[BaseModel], path: tuple[str, ...], found: Sequence[ErrorDetails]) -> FieldError:
+    """One error for a place, however many branches of a union it failed."""
+    telling = [e for e in found if not e["type"].endswith("_type")] or found
+    messages = dict.fromkeys(_message(model, path, e) for e in telling)
+    pointer = "".join(f"/{_shown(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    return FieldError(_place(model), pointer, "; ".join(messages), telling[0]["type"].upper())
+
+
+def _place(model: type[BaseModel]) -> str:
+    if model in QUERIES:
+        return "query"
+    return "header" if model in HEADERS else "body"
+
+
+def _message(model: type[BaseModel], path: tuple[str, ...], error: ErrorDetails) -> str:
+    name = ".".join(map(_shown, path)) or f"the {_place(model)}"
+    match error["type"]:
+        case "missing":
+            return f"{name} is required"
+        case "extra_forbidden":
+            return f"{name} is unknown{_suggestion(path[-1], _names(model, path[:-1]))}"
+        case "value_error":
+            return f"{name} {error['msg'].removeprefix('Value error, ')}"
+        case "too_short" | "too_long" if error["ctx"]["field_type"] == "Value":  # pydantic counts a text's "items"
+            least, most = error["ctx"].get("min_length"), error["ctx"].get("max_length")
+            return f"{name} must have {f'at least {least}' if least else f'at most {most}'} characters"
+    return f"{name}: {error['msg'].replace('Input should', 'should')}"
+
+
+def _names(model: type[BaseModel], path: Iterable[str]) -> list[str]:
+    extra = ALIASES.get(model, [])
+    for name in path:
+        annotation = model.model_fields[name].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model, extra = annotation, []
+    return [*model.model_fields, *extra]
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    if len(name) <= MAX_SHOWN and (near := get_close_matches(name, known, n=1)):
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(known)}"
+
+
+def _shown(part: str) -> str:
+    """A name that the caller chose, unless it looks like an address, which may hold a token, or is very long."""
+    return "…" if "://" in part or "@" in part or len(part) > MAX_SHOWN else part

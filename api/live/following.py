@@ -1,0 +1,184 @@
+"""Logs as they are written: what is read of the store is read once, however many follow a job."""
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from api.http.errors import TooManyFollowers
+from api.live.log_text import without_partial_end
+from shared.errors import JobNotFound, StoreUnavailable
+from shared.jobs.model import Attempt, Job
+from shared.jobs.store import JobStore
+
+POLL_SECONDS = 0.5
+PART_BYTES = 64 * 1024  # a line that is longer comes in pieces
+PARTS_KEPT = 16  # for those who read at about the same place
+
+
+@dataclass(frozen=True)
+class Position:
+    """A byte of one attempt's log."""
+
+    attempt: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Whole lines of a log."""
+
+    data: bytes
+    next: Position  # where to go on
+
+
+@dataclass(frozen=True)
+class Begun:
+    """It goes on with the job's next attempt."""
+
+    next: Position
+
+
+@dataclass(frozen=True)
+class Ended:
+    """There will be no more."""
+
+    job: Job
+
+
+class Feed:
+    """A job that is followed: its record as last read, and what was read of its logs lately."""
+
+    def __init__(self, job: Job, store: JobStore) -> None:
+        self.followers = 0
+        self._job: Job | None = job
+        self._job_id = job.id
+        self._store = store
+        self._looked_at = time.monotonic()
+        self._parts: OrderedDict[Position, Part] = OrderedDict()
+        self._reading = threading.Lock()
+
+    def look(self) -> Job | None:
+        """Return the record, which the first who asks after a while reads anew; None once it is deleted."""
+        with self._reading:
+            if self._job and time.monotonic() - self._looked_at >= POLL_SECONDS:
+                self._look()
+                self._looked_at = time.monotonic()
+            return self._job
+
+    def _look(self) -> None:
+        try:
+            self._job = self._store.get(self._job_id)
+        except JobNotFound:  # deleted meanwhile
+            self._job = None
+        except StoreUnavailable:  # asked another time
+            return
+
+    def read(self, place: Position, attempt: Attempt, *, is_over: bool) -> Part | None:
+        """Return the next whole lines; None while there are none, or the store is away."""
+        with self._reading:
+            part = self._parts.get(place) or self._read(place, attempt, is_over=is_over)
+            if part:
+                self._parts[place] = part
+                if len(self._parts) > PARTS_KEPT:
+                    self._parts.popitem(last=False)
+            return part
+
+    def _read(self, place: Position, attempt: Attempt, *, is_over: bool) -> Part | None:
+        try:
+            log = self._store.read_log(self._job_id, attempt=place.attempt, offset=place.offset, limit=PART_BYTES)
+        except (JobNotFound, StoreUnavailable):
+            return None
+        is_last = is_over and place.offset + len(log.data) >= attempt.log_size
+        data = whole_lines(log.data, is_last=is_last)
+        return Part(data, Position(place.attempt, place.offset + len(data))) if data else None
+
+
+class Following:
+    """Lets at most ``limit`` followers read at the same time, ``per_peer`` of them from one address."""
+
+    def __init__(self, store: JobStore, *, limit: int, per_peer: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._per_peer = per_peer
+        self._peers: Counter[str] = Counter()
+        self._feeds: dict[str, Feed] = {}
+        self._changing = threading.Lock()
+        self._is_stopping = False
+
+    def join(self, job: Job, *, peer: str) -> "Follower":
+        """Return a follower of the job, to be closed by the caller; TooManyFollowers where there is no room."""
+        with self._changing:
+            self._require_room(peer)
+            self._peers[peer] += 1
+            feed = self._feeds.setdefault(job.id, Feed(job, self._store))
+            feed.followers += 1
+        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id, peer))
+
+    def _require_room(self, peer: str) -> None:
+        if self._peers.total() >= self._limit:
+            raise TooManyFollowers(f"{self._limit} logs are followed already (API_FOLLOWERS). Try again in a while.")
+        if self._peers[peer] >= self._per_peer:
+            raise TooManyFollowers(
+                f"{self._per_peer} logs are followed from your address already (API_FOLLOWERS_PER_PEER). Follow fewer "
+                "at the same time."
+            )
+
+    def _leave(self, job_id: str, peer: str) -> None:
+        with self._changing:
+            self._peers[peer] -= 1
+            self._peers += Counter()  # forgets those at zero
+            self._feeds[job_id].followers -= 1
+            if not self._feeds[job_id].followers:
+                del self._feeds[job_id]
+
+    def stop(self) -> None:
+        """Send all followers away soon. Takes no lock: a signal handler calls it."""
+        self._is_stopping = True
+
+
+class Follower:
+    """One who follows a job."""
+
+    def __init__(self, feed: Feed, *, is_stopping: Callable[[], bool], leave: Callable[[], None]) -> None:
+        self._feed = feed
+        self._is_stopping = is_stopping
+        self._leave = leave
+
+    def close(self) -> None:
+        """Make room for another. To be called once."""
+        self._leave()
+
+    def news(self, place: Position, *, is_one_attempt: bool) -> Iterator[Part | Begun | Ended | None]:
+        """Give what is behind the place, as it is written; None now and then while there is nothing.
+
+        Later attempts follow, unless only one is asked for. It ends behind Ended or, without it, when the server stops
+        or the job is deleted.
+        """
+        while not self._is_stopping() and (job := self._feed.look()):
+            news = self._next(job, place, is_one_attempt=is_one_attempt)
+            if news is None:
+                time.sleep(POLL_SECONDS)
+            yield news
+            if isinstance(news, Ended):
+                return
+            place = news.next if news else place
+
+    def _next(self, job: Job, place: Position, *, is_one_attempt: bool) -> Part | Begun | Ended | None:
+        attempt = next((each for each in job.attempts if each.number == place.attempt), None)
+        is_over = job.state.is_terminal or (attempt is not None and attempt.ended_at is not None)
+        if attempt and place.offset < attempt.log_size:
+            return self._feed.read(place, attempt, is_over=is_over)
+        if is_over and not is_one_attempt and place.attempt < len(job.attempts):
+            return Begun(Position(place.attempt + 1, 0))
+        return Ended(job) if job.state.is_terminal or (is_over and is_one_attempt) else None
+
+
+def whole_lines(data: bytes, *, is_last: bool) -> bytes:
+    """Up to the last line end; all of what is the log's end, or is longer than a part may be."""
+    if is_last:
+        return data
+    if end := data.rfind(b"\n") + 1:
+        return data[:end]
+    return without_partial_end(data) if len(data) >= PART_BYTES else b""

@@ -1,0 +1,44 @@
+"""Requests that wait for a job to change: a bounded number of them, and none keeps the server from stopping."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from werkzeug.datastructures import ETags
+
+from api.representation import knows_version
+from shared.jobs.store import JobStore
+
+POLL_SECONDS = 0.25
+
+
+class LongPoll:
+    """Lets at most ``limit`` requests wait at the same time; the others are answered at once."""
+
+    def __init__(self, store: JobStore, *, limit: int) -> None:
+        self._store = store
+        self._room = threading.BoundedSemaphore(limit)
+        self._stopping = False
+
+    def wait(self, job_id: str, *, seconds: float, seen: ETags) -> None:
+        """Return once the job is terminal, or its version is none of those seen, or the time is over."""
+        self.wait_until(lambda: self._has_news(job_id, seen), seconds=seconds)
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Return once it holds, or the time is over."""
+        if seconds <= 0 or not self._room.acquire(blocking=False):
+            return
+        try:
+            deadline = time.monotonic() + seconds
+            while not condition() and not self._stopping and (left := deadline - time.monotonic()) > 0:
+                time.sleep(min(POLL_SECONDS, left))
+        finally:
+            self._room.release()
+
+    def _has_news(self, job_id: str, seen: ETags) -> bool:
+        version, state = self._store.get_version(job_id)
+        return state.is_terminal or (bool(seen) and not knows_version(seen, version))
+
+    def stop(self) -> None:
+        """Answer all who wait, and let nobody wait any more. Takes no lock: a signal handler calls it."""
+        self._stopping = True

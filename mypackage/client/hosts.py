@@ -1,0 +1,55 @@
+"""What the client asks about hosts: what they do, and that one takes nothing new while it is maintained."""
+
+import time
+from json import dumps
+from typing import Any
+from urllib.parse import quote
+
+from .errors import ClientError, WaitTimeout
+from .http import WAIT_PATIENCE_SECONDS, Call, Http
+
+LOOK_SECONDS = 2.0
+
+
+def list_workers(http: Http) -> list[dict[str, Any]]:
+    """Return what the API says of each host's worker; a service that restarts is waited for a little."""
+    answer, _ = http.read_object(Call("GET", "/workers"))
+    workers: list[dict[str, Any]] = answer["workers"]
+    return workers
+
+
+def drain(http: Http, host: str, reason: str) -> dict[str, Any]:
+    """Let a host take nothing new."""
+    answer, _ = http.read_object(Call("POST", _path(host), body=dumps({"reason": reason})))
+    return answer
+
+
+def undrain(http: Http, host: str) -> dict[str, Any]:
+    """Let a host take new attempts again."""
+    answer, _ = http.read_object(Call("DELETE", _path(host)))
+    return answer
+
+
+def await_drained(http: Http, host: str, timeout: float | None) -> dict[str, Any]:
+    """Return what the API says of a drained host's worker when nothing runs there any more."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while (worker := _drained_worker(http, host))["used_slots"]:
+        left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise WaitTimeout(
+                f"{worker['used_slots']} attempts run on host {host} after {timeout:g} s; it stays drained."
+            )
+        time.sleep(min(LOOK_SECONDS, left))
+    return worker
+
+
+def _drained_worker(http: Http, host: str) -> dict[str, Any]:
+    answer, _ = http.read_object(Call("GET", "/workers", patience_seconds=WAIT_PATIENCE_SECONDS))
+    worker: dict[str, Any] | None = next((each for each in answer["workers"] if each["host"] == host), None)
+    if worker is None or worker["drain"] is None:
+        raise ClientError(f"Host {host} is not drained (any more), so something may always run there.")
+    return worker
+
+
+def _path(host: str) -> str:
+    return f"/workers/{quote(host, safe='')}/drain"

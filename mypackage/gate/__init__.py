@@ -1,0 +1,1 @@
+"""The promotion gate that runs in a training."""

@@ -1,0 +1,1 @@
+"""Alerts: what is told about jobs, and the webhooks that operators name."""

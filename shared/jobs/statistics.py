@@ -1,0 +1,69 @@
+"""What the store tells whoever watches the service: each host's worker, and numbers of one moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.jobs.model import JobState
+from shared.scheduling.limits import LIVE_SECONDS, Host, Running
+
+
+class WorkerState(StrEnum):
+    """Whether a worker is there."""
+
+    ALIVE = "alive"
+    SILENT = "silent"  # it may come back: its jobs are still its own
+    LOST = "lost"  # silent for so long that its jobs go to other hosts
+    LEFT = "left"  # it signed off
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker of another machine that wanted the same name: which, and when for the last time."""
+
+    machine: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a host's worker last said, how long ago that was, and that host's supervised jobs."""
+
+    host: Host
+    seen_at: datetime
+    silent_seconds: float
+    has_left: bool
+    running: tuple[Running, ...] = ()
+    refused: Refused | None = None
+
+    def state(self, *, lost_after_seconds: float) -> WorkerState:
+        """Whether it is there."""
+        if self.has_left:
+            return WorkerState.LEFT
+        if self.silent_seconds < LIVE_SECONDS:
+            return WorkerState.ALIVE
+        return WorkerState.LOST if self.silent_seconds >= lost_after_seconds else WorkerState.SILENT
+
+    @property
+    def used_gpus(self) -> tuple[str, ...]:
+        """The devices that its jobs hold."""
+        return tuple(device for job in self.running for device in job.gpu_ids)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many wait, and for how long the first of them has."""
+
+    count: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The service at one moment. What has no job, or no alert that waits, is absent."""
+
+    jobs: Mapping[JobState, int]
+    queues: Mapping[str, Backlog]
+    alerts: Mapping[str, Backlog]
+    workers: Sequence[Worker]

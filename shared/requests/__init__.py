@@ -1,0 +1,1 @@
+"""The body of POST /retrain: validated at the door, read tolerantly from the record."""

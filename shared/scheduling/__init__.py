@@ -1,0 +1,1 @@
+"""What may run where, and why a queued job waits. Pure decisions."""

@@ -1,0 +1,204 @@
+"""What limits are decided by, read from the jobs' own rows: who runs, who waits, who goes first, which hosts live."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.jobs.model import SUPERVISED, JobState
+from shared.requests.fields import fields_of
+from shared.scheduling.limits import (
+    LIVE_SECONDS,
+    Drain,
+    Host,
+    Limits,
+    Machine,
+    Running,
+    Waiting,
+    ends_of_lease,
+    reserved_on,
+    with_host,
+)
+from shared.sql.engine import Transaction
+from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
+
+AHEAD_READ = 20  # more that a worker does not know stand before no job
+RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
+WAITING = (
+    *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at),
+    *(jobs.c.wanted_host, jobs.c.wanted_labels, jobs.c.request),
+)
+IN_ORDER = (jobs.c.priority.desc(), jobs.c.queued_at, jobs.c.id)
+
+
+def to_waiting(row: sa.Row[Any]) -> Waiting:
+    """A queued job's row, as limits look at it."""
+    order, wanted = (row.priority, row.queued_at), (row.wanted_host, row.wanted_labels)
+    return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, *wanted, fields_of(row.request))
+
+
+def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
+    """The supervised jobs, in the order in which they were queued."""
+    devices = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+    statement = (
+        sa.select(jobs.c.id, jobs.c.concurrency_key, jobs.c.host, attempts.c.gpu_ids)
+        .join(attempts, devices)
+        .where(jobs.c.state.in_(SUPERVISED), *where)
+        .order_by(jobs.c.queued_at, jobs.c.id)
+    )
+    return [
+        Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ())) for row in transaction.all(statement)
+    ]
+
+
+def count_running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
+    """How many jobs are supervised."""
+    statement = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(SUPERVISED), *where)
+    count: int = transaction.execute(statement).scalar_one()
+    return count
+
+
+def count_by_key(transaction: Transaction, *where: sa.ColumnElement[bool]) -> dict[str, int]:
+    """How many jobs there are of each key."""
+    statement = (
+        sa.select(jobs.c.concurrency_key, sa.func.count().label("number"))
+        .where(*where)
+        .group_by(jobs.c.concurrency_key)
+    )
+    return {row.concurrency_key: row.number for row in transaction.all(statement)}
+
+
+def is_behind(transaction: Transaction, job: Waiting, host: Host) -> bool:
+    """Whether a queued job of its key and queue goes before it, one that the host's worker could begin."""
+    earlier = jobs.alias("earlier")
+    # By an index alone, and for most jobs the whole answer: the records are read where there is something before it.
+    found: bool = transaction.execute(sa.select(_goes_before(earlier, _bound(job)))).scalar_one()
+    return found and any(not other.unknown_to(host) for other in jobs_before(transaction, job, limit=AHEAD_READ))
+
+
+def jobs_before(transaction: Transaction, job: Waiting, *, limit: int) -> list[Waiting]:
+    """The first queued jobs of its key that go before it."""
+    first = sa.select(*WAITING).where(*_same_turn(jobs.c, _bound(job)), before(job)).order_by(*IN_ORDER).limit(limit)
+    return [to_waiting(row) for row in transaction.all(first)]
+
+
+def before(job: Waiting, *, columns: Any = jobs.c) -> sa.ColumnElement[bool]:
+    """The condition that a row comes before the job: by priority, then age."""
+    higher, elder = _before(columns, _bound(job))
+    return sa.or_(higher, elder)
+
+
+def after(job: Waiting) -> sa.ColumnElement[bool]:
+    """The condition that a row comes after the job."""
+    higher, elder = _before(_bound(job), jobs.c)
+    return sa.or_(higher, elder)
+
+
+def reserving(
+    transaction: Transaction, host: Host, *, limits: Limits, more_than: int, ahead_of: Waiting | None = None
+) -> list[Waiting]:
+    """The jobs that have waited so long for more GPUs than that many that this host's are kept for them."""
+    if len(host.gpus) <= more_than:
+        return []
+    here = (jobs.c.gpus.between(more_than + 1, len(host.gpus)), jobs.c.queue.in_(host.queues), may_be_for(host))
+    waiting = find_long_waiting(transaction, *here, limits=limits, ahead_of=ahead_of)
+    return reserved_on(host, waiting, with_host(live_hosts(transaction), host)) if waiting else []
+
+
+def find_long_waiting(
+    transaction: Transaction, *where: sa.ColumnElement[bool], limits: Limits, ahead_of: Waiting | None = None
+) -> list[Waiting]:
+    """The queued jobs that wait for GPUs for so long that some are kept for them; none that its key holds back."""
+    earlier = jobs.alias("earlier")
+    since = transaction.now - timedelta(seconds=limits.reserve_gpus_after_seconds)
+    conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.queued_at <= since, *where]
+    if ahead_of is not None:
+        conditions.append(before(ahead_of))
+    statement = sa.select(*WAITING).where(*conditions, sa.not_(_goes_before(earlier, jobs.c)))
+    found = [to_waiting(row) for row in transaction.all(statement.order_by(*IN_ORDER).limit(RESERVING_READ))]
+    keys = {job.key for job in found}
+    busy = count_by_key(transaction, jobs.c.state.in_(SUPERVISED), jobs.c.concurrency_key.in_(keys)) if keys else {}
+    return [job for job in found if busy.get(job.key, 0) < limits.for_key(job.key)]
+
+
+def live_hosts(transaction: Transaction) -> list[Host]:
+    """The hosts that gave a sign of life lately and have not left."""
+    since = transaction.now - timedelta(seconds=LIVE_SECONDS)
+    rows = transaction.all(sa.select(workers).where(workers.c.seen_at > since, sa.not_(workers.c.has_left)))
+    return [to_host(row) for row in rows]
+
+
+def to_host(row: sa.Row[Any]) -> Host:
+    """What a host last said of itself, and what a person wants of it."""
+    said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), row.closed_because)
+    machine = Machine(row.machine, row.engine, row.machine_says or "") if row.machine else None
+    knows = frozenset(row.request_fields) if row.request_fields is not None else None
+    return Host(*said, tuple(row.labels or ()), machine=machine, knows=knows).drained(_to_drain(row))
+
+
+def as_wanted(transaction: Transaction, host: Host) -> Host:
+    """The host as it says that it is now, and what a person wants of it."""
+    known = transaction.one(sa.select(workers.c.drained_at, workers.c.drain_reason).where(workers.c.host == host.name))
+    return host.drained(_to_drain(known) if known is not None else None)
+
+
+def _to_drain(row: sa.Row[Any]) -> Drain | None:
+    return Drain(row.drained_at, row.drain_reason or "") if row.drained_at is not None else None
+
+
+def may_be_for(host: Host) -> sa.ColumnElement[bool]:
+    """The condition that a row's job asks for no other host."""
+    return sa.or_(jobs.c.wanted_host.is_(None), jobs.c.wanted_host == host.name)
+
+
+def _bound(job: Waiting) -> Any:
+    """The job's values, to stand where a table's columns may."""
+    return SimpleNamespace(
+        id=sa.literal(job.id),
+        queue=job.queue,
+        concurrency_key=job.key,
+        gpus=sa.literal(job.gpus),
+        priority=sa.literal(job.priority),
+        queued_at=sa.bindparam(None, job.queued_at, jobs.c.queued_at.type),
+        wanted_host=sa.bindparam(None, job.wanted_host, jobs.c.wanted_host.type),
+        wanted_labels=sa.bindparam(None, job.wanted_labels, jobs.c.wanted_labels.type),
+    )
+
+
+def _before(first: Any, second: Any) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Two ways to come first. Apart, each is one range of an index."""
+    moments = sa.tuple_(first.queued_at, first.id) < sa.tuple_(second.queued_at, second.id)
+    return first.priority > second.priority, sa.and_(first.priority == second.priority, moments)
+
+
+def _same_turn(first: Any, second: Any) -> Sequence[sa.ColumnElement[bool]]:
+    return (
+        first.concurrency_key == second.concurrency_key,
+        first.state == JobState.QUEUED,
+        first.queue == second.queue,
+        first.gpus <= second.gpus,
+        sa.or_(first.wanted_host.is_(None), first.wanted_host == second.wanted_host),
+        sa.or_(first.wanted_labels == (), first.wanted_labels == second.wanted_labels),
+    )
+
+
+def _goes_before(earlier: sa.FromClause, later: Any) -> sa.ColumnElement[bool]:
+    same = _same_turn(earlier.c, later)
+    ways = [sa.exists().where(*same, way) for way in _before(earlier.c, later)]
+    return sa.or_(*(way.correlate_except(earlier) for way in ways))
+
+
+def began_here(row: sa.Row[Any], machine: Machine | None) -> bool:
+    """Whether an attempt's row is of this machine; of one that is not known only those of older workers are."""
+    if machine is None:
+        return row.machine is None
+    return machine.runs(machine=row.machine, engine=row.engine)
+
+
+def lease_is_over(transaction: Transaction) -> sa.ColumnElement[bool]:
+    """The condition that nobody holds a row's job."""
+    first, last = ends_of_lease(transaction.now)
+    ends_at = jobs.c.lease_expires_at
+    return sa.or_(ends_at.is_(None), ends_at <= first, ends_at > last)

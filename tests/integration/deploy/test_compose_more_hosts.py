@@ -1,0 +1,90 @@
+"""docker-compose.worker.yml and its companions are what Compose takes, with three settings and nothing else."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.settings import Settings
+from tests.support.engines import require
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+THREE_SETTINGS = {"MAIN_HOST": "10.0.0.5", "WORKER_HOST": "gpu-2", "DOCKER_GID": "998"}
+WORKER, GPU, MORE_HOSTS = "docker-compose.worker.yml", "docker-compose.gpu.yml", "docker-compose.more-hosts.yml"
+CONFIG_SECONDS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compose() -> None:
+    require(shutil.which("docker") is not None, "Docker Compose")
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    require(asked.returncode == 0, "Docker Compose")
+
+
+def config(*files: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """What Compose makes of the files, with no other settings than these."""
+    named = [word for file in files for word in ("--file", str(DEPLOY / file))]
+    return subprocess.run(
+        ["docker", "compose", "--env-file", os.devnull, *named, "config"],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "ENV_FILE": os.devnull, **settings},
+        capture_output=True,
+        text=True,
+        timeout=CONFIG_SECONDS,
+        check=False,
+    )
+
+
+def services(*files: str, **settings: str) -> dict[str, Any]:
+    done = config(*files, **settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    return found
+
+
+def test_a_worker_joins_with_three_settings_and_its_secrets_come_as_files() -> None:
+    worker = services(WORKER, **THREE_SETTINGS)["worker"]
+    environment = worker["environment"]
+    assert environment.pop("TRAINING_FIREWALL_FILE") == "/firewall/stands"
+    assert environment["WORKER_HOST"] == "gpu-2"
+    assert environment["MLFLOW_TRACKING_URI"] == "http://10.0.0.5:5007"
+    assert sorted(worker["extra_hosts"]) == ["postgres=10.0.0.5", "redis=10.0.0.5"]
+    assert worker["group_add"] == ["998"]
+    files = {name: value for name, value in environment.items() if name.endswith("_FILE")}
+    mounted = {each["source"]: each["target"] for each in worker["secrets"]}
+    assert mounted.pop("docker_config") == f"{environment['DOCKER_CONFIG']}/config.json"
+    assert set(files.values()) == {f"/run/secrets/{name}" for name in mounted}
+    known = {name.upper() for name in Settings.model_fields} | {"TMPDIR", "DOCKER_CONFIG"}
+    assert {name.removesuffix("_FILE") for name in environment} <= known
+
+
+@pytest.mark.parametrize("missing", list(THREE_SETTINGS))
+def test_a_setting_that_is_missing_is_named(missing: str) -> None:
+    done = config(WORKER, **{name: value for name, value in THREE_SETTINGS.items() if name != missing})
+    assert done.returncode != 0
+    assert f"Set {missing} in deploy/.env" in done.stderr
+
+
+def test_the_workers_container_is_as_closed_as_it_can_be() -> None:
+    for name, service in services(WORKER, **THREE_SETTINGS).items():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges"], name
+        assert "ports" not in service, name
+
+
+def test_with_gpus_the_worker_sees_all_of_them_and_what_tells_them_apart() -> None:
+    reservations = services(WORKER, GPU, **THREE_SETTINGS)["worker"]["deploy"]["resources"]["reservations"]
+    [device] = reservations["devices"]
+    assert (device["driver"], device["count"]) == ("nvidia", -1)
+    assert sorted(device["capabilities"]) == ["gpu", "utility"]
+    assert "deploy" not in services(WORKER, **THREE_SETTINGS)["worker"]
+
+
+def test_the_first_host_opens_two_ports_on_its_private_address_only() -> None:
+    opened = yaml.safe_load((DEPLOY / MORE_HOSTS).read_text())["services"]  # no images: it stands behind another file
+    ports = [port for service in opened.values() for port in service["ports"]]
+    assert all(port.startswith("${MAIN_HOST") for port in ports)
+    assert [port.rsplit("}", 1)[1] for port in ports] == [":5432:5432", ":6379:6379"]

@@ -1,5 +1,0 @@
-"""The fixtures that the gate's tests share."""
-
-from tests.support.gate import client, empty_database, model, retrain
-
-__all__ = ["client", "empty_database", "model", "retrain"]

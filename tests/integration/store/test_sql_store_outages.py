@@ -1,0 +1,219 @@
+"""What a store says and keeps while its database is away or locked: StoreUnavailable in good time, and nothing half."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+
+from shared.alerts.model import Alert, AlertEvent, Channel, Trial
+from shared.errors import StoreUnavailable
+from shared.jobs.model import JobState
+from shared.jobs.store import JobFilter, JobStore, Resolved
+from shared.sql import SqlStore, engine
+from tests.fakes.store import MemoryStore
+from tests.support.jobs import (
+    HOST,
+    SUCCEEDED,
+    WAITED_TOO_LONG,
+    a_host,
+    claim,
+    new_job,
+    running,
+    submit,
+    try_claim,
+)
+from tests.support.servers.postgres import PostgresServer
+from tests.support.threads import at_once
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ALERT = Alert("id", 1, AlertEvent.FAILED, Channel.DISCORD, NOW, NOW, tries=1)
+Call = Callable[[JobStore], object]
+READS: dict[str, Call] = {
+    "get": lambda store: store.get("id"),
+    "get_version": lambda store: store.get_version("id"),
+    "list": lambda store: store.list(JobFilter(), limit=1),
+    "read_log": lambda store: store.read_log("id", attempt=1, offset=0, limit=1),
+    "find_orphans": lambda store: store.find_orphans(host=HOST),
+    "find_overdue": lambda store: store.find_overdue(),
+    "running_on": lambda store: store.running_on(HOST),
+    "find_place": lambda store: store.find_place("id"),
+    "find_open_runs": lambda store: store.find_open_runs(),
+    "find_lost": lambda store: store.find_lost(by=HOST, after_seconds=1),
+    "list_trials": lambda store: store.list_trials({"id"}),
+    "list_workers": lambda store: store.list_workers(),
+    "get_figures": lambda store: store.get_figures(),
+    "live_workers": lambda store: store.live_workers(within_seconds=1),
+}
+WRITES: dict[str, Call] = {
+    "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
+    "claim": lambda store: try_claim(store, "id"),
+    "fail_unsupervised": lambda store: store.fail_unsupervised("id", WAITED_TOO_LONG),
+    "take_sendable": lambda store: store.take_sendable(a_host(), resend_after_seconds=1),
+    "unmark_sent": lambda store: store.unmark_sent("id"),
+    "wake_retries": lambda store: store.wake_retries(),
+    "beat": lambda store: store.beat(a_host(), gap_seconds=60),
+    "forget_hosts": lambda store: store.forget_hosts(silent_seconds=1),
+    "take_from_lost_host": lambda store: store.take_from_lost_host("id", by=HOST, after_seconds=1, lease_seconds=1),
+    "delete_ended": lambda store: store.delete_ended(older_than_seconds=1, limit=1),
+    "cancel": lambda store: store.cancel("id", force=False),
+    "note_run_ended": lambda store: store.note_run_ended("id", attempt=1),
+    "recognise": lambda store: store.recognise("id", host=a_host(HOST)),
+    "leave": lambda store: store.leave(HOST),
+    "drain": lambda store: store.drain("gpu-1", reason=""),
+    "undrain": lambda store: store.undrain("gpu-1"),
+    "ping": lambda store: store.ping(),
+    "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
+    "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
+    "ask_for_trials": lambda store: store.ask_for_trials({"a"}),
+    "take_trial": lambda store: store.take_trial({"a"}),
+    "end_trial": lambda store: store.end_trial(Trial("id", "a", NOW)),
+    "alert_sent": lambda store: store.alert_sent(ALERT),
+    "alert_failed": lambda store: store.alert_failed(ALERT, retry_in_seconds=None),
+}
+
+
+def _with_claim(store: JobStore) -> dict[str, Call]:
+    held = running(store)
+    return {
+        "renew": lambda s: s.renew(held, lease_seconds=60),
+        "release": lambda s: s.release(held),
+        "resolve": lambda s: s.resolve(held, Resolved(image="i")),
+        "begin_start": lambda s: s.begin_start(held, lease_seconds=60),
+        "started": lambda s: s.started(held, runner="docker", container="c"),
+        "append_log": lambda s: s.append_log(held, b"x", source_offset=1),
+        "finish": lambda s: s.finish(held, SUCCEEDED),
+        "secret": lambda s: s.secret(held),
+    }
+
+
+def _answering(store: JobStore, calls: dict[str, Call]) -> list[str]:
+    """Names of the calls that do not raise StoreUnavailable."""
+    names = []
+    for name, call in calls.items():
+        try:
+            call(store)
+        except StoreUnavailable:
+            continue
+        names.append(name)
+    return names
+
+
+def test_every_method_says_that_the_store_is_unavailable_and_works_again_when_it_is_back(
+    postgres_server: PostgresServer, postgresql_url: str
+) -> None:
+    store = SqlStore(postgresql_url)
+    calls = {**READS, **WRITES, **_with_claim(store)}
+    job_id = submit(store)
+    postgres_server.stop()
+    try:
+        before = time.monotonic()
+        assert _answering(store, calls) == []
+        assert time.monotonic() - before < 10
+    finally:
+        postgres_server.start()
+    assert store.get(job_id).state is JobState.QUEUED
+    assert claim(store, job_id).attempt.number == 1
+    store.close()
+
+
+def test_the_memory_twin_fails_in_every_method_when_it_is_taken_down() -> None:
+    store = MemoryStore()
+    calls = {**READS, **WRITES, **_with_claim(store)}
+    assert set(calls) == {name for name in dir(JobStore) if not name.startswith("_")}
+    store.down = True
+    assert _answering(store, calls) == []
+    store.down = False
+    store.ping()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for locks are a second at most."""
+    monkeypatch.setattr(engine, "WAIT_SECONDS", 1)
+
+
+@pytest.fixture
+def locked_file(sqlite_url: str) -> Iterator[sqlite3.Connection]:
+    """Another process's connection to the SQLite file, which holds the write lock."""
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_sqlite_writes_give_up_on_a_lock_that_stays_and_reads_go_on(
+    sqlite_url: str, locked_file: sqlite3.Connection
+) -> None:
+    locked_file.execute("COMMIT")
+    store = SqlStore(sqlite_url)
+    calls = _with_claim(store)
+    job_id = submit(store)
+    locked_file.execute("BEGIN EXCLUSIVE")
+    assert _answering(store, {**WRITES, **calls}) == []
+    assert store.get(job_id).state is JobState.QUEUED
+    assert len(store.list(JobFilter(), limit=5)) == 2
+    locked_file.execute("COMMIT")
+    store.ping()
+    store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_crowd_of_threads_on_one_sqlite_file_gets_its_turn(sqlite_url: str) -> None:
+    store = SqlStore(sqlite_url)
+    at_once(32, lambda _: [submit(store) for _ in range(20)])
+    assert len(store.list(JobFilter(), limit=1000)) == 640
+    store.close()
+
+
+def test_sqlite_waits_for_a_lock_that_passes(sqlite_url: str, locked_file: sqlite3.Connection) -> None:
+    locked_file.execute("COMMIT")
+    store = SqlStore(sqlite_url)
+
+    def hold_or_submit(number: int) -> str | None:
+        if number:
+            return submit(store)
+        connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("UPDATE jobs SET version = version")
+        connection.execute("COMMIT")
+        connection.close()
+        return None
+
+    assert len([job_id for job_id in at_once(5, hold_or_submit) if job_id]) == 4
+    store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_postgresql_gives_up_on_a_row_that_stays_locked(postgresql_url: str) -> None:
+    store = SqlStore(postgresql_url)
+    job_id = submit(store)
+    with store.engine.connect() as other, other.begin():
+        other.execute(sa.text("SELECT 1 FROM jobs FOR UPDATE"))
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            try_claim(store, job_id)
+        assert store.take_sendable(a_host(), resend_after_seconds=0) == []
+        assert store.get(job_id).state is JobState.QUEUED
+    claim(store, job_id)
+    store.close()
+
+
+def test_a_connection_that_breaks_in_a_transaction_is_told_and_leaves_nothing(
+    postgres_server: PostgresServer, postgresql_url: str
+) -> None:
+    store = SqlStore(postgresql_url)
+    job_id = submit(store)
+    with pytest.raises(StoreUnavailable):
+        _change_on_a_connection_that_breaks(store, postgres_server)
+    assert store.get(job_id).version == 1
+    store.close()
+
+
+def _change_on_a_connection_that_breaks(store: SqlStore, server: PostgresServer) -> None:
+    with store.writing() as transaction:
+        transaction.execute(sa.text("UPDATE jobs SET version = 99"))
+        server.end_connection(transaction.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
+        transaction.execute(sa.text("SELECT 1"))

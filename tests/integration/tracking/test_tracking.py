@@ -1,0 +1,372 @@
+"""Runs on a real tracking server."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from mypackage.gate.decision import DecisionRecord, GuardrailCheck
+from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
+from tests.support.servers.mlflow_server import MlflowServer
+from worker.tracking.client import Run, RunResult, Tracking, configure_client, container_environment
+from worker.tracking.run_tags import RunRequest
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+REQUEST = RunRequest(
+    job_id="job-1",
+    attempt=1,
+    experiment_name="iris",
+    git_uri="https://token@host.example/team/iris.git",
+    commit_sha=SHA,
+    folder="models/iris",
+    branch="main",
+    project_env="docker",
+    parameters={"alpha": "0.5", "note": "two words"},
+    request_id="nightly.7",
+)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client give up at once."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+
+
+@pytest.fixture
+def tracking(mlflow_url: str) -> Tracking:
+    return Tracking(mlflow_url, public_url="https://mlflow.example/")
+
+
+@pytest.fixture
+def client(mlflow_url: str) -> MlflowClient:
+    return MlflowClient(mlflow_url)
+
+
+@pytest.fixture
+def request_of_test(request: pytest.FixtureRequest) -> RunRequest:
+    """A request whose experiment no other test has."""
+    return replace(REQUEST, experiment_name=request.node.name)
+
+
+@pytest.fixture
+def run(tracking: Tracking, request_of_test: RunRequest) -> Run:
+    return tracking.ensure_run(request_of_test)
+
+
+def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: MlflowClient) -> None:
+    found = client.get_run(run.run_id)
+    ours = {name: value for name, value in found.data.tags.items() if name != "mlflow.runName"}
+    assert ours == {
+        "mlflow.user": "retrain",
+        "mlflow.source.name": "https://host.example/team/iris.git#models/iris",
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.git.commit": SHA,
+        "mlflow.source.git.repoURL": "https://host.example/team/iris.git",
+        "mlflow.source.git.branch": "main",
+        "mlflow.project.entryPoint": "main",
+        "mlflow.project.backend": "retrain",
+        "mlflow.project.env": "docker",
+        "retrain.job_id": "job-1",
+        "retrain.attempt": "1",
+        "retrain.request_id": "nightly.7",
+    }
+    assert found.data.params == {"alpha": "0.5", "note": "two words"}
+    assert found.info.status == "RUNNING"
+    assert run.url == f"https://mlflow.example/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+
+def test_asking_again_gives_the_same_run_and_another_attempt_another(
+    tracking: Tracking, request_of_test: RunRequest, run: Run
+) -> None:
+    assert tracking.ensure_run(request_of_test) == run
+    second = tracking.ensure_run(replace(request_of_test, attempt=2))
+    assert (second.experiment_id, second.run_id != run.run_id) == (run.experiment_id, True)
+
+
+def test_a_run_that_was_created_twice_is_kept_once(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest, run: Run
+) -> None:
+    twin = client.create_run(run.experiment_id, tags={"retrain.job_id": "job-1", "retrain.attempt": "1"})
+    assert tracking.ensure_run(request_of_test) == run
+    assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_many_first_runs_of_an_experiment_share_it(tracking: Tracking, request_of_test: RunRequest) -> None:
+    runs: list[Run] = []
+    requests = [replace(request_of_test, attempt=attempt) for attempt in range(1, 6)]
+    threads = [threading.Thread(target=lambda r: runs.append(tracking.ensure_run(r)), args=(r,)) for r in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({run.experiment_id for run in runs}) == 1
+    assert len({run.run_id for run in runs}) == 5
+
+
+def test_a_long_parameter_is_cut_visibly_and_many_are_kept(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest
+) -> None:
+    many = {f"p{number}": "1" for number in range(250)}
+    run = tracking.ensure_run(replace(request_of_test, parameters={**many, "long": "x" * 7000}))
+    params = client.get_run(run.run_id).data.params
+    assert len(params) == 251
+    assert len(params["long"]) == 6000
+    assert params["long"].endswith("… (cut; 7000 characters in all)")
+
+
+def test_a_parameter_name_that_mlflow_does_not_take_is_the_projects_fault(
+    tracking: Tracking, request_of_test: RunRequest
+) -> None:
+    with pytest.raises(UserError) as caught:
+        tracking.ensure_run(replace(request_of_test, parameters={"a?b": "1"}))
+    assert caught.value.code is Code.INVALID_PARAMETER
+
+
+def test_a_deleted_experiment_says_what_to_do(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest, run: Run
+) -> None:
+    client.delete_experiment(run.experiment_id)
+    with pytest.raises(UserError, match="Restore it in MLflow") as caught:
+        tracking.ensure_run(request_of_test)
+    assert caught.value.facts["experiment"] == request_of_test.experiment_name
+
+
+def test_the_training_finds_the_run_by_its_environment(run: Run) -> None:
+    assert container_environment(run, "http://mlflow:5000") == {
+        "RETRAIN_RUN_ID": run.run_id,
+        "MLFLOW_RUN_ID": run.run_id,
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MLFLOW_EXPERIMENT_ID": run.experiment_id,
+    }
+
+
+def test_the_image_is_tagged_as_mlflow_does(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    tracking.log_image(run.run_id, image="python:3.11-slim", image_id="sha256:abc")
+    tags = client.get_run(run.run_id).data.tags
+    assert (tags["mlflow.docker.image.uri"], tags["mlflow.docker.image.id"]) == ("python:3.11-slim", "sha256:abc")
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_a_run_ends_once_and_the_exit_code_has_the_last_word(
+    tracking: Tracking, client: MlflowClient, run: Run, status: str
+) -> None:
+    client.set_terminated(run.run_id, "FINISHED")
+    tracking.finish_run(run.run_id, status)
+    ended = client.get_run(run.run_id).info
+    tracking.finish_run(run.run_id, status)
+    again = client.get_run(run.run_id).info
+    assert (ended.status, again.status) == (status, status)
+    assert ended.end_time == again.end_time is not None
+
+
+def test_a_run_that_somebody_deleted_does_not_fail_the_end(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    client.delete_run(run.run_id)
+    tracking.finish_run(run.run_id, "FINISHED")
+    tracking.finish_run("0" * 32, "FINISHED")
+    assert tracking.result("0" * 32) == RunResult({}, None, ())
+
+
+def test_the_log_is_kept_as_an_artifact(tracking: Tracking, client: MlflowClient, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "attempt-1.log").write_text("line\n")
+    tracking.log_file(run.run_id, tmp_path / "attempt-1.log", "retrain")
+    assert [each.path for each in client.list_artifacts(run.run_id, "retrain")] == ["retrain/attempt-1.log"]
+
+
+def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
+    tracking: Tracking, client: MlflowClient, run: Run, tmp_path: Path
+) -> None:
+    for step, value in enumerate([0.5, 0.9, 0.7]):
+        client.log_metric(run.run_id, "accuracy", value, step=step)
+    client.log_metric(run.run_id, "loss", float("nan"))
+    decision = DecisionRecord(
+        promoted=False,
+        reason="not promoted: 0.7 < 0.9",
+        metric="accuracy",
+        direction="higher_is_better",
+        challenger=0.7,
+        champion=0.9,
+        champion_version="1",
+        model_name="tracking-a",
+        model_version=None,
+        min_delta=0.01,
+        datasets={"challenger": "iris@abc1", "champion": None},
+        guardrails={"recall": GuardrailCheck(0.02, "higher_is_better", 0.85, 0.9, holds=False)},
+    )
+    client.set_tag(run.run_id, "retrain.decision", decision.to_json())
+    client.create_registered_model("tracking-b")
+    client.create_registered_model("tracking-a")
+    for name in ("tracking-b", "tracking-a", "tracking-a"):
+        client.create_model_version(name, f"runs:/{run.run_id}/model", run_id=run.run_id)
+    assert tracking.result(run.run_id) == RunResult(
+        {"accuracy": 0.7, "loss": None},
+        asdict(decision),
+        (("tracking-a", "1"), ("tracking-a", "2"), ("tracking-b", "1")),
+    )
+
+
+@pytest.mark.parametrize(("job_run", "shown"), [("its own", (("tracking-c", "1"),)), ("another job's", ())])
+def test_a_result_has_the_version_of_a_run_beside_the_jobs_own_where_the_gate_says_that_it_is_this_jobs(
+    tracking: Tracking, client: MlflowClient, run: Run, job_run: str, shown: tuple[tuple[str, str], ...]
+) -> None:
+    name = f"tracking-{'c' if shown else 'd'}"
+    beside = client.create_run(run.experiment_id).info.run_id
+    client.create_registered_model(name)
+    tags = {"retrain.job_run_id": run.run_id if shown else job_run}
+    client.create_model_version(name, f"runs:/{beside}/model", run_id=beside, tags=tags)
+    decision = {"promoted": True, "model_name": name, "model_version": "1"}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    assert tracking.result(run.run_id).model_versions == shown
+
+
+def test_a_decision_about_a_version_that_is_not_there_shows_none(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    decision = {"promoted": True, "model_name": "never-made", "model_version": "one"}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    assert tracking.result(run.run_id).model_versions == ()
+
+
+def test_a_result_holds_the_dataset_that_the_training_names(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    client.set_tag(run.run_id, "dataset.repo", "https://host/data.git")
+    client.set_tag(run.run_id, "dataset.digest", "md5:\x00" + "a" * 3000)
+    client.set_tag(run.run_id, "dataset.other", "x")
+    digest = f"md5:\N{REPLACEMENT CHARACTER}{'a' * 2043}"
+    assert tracking.result(run.run_id).dataset == {"repo": "https://host/data.git", "digest": digest}
+
+
+def test_a_result_holds_the_model_that_the_training_started_from(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    assert tracking.result(run.run_id).base_model is None
+    client.set_tag(run.run_id, "base_model.name", "")
+    client.set_tag(run.run_id, "base_model.run_id", "r1")
+    assert tracking.result(run.run_id).base_model == {"run_id": "r1"}
+
+
+def test_a_decision_holds_only_what_the_record_can_keep(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    text = '{"promoted": true, "reason": "a\\u0000\\ud800", "challenger": NaN, "champion": 1e999, "metric": [], "x": 1}'
+    client.set_tag(run.run_id, "retrain.decision", text)
+    decision = tracking.result(run.run_id).decision
+    assert decision is not None
+    known = {name: value for name, value in decision.items() if value is not None}
+    assert known == {"promoted": True, "reason": "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"}
+
+
+def test_guardrails_of_a_decision_are_kept_neither_deeper_nor_longer_than_the_gate_writes_them(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    deep = {"a\x00": {"b": {"c": 1}, "holds": True, "list": [1]}}
+    many = {f"d{number}": "x" for number in range(100)}
+    decision = {"promoted": True, "guardrails": deep, "datasets": many}
+    client.set_tag(run.run_id, "retrain.decision", json.dumps(decision))
+    kept = tracking.result(run.run_id).decision
+    assert kept is not None
+    assert kept["guardrails"] == {"a\N{REPLACEMENT CHARACTER}": {"b": None, "holds": True, "list": None}}
+    assert len(kept["datasets"]) == 20
+
+
+@pytest.mark.parametrize("text", ["not json", "[" * 7000, "[]", "{}", '{"promoted": "yes"}', '{"promoted": true'])
+def test_a_decision_that_cannot_be_read_is_none(tracking: Tracking, client: MlflowClient, run: Run, text: str) -> None:
+    client.set_tag(run.run_id, "retrain.decision", text)
+    assert tracking.result(run.run_id) == RunResult({}, None, ())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_is_not_there_is_unavailable_and_comes_back(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    server = MlflowServer(tmp_path)
+    tracking = Tracking(server.url)
+    assert unavailable(tracking).facts["experiment"] == "iris"
+    try:
+        server.start()
+        run = tracking.ensure_run(REQUEST)
+        server.stop()
+        with pytest.raises(InfrastructureError):
+            tracking.finish_run(run.run_id, "FINISHED")
+        with pytest.raises(InfrastructureError):
+            tracking.result(run.run_id)
+        with pytest.raises(InfrastructureError):
+            tracking.log_file(run.run_id, log, "retrain")
+        server.start()
+        assert tracking.ensure_run(REQUEST) == run
+    finally:
+        server.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_takes_the_connection_and_never_answers_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        unavailable(Tracking(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+
+
+@pytest.fixture(params=[401, 403, 404, 429, 500, 502, 503])
+def answering(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server that answers all requests with a status and a page that is no JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(request.param)
+            self.end_headers()
+            self.wfile.write(b"<html>proxy says no</html>" * 100)
+
+        def log_message(self, *_args: object) -> None:
+            """Stay quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.usefixtures("quick")
+def test_any_other_answer_is_unavailable_too(answering: str) -> None:
+    assert len(unavailable(Tracking(answering)).message) < 500
+
+
+def unavailable(tracking: Tracking) -> InfrastructureError:
+    with pytest.raises(InfrastructureError) as caught:
+        tracking.ensure_run(REQUEST)
+    assert caught.value.code is Code.TRACKING_UNAVAILABLE
+    return caught.value
+
+
+@pytest.mark.parametrize("uri", ["http://user:secret@host:5007", "https://token@host"])
+def test_an_address_with_credentials_is_refused_without_repeating_them(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_PASSWORD") as caught:
+        Tracking(uri)
+    assert "secret" not in caught.value.message
+    assert "token@" not in caught.value.message
+
+
+def test_the_client_gives_up_in_time_unless_the_operator_says_otherwise() -> None:
+    environment = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
+    configure_client(environment)
+    assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "300"
+    assert environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "1e999"])
+def test_a_number_that_no_float_holds_is_none_in_a_decision(
+    tracking: Tracking, client: MlflowClient, run: Run, value: str
+) -> None:
+    client.set_tag(run.run_id, "retrain.decision", f'{{"promoted": true, "reason": "r", "champion": {value}}}')
+    decision = tracking.result(run.run_id).decision
+    assert decision is not None
+    assert decision["champion"] is None
+
+
+def test_a_job_shows_a_bounded_number_of_metrics(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    client.log_batch(run.run_id, metrics=[Metric(f"m{n:04}", n, 0, 0) for n in range(300)])
+    assert len(tracking.result(run.run_id).metrics) == 200

@@ -1,0 +1,165 @@
+"""retrain submit: from options, from a file, and from the git checkout that it is called in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.fakes.store import MemoryStore
+from tests.support.retrain_command import RetrainCommand, git, make_checkout
+from tests.support.servers.served_app import served
+from tests.unit.conftest import BODY, MakeApp
+
+
+@pytest.fixture
+def run(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetrainCommand]:
+    monkeypatch.chdir(tmp_path)
+    with served(make_app, monkeypatch) as start:
+        yield RetrainCommand(start(alert_webhooks="team-a=json:https://hooks.example/hunter2").url)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def in_checkout(run: RetrainCommand, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(checkout)
+    return checkout
+
+
+def submitted(result: Result) -> dict[str, Any]:
+    request: dict[str, Any] = json.loads(result.stdout)["request"]
+    return request
+
+
+def test_a_job_is_submitted_from_options(run: RetrainCommand) -> None:
+    options = ["--experiment-name", "iris", "--git-uri", BODY["git_uri"], "-P", "a=b=c", "--label", "team=x"]
+    request = submitted(run("submit", *options, "--priority", "7", "--json"))
+    assert request["parameters"] == {"a": "b=c"}
+    assert (request["labels"], request["priority"]) == ({"team": "x"}, 7)
+
+
+def test_options_say_where_it_may_run_and_the_files_other_resources_stay(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(json.dumps({**BODY, "resources": {"gpus": 2, "host": "gpu-9"}}))
+    options = ["--host", "gpu-1", "--host-label", "b", "--host-label", "a"]
+    resources = submitted(run("submit", "--file", "job.yaml", *options, "--json"))["resources"]
+    assert (resources["gpus"], resources["host"], resources["host_labels"]) == (2, "gpu-1", ["a", "b"])
+
+
+def test_alerts_go_to_whom_the_options_name_and_a_name_that_is_unknown_is_refused(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(json.dumps({**BODY, "alerts": {"to": [], "events": ["failed"]}}))
+    request = submitted(run("submit", "--file", "job.yaml", "--alert-to", "team-a", "--json"))
+    assert request["alerts"] == {"to": ["team-a"], "events": ["failed"]}
+    said = run("submit", "--file", "job.yaml", "--alert-to", "team-b", code=2).stderr
+    assert "team-b; known are team-a" in said
+
+
+def test_options_go_before_the_file(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(
+        "experiment_name: iris\ngit_uri: https://github.com/user/iris.git\nparameters: {alpha: 0.5, beta: 1}\n"
+    )
+    request = submitted(run("submit", "--file", "job.yaml", "-P", "beta=2", "--experiment-name", "other", "--json"))
+    assert request["experiment_name"] == "other"
+    assert request["parameters"] == {"alpha": 0.5, "beta": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("a: [", "no YAML at line"), ("- a", "must hold fields"), ("a: 2026-01-31", "quotes"), ("a: .nan", "quotes")],
+)
+def test_a_file_that_is_no_request_is_refused(run: RetrainCommand, text: str, told: str) -> None:
+    Path("job.yaml").write_text(text)
+    assert told in run("submit", "--file", "job.yaml", code=2).stderr
+
+
+def test_a_file_that_is_missing_and_a_bad_parameter_are_refused(run: RetrainCommand) -> None:
+    assert "cannot be read" in run("submit", "--file", "none.yaml", code=2).stderr
+    assert "name=value" in run("submit", "-P", "alpha", code=2).stderr
+
+
+def test_what_the_service_refuses_is_told_line_by_line(run: RetrainCommand) -> None:
+    stderr = run("submit", "--git-uri", "nothing", "--experiment-name", "x\x1b", code=2).stderr
+    assert "git_uri" in stderr
+    assert "\x1b" not in stderr
+
+
+def test_a_checkout_gives_repository_commit_and_folder(
+    run: RetrainCommand, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout / "training")
+    result = run("submit", "--experiment-name", "iris", "--json")
+    request = submitted(result)
+    assert request["git_uri"] == "https://github.com/user/iris.git"
+    assert request["commit_hash"] == git(checkout, "rev-parse", "HEAD")
+    assert request["MLproject_location"] == "training"
+    assert result.stderr == ""
+
+
+def test_credentials_of_origin_are_not_sent_and_that_is_said(run: RetrainCommand, in_checkout: Path) -> None:
+    git(in_checkout, "remote", "set-url", "origin", "https://user:s3cret@github.com/user/iris.git")
+    result = run("submit", "--experiment-name", "iris", "--json")
+    assert submitted(result)["git_uri"] == "https://github.com/user/iris.git"
+    assert "holds credentials, which were taken out" in result.stderr
+    assert "s3cret" not in result.output
+
+
+def test_a_token_for_the_checkouts_own_repository_comes_from_the_environment(
+    run: RetrainCommand, store: MemoryStore, in_checkout: Path
+) -> None:
+    address = "https://s3cret-t0ken@github.com/user/iris.git"
+    result = run("submit", "--experiment-name", "iris", "--json", RETRAIN_GIT_URI=address)
+    assert submitted(result)["commit_hash"] == git(in_checkout, "rev-parse", "HEAD")
+    assert store.get(json.loads(result.stdout)["id"]).had_secret
+    assert "s3cret" not in result.output
+
+
+def test_another_repository_takes_nothing_from_the_checkout(
+    run: RetrainCommand, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout / "training")
+    result = run("submit", "--experiment-name", "iris", "--git-uri", "https://github.com/user/other.git", "--json")
+    assert (submitted(result)["commit_hash"], submitted(result)["MLproject_location"]) == ("main", "")
+
+
+def test_a_commit_that_is_not_pushed_and_changes_that_are_not_committed_are_warned_of(
+    run: RetrainCommand, in_checkout: Path
+) -> None:
+    git(in_checkout, "commit", "-q", "--allow-empty", "-m", "Second")
+    assert "is not pushed" in run("submit", "--experiment-name", "iris").stderr
+    (in_checkout / "train.py").touch()
+    stderr = run("submit", "--experiment-name", "iris").stderr
+    assert "is not pushed" in stderr
+    assert "not committed" in stderr
+    assert run("submit", "--experiment-name", "iris", "--commit-hash", "main").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "sent"),
+    [
+        ("git@github.com:user/iris.git", "git@github.com:user/iris.git"),
+        ("ssh://git@github.com/user/iris.git", "ssh://git@github.com/user/iris.git"),
+        ("https://git@github.com/user/iris.git", "https://github.com/user/iris.git"),
+    ],
+)
+def test_an_origin_is_sent_as_the_service_takes_it(
+    run: RetrainCommand, in_checkout: Path, origin: str, sent: str
+) -> None:
+    git(in_checkout, "remote", "set-url", "origin", origin)
+    result = run("submit", "--experiment-name", "iris", "--json")
+    assert (submitted(result)["git_uri"], result.stderr) == (sent, "")
+
+
+def test_an_origin_that_is_no_address_is_asked_for_again(run: RetrainCommand, in_checkout: Path) -> None:
+    git(in_checkout, "remote", "set-url", "origin", "https://[s3cret@host/x.git")
+    result = run("submit", "--experiment-name", "iris", code=2)
+    assert "Give --git-uri" in result.stderr
+    assert "s3cret" not in result.output
+
+
+def test_outside_of_a_checkout_the_repository_is_asked_for(run: RetrainCommand) -> None:
+    assert "Give --git-uri" in run("submit", "--experiment-name", "iris", code=2).stderr

@@ -1,0 +1,327 @@
+"""The gate's decisions, apart from any registry."""
+
+import json
+import math
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from mypackage.gate.decision import Challenger, Champion, DecisionRecord, decide
+from mypackage.gate.rules import Guardrail, Rules
+from mypackage.utility import as_number, dataset_name, get_combination, is_lower_better
+
+finite = st.floats(allow_nan=False, allow_infinity=False, max_value=1e300, min_value=-1e300)
+anything = st.one_of(st.floats(), st.just(sys.float_info.max), st.just(-sys.float_info.max))
+maybe_champion = st.one_of(st.none(), st.builds(Champion, st.just("3"), st.one_of(st.none(), anything)))
+
+
+def challenger(value: float, *, is_new_model: bool = False) -> Challenger:
+    return Challenger("x", "accuracy", value, is_new_model=is_new_model)
+
+
+@pytest.mark.parametrize(
+    ("value", "champion", "lower_is_better", "reason"),
+    [
+        (0.95, 0.91, False, "promoted: 0.95 > 0.91"),
+        (0.91, 0.94, False, "not promoted: 0.91 < 0.94"),
+        (0.94, 0.94, False, "not promoted: 0.94 = 0.94 (tie)"),
+        (0.91, 0.94, True, "promoted: 0.91 < 0.94 (lower is better)"),
+        (0.94, 0.91, True, "not promoted: 0.94 > 0.91 (lower is better)"),
+        (0.94, 0.94, True, "not promoted: 0.94 = 0.94 (tie)"),
+        (0.900001, 0.9, False, "promoted: 0.900001 > 0.9"),
+        (math.nan, 0.9, False, "not promoted: accuracy is nan, which cannot be compared"),
+        (math.inf, 0.9, False, "not promoted: accuracy is inf, which cannot be compared"),
+        (-math.inf, 0.9, True, "not promoted: accuracy is -inf, which cannot be compared"),
+    ],
+)
+def test_each_comparison_is_explained_in_one_line(
+    value: float, champion: float, lower_is_better: bool, reason: str
+) -> None:
+    decision = decide(challenger(value), Champion("3", champion), Rules(lower_is_better=lower_is_better))
+    assert decision.reason == reason
+    assert decision.promoted == reason.startswith("promoted")
+
+
+def test_the_first_version_of_a_new_model_is_promoted() -> None:
+    decision = decide(challenger(0.95, is_new_model=True), None, Rules(lower_is_better=False))
+    assert decision.promoted
+    assert decision.reason == "promoted: first version of 'x' (accuracy 0.95)"
+
+
+def test_a_model_with_versions_but_no_champion_gets_its_first_champion() -> None:
+    decision = decide(challenger(0.95), None, Rules(lower_is_better=False))
+    assert decision.promoted
+    assert decision.reason == "promoted: first champion of 'x' (accuracy 0.95)"
+
+
+def test_nan_is_not_promoted_even_without_a_champion() -> None:
+    assert not decide(challenger(math.nan, is_new_model=True), None, Rules(lower_is_better=False)).promoted
+
+
+def test_a_champion_without_the_metric_stays_and_the_reason_says_what_to_do() -> None:
+    champion = Champion("3", None, "its run r has no metric 'accuracy'")
+    decision = decide(challenger(0.95), champion, Rules(lower_is_better=False))
+    assert not decision.promoted
+    assert "version 3 of 'x', and its run r has no metric 'accuracy'" in decision.reason
+    assert "remove the alias" in decision.reason
+
+
+def test_infinity_is_known_again_when_the_sql_store_returns_the_largest_float_for_it() -> None:
+    assert not decide(challenger(sys.float_info.max), None, Rules(lower_is_better=False)).promoted
+    assert (
+        "nothing to compare"
+        in decide(challenger(1.0), Champion("3", sys.float_info.max), Rules(lower_is_better=True)).reason
+    )
+
+
+@given(value=anything, champion=maybe_champion, lower_is_better=st.booleans())
+def test_what_is_promoted_is_finite_and_strictly_better_or_the_first(
+    value: float, champion: Champion | None, lower_is_better: bool
+) -> None:
+    decision = decide(challenger(value), champion, Rules(lower_is_better=lower_is_better))
+    if not decision.promoted:
+        return
+    assert math.isfinite(value)
+    if champion is not None:
+        assert champion.value is not None
+        assert value < champion.value if lower_is_better else value > champion.value
+
+
+@given(value=finite, champion=finite, lower_is_better=st.booleans())
+def test_a_strictly_better_value_is_always_promoted(value: float, champion: float, lower_is_better: bool) -> None:
+    assume(value < champion if lower_is_better else value > champion)
+    assert decide(challenger(value), Champion("3", champion), Rules(lower_is_better=lower_is_better)).promoted
+
+
+@given(value=anything, champion=anything)
+def test_the_directions_mirror_each_other(value: float, champion: float) -> None:
+    upward = decide(challenger(value), Champion("3", champion), Rules(lower_is_better=False))
+    downward = decide(challenger(-value), Champion("3", -champion), Rules(lower_is_better=True))
+    assert upward.promoted == downward.promoted
+
+
+@given(left=finite, right=finite, lower_is_better=st.booleans())
+@example(left=1.0, right=math.nextafter(1.0, 2.0), lower_is_better=False)
+def test_of_two_models_at_most_one_beats_the_other(left: float, right: float, lower_is_better: bool) -> None:
+    one = decide(challenger(left), Champion("3", right), Rules(lower_is_better=lower_is_better))
+    other = decide(challenger(right), Champion("3", left), Rules(lower_is_better=lower_is_better))
+    assert one.promoted + other.promoted == (left != right)
+
+
+@given(value=finite, champion=finite)
+def test_the_two_numbers_of_a_comparison_never_look_the_same(value: float, champion: float) -> None:
+    assume(value != champion)
+    words = decide(challenger(value), Champion("3", champion), Rules(lower_is_better=False)).reason.split()
+    assert words[-3] != words[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "champion", "rules", "reason"),
+    [
+        (0.95, 0.94, Rules(False, min_delta=0.005), "promoted: 0.95 > 0.94"),
+        (
+            0.95,
+            0.94,
+            Rules(False, min_delta=0.01),
+            "not promoted: 0.95 > 0.94, but better by 0.01 only, and more than 0.01 is asked for (min_delta)",
+        ),
+        (
+            0.2,
+            0.3,
+            Rules(True, min_delta=0.2),
+            "not promoted: 0.2 < 0.3, but better by 0.1 only, and more than 0.2 is asked for (min_delta) "
+            "(lower is better)",
+        ),
+        (0.1, 0.3, Rules(True, min_delta=0.1), "promoted: 0.1 < 0.3 (lower is better)"),
+        (
+            0.4,
+            0.3,
+            Rules(False, min_value=0.5),
+            "not promoted: accuracy 0.4 is below 0.5, the least that is promoted (min_value)",
+        ),
+        (
+            0.4,
+            None,
+            Rules(True, min_value=0.3),
+            "not promoted: accuracy 0.4 is above 0.3, the most that is promoted (min_value)",
+        ),
+        (0.5, 0.3, Rules(False, min_value=0.5), "promoted: 0.5 > 0.3"),
+        (None, 0.3, Rules(False), "not promoted: the run has no metric 'accuracy'. Log it before the model passes"),
+    ],
+)
+def test_min_delta_and_min_value_are_explained(
+    value: float | None, champion: float | None, rules: Rules, reason: str
+) -> None:
+    one = None if champion is None else Champion("3", champion)
+    decision = decide(Challenger("x", "accuracy", value), one, rules)
+    assert decision.reason.startswith(reason)
+    assert decision.promoted == reason.startswith("promoted")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "note"),
+    [
+        ("iris@abc1", "iris@abc1", "same evaluation data"),
+        ("iris@abc1", "iris@9f2e", "different evaluation data: iris@abc1 / iris@9f2e, the comparison says little"),
+        ("iris@abc1", None, "evaluated on iris@abc1, and the champion's evaluation data is not stated"),
+        (None, "iris@9f2e", "the champion was evaluated on iris@9f2e, and this model's evaluation data is not stated"),
+    ],
+)
+def test_the_reason_says_whether_the_evaluation_data_is_the_same(ours: str | None, theirs: str, note: str) -> None:
+    champion = Champion("3", 0.94, dataset=theirs)
+    worse, tie = (Challenger("x", "accuracy", value, dataset=ours) for value in (0.91, 0.94))
+    assert decide(worse, champion, Rules(False)).reason == f"not promoted: 0.91 < 0.94 ({note})"
+    assert decide(worse, champion, Rules(True)).reason == f"promoted: 0.91 < 0.94 (lower is better) ({note})"
+    assert decide(tie, champion, Rules(False)).reason == f"not promoted: 0.94 = 0.94 (tie) ({note})"
+
+
+@pytest.mark.parametrize(
+    ("recall", "latency", "reason"),
+    [
+        (0.88, 105.0, "promoted: 0.95 > 0.91"),
+        (0.85, 100.0, "not promoted: 0.95 > 0.91, but recall fell by 0.05, 0.02 is allowed"),
+        (0.95, 110.0, "not promoted: 0.95 > 0.91, but latency rose by 10, 5 is allowed"),
+        (
+            0.85,
+            110.0,
+            "not promoted: 0.95 > 0.91, but recall fell by 0.05, 0.02 is allowed; latency rose by 10, 5 is allowed",
+        ),
+        (
+            math.nan,
+            100.0,
+            "not promoted: 0.95 > 0.91, but its run has no recall to compare, which is guarded; log it before the "
+            "model passes the gate",
+        ),
+    ],
+)
+def test_a_guardrail_says_how_much_worse_the_model_became(recall: float, latency: float, reason: str) -> None:
+    rules = Rules(False, guardrails=(Guardrail("recall", 0.02, False), Guardrail("latency", 5, True)))
+    champion = Champion("3", 0.91, metrics={"recall": 0.9, "latency": 100.0})
+    metrics = {"recall": recall, "latency": latency}
+    assert decide(Challenger("x", "accuracy", 0.95, metrics=metrics), champion, rules).reason == reason
+    first = decide(Challenger("x", "accuracy", 0.95, metrics=metrics), None, rules)
+    assert first.promoted  # there is nothing to become worse than
+
+
+def test_a_champion_without_a_guarded_metric_stays() -> None:
+    rules = Rules(False, guardrails=(Guardrail("recall", 0.02, False),))
+    challenger = Challenger("x", "accuracy", 0.95, metrics={"recall": 0.9})
+    reason = decide(challenger, Champion("3", 0.91), rules).reason
+    assert (
+        reason == "not promoted: 0.95 > 0.91, but the champion, version 3, has no recall to compare, which is guarded"
+    )
+
+
+@given(
+    value=finite,
+    champion=finite,
+    lower_is_better=st.booleans(),
+    min_delta=st.floats(0, 1e300),
+    min_value=st.none() | finite,
+    recall=st.tuples(finite, finite, st.floats(0, 1e300)),
+)
+def test_no_rule_lets_in_what_is_not_strictly_better(
+    value: float,
+    champion: float,
+    lower_is_better: bool,
+    min_delta: float,
+    min_value: float | None,
+    recall: tuple[float, float, float],
+) -> None:
+    ours, theirs, allowed = recall
+    rules = Rules(lower_is_better, min_delta, min_value, (Guardrail("recall", allowed, False),))
+    decision = decide(
+        Challenger("x", "accuracy", value, metrics={"recall": ours}),
+        Champion("3", champion, metrics={"recall": theirs}),
+        rules,
+    )
+    assert "\n" not in decision.reason
+    if decision.promoted:
+        assert value < champion if lower_is_better else value > champion
+        assert abs(Fraction(value) - Fraction(champion)) >= Fraction(min_delta) * (1 - Fraction(1, 10**15))
+        assert Fraction(ours) >= Fraction(theirs) - Fraction(allowed) * (1 + Fraction(1, 10**15)) - abs(
+            Fraction(theirs) / 10**15
+        )
+        assert min_value is None or (value <= min_value if lower_is_better else value >= min_value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"min_delta": -0.1}, {"min_delta": math.nan}, {"min_delta": "0.1"}, {"min_value": math.inf}, {"min_delta": True}],
+)
+def test_a_rule_that_is_no_number_is_an_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be a number"):
+        Rules(False, **wrong)
+
+
+def test_a_guardrail_may_not_ask_for_a_gain() -> None:
+    with pytest.raises(ValueError, match=r"allowed of 'recall' is -0\.1"):
+        Guardrail("recall", -0.1, False)
+
+
+class Dataset:
+    name, digest = "iris", "abc1"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("iris@abc1", "iris@abc1"),
+        (("iris", "abc1"), "iris@abc1"),
+        ((None, "abc1"), "@abc1"),
+        ({"name": "iris", "digest": "abc1"}, "iris@abc1"),
+        (Dataset(), "iris@abc1"),
+        ("iris\n@abc1", "iris @abc1"),
+    ],
+)
+def test_evaluation_data_has_one_name(given: object, expected: str | None) -> None:
+    assert dataset_name(given) == expected
+
+
+@pytest.mark.parametrize("given", [1, ["iris"], {"name": "iris"}, ("iris", 5)])
+def test_evaluation_data_without_a_digest_is_an_error(given: object) -> None:
+    with pytest.raises(ValueError, match="name@digest"):
+        dataset_name(given)
+
+
+def test_the_record_is_json_without_nan() -> None:
+    record = DecisionRecord(False, "not promoted", "m", "lower_is_better", None, 0.9, "3", "x", None)
+    assert json.loads(record.to_json())["challenger"] is None
+
+
+@pytest.mark.parametrize(
+    ("lower", "expected"),
+    [(True, True), (False, False), ("true", True), ("False", False), ("TRUE", True), (" false\n", False)],
+)
+def test_lower_is_a_bool_or_its_text_in_any_case(lower: bool | str, expected: bool) -> None:
+    assert is_lower_better(lower) is expected
+
+
+@pytest.mark.parametrize("lower", ["", "yes", "0", None, 1, 0.0])
+def test_any_other_lower_is_an_error(lower: str) -> None:
+    with pytest.raises(ValueError, match="must be True or False"):
+        is_lower_better(lower)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.int64(1), np.array(1.0)])
+def test_a_metric_is_any_scalar(value: object) -> None:
+    assert as_number(value, "m") == 1.0
+
+
+@pytest.mark.parametrize("value", [None, "high", [1.0], {}])
+def test_a_metric_that_is_no_number_names_itself(value: object) -> None:
+    with pytest.raises(ValueError, match=r"metric 'm'.*must be one number"):
+        as_number(value, "m")
+
+
+def test_get_combination_takes_one_of_each_list_in_order() -> None:
+    assert get_combination([1, 2], ["a", "b"]) == [[1, "a"], [1, "b"], [2, "a"], [2, "b"]]
+    assert get_combination([1], [2], [3]) == [[1, 2, 3]]
+    assert get_combination([1], []) == []

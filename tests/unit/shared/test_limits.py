@@ -1,0 +1,167 @@
+"""The decisions about limits: patterns, order, devices, and for whom a host's GPUs are kept."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.scheduling.limits import (
+    Host,
+    Limits,
+    QueueCode,
+    Running,
+    Sending,
+    Standing,
+    Waiting,
+    allot,
+    free_gpus,
+    reserved_on,
+)
+
+HOST = Host("gpu-1", slots=4, queues={"default"}, runner="docker", gpus=("0", "1", "2", "3"))
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+FREE = Standing(of_key=0, total=0, on_host=())
+
+
+def _job(name: str = "job", *, gpus: int = 0, priority: int = 4, minute: int = 0, key: str = "") -> Waiting:
+    return Waiting(name, "default", key or f"key of {name}", gpus, priority, BEGIN + timedelta(minutes=minute))
+
+
+def _running(name: str, *gpu_ids: str) -> Running:
+    return Running(name, f"key of {name}", HOST.name, gpu_ids)
+
+
+@pytest.mark.parametrize(
+    ("key", "limit"),
+    [
+        ("model:huge-7", 2),
+        ("model:huge-", 2),
+        ("model:iris", 5),
+        ("experiment:iris", 1),
+        ("a model:iris", 1),
+        ("modelxiris", 1),
+        ("x[y]?", 7),
+        ("xy", 1),
+        ("model:huge\nline", 5),
+    ],
+)
+def test_the_first_pattern_that_matches_the_whole_key_gives_its_limit(key: str, limit: int) -> None:
+    limits = Limits(by_key=(("model:huge-*", 2), ("model:*", 5), ("x[y]?", 7)))
+    assert limits.for_key(key) == limit
+
+
+@pytest.mark.parametrize(
+    ("standing", "limits", "code"),
+    [
+        (replace(FREE, of_key=1), Limits(), QueueCode.KEY_LIMIT),
+        (replace(FREE, is_behind=True), Limits(per_key=9), QueueCode.KEY_LIMIT),
+        (replace(FREE, total=3), Limits(total=3), QueueCode.TOTAL_LIMIT),
+        (replace(FREE, on_host=[_running(str(n)) for n in range(4)]), Limits(), QueueCode.SLOTS),
+        (replace(FREE, on_host=[_running("a", "0", "1", "2")]), Limits(), QueueCode.GPUS),
+    ],
+)
+def test_each_limit_holds_a_job_back_under_its_own_code(standing: Standing, limits: Limits, code: QueueCode) -> None:
+    assert allot(_job(gpus=2), HOST, standing=standing, limits=limits) is code
+
+
+def test_a_closed_host_and_one_without_enough_gpus_take_nothing() -> None:
+    closed = replace(HOST, closed_because=QueueCode.DISK_FULL)
+    assert allot(_job(), closed, standing=FREE, limits=Limits()) is QueueCode.DISK_FULL
+    assert allot(_job(gpus=5), HOST, standing=FREE, limits=Limits()) is QueueCode.NO_HOST_FITS
+
+
+def test_a_job_gets_the_first_devices_that_nobody_holds() -> None:
+    standing = replace(FREE, on_host=[_running("a", "0"), _running("b", "2"), _running("c", "one that is gone")])
+    assert allot(_job(gpus=2), HOST, standing=standing, limits=Limits()) == ("1", "3")
+    assert allot(_job(), HOST, standing=standing, limits=Limits()) == ()
+
+
+def test_a_device_that_is_named_twice_is_one_device() -> None:
+    assert free_gpus(replace(HOST, gpus=("0", "0", "1")), [_running("a", "1")]) == ("0",)
+
+
+def test_jobs_of_one_key_and_queue_go_by_priority_and_then_by_age() -> None:
+    first, second, urgent = (_job("a", key="k"), _job("b", minute=1, key="k"), _job("c", minute=2, priority=9, key="k"))
+    assert first.goes_before(second)
+    assert urgent.goes_before(first)
+    assert not second.goes_before(first)
+    assert not first.goes_before(first)
+    assert not first.goes_before(replace(second, key="other"))
+    assert not first.goes_before(replace(second, queue="other"))
+
+
+def test_a_job_that_needs_more_gpus_lets_those_of_its_key_pass_that_need_fewer() -> None:
+    big, small = _job("a", key="k", gpus=2), _job("b", minute=1, key="k", gpus=1)
+    assert not big.goes_before(small)
+    assert big.goes_before(replace(small, gpus=2))
+
+
+def test_gpus_are_kept_on_the_largest_live_host_that_fits_and_of_two_on_the_first_by_name() -> None:
+    waiting = [_job("w", gpus=2)]
+    twin, small = replace(HOST, name="gpu-0"), replace(HOST, name="gpu-9", gpus=("0", "1"))
+    assert reserved_on(HOST, waiting, [HOST, small]) == waiting
+    assert reserved_on(small, waiting, [HOST, small]) == []
+    assert reserved_on(twin, waiting, [HOST, twin]) == waiting
+    assert reserved_on(HOST, waiting, [HOST, twin]) == []
+    assert reserved_on(small, waiting, [replace(HOST, closed_because=QueueCode.DISK_FULL), small]) == waiting
+    assert reserved_on(small, waiting, [replace(HOST, queues={"other"}), small]) == waiting
+    assert reserved_on(HOST, [_job("w", gpus=5)], [HOST]) == []
+
+
+@pytest.mark.parametrize(
+    ("needs", "held", "is_kept"),
+    [
+        (1, 2, True),  # the big one needs three, two are free: nothing behind it may take one
+        (1, 1, True),  # three are free: it fits, but not after this one
+        (1, 0, False),  # four are free: both fit
+        (3, 1, False),  # as big as the one ahead, which could have started instead
+        (0, 4, False),  # needs none
+    ],
+)
+def test_small_jobs_do_not_take_the_gpus_that_are_kept_for_a_big_one_ahead(
+    needs: int, held: int, is_kept: bool
+) -> None:
+    standing = Standing(0, 0, [_running("a", *HOST.gpus[:held])], reserving=[_job("big", gpus=3)])
+    given = allot(_job("small", gpus=needs, minute=1), HOST, standing=standing, limits=Limits())
+    assert (given is QueueCode.GPUS_RESERVED) is is_kept
+
+
+def test_a_job_ahead_of_the_one_that_gpus_are_kept_for_may_take_them() -> None:
+    standing = Standing(0, 0, [_running("a", "0")], reserving=[_job("big", gpus=4, minute=5)])
+    assert allot(_job(gpus=1), HOST, standing=standing, limits=Limits()) == ("1",)
+
+
+def _sending(host: Host = HOST, limits: Limits | None = None, **fields: object) -> Sending:
+    usual = {"on_host": [], "busy": Counter[str](), "total": 0, "reserving": ()}
+    return Sending(host, limits or Limits(), **{**usual, **fields})  # type: ignore[arg-type]
+
+
+def test_sending_stops_when_the_slots_are_full() -> None:
+    sending = _sending(on_host=[_running("a")])
+    for number in range(9):
+        sending.offer(_job(str(number)))
+    assert (sending.chosen, sending.is_over) == (["0", "1", "2"], True)
+
+
+def test_sending_counts_what_it_chose_for_key_total_and_gpus() -> None:
+    sending = _sending(limits=Limits(total=3), total=1)
+    for job in (_job("a", key="k"), _job("b", key="k"), _job("c", gpus=9), _job("d", gpus=3), _job("e", gpus=2)):
+        sending.offer(job)
+    assert sending.chosen == ["a", "d"]
+    assert (sending.held_keys, sending.is_over) == ({"k"}, True)
+
+
+def test_sending_keeps_gpus_for_a_big_job_until_it_is_chosen_itself() -> None:
+    big, small = _job("big", gpus=3, key="k"), _job("small", gpus=1, minute=1)
+    held = _sending(on_host=[_running("a", "0", "1")], reserving=[big])
+    free = _sending(reserving=[big])
+    for sending in (held, free):
+        sending.offer(big)
+        sending.offer(small)
+    assert (held.chosen, held.refused_gpus) == ([], {3, 1})
+    assert free.chosen == ["big", "small"]
+
+
+def test_a_closed_host_is_sent_nothing() -> None:
+    assert _sending(replace(HOST, closed_because=QueueCode.DISK_FULL)).is_over

@@ -1,0 +1,313 @@
+"""What an MLproject means here: entry points, values, commands, and what of docker_env is allowed."""
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import Code, UserError
+from worker.project.docker_env import Environment, permit_environment, permit_volumes
+from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project, assemble, render
+from worker.project.parameter_values import ParameterValue
+from worker.runners.seam import Volume
+
+IRIS = Project("iris", entry_points={"main": EntryPoint("main", "python train.py")})
+
+
+def entry_point(command: str, **types: str) -> EntryPoint:
+    return EntryPoint("main", command, tuple(Parameter(name, type_) for name, type_ in types.items()))
+
+
+def rendered(type_: str, value: ParameterValue) -> str:
+    return render(entry_point("run {value}", value=type_), {"value": value}).parameters["value"]
+
+
+def shell(command: str, folder: Path) -> str:
+    return subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def test_a_missing_entry_point_names_those_that_exist() -> None:
+    with pytest.raises(UserError) as caught:
+        IRIS.entry_point("train")
+    assert caught.value.message == (
+        "Project 'iris' has no entry point 'train' (it has: main). Check its MLproject file."
+    )
+    assert caught.value.code is Code.INVALID_PROJECT
+    assert caught.value.facts["entry_points"] == ("main",)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("train.py", "python train.py"),
+        ("jobs/train all.py", "python 'jobs/train all.py'"),
+        ("train.sh", "bash train.sh"),
+        ("train.R", "Rscript -e \"mlflow::mlflow_source('train.R')\" --args"),
+    ],
+)
+def test_a_script_is_an_entry_point_without_being_declared(name: str, command: str) -> None:
+    assert render(IRIS.entry_point(name), {}).command == command
+
+
+@pytest.mark.parametrize("name", ["../train.py", "-c.py", "$(touch pwned).R", "'x'.R", "train.exe", "/etc/rc.sh"])
+def test_a_script_outside_the_project_is_no_entry_point(name: str) -> None:
+    with pytest.raises(UserError):
+        IRIS.entry_point(name)
+
+
+def test_values_come_in_declared_order_and_undeclared_ones_after_them() -> None:
+    result = render(
+        entry_point("python train.py {alpha} {name}", alpha="float", name="string"),
+        {"extra": "two words", "name": "x", "alpha": 0.5},
+    )
+    assert result.command == "python train.py 0.5 x --extra 'two words'"
+    assert list(result.parameters.items()) == [("alpha", "0.5"), ("name", "x"), ("extra", "two words")]
+
+
+@pytest.mark.parametrize("value", [True, "True", "true", "TRUE", "1", 1, "yes"])
+def test_a_bool_reaches_the_command_as_python_writes_true(value: ParameterValue) -> None:
+    assert rendered("bool", value) == "True"
+
+
+@pytest.mark.parametrize("value", [False, "False", "false", "0", 0, "no"])
+def test_a_bool_reaches_the_command_as_python_writes_false(value: ParameterValue) -> None:
+    assert rendered("bool", value) == "False"
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "text"),
+    [
+        ("int", 3, "3"),
+        ("int", "3", "3"),
+        ("int", 3.0, "3"),
+        ("float", 3, "3"),
+        ("float", "1e-3", "1e-3"),
+        ("float", 0.1, "0.1"),
+        ("string", True, "True"),
+        ("string", 1.5, "1.5"),
+        ("string", "", ""),
+        ("no such type", "as it is", "as it is"),
+        ("uri", "s3://bucket/key", "s3://bucket/key"),
+        ("uri", "runs:/abc/model", "runs:/abc/model"),
+        ("path", "data/train.csv", "data/train.csv"),
+        ("path", "data/../train.csv", "data/../train.csv"),
+        ("path", "/data/train.csv", "/data/train.csv"),
+        ("path", "file:///data/a%20b.csv", "/data/a b.csv"),
+        ("path", "-rf", "./-rf"),
+    ],
+)
+def test_a_value_of_its_type_reaches_the_command(type_: str, value: ParameterValue, text: str) -> None:
+    assert rendered(type_, value) == text
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("int", 3.5),
+        ("int", "3.5"),
+        ("int", "three"),
+        ("int", True),
+        ("float", "fast"),
+        ("float", False),
+        ("bool", "maybe"),
+        ("bool", 2),
+        ("uri", "not a uri"),
+        ("uri", "http://[broken"),
+        ("path", "../outside"),
+        ("path", "data/../../outside"),
+        ("path", ".."),
+        ("path", ""),
+        ("path", "file:///data/a%00b"),
+        ("string", "two\nlines"),
+        ("string", "nul\0"),
+        ("string", "half \ud800"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(type_: str, value: ParameterValue) -> None:
+    with pytest.raises(UserError) as caught:
+        rendered(type_, value)
+    assert caught.value.code is Code.INVALID_PARAMETER
+    assert caught.value.facts["parameter"] == "value"
+    assert caught.value.facts["type"] == type_
+    assert repr(value) in caught.value.message
+
+
+def test_a_refused_value_is_shown_in_part_only() -> None:
+    with pytest.raises(UserError) as caught:
+        rendered("int", "x" * 6000)
+    assert len(caught.value.message) < 300
+
+
+def test_all_missing_parameters_are_named_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        render(entry_point("run {a} {b} {c}", a="string", b="int", c="string"), {"b": 1})
+    assert caught.value.facts["missing"] == ("a", "c")
+    assert "a, c" in caught.value.message
+
+
+def test_a_default_is_used_as_it_stands_whatever_the_type() -> None:
+    point = EntryPoint(
+        "main", "run {rate} {flag}", (Parameter("rate", "float", "None"), Parameter("flag", "bool", "False"))
+    )
+    assert render(point, {}).command == "run None False"
+
+
+@pytest.mark.parametrize(
+    "value", ["x; touch pwned", "$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "&& touch pwned"]
+)
+def test_a_value_is_never_a_command(tmp_path: Path, value: str) -> None:
+    command = render(entry_point("printf '%s\\n' {value}", value="string"), {"value": value, "k": value}).command
+    assert shell(command, tmp_path) == f"{value}\n--k\n{value}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+def test_any_text_comes_through_a_shell_unchanged(value: str) -> None:
+    command = render(entry_point("printf %s {value}", value="string"), {"value": value}).command
+    assert shell(command, Path("/")) == value
+
+
+@given(st.text(), st.text(max_size=5))
+def test_any_template_is_filled_or_refused(command: str, value: str) -> None:
+    with suppress(UserError):
+        render(entry_point(command, value="string"), {"value": value, "other": value})
+
+
+@pytest.mark.parametrize("command", ["run\n", "run  \n\n", "run \\\n", "run \\\n  \\\n"])
+def test_extra_parameters_stay_on_the_line_of_the_command(command: str) -> None:
+    assert render(entry_point(command), {"k": "v"}).command == "run --k v"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python train.py | --name {name}", "python train.py  --name x"),
+        ("python train.py |\n  --name {name}", "python train.py  --name x"),
+        ("python train.py | tee log", "python train.py | tee log"),
+        ("python train.py || --name", "python train.py || --name"),
+        ("echo 'a | --b' \"c | --d\" {name}", "echo 'a | --b' \"c | --d\" x"),
+    ],
+)
+def test_only_a_pipe_into_an_option_is_read_as_one_command(command: str, expected: str) -> None:
+    assert render(entry_point(command, name="string"), {"name": "x"}).command == expected
+
+
+def test_a_pipe_in_a_value_stays_in_the_value() -> None:
+    assert render(entry_point("run {name}", name="string"), {"name": "a | --b"}).command == "run 'a | --b'"
+
+
+@pytest.mark.parametrize(
+    "command", ["run {missing}", "run {", "run }", "run {}", "run {0}", "run {x.y}", "run {x!r}", "run {x:>999999999}"]
+)
+def test_a_command_that_cannot_be_filled_in_is_the_projects_fault(command: str) -> None:
+    with pytest.raises(UserError) as caught:
+        render(entry_point(command, x="string"), {"x": "1"})
+    assert caught.value.code is Code.INVALID_PROJECT
+
+
+def test_a_doubled_brace_is_a_brace() -> None:
+    assert render(entry_point("echo ${{HOME}} {x}", x="string"), {"x": "1"}).command == "echo ${HOME} 1"
+
+
+def test_a_command_longer_than_linux_takes_is_refused() -> None:
+    with pytest.raises(UserError, match="longer than"):
+        render(entry_point("run " + "{x} " * 20_000, x="string"), {"x": "y" * 6000})
+    with pytest.raises(UserError, match="longer than"):
+        render(entry_point("run"), {"x": "y" * 200_000})
+
+
+def test_a_uri_for_a_path_is_downloaded_where_the_command_runs() -> None:
+    result = render(
+        entry_point("run {data} {where}", data="path", where="uri"), {"data": "runs:/a b/c", "where": "s3://x"}
+    )
+    download, command = result.command.split("\n")
+    assert download.startswith('RETRAIN_PATH_0="$(python -c ')
+    assert download.endswith(" 'runs:/a b/c')\" || exit 1")
+    assert command == 'run "$RETRAIN_PATH_0" s3://x'
+    assert result.parameters["data"] == "runs:/a b/c"
+
+
+def test_fields_reach_a_project_only_where_it_declares_them_and_parameters_always() -> None:
+    values = assemble(
+        entry_point("run", experiment_name="string", model_name="string"),
+        fields={"experiment_name": "e", "base_model": "None", "dataset_repo": "not_used", "model_name": None},
+        parameters={"epochs": 3},
+    )
+    assert values == {"experiment_name": "e", "epochs": 3}
+
+
+def test_a_field_that_was_not_sent_leaves_a_projects_default_and_else_is_the_predecessors_word() -> None:
+    defaults = (Parameter("base_model", default="mobile_v2"), Parameter("dataset_repo", default="/opt/data"))
+    own = EntryPoint("main", "run {base_model} {dataset_repo}", defaults)
+    needed = EntryPoint("main", own.command, (Parameter("base_model"), Parameter("dataset_repo")))
+
+    def command(point: EntryPoint, base_model: str | None, dataset_repo: str | None) -> str:
+        fields = {"base_model": base_model, "dataset_repo": dataset_repo}
+        return render(point, assemble(point, fields=fields, parameters={})).command
+
+    assert command(own, None, None) == "run mobile_v2 /opt/data"
+    assert command(own, "None", None) == "run None /opt/data"
+    assert command(own, None, "not_used") == "run mobile_v2 not_used"
+    assert command(needed, None, None) == "run None not_used"
+    assert command(needed, "models:/iris/3", "s3://b") == "run models:/iris/3 s3://b"
+
+
+def test_a_projects_own_variables_need_no_permission() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("MODE", "fast"),))
+    assert permit_environment(project, frozenset(), {}) == Environment({"MODE": "fast"}, {})
+
+
+def test_a_variable_of_the_worker_is_copied_only_when_allowed() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
+    host = {"HTTP_PROXY": "http://proxy", "SECRET_KEY": "secret"}
+    assert permit_environment(project, {"HTTP_PROXY"}, host) == Environment({}, {"HTTP_PROXY": "http://proxy"})
+    with pytest.raises(UserError, match="PROJECT_ENV_ALLOWLIST") as caught:
+        permit_environment(Project("iris", environment=(EnvironmentVariable("SECRET_KEY"),)), {"HTTP_PROXY"}, host)
+    assert caught.value.facts["setting"] == "PROJECT_ENV_ALLOWLIST"
+    assert "secret" not in caught.value.message
+
+
+def test_an_allowed_variable_that_is_not_set_is_named() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
+    with pytest.raises(UserError, match="'HTTP_PROXY'"):
+        permit_environment(project, {"HTTP_PROXY"}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "volume"),
+    [
+        ("/data:/data", Volume("/data", "/data", "rw")),
+        ("/data/sets/iris:/in:ro", Volume("/data/sets/iris", "/in", "ro")),
+        ("cache:/cache", Volume("cache", "/cache", "rw")),
+    ],
+)
+def test_a_volume_under_an_allowed_one_is_mounted(text: str, volume: Volume) -> None:
+    assert permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"}) == (volume,)
+
+
+@pytest.mark.parametrize(
+    "text", ["/:/host", "/data/../etc:/etc", "/database:/d", "/data2:/d", "other:/d", "data:/d", "./data:/d"]
+)
+def test_a_volume_outside_the_allowed_ones_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="VOLUME_ALLOWLIST") as caught:
+        permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"})
+    assert caught.value.facts["setting"] == "VOLUME_ALLOWLIST"
+
+
+@pytest.mark.parametrize("text", ["/data", "", ":/d", "/data:relative", "/data:/d:rshared"])
+def test_a_volume_that_is_not_source_and_target_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="source:/target"):
+        permit_volumes(Project("iris", volumes=(text,)), {"/data"})
+
+
+def test_a_link_out_of_an_allowed_folder_is_not_mounted(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "way-out").symlink_to("/etc")
+    with pytest.raises(UserError, match="VOLUME_ALLOWLIST"):
+        permit_volumes(Project("iris", volumes=(f"{allowed}/way-out:/d",)), {str(allowed)})

@@ -1,0 +1,304 @@
+"""The sweep: what keeps jobs moving when messages, workers or Redis are lost, on fakes."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Code, InfrastructureError
+from shared.jobs.model import JobState
+from shared.scheduling.limits import Machine
+from tests.fakes.runner import FakeHost, Script
+from tests.fakes.store import MemoryStore
+from tests.fakes.worker import LEASE_SECONDS, FakeWorker
+from tests.support.jobs import HOST, claim, in_retry_wait
+from tests.support.waiting import wait_until
+from worker.runners.seam import AttemptSpec, Handle
+
+LONG_AGO = 3600
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> FakeWorker:
+    return FakeWorker.new(tmp_path)
+
+
+def later(worker: FakeWorker, seconds: float = LONG_AGO) -> None:
+    worker.clock.shift_seconds += seconds
+
+
+def start_container(worker: FakeWorker, name_of: str, attempt: int = 1) -> Handle:
+    worker.runner.plan = Script(hangs=True)
+    return worker.runner.start_or_attach(AttemptSpec(name_of, attempt, None, "true", Path()))
+
+
+def leave_folder(worker: FakeWorker, name: str) -> Path:
+    folder = worker.folder / "work" / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_job_whose_message_was_lost_is_sent_again(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    worker.sweep.once(reconcile=False)
+    assert worker.queue.sent == []  # its message may be on its way
+
+    later(worker)
+    worker.sweep.once(reconcile=False)
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == [job_id]
+
+
+def test_a_job_is_sent_when_redis_is_back(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    later(worker)
+    worker.queue.down = True
+    worker.sweep.once(reconcile=False)
+
+    worker.queue.down = False
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == [job_id]
+
+
+def test_no_more_is_sent_than_there_are_free_slots(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, slots=3)
+    for _ in range(5):
+        worker.submit()
+    claim(worker.store, worker.submit())
+    later(worker)
+
+    worker.sweep.send_next()
+
+    assert len(worker.queue.sent) == 2
+
+
+def test_a_slot_is_kept_for_an_attempt_that_lost_its_supervisor(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, slots=1)
+    orphan = worker.submit()
+    claim(worker.store, orphan, lease_seconds=LEASE_SECONDS)
+    worker.submit()
+    later(worker)
+
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == [orphan]
+
+
+def test_a_retry_is_queued_and_sent_when_its_wait_is_over(worker: FakeWorker) -> None:
+    job_id = in_retry_wait(worker.store, seconds=60)
+    worker.sweep.once(reconcile=False)
+    assert worker.store.get(job_id).state is JobState.RETRY_WAIT
+
+    later(worker)
+    worker.sweep.once(reconcile=False)
+
+    assert worker.store.get(job_id).state is JobState.QUEUED
+    assert worker.queue.sent == [job_id]
+
+
+def test_an_attempt_whose_worker_died_is_sent_when_its_lease_is_over(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
+    worker.sweep.once(reconcile=False)
+    assert worker.queue.sent == []
+
+    later(worker)
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == [job_id]
+
+
+def test_an_attempt_that_this_worker_supervises_is_not_sent_though_its_lease_is_over(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
+    worker.active.add(job_id)
+    later(worker)
+
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == []
+
+
+def test_an_attempt_of_another_host_is_left_to_that_host(worker: FakeWorker) -> None:
+    claim(worker.store, worker.submit(), host="gpu-2", lease_seconds=LEASE_SECONDS)
+    later(worker)
+
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == []
+
+
+def test_an_attempt_of_a_queue_that_its_host_serves_no_more_still_comes_back_to_it(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
+    later(worker)
+    following = worker.restarted(options={"worker_queues": frozenset({"cpu"})})
+
+    following.sweep.once(reconcile=False)
+
+    assert (following.queue.sent[-1], following.queue.hosts[-1]) == (job_id, following.here.name)
+
+
+def test_what_a_sweep_sends_goes_to_its_own_host_which_may_take_it(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    worker.store.unmark_sent(job_id)
+    worker.sweep.once(reconcile=False)
+    assert (worker.queue.sent, worker.queue.hosts) == ([job_id], [worker.here.name])
+
+
+def test_a_job_that_waited_too_long_fails_whatever_its_queue(worker: FakeWorker) -> None:
+    job_id = worker.submit(job={"queue": "nobody-serves-it", "queue_timeout_seconds": 60})
+    later(worker)
+
+    worker.sweep.once(reconcile=False)
+
+    job = worker.store.get(job_id)
+    assert job.reason is not None
+    assert (job.state, job.reason.code) == (JobState.FAILED, Code.QUEUE_TIMEOUT)
+    assert [each.id for each in worker.reported] == [job_id]
+
+
+def test_what_ended_attempts_left_is_removed(worker: FakeWorker) -> None:
+    left = start_container(worker, "an-ended-job")
+    folder = leave_folder(worker, "retrain-an-ended-job-1")
+
+    worker.sweep.once(reconcile=True)
+
+    assert (worker.host.stopped, worker.host.removed) == ([left.name], [left.name])
+    assert not folder.exists()
+
+
+def test_what_belongs_to_a_live_claim_is_left_alone(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
+    start_container(worker, job_id)
+    folder = leave_folder(worker, f"retrain-{job_id}-1")
+    later(worker)  # its lease is over; its container is still its own
+
+    worker.sweep.once(reconcile=True)
+
+    assert worker.host.stopped == []
+    assert folder.exists()
+
+
+def test_a_container_that_starts_during_the_look_is_left_alone(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = worker.submit()
+    running_on = worker.store.running_on
+
+    def claim_meanwhile(host: str) -> object:
+        found = running_on(host)
+        if not found:
+            claim(worker.store, job_id)
+            start_container(worker, job_id)
+        return found
+
+    monkeypatch.setattr(worker.store, "running_on", claim_meanwhile)
+    worker.sweep.reconcile()
+
+    assert list(worker.host.attempts) == [f"retrain-{job_id}-1"]
+    assert worker.host.stopped == []
+
+
+def test_the_earlier_attempt_of_a_running_job_is_a_leftover(worker: FakeWorker) -> None:
+    job_id = in_retry_wait(worker.store, seconds=0)
+    worker.store.wake_retries()
+    claim(worker.store, job_id, host=HOST)
+    start_container(worker, job_id, attempt=1)
+    start_container(worker, job_id, attempt=2)
+
+    worker.sweep.once(reconcile=True)
+
+    assert worker.host.removed == [f"retrain-{job_id}-1"]
+
+
+def test_a_leftover_that_cannot_be_removed_does_not_keep_the_others(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = start_container(worker, "a-stuck-job"), start_container(worker, "another-job")
+    remove = worker.runner.remove
+
+    def remove_most(handle: Handle) -> None:
+        if handle == stuck:
+            raise InfrastructureError(Code.CONTAINER_FAILED, "It is being held.")
+        remove(handle)
+
+    monkeypatch.setattr(worker.runner, "remove", remove_most)
+    worker.sweep.once(reconcile=True)
+
+    assert worker.host.removed == [other.name]
+
+
+def test_a_folder_that_cannot_be_removed_does_not_keep_the_others(worker: FakeWorker) -> None:
+    stuck = leave_folder(worker, ".no-attempt-s-name")
+    other = leave_folder(worker, "retrain-an-ended-job-1")
+
+    worker.sweep.once(reconcile=True)
+
+    assert stuck.exists()
+    assert not other.exists()
+
+
+def test_no_failing_step_keeps_the_others(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = worker.submit()
+    later(worker)
+
+    def break_down() -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(worker.store, "wake_retries", break_down)
+    worker.runner.is_available = False
+    worker.sweep.once(reconcile=True)
+
+    assert worker.queue.sent == [job_id]
+
+
+def test_a_sweep_outlives_a_store_that_is_away(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, sweep_seconds=0.005)
+    job_id = worker.submit()
+    later(worker)
+    worker.store.down = True
+    stopping = threading.Event()
+    thread = threading.Thread(target=worker.sweep.run_until, args=(stopping,))
+    thread.start()
+    try:
+        worker.store.down = False
+        wait_until(lambda: worker.queue.sent == [job_id], timeout_seconds=5)
+    finally:
+        stopping.set()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_two_sweeps_send_a_job_once(worker: FakeWorker) -> None:
+    job_id = worker.submit()
+    later(worker)
+    other = worker.restarted(host=FakeHost())
+
+    worker.sweep.once(reconcile=True)
+    other.sweep.once(reconcile=True)
+
+    assert isinstance(other.store, MemoryStore)
+    assert [*worker.queue.sent, *other.queue.sent] == [job_id]
+
+
+def test_what_ran_before_a_restart_of_the_machine_goes_on_where_it_is_found_and_nowhere_else(
+    worker: FakeWorker,
+) -> None:
+    before, after = Machine("file:1", "engine"), Machine("file:2", "engine")
+    jobs = [worker.submit(job={"concurrency_key": key}) for key in ("found", "not found")]
+    for job_id in jobs:
+        host = replace(worker.here.now(), machine=before)
+        assert worker.store.claim(job_id, host=host, lease_seconds=LEASE_SECONDS)
+    start_container(worker, jobs[0])
+    later(worker)
+
+    again = worker.restarted(machine=after)
+    again.sweep.once(reconcile=False)
+    again.sweep.once(reconcile=False)
+
+    assert set(again.queue.sent) == {jobs[0]}

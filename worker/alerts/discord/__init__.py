@@ -1,0 +1,1 @@
+"""Alerts as Discord shows them."""

@@ -1,0 +1,63 @@
+"""Alerts for programs: signed JSON, posted to an address of the operator's."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import asdict
+from typing import Any
+
+from shared.alerts.model import Trial
+from shared.links import Links
+from shared.secrets.redactor import Redactor
+from worker.alerts.posting import Answer, Endpoint
+from worker.alerts.sender import News
+
+ID_HEADER = "X-Retrain-Alert-Id"
+SIGNATURE_HEADER = "X-Retrain-Signature-256"
+JOB_FIELDS = ("id", "state", "experiment_name", "model_name", "commit_sha", "run_id", "result")
+TIMES = ("created_at", "started_at", "ended_at")
+
+
+class Webhook:
+    """Any webhook that takes JSON."""
+
+    def __init__(self, endpoint: Endpoint, *, secret: str, links: Links, redactor: Redactor) -> None:
+        self._endpoint = endpoint
+        self._secret = secret.encode()
+        self._links = links
+        self._redactor = redactor
+
+    def send(self, news: News) -> Answer:
+        """Post the alert. Sent again it has the same id, and the job as it stands then."""
+        return self._post(news.alert.id, self._redactor.within(self.body(news)))
+
+    def send_trial(self, trial: Trial) -> Answer:
+        """Post a test message: an event about no job."""
+        nothing = {"attempt": 0, "retry_in_seconds": None, "job": None}
+        return self._post(trial.id, {"event": "test", "at": trial.at.isoformat(), **nothing})
+
+    def _post(self, alert_id: str, content: Any) -> Answer:
+        body = json.dumps(content).encode()
+        headers = {ID_HEADER: alert_id}
+        if self._secret:
+            headers[SIGNATURE_HEADER] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
+        return self._endpoint.post(body, headers)
+
+    def body(self, news: News) -> dict[str, Any]:
+        """The alert's JSON."""
+        alert, job = news.alert, news.job
+        times = {name: getattr(job, name) for name in TIMES}
+        return {
+            "event": alert.event,
+            "at": alert.at.isoformat(),
+            "attempt": alert.attempt,
+            "retry_in_seconds": alert.retry_in_seconds,
+            "job": {
+                **{name: getattr(job, name) for name in JOB_FIELDS},
+                **{name: at.isoformat() if at else None for name, at in times.items()},
+                "host": news.attempt.host if news.attempt else None,
+                "labels": dict(job.labels),
+                "reason": asdict(news.reason) if news.reason else None,
+                "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
+            },
+        }

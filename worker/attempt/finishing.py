@@ -1,0 +1,253 @@
+"""The end of an attempt: the MLflow run gets its end, then the job, and only then is the container removed."""
+
+import logging
+import random
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared.errors import (
+    AttemptError,
+    Code,
+    FailureType,
+    InfrastructureError,
+    JobNotFound,
+    LeaseLost,
+    StoreUnavailable,
+    UserError,
+)
+from shared.jobs.model import Attempt, Job, JobState, Reason, RetryPolicy
+from shared.jobs.store import Claim, Ending, JobStore, as_cancelled
+from shared.logs import job_context
+from shared.secrets.redactor import Redactor
+from shared.settings import Settings
+from worker.attempt.limits import out_of_memory
+from worker.attempt_name import attempt_name, parse_attempt_name
+from worker.interruption import WorkerStopping
+from worker.runners.seam import Exit, Runner
+from worker.tracking.client import Tracking
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 600  # for a store or tracking server that is away
+FIRST_PAUSE_SECONDS = 0.5
+LAST_PAUSE_SECONDS = 10
+LAST_OUTPUT_BYTES = 4096
+LAST_OUTPUT_CHARACTERS = 300
+LOG_READ_BYTES = 1 << 20
+EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """Ends attempts. All of it may be done again, by the next worker too, if it breaks off at any point."""
+
+    settings: Settings
+    store: JobStore
+    runner: Runner
+    tracking: Tracking
+    stopping: threading.Event
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def scratch(self) -> Path:
+        """Where this host's worker puts files for a moment. The next one empties it: a worker may be killed."""
+        return self.settings.data_dir / "scratch" / self.settings.worker_host
+
+    def ending(self, claim: Claim, outcome: Exit) -> Ending:
+        """How the attempt ended, as the exit code tells it."""
+        error: AttemptError
+        if outcome.oom_killed:
+            error = out_of_memory(outcome, claim.request.resources)
+        elif outcome.not_begun:
+            error = outcome.not_begun
+        elif outcome.exit_code != 0:
+            said = self._last_output(claim)
+            said = f" Its last output: {said}" if said else ""
+            error = UserError(Code.NONZERO_EXIT, f"Training ended with exit code {outcome.exit_code}.{said}")
+        else:
+            return Ending(JobState.SUCCEEDED, exit_code=0)
+        return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
+
+    def finish(self, claim: Claim, ending: Ending, redactor: Redactor) -> Job:
+        """End run, job and container; return the job as it is then. LeaseLost before it touches another's run."""
+        job = self._patiently(lambda: self._get_held(claim))
+        ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
+        ending = self._with_retry(claim, self._end_run(job, ending), redactor)
+        ending = replace(ending, result=redactor.within(ending.result))
+        job = self._patiently(lambda: self.store.finish(claim, ending))
+        code = job.reason.code if job.reason else None
+        logger.info("attempt ended", extra={"state": job.state, "reason": code})
+        self._clear_away(claim)
+        return job
+
+    def _get_held(self, claim: Claim) -> Job:
+        self.store.renew(claim, lease_seconds=self.settings.lease_seconds)  # fenced
+        job = self.store.get(claim.job.id)
+        if job.attempt.number != claim.attempt.number:
+            raise LeaseLost(f"Job {job.id} has another attempt now.", job_id=job.id)
+        return job
+
+    def _end_run(self, job: Job, ending: Ending) -> Ending:
+        """End the attempt's run, if it is known and nobody may be busy with it; the ending with the run's result."""
+        if ending.leaves_run_open:
+            return ending
+        if job.attempt.run_id is None:
+            return replace(ending, leaves_run_open=_may_have_left_a_run(job, ending))
+        try:
+            return replace(ending, result=self._patiently(lambda: self._close_run(job, job.attempt, ending.reason)))
+        except AttemptError as error:
+            logger.error("run not closed", extra={"cause": error.message})
+            # Without the run's result nobody knows what became of the model.
+            return replace(ending if ending.reason else failure(error), leaves_run_open=True)
+
+    def end_open_runs(self) -> None:
+        """End the runs that could not be ended with their attempts; harmless when many workers do it at once."""
+        for job_id, number in self.store.find_open_runs():
+            with suppress(JobNotFound):  # deleted meanwhile, and the note with it
+                job = self.store.get(job_id)
+                attempt = next(each for each in job.attempts if each.number == number)
+                with job_context(job, attempt=number):
+                    self._close_run(job, attempt, attempt.reason)
+                self.store.note_run_ended(job_id, attempt=number)
+
+    def give_up(self, claim: Claim, reason: AttemptError) -> Job:
+        """End the attempt of a host that is lost; where run or store cannot be ended now, this raises and ends none.
+
+        The run is fenced first: the training may go on where nobody can reach it, and must not promote its model.
+        """
+        ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
+        if run_id := self._find_run(claim.job, claim.attempt):
+            self.tracking.fence_run(run_id)
+            self._close_run(claim.job, claim.attempt, ending.reason)
+        return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
+
+    def end_lost_run(self, name: str) -> None:
+        """Give the run of an attempt that was given up its end once more: its training has ended it by itself."""
+        named = parse_attempt_name(name)
+        with suppress(JobNotFound):
+            for attempt in self.store.get(named.job_id).attempts:
+                is_lost = attempt.reason is not None and attempt.reason.code is Code.HOST_LOST
+                if is_lost and attempt.run_id and attempt.number == named.number:
+                    self.tracking.finish_run(attempt.run_id, "FAILED")
+
+    def _last_output(self, claim: Claim) -> str:
+        tail = self._patiently(
+            lambda: self.store.read_log(
+                claim.job.id, attempt=claim.attempt.number, offset=-LAST_OUTPUT_BYTES, limit=LAST_OUTPUT_BYTES
+            )
+        )
+        lines = [line.strip() for line in tail.data.decode(errors="replace").split("\n")]
+        # Output and errors are two pipes, so what was printed before a traceback may stand behind it.
+        telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
+        return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
+
+    def _find_run(self, job: Job, attempt: Attempt) -> str | None:
+        """The attempt's run; one that was made may not be recorded, when the answer or the worker was lost then."""
+        return attempt.run_id or self.tracking.find_run(job.experiment_name, job_id=job.id, attempt=attempt.number)
+
+    def _close_run(self, job: Job, attempt: Attempt, reason: Reason | None) -> dict[str, Any] | None:
+        run_id = self._find_run(job, attempt)
+        if run_id is None:
+            return None
+        self._save_log(job.id, attempt.number, run_id)
+        self.tracking.finish_run(run_id, _run_status(reason))
+        if reason is not None:
+            return None
+        found = self.tracking.result(run_id)
+        versions = [{"name": name, "version": version} for name, version in found.model_versions]
+        result = {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
+        used = {"dataset": found.dataset, "base_model": found.base_model}
+        return result | {kind: dict(fields) for kind, fields in used.items() if fields}
+
+    def _save_log(self, job_id: str, number: int, run_id: str) -> None:
+        try:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                path = Path(folder) / f"attempt-{number}.log"
+                self._copy_log(job_id, number, path)
+                self.tracking.log_file(run_id, path, "retrain")
+        except OSError as error:
+            message = f"The log could not be written to {self.scratch}: {error.strerror or type(error).__name__}."
+            raise InfrastructureError(Code.DISK_FULL, message) from error
+
+    def _copy_log(self, job_id: str, number: int, path: Path) -> None:
+        offset = 0
+        with path.open("wb") as file:
+            while part := self._log_part(job_id, number, offset):
+                file.write(part)
+                offset += len(part)
+
+    def _log_part(self, job_id: str, number: int, offset: int) -> bytes:
+        return self.store.read_log(job_id, attempt=number, offset=offset, limit=LOG_READ_BYTES).data
+
+    def _with_retry(self, claim: Claim, ending: Ending, redactor: Redactor) -> Ending:
+        if ending.reason is None:
+            return ending
+        reason = replace(ending.reason, message=redactor.text(ending.reason.message))
+        policy = self._retry_policy(claim)
+        delay = policy.delay_seconds(claim.attempt.number, reason, random.random())  # noqa: S311 - jitter
+        return replace(ending, reason=reason, retry_in_seconds=delay)
+
+    def _retry_policy(self, claim: Claim) -> RetryPolicy:
+        return self.settings.retry_policy(claim.request.retry)
+
+    def _clear_away(self, claim: Claim) -> None:
+        name = attempt_name(claim.job)
+        try:
+            if handle := self.runner.attach(name):
+                self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+                self.runner.remove(handle)
+        except AttemptError as error:  # the job has ended, whatever is still lying here
+            logger.warning("container not removed; the sweep will", extra={"container": name, "cause": error.message})
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Call again while the store or the tracking server is away, up to a limit."""
+        deadline, pause = self.clock() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return call()
+            except (StoreUnavailable, InfrastructureError) as error:
+                if self.clock() > deadline:
+                    raise
+                logger.warning("waiting to report the end", extra={"cause": error.message})
+                if self.stopping.wait(pause):
+                    raise WorkerStopping from error
+                pause = min(LAST_PAUSE_SECONDS, pause * 2)
+
+
+def failure(error: AttemptError) -> Ending:
+    """The ending that an error stands for."""
+    return Ending(JobState.FAILED, Reason.of(error))
+
+
+def takeovers(job: Job) -> int:
+    """How often another worker took over while the attempt under way was prepared."""
+    here = [each for each in job.transitions if each.attempt == job.attempt.number]
+    return sum(each.from_state is each.to_state is JobState.STARTING for each in here)
+
+
+def losses(job: Job) -> int:
+    """How many workers were lost meanwhile; those that stopped in order were not."""
+    return takeovers(job) - job.attempt.releases
+
+
+def _may_have_left_a_run(job: Job, ending: Ending) -> bool:
+    """Whether one may have been made whose id is not recorded: its answer was lost, or the worker."""
+    if ending.reason is None:
+        return False
+    is_telling = ending.reason.code in (Code.TRACKING_UNAVAILABLE, Code.USER_CANCELLED, Code.INTERNAL)
+    return is_telling or takeovers(job) > 0
+
+
+def _run_status(reason: Reason | None) -> str:
+    if reason is None:
+        return "FINISHED"
+    return "KILLED" if reason.type in (FailureType.TIMEOUT, FailureType.CANCELLED) else "FAILED"

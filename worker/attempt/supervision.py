@@ -1,0 +1,291 @@
+"""One attempt from claim to end: start or attach, watch, finish, as docs/architecture.md tells it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from shared.errors import (
+    AttemptCancelled,
+    AttemptError,
+    AttemptTimeout,
+    Code,
+    InfrastructureError,
+    InternalError,
+    LeaseLost,
+    StoreUnavailable,
+    UserError,
+)
+from shared.jobs.model import Job, JobState
+from shared.jobs.store import Claim, JobStore
+from shared.secrets.vault import JobSecrets, Vault
+from shared.settings import Settings
+from worker.attempt.finishing import Finishing, failure, losses
+from worker.attempt.lease import LeaseKeeper
+from worker.attempt.log_keeper import LogKeeper, log_bounds
+from worker.attempt.preparation import Preparation
+from worker.attempt_name import attempt_name
+from worker.host.disk_watch import Verdicts
+from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
+from worker.runners.seam import Exit, Handle, Runner
+
+logger = logging.getLogger(__name__)
+
+FIRST_POLL_SECONDS = 0.1
+POLL_SECONDS = 1.0
+GIVE_UP_SECONDS = 1.0  # for what was interrupted to clear away; then it is left behind
+LAST_SECONDS = 5.0  # likewise in a worker that stops: with it dies whatever was left behind
+MOST_LOSSES = 3
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """Supervises claimed attempts on this host; one call of `run` for each, from many threads."""
+
+    settings: Settings
+    store: JobStore
+    vault: Vault
+    preparation: Preparation
+    runner: Runner
+    finishing: Finishing
+    stopping: threading.Event
+    lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
+    side_work: Callable[..., SideWork[Handle]] = SideWork
+    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
+    verdicts: Verdicts = field(default_factory=Verdicts)
+
+    def run(self, claim: Claim) -> Job | None:
+        """Take the attempt to its end and return the job; None when it was left to another worker."""
+        return self._hold(claim, lambda lease: self._supervise(claim, lease))
+
+    def fail(self, claim: Claim, error: AttemptError) -> Job | None:
+        """End the attempt for a reason outside its own life, such as a fault of ours; None as for `run`."""
+        redactor = self.preparation.redactor
+        return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
+
+    def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
+        with self.lease_keeper(
+            claim,
+            store=self.store,
+            lease_seconds=self.settings.lease_seconds,
+        ) as lease:
+            try:
+                return work(lease)
+            except WorkerStopping:
+                logger.info("left running for the next worker")
+                with suppress(LeaseLost):
+                    self.store.release(claim)
+            except LeaseLost:
+                logger.warning("another worker holds the job now")
+        return None
+
+    def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
+        secrets = self.vault.open(self.store.secret(claim))
+        redactor = self.preparation.redactor.plus(secrets.all)
+        try:
+            handle = self._attach_or_start(claim, secrets, lease)
+            logs = LogKeeper(
+                claim,
+                store=self.store,
+                runner=self.runner,
+                redactor=redactor,
+                bounds=log_bounds(self.settings),
+            )
+            ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
+        except _LeftBehind as left:
+            ending = replace(failure(left.error), leaves_run_open=True)  # perhaps it is just being made
+        except AttemptError as error:
+            ending = failure(error)
+        return self.finishing.finish(claim, ending, redactor)
+
+    def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+        if claim.job.state is JobState.STARTING:
+            _refuse_if_it_kills_workers(claim)
+            handle = self._start(claim, secrets, lease)
+        else:
+            handle = self._attach(claim, lease)
+        self._record_start(claim, handle, lease)
+        logger.info("running", extra={"container": handle.id})
+        return handle
+
+    def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
+        """Wait for a store that is away: it trains already, and somebody must watch over it."""
+        while True:
+            try:
+                self.store.started(claim, runner=self.runner.kind, container=handle.id)
+            except StoreUnavailable as error:
+                logger.warning("start not recorded yet", extra={"cause": error.message})
+                lease.check()
+                self._pause(POLL_SECONDS)
+            else:
+                return
+
+    def _start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+        """Prepare the attempt in a thread of its own: some of what it waits for cannot be broken off from here."""
+        seconds = self.settings.lease_seconds
+        interruption = Interruption(lambda: self.store.begin_start(claim, lease_seconds=seconds))
+        work = self.side_work(
+            lambda: self._prepare(claim, secrets, interruption), name=f"prepare-{claim.job.id}-{claim.attempt.number}"
+        )
+        work.start()
+        while not work.wait(LOOK_SECONDS):
+            try:
+                self._look(claim, lease)
+            except (AttemptCancelled, LeaseLost, WorkerStopping) as error:
+                if interruption.interrupt(error):
+                    _leave(work, interruption, error)
+        return work.result()
+
+    def _look(self, claim: Claim, lease: LeaseKeeper) -> None:
+        """Raise what must end a preparation."""
+        lease.check()
+        if self.stopping.is_set():
+            raise WorkerStopping
+        with suppress(StoreUnavailable):  # asked again in a moment
+            _version, state = self.store.get_version(claim.job.id)
+            if state is JobState.CANCELLING:
+                raise AttemptCancelled.on_request()
+
+    def _prepare(self, claim: Claim, secrets: JobSecrets, interruption: Interruption) -> Handle:
+        if handle := self.runner.attach(attempt_name(claim.job)):
+            return handle
+        for earlier in claim.job.attempts[:-1]:
+            # An engine that went away while it started one may have started it: two must not run at once.
+            if left := self.runner.attach(attempt_name(claim.job, earlier)):
+                self.runner.stop(left, grace_seconds=self.settings.stop_grace_seconds)
+                self.runner.remove(left)
+        return self.preparation.start(claim, secrets, interruption)
+
+    def _attach(self, claim: Claim, lease: LeaseKeeper) -> Handle:
+        name = attempt_name(claim.job)
+        while True:
+            with _engine_may_be_away():
+                if handle := self.runner.attach(name):
+                    return handle
+                raise InfrastructureError(
+                    Code.CONTAINER_LOST, f"The container {name} is gone from {self.settings.worker_host}.", name=name
+                )
+            lease.check()
+            self._pause(POLL_SECONDS)
+
+    def _watch(self, claim: Claim, handle: Handle, logs: LogKeeper, lease: LeaseKeeper) -> Exit:
+        limit_seconds = self._run_limit_seconds(claim)
+        began_at, pause, is_overdue = self.clock() - _seconds_running(claim), FIRST_POLL_SECONDS, False
+        outcome: Exit | None = None
+        while True:
+            outcome = outcome or self._poll(claim, handle, logs)
+            if outcome and logs.drain(handle):
+                break
+            lease.check()
+            if outcome is None:
+                logs.pump(handle)
+                if self._stop_if_cancelled(claim, handle):
+                    pause = FIRST_POLL_SECONDS
+                elif logs.is_flood:
+                    pause = FIRST_POLL_SECONDS
+                    self._stop(claim, handle)
+                elif self.clock() - began_at > limit_seconds:
+                    is_overdue, pause = True, FIRST_POLL_SECONDS
+                    self._stop(claim, handle)
+            self._pause(pause)
+            pause = min(POLL_SECONDS, pause * 1.5)
+        verdict = self.verdicts.take(handle.name)
+        if verdict and outcome.exit_code != 0:  # else it was done before it could be stopped
+            raise verdict
+        if logs.is_flood:
+            raise _flood(logs, self.settings)
+        if is_overdue:
+            message = f"Training was stopped after {limit_seconds:g} s. Raise timeouts.run_seconds for more."
+            raise AttemptTimeout(Code.RUN_TIMEOUT, message, limit_seconds=limit_seconds)
+        return outcome
+
+    def _poll(self, claim: Claim, handle: Handle, logs: LogKeeper) -> Exit | None:
+        try:
+            with _engine_may_be_away():
+                return self.runner.poll(handle)
+        except InfrastructureError:  # it is gone, but what it printed may still be there
+            logs.drain(handle)
+            raise
+        return None
+
+    def _run_limit_seconds(self, claim: Claim) -> float:
+        wish = claim.request.timeouts.run_seconds
+        return wish or self.settings.run_timeout_seconds
+
+    def _stop(self, claim: Claim, handle: Handle) -> None:
+        with _engine_may_be_away():
+            self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+
+    def _stop_if_cancelled(self, claim: Claim, handle: Handle) -> bool:
+        try:
+            _version, state = self.store.get_version(claim.job.id)
+            if state is not JobState.CANCELLING:
+                return False
+            is_forced = self.store.get(claim.job.id).cancel_forced
+        except StoreUnavailable:  # asked again in a moment
+            return False
+        with _engine_may_be_away():
+            self.runner.stop(handle, grace_seconds=0 if is_forced else self.settings.stop_grace_seconds)
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        if self.stopping.wait(seconds):
+            raise WorkerStopping
+
+
+class _LeftBehind(Exception):
+    """The attempt is over, and its preparation still waits for somebody's answer."""
+
+    def __init__(self, error: AttemptError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _leave(work: SideWork[Handle], interruption: Interruption, error: Exception) -> NoReturn:
+    """Give what was interrupted a moment to clear away, and raise why."""
+    has_ended = work.wait(LAST_SECONDS if isinstance(error, WorkerStopping) else GIVE_UP_SECONDS)
+    if not has_ended:
+        interruption.leave_behind()
+        logger.warning("preparation left behind: it waits for an answer")
+        if isinstance(error, AttemptError):
+            raise _LeftBehind(error) from error
+    raise error
+
+
+@contextmanager
+def _engine_may_be_away() -> Iterator[None]:
+    """Not seen is not failed: the container may well be running behind an engine that is away."""
+    try:
+        yield
+    except InfrastructureError as error:
+        if error.code is not Code.DOCKER_UNAVAILABLE:
+            raise
+        logger.warning("cannot see the container", extra={"cause": error.message})
+
+
+def _flood(logs: LogKeeper, settings: Settings) -> UserError:
+    printed = logs.printed_bytes
+    message = (
+        f"Training printed at least {printed / 10**6:,.0f} MB, as its host counts it, and was stopped: that is more "
+        f"than LOG_FLOOD_FACTOR={settings.log_flood_factor} times LOG_LIMIT_BYTES={settings.log_limit_bytes}. Print "
+        "less, such as a line an epoch, or write it to a file and log that to the run; the operator can raise both."
+    )
+    return UserError(Code.LOG_FLOOD, message, printed_bytes=printed)
+
+
+def _refuse_if_it_kills_workers(claim: Claim) -> None:
+    """A takeover is no attempt, so what brings each worker down while it is prepared would come back for ever."""
+    if (count := losses(claim.job)) >= MOST_LOSSES:
+        message = f"{count} workers were lost while they prepared this attempt. Their logs may say why."
+        raise InternalError(Code.INTERNAL, message, losses=count)
+
+
+def _seconds_running(claim: Claim) -> float:
+    """How long it has trained already: the claim knows it where an earlier worker started it."""
+    began = (each for each in claim.job.transitions if each.to_state is JobState.RUNNING)
+    since = next((each.at for each in began if each.attempt == claim.attempt.number), None)
+    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0

@@ -1,0 +1,1 @@
+"""What this machine offers, its signs of life, and its disks."""

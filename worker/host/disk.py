@@ -1,0 +1,66 @@
+"""Whether this host's disks have room, and what goes when they have not: images that were pulled, then mirrors."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from shared.errors import AttemptError
+from worker.folder_tree import free_bytes
+from worker.runners.docker.pulled_images import PulledImages
+from worker.runners.seam import Runner
+from worker.source.checkout import GitSource
+
+JUST_USED_SECONDS = 600  # an attempt that is being prepared has no container yet that would hold its image
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DiskGuard:
+    """Looks at the disks of ``folders``. Without ``runner`` and ``pulled`` there are no images to remove."""
+
+    folders: Callable[[], Sequence[Path]]
+    low_bytes: int
+    source: GitSource
+    runner: Runner | None = None
+    pulled: PulledImages | None = None
+    free: Callable[[Path], int] = free_bytes
+
+    def is_low(self) -> bool:
+        """Whether one of the disks is below the low-water mark."""
+        return any(self._is_low(folder) for folder in self.folders())
+
+    def clean(self) -> int:
+        """Remove what can be had again, one at a time, until there is room or nothing is left; return how much."""
+        return self._remove_images() + self._remove_mirrors()
+
+    def _is_low(self, folder: Path) -> bool:
+        return self.free(folder) < self.low_bytes
+
+    def _remove_images(self) -> int:
+        """Remove pulled images. Where their disk cannot be seen from here, it may be the one that is full."""
+        if self.runner is None or self.pulled is None:
+            return 0
+        removed = 0
+        for image_id in _unused_images(self.pulled):
+            try:
+                disk = self.runner.find_disk()
+                if not (self._is_low(disk) if disk else self.is_low()):
+                    break
+                removed += self.runner.remove_image(image_id)
+            except AttemptError as error:  # the others must not wait for it
+                logger.warning("image not removed", extra={"image": image_id, "cause": error.message})
+        return removed
+
+    def _remove_mirrors(self) -> int:
+        removed = 0
+        while self._is_low(self.source.mirrors) and self.source.remove_oldest_mirror():
+            removed += 1
+        return removed
+
+
+def _unused_images(pulled: PulledImages) -> list[str]:
+    used_before = pulled.now() - timedelta(seconds=JUST_USED_SECONDS)
+    return [image.id for image in pulled.by_use() if image.last_used_at < used_before]

@@ -1,0 +1,107 @@
+"""What this machine offers now: its slots, queues, labels and GPUs, and whether it takes new attempts."""
+
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from shared.errors import InfrastructureError
+from shared.requests.retrain_request import KNOWN_FIELDS
+from shared.scheduling.limits import Host, Machine, QueueCode
+from shared.settings import Settings
+from worker.runners.gpus import gpus_of
+from worker.runners.seam import Runner
+
+FIREWALL_SECONDS = 30  # without a sign of it
+GPU_LABEL, CPU_LABEL = "gpu", "cpu"
+LEAST_SLOTS = 2  # where nobody says how many
+
+logger = logging.getLogger(__name__)
+
+
+def is_fresh(file: Path) -> bool:
+    """Whether the firewall (deploy/firewall.py) has seen its rules stand a moment ago."""
+    try:
+        return abs(time.time() - file.stat().st_mtime) < FIREWALL_SECONDS
+    except OSError:
+        return False
+
+
+class ThisHost:
+    """Read by every task, written by the sweep. No GPU is offered before the containers here were looked at."""
+
+    def __init__(self, settings: Settings, runner: Runner, machine: Machine | None = None) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._machine = machine
+        self._gpus: tuple[str, ...] | None = None
+        self._offered: tuple[str, ...] = ()
+        self.slots = settings.slots or LEAST_SLOTS
+        self.closed_because: QueueCode | None = None
+        self.seen_at = 0.0
+
+    @property
+    def name(self) -> str:
+        """The host's name in the records."""
+        return self._settings.worker_host
+
+    @property
+    def machine(self) -> Machine | None:
+        """Which machine has the name, with its engine as soon as that is known."""
+        return self._machine
+
+    def now(self) -> Host:
+        """What it offers at this moment."""
+        return Host(
+            name=self._settings.worker_host,
+            slots=self.slots,
+            queues=self._settings.worker_queues,
+            runner=self._runner.kind,
+            gpus=self._offered,
+            closed_because=self.closed_because or self._why_unguarded(),
+            labels=tuple(sorted(self._settings.worker_labels | self._found_labels())),
+            machine=self._machine,
+            knows=KNOWN_FIELDS,
+        )
+
+    def _why_unguarded(self) -> QueueCode | None:
+        """Looked up whenever an attempt is to start: what trains goes on without the firewall, nothing new begins."""
+        file = self._settings.training_firewall_file
+        return None if file is None or is_fresh(file) else QueueCode.NO_FIREWALL
+
+    def _found_labels(self) -> set[str]:
+        """What jobs may ask for without the operator's help, as soon as it is known."""
+        if self._gpus is None:
+            return set()
+        return {GPU_LABEL if self._gpus else CPU_LABEL}
+
+    def look_around(self) -> None:
+        """Find out, before the worker starts, what there is; slots stay as many, for Celery has as many threads."""
+        try:
+            self.find_engine()
+            gpus = self._find_gpus()
+        except InfrastructureError as error:
+            logger.warning("GPUs are not known yet", extra={"cause": error.message})
+        else:
+            self.slots = self._settings.slots or max(LEAST_SLOTS, len(gpus))
+
+    def find_engine(self) -> None:
+        """Ask the runner for its engine until it is known: what began on another one is not there to go on with."""
+        if self._machine is not None and self._machine.engine is None and (engine := self._runner.find_engine()):
+            says = f"{self._machine.says.removesuffix(')')}, engine {engine[:12]})"
+            self._machine = replace(self._machine, engine=engine, says=says)
+
+    def _find_gpus(self) -> tuple[str, ...]:
+        if self._gpus is None:
+            self._gpus = gpus_of(self._settings.retrain_gpus, self._runner)
+            logger.info("GPUs of this host", extra={"gpus": ",".join(self._gpus) or "none"})
+        return self._gpus
+
+    def offer_gpus(self, *, held: Collection[str]) -> None:
+        """Offer this host's GPUs, but for those that containers hold for which no job answers.
+
+        Called whenever the containers here were compared with the job store; ``seen_at`` is when (Unix, in seconds).
+        """
+        self._offered = tuple(gpu for gpu in self._find_gpus() if gpu not in held)
+        self.seen_at = time.time()

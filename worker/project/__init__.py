@@ -1,0 +1,1 @@
+"""An MLflow Project: its file, its entry points, and the command and environment that they become. Pure."""

@@ -1,0 +1,98 @@
+"""What of an MLproject's docker_env a project gets on this worker: the operator's allowlists decide."""
+
+import os
+import posixpath
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from shared.errors import Code, UserError
+from shared.requests.lent_values import is_private
+from worker.project.entry_points import EnvironmentVariable, Project
+from worker.runners.seam import Volume
+
+MODES = ("rw", "ro")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A project's variables. ``lent`` are the worker's own that nobody but the training may see."""
+
+    shown: Mapping[str, str]
+    lent: Mapping[str, str]
+
+
+def permit_environment(
+    project: Project, allowlist: Collection[str], host_environment: Mapping[str, str]
+) -> Environment:
+    """Return the variables that the project asks for; one of the worker's own only where PROJECT_ENV_ALLOWLIST has it.
+
+    The service's own variables, such as MLFLOW_RUN_ID, are to be laid over these.
+    """
+    values = {v.name: _value(v, project, allowlist, host_environment) for v in project.environment}
+    lent = {v.name for v in project.environment if v.value is None and is_private(v.name)}
+    return Environment(
+        {name: value for name, value in values.items() if name not in lent},
+        {name: value for name, value in values.items() if name in lent},
+    )
+
+
+def permit_volumes(project: Project, allowlist: Collection[str]) -> tuple[Volume, ...]:
+    """Return the project's volumes, each of which must be, or lie under, an entry of VOLUME_ALLOWLIST."""
+    return tuple(_volume(text, project, allowlist) for text in project.volumes)
+
+
+def _value(
+    variable: EnvironmentVariable, project: Project, allowlist: Collection[str], host_environment: Mapping[str, str]
+) -> str:
+    if variable.value is not None:
+        return variable.value
+    name = variable.name
+    if name not in allowlist:
+        what = f"copies the variable '{name}' of the worker"
+        raise _refused(project, what, "PROJECT_ENV_ALLOWLIST", entry=name)
+    if name not in host_environment:
+        raise UserError(
+            Code.INVALID_PROJECT,
+            f"Project '{project.name}' copies the variable '{name}' of the worker, where it is not set. "
+            "Set it there, or write its value into docker_env.environment.",
+            project=project.name,
+            variable=name,
+        )
+    return host_environment[name]
+
+
+def _volume(text: str, project: Project, allowlist: Collection[str]) -> Volume:
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    mode = mode or "rw"
+    if not source or not posixpath.isabs(target) or mode not in MODES:
+        raise UserError(
+            Code.INVALID_PROJECT,
+            f"Project '{project.name}' has the volume '{text}', which is not source:/target or source:/target:ro. "
+            "Correct docker_env.volumes in its MLproject file.",
+            project=project.name,
+            volume=text,
+        )
+    if not any(_is_under(source, allowed) for allowed in allowlist):
+        raise _refused(project, f"mounts '{source}'", "VOLUME_ALLOWLIST", entry=source)
+    return Volume(source, target, mode)
+
+
+def _is_under(source: str, allowed: str) -> bool:
+    """Compare both what is written and what it is: a folder that containers write to may hold a link out of it."""
+    if not posixpath.isabs(source) or not posixpath.isabs(allowed):
+        return source == allowed  # a named volume
+    written = (posixpath.normpath(source), posixpath.normpath(allowed))
+    real = (os.path.realpath(source), os.path.realpath(allowed))
+    return all(posixpath.commonpath(pair) == pair[1] for pair in (written, real))
+
+
+def _refused(project: Project, what: str, setting: str, *, entry: str) -> UserError:
+    return UserError(
+        Code.INVALID_PROJECT,
+        f"Project '{project.name}' {what}, which this service does not allow. "
+        f"Ask its operator to add it to {setting}, or take it out of docker_env.",
+        project=project.name,
+        setting=setting,
+        entry=entry,
+    )

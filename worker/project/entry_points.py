@@ -1,0 +1,214 @@
+"""An MLflow Project as this service runs it: its entry points, and the command that an entry point becomes. Pure.
+
+worker/tracking/client.py loads one; worker/project/docker_env.py decides what of its docker_env it gets.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+
+from shared.errors import Code, UserError
+from shared.requests.retrain_request import WORDS_FOR_NOTHING
+from worker.project.parameter_values import ParameterValue, is_remote, text_of
+
+SCRIPT = re.compile(r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*\.(py|sh|R)$")
+COMMAND_BYTES = 127 * 1024  # one argument of `bash -c`, of which Linux takes 128 KiB; we write a line before it
+# The predecessor's README told its users to write "python train.py |" with the options on the lines after it. A
+# program's name never begins with "--", so this can only be meant as one command; what is in quotes is left alone.
+PIPE_INTO_OPTIONS = re.compile(r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?<!\|)\|\s*(?=--[A-Za-z{])""", re.DOTALL)
+# MLflow downloads a URI given for a `path` on its own host. Here that happens inside the container: with the
+# container's own rights, on its disk, under the job's timeout, and visible in its log.
+DOWNLOAD = "import sys, mlflow.artifacts as a; print(a.download_artifacts(artifact_uri=sys.argv[1]))"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A declared parameter; without a default it must be given. The default is text as MLflow would write it."""
+
+    name: str
+    type: str = "string"
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A command template of a project, with its parameters in declared order."""
+
+    name: str
+    command: str
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The names of those that have no default of the project's own."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names of its parameters."""
+        return frozenset(parameter.name for parameter in self.parameters)
+
+
+@dataclass(frozen=True)
+class EnvironmentVariable:
+    """A variable that a project wants; a value of None is copied from the worker's environment."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """What an MLproject file says. ``image`` is None where it has no docker_env."""
+
+    name: str
+    image: str | None = None
+    entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    environment: tuple[EnvironmentVariable, ...] = ()
+
+    def entry_point(self, name: str) -> EntryPoint:
+        """Return the entry point, or as MLflow does a script of that file name; INVALID_PROJECT for neither."""
+        if name in self.entry_points:
+            return self.entry_points[name]
+        if SCRIPT.match(name) and ".." not in name.split("/"):
+            return EntryPoint(name, _script_command(name))
+        known = ", ".join(self.entry_points) or "none"
+        raise UserError(
+            Code.INVALID_PROJECT,
+            f"Project '{self.name}' has no entry point '{name}' (it has: {known}). Check its MLproject file.",
+            project=self.name,
+            entry_point=name,
+            entry_points=tuple(self.entry_points),
+        )
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A command for `sh -c`, and the parameters' values as they are, for the MLflow run."""
+
+    command: str
+    parameters: Mapping[str, str]
+
+
+def assemble(
+    entry_point: EntryPoint, *, fields: Mapping[str, str | None], parameters: Mapping[str, ParameterValue]
+) -> dict[str, ParameterValue]:
+    """Return the values for the entry point: a request's own fields only where it declares them, parameters always.
+
+    An undeclared parameter becomes an option of the command, and not every train.py takes an option it does not know.
+    A field that was not sent is None, and leaves the project its own default.
+    """
+    declared = entry_point.declared
+    given = {name: value for name, value in fields.items() if value is not None and name in declared}
+    nothing = {name: word for name, word in WORDS_FOR_NOTHING.items() if name in entry_point.needed}
+    return {**nothing, **given, **parameters}
+
+
+def render(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> Rendered:
+    """Return the command with the values in it as MLflow renders it; UserError says what is wrong with either."""
+    parameters = _texts(entry_point, values)
+    quoted = {name: shlex.quote(text) for name, text in parameters.items()}
+    downloads = []
+    for index, name in enumerate(_remote_paths(entry_point, parameters)):
+        downloads.append(f'RETRAIN_PATH_{index}="$(python -c {shlex.quote(DOWNLOAD)} {quoted[name]})" || exit 1')
+        quoted[name] = f'"$RETRAIN_PATH_{index}"'
+    options = (f"--{shlex.quote(name)} {quoted[name]}" for name in parameters if name not in entry_point.declared)
+    command = " ".join([_filled(entry_point, quoted), *options])
+    return Rendered(_checked("\n".join([*downloads, command]), entry_point), parameters)
+
+
+def _texts(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> dict[str, str]:
+    missing = [p.name for p in entry_point.parameters if p.name not in values and p.default is None]
+    if missing:
+        raise UserError(
+            Code.INVALID_PARAMETER,
+            f"Entry point '{entry_point.name}' needs a value for {', '.join(missing)}. "
+            "Give it in the request, or a default in the MLproject file.",
+            entry_point=entry_point.name,
+            missing=tuple(missing),
+        )
+    texts = {p.name: _text(p, values) for p in entry_point.parameters}
+    return texts | {n: text_of(value, name=n) for n, value in values.items() if n not in texts}
+
+
+def _text(parameter: Parameter, values: Mapping[str, ParameterValue]) -> str:
+    if parameter.name in values:
+        return text_of(values[parameter.name], name=parameter.name, type_=parameter.type)
+    # A default is the project's own word, such as "None" for a float: MLflow passes it on, and so do we.
+    return parameter.default or ""
+
+
+def _remote_paths(entry_point: EntryPoint, texts: Mapping[str, str]) -> Iterator[str]:
+    return (p.name for p in entry_point.parameters if p.type == "path" and is_remote(texts[p.name]))
+
+
+def _filled(entry_point: EntryPoint, quoted: Mapping[str, str]) -> str:
+    template = PIPE_INTO_OPTIONS.sub(lambda match: match[1] or " ", _without_line_end(entry_point.command))
+    return "".join(_pieces(template, entry_point, quoted))
+
+
+def _without_line_end(command: str) -> str:
+    """Cut what `command: |` leaves at the end, so that extra parameters stay on the line of their command."""
+    stripped = command.rstrip()
+    while stripped.endswith("\\") and command[len(stripped) :].startswith("\n"):
+        command = stripped[:-1]
+        stripped = command.rstrip()
+    return stripped
+
+
+def _pieces(template: str, entry_point: EntryPoint, quoted: Mapping[str, str]) -> Iterable[str]:
+    """Fill in the plain fields of a template for str.format.
+
+    Formats and attributes are refused: nobody needs them in a command, and `{x:>9999999999}` takes all memory.
+    """
+    length = 0
+    try:
+        for literal, name, format_, conversion in Formatter().parse(template):
+            if name is not None and (name not in entry_point.declared or format_ or conversion):
+                raise ValueError(f"{{{name[:100]}}} is not just one of its parameters ({_names(entry_point)})")
+            piece = literal + ("" if name is None else quoted[name])
+            length += len(piece)
+            if length > COMMAND_BYTES:
+                raise _too_long(entry_point)
+            yield piece
+    except ValueError as error:
+        raise UserError(
+            Code.INVALID_PROJECT,
+            f"The command of entry point '{entry_point.name}' cannot be filled in: {error}. "
+            "Declare the parameter in the MLproject file, or write a brace of the shell's own twice: {{ and }}.",
+            entry_point=entry_point.name,
+        ) from error
+
+
+def _names(entry_point: EntryPoint) -> str:
+    return ", ".join(parameter.name for parameter in entry_point.parameters) or "it has none"
+
+
+def _checked(command: str, entry_point: EntryPoint) -> str:
+    if len(command.encode()) > COMMAND_BYTES:
+        raise _too_long(entry_point)
+    if "\0" in command:
+        raise UserError(Code.INVALID_PROJECT, f"The command of entry point '{entry_point.name}' holds a NUL character.")
+    return command
+
+
+def _too_long(entry_point: EntryPoint) -> UserError:
+    return UserError(
+        Code.INVALID_PARAMETER,
+        f"The command of entry point '{entry_point.name}' is longer than {COMMAND_BYTES} bytes with its values. "
+        "Put long values into a file of the repository.",
+        entry_point=entry_point.name,
+    )
+
+
+def _script_command(name: str) -> str:
+    quoted = shlex.quote(name).replace("{", "{{").replace("}", "}}")
+    match name.rpartition(".")[2]:
+        case "py":
+            return f"python {quoted}"
+        case "sh":
+            return f"bash {quoted}"  # MLflow takes the host's $SHELL, which an image need not have
+    return f"Rscript -e \"mlflow::mlflow_source('{name}')\" --args"

@@ -1,0 +1,1 @@
+"""What runs an attempt's command, behind one seam."""

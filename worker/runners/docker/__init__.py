@@ -1,0 +1,1 @@
+"""Attempts as Docker containers. Nothing else in the worker imports docker."""

@@ -1,0 +1,54 @@
+"""The connection to a Docker engine, and the border that its errors do not cross."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from shared.errors import InfrastructureError
+from worker.runners.docker.failures import unavailable
+
+ENGINE_ERRORS = (DockerException, RequestException, HTTPError)
+
+
+class Engine:
+    """One engine, which may come later. ``environment`` holds DOCKER_HOST and its like."""
+
+    def __init__(self, environment: Mapping[str, str], *, timeout_seconds: float) -> None:
+        self._environment = dict(environment)
+        self.timeout_seconds = math.ceil(timeout_seconds)
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The client that all threads share."""
+        return docker.DockerClient(version="auto", timeout=self.timeout_seconds, **self.connection())
+
+    def connection(self) -> dict[str, Any]:
+        """What any client of this engine is made with."""
+        return {**kwargs_from_env(environment=self._environment)}
+
+
+@contextmanager
+def engine_answers(doing: str, **facts: object) -> Iterator[None]:
+    """Raise DOCKER_UNAVAILABLE for what the engine did not answer, or not with what it was asked."""
+    try:
+        yield
+    except ENGINE_ERRORS as error:
+        raise unavailable(doing, error, **facts) from error
+
+
+def why(error: APIError) -> str:
+    """Return what the engine said."""
+    return str(error.explanation or error)
+
+
+def engine_said(error: InfrastructureError) -> str:
+    """Return what the engine itself said, of an error that `engine_answers` raised."""
+    return why(error.__cause__) if isinstance(error.__cause__, APIError) else error.message

@@ -1,0 +1,105 @@
+"""What can go wrong with a container, as our errors. docker_runner turns the engine's errors into these."""
+
+import errno
+
+from shared.errors import AttemptTimeout, Code, InfrastructureError, UserError
+from worker.runners.seam import AttemptSpec, Handle
+
+REASON_CHARACTERS = 500
+
+
+def no_image() -> UserError:
+    """Return that the docker runner was given nothing to run."""
+    return UserError(
+        Code.INVALID_PROJECT,
+        "The project names no image, and its container needs one. Add 'docker_env: {image: ...}' to its MLproject.",
+    )
+
+
+def pull_failed(image: str, why: str) -> InfrastructureError:
+    """Return that the image cannot be had."""
+    why = why[:REASON_CHARACTERS]
+    message = f"Image '{image}' could not be pulled: {why}. Check its name, that it was pushed, and `docker login`."
+    return InfrastructureError(Code.IMAGE_PULL_FAILED, message, image=image)
+
+
+def pull_timeout(image: str, timeout_seconds: float) -> AttemptTimeout:
+    """Return that the pull took too long."""
+    message = f"Image '{image}' was not pulled within {timeout_seconds:g} s. Allow more, or pull it on the host first."
+    return AttemptTimeout(Code.PULL_TIMEOUT, message, image=image, timeout_seconds=timeout_seconds)
+
+
+def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | InfrastructureError:
+    """Return that the engine answered, and its answer was no. Status 400 blames the request, others the host."""
+    facts: dict[str, object] = {"name": spec.name, "image": spec.image, "status": status}
+    message = f"Docker did not start a container of image '{spec.image}': {why[:REASON_CHARACTERS]}."
+    if "no space left on device" in why:
+        return InfrastructureError(Code.DISK_FULL, f"{message} Free space on the engine's disk.", **facts)
+    if status == 400:
+        return UserError(Code.CONTAINER_FAILED, f"{message} Check the image and the resources asked for.", **facts)
+    return InfrastructureError(Code.CONTAINER_FAILED, f"{message} Check the engine's set-up on this host.", **facts)
+
+
+def fixed_command(image: str, entrypoint: str) -> UserError:
+    """Return that the image's ENTRYPOINT takes no command."""
+    return _of_image(
+        image,
+        f"has the ENTRYPOINT {_shown(entrypoint)}, a fixed command: it would run that, and not the project's. "
+        'Write it as a list that ends in exec "$@", or leave it out of the image.',
+    )
+
+
+def not_run_by_entrypoint(image: str, entrypoint: str, exit_code: int) -> UserError:
+    """Return that the image's ENTRYPOINT ended without the command."""
+    return _of_image(
+        image,
+        f"has the ENTRYPOINT {_shown(entrypoint)}, which ended with exit code {exit_code} and never ran the project's "
+        'command. Let it run its arguments, as a script does that ends in exec "$@", or leave it out of the image.',
+    )
+
+
+def no_shell(image: str) -> UserError:
+    """Return that there is nothing to run a command with."""
+    return _of_image(image, "has no /bin/sh, which starts a project's command. Build it on one that has a shell.")
+
+
+def foreign_image(image: str, platform: str, host: str) -> UserError:
+    """Return that this host does not run the image's programs."""
+    return _of_image(
+        image,
+        f"is for {platform}, and this host is {host}: it runs none of its programs. Build the image for this host "
+        f"(docker build --platform {host}), or choose another by resources.host or host_labels.",
+    )
+
+
+def never_began(image: str, exit_code: int) -> UserError:
+    """Return that the shell gave up before the command."""
+    return _of_image(image, f"was started and ended with exit code {exit_code} before the project's command began.")
+
+
+def _of_image(image: str, problem: str) -> UserError:
+    return UserError(Code.CONTAINER_FAILED, f"Image '{image}' {problem}", image=image)
+
+
+def _shown(entrypoint: str) -> str:
+    return f"[{entrypoint[:REASON_CHARACTERS]}]"
+
+
+def not_packed(spec: AttemptSpec, error: OSError) -> InfrastructureError:
+    """Return that the project's tree could not be read or written on this host."""
+    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.CONTAINER_FAILED
+    message = f"The project of '{spec.name}' could not be packed: {error}. Check this host's temporary folder."
+    return InfrastructureError(code, message, name=spec.name)
+
+
+def lost(handle: Handle, what: str) -> InfrastructureError:
+    """Return that the attempt has no container to ask any more."""
+    message = f"Container '{handle.name}' is {what}. How its command ended is not known."
+    return InfrastructureError(Code.CONTAINER_LOST, message, name=handle.name, container=handle.id)
+
+
+def unavailable(doing: str, error: Exception, **facts: object) -> InfrastructureError:
+    """Return that the engine did not answer, or not with what it was asked."""
+    why = str(error)[:REASON_CHARACTERS]
+    message = f"Docker did not {doing}: {why}. Check that the engine runs and that this user may reach it."
+    return InfrastructureError(Code.DOCKER_UNAVAILABLE, message, **facts)

@@ -1,0 +1,100 @@
+"""What an attempt's container is created with: its confinement, limits, devices and network. Touches nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from worker.runners.docker.project_archive import PRIVATE_FOLDER
+from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
+
+GPUS_LABEL = "retrain.gpus"
+HOST_GATEWAY = "host.docker.internal"
+CPU_SHARES = 512  # half of what the host's services and other containers have, where cores are scarce
+OOM_SCORE = 500  # where the host itself has no memory left, training goes before the job store
+# What training as root in the usual images needs; of the rest of Docker's own list nothing was missed.
+CAPABILITIES = (
+    "CHOWN",  # unpacking archives, apt and pip set owners
+    "DAC_OVERRIDE",  # root reads and writes what belongs to the image's other users
+    "FOWNER",  # and changes their modes and times
+    "FSETID",  # packages install files with setgid
+    "KILL",  # a supervisor as root ends workers that run as somebody else
+    "SETGID",  # an entrypoint that becomes another user: gosu, setpriv, su, and apt's own sandbox
+    "SETUID",
+)
+SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
+LOG_FILES = 2
+INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
+# Where NVIDIA's runtime is an engine's default, an image that asks for all GPUs in its environment, as NVIDIA's own
+# do, gets them without being given any. Theirs are the last word on it.
+GPUS_VARIABLE = "NVIDIA_VISIBLE_DEVICES"
+NO_GPUS = "void"
+
+
+def container_options(
+    spec: AttemptSpec, labels: Mapping[str, str], log_bounds: LogBounds = LOG_BOUNDS
+) -> dict[str, Any]:
+    """Return docker-py's options for the attempt's container."""
+    paths = {spec.private_env[name]: f"{PRIVATE_FOLDER}/{name}" for name in spec.private_files}
+    about = {"retrain.job": spec.job_id, "retrain.attempt": str(spec.attempt)}
+    gpus = ",".join(spec.gpu_ids)
+    visible = NO_GPUS if _are_cdi_names(spec.gpu_ids) else gpus
+    options: dict[str, Any] = {
+        "name": spec.name,
+        "labels": {**about, **({GPUS_LABEL: gpus} if gpus else {}), **labels},
+        "environment": {**INIT_ENV, **spec.env, **paths, GPUS_VARIABLE: visible},
+        "working_dir": PROJECT_FOLDER,
+        "init": True,
+        "stop_signal": "SIGTERM",
+        "security_opt": ["no-new-privileges"],
+        "cap_drop": ["ALL"],
+        "cap_add": list(CAPABILITIES),
+        "pids_limit": spec.pids,
+        "cpu_shares": CPU_SHARES,
+        "oom_score_adj": OOM_SCORE,
+        "shm_size": SHM_BYTES,
+        "log_config": _log_config(log_bounds),
+        "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
+    }
+    return options | _limits(spec) | network_options(spec.network, spec.host_address)
+
+
+def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the GPUs that a container's labels say it was given."""
+    return tuple(gpu for gpu in labels.get(GPUS_LABEL, "").split(",") if gpu)
+
+
+def _log_config(bounds: LogBounds) -> dict[str, Any]:
+    """Let the engine throw output away only where it is a flood: a host's own defaults (often 10 MB) would do so with
+    what was not read yet, and no bound at all lets the disk run full while no worker looks."""
+    size = max(1, bounds.flood_bytes // LOG_FILES)
+    return {"type": "json-file", "config": {"max-size": str(size), "max-file": str(LOG_FILES)}}
+
+
+def _limits(spec: AttemptSpec) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if spec.cpus:
+        limits["nano_cpus"] = int(spec.cpus * 1e9)
+    if spec.memory_bytes:  # no swap on top: beyond the limit it is killed, and says so, instead of crawling
+        limits["mem_limit"] = limits["memswap_limit"] = spec.memory_bytes
+    if spec.gpu_ids:
+        limits["device_requests"] = [device_request(list(spec.gpu_ids))]
+    return limits
+
+
+def device_request(gpu_ids: list[str]) -> dict[str, Any]:
+    """What gives a container these GPUs."""
+    if _are_cdi_names(gpu_ids):
+        return {"driver": "cdi", "device_ids": gpu_ids}
+    return {"device_ids": gpu_ids, "capabilities": [["gpu"]]}
+
+
+def _are_cdi_names(gpu_ids: Sequence[str]) -> bool:
+    """Whether they are the names by which an engine found them itself, not NVIDIA's; also true of no GPUs."""
+    return all("/" in each and "=" in each for each in gpu_ids)
+
+
+def network_options(network: str | None, host_address: str = "") -> dict[str, Any]:
+    """What puts a container on the training network, where it knows this machine by a name."""
+    if network == "host":
+        return {"network": network}
+    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: host_address or "host-gateway"}}
+    return options | {"network": network} if network else options

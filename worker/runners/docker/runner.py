@@ -1,0 +1,346 @@
+"""Runs attempts as Docker containers. docker is imported here and in the docker_… modules alone."""
+
+import logging
+import math
+import struct
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import closing, suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.types import CancellableStream
+from docker.utils import kwargs_from_env
+from requests.exceptions import RequestException
+
+from worker.interruption import NEVER, Interruption
+from worker.runners.docker.engine import ENGINE_ERRORS, Engine, engine_answers, why
+from worker.runners.docker.failures import lost, not_packed, pull_failed, refused
+from worker.runners.docker.files import read_file
+from worker.runners.docker.image_reference import require_image
+from worker.runners.docker.images import DockerImages, PullLimits
+from worker.runners.docker.log import AttemptLog, EngineStream
+from worker.runners.docker.options import container_options, gpus_in
+from worker.runners.docker.project_archive import Owner, find_owner, write_archive
+from worker.runners.docker.pulled_images import PulledImages
+from worker.runners.docker.start import Start, find_why_not_begun, plan_start
+from worker.runners.gpus import cdi_gpus, find_gpus
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
+
+HOST_LABEL = "retrain.host"
+SERVICE_LABEL = "retrain.service"
+PROBE_SECONDS = 10
+USERS_FILE_BYTES = 1024**2
+
+logger = logging.getLogger(__name__)
+
+
+class DockerRunner:
+    """One service's containers on one host. ``environment`` holds DOCKER_HOST and its like; the engine may come later.
+
+    Another service may use the same engine, such as a second `make up`: ``service`` tells their containers apart.
+    """
+
+    kind = "docker"
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        host: str,
+        service: str = "",
+        timeout_seconds: float = 60,
+        pulled: PulledImages | None = None,
+        log_bounds: LogBounds = LOG_BOUNDS,
+    ) -> None:
+        self._engine = Engine(environment, timeout_seconds=timeout_seconds)
+        self._images = DockerImages(self._engine, pulled)
+        self._host = host
+        self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
+        self._log_bounds = log_bounds
+        self._logs: dict[str, AttemptLog] = {}
+        self._beginnings: dict[str, bytes] = {}  # of logs, as they were first seen
+        self._shortened: set[str] = set()
+
+    def prepare_image(
+        self,
+        image: str | None,
+        *,
+        pinned: str | None = None,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+    ) -> Image | None:
+        """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
+        limits = PullLimits(timeout_seconds, interruption)
+        return self._images.prepare(image, pinned=pinned, limits=limits)
+
+    def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
+        """Start the attempt, unless a container of its name has been started already.
+
+        One that was created and not started may have part of its files: it gets all of them again.
+        """
+        with engine_answers(f"start '{spec.name}'", name=spec.name):
+            start = plan_start(self._engine.client, spec)
+            container = self._create_or_find(spec, start)
+            if container.status == "created":
+                self._fill_and_start(container, spec, start, interruption)
+        return _handle(container, spec.name)
+
+    def attach(self, name: str) -> Handle | None:
+        """Return the handle of a started attempt of this name, or None where there is none."""
+        with engine_answers(f"look for '{name}'", name=name):
+            try:
+                container = self._engine.client.containers.get(name)
+            except NotFound:
+                return None
+        return None if container.status == "created" else _handle(container, name)
+
+    def poll(self, handle: Handle) -> Exit | None:
+        """Return None while it runs; DOCKER_UNAVAILABLE means that it cannot be seen, not that it failed."""
+        with engine_answers(f"inspect '{handle.name}'", name=handle.name):
+            found = self._inspect(handle)
+            state = found["State"]
+            if not _has_ended(state):
+                return None
+            why_not = find_why_not_begun(self._engine.client, found)
+        memory = found["HostConfig"].get("Memory") or None
+        return Exit(state["ExitCode"], oom_killed=state["OOMKilled"], memory_bytes=memory, not_begun=why_not)
+
+    def read_log(self, handle: Handle, offset: int) -> bytes:
+        """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 come as U+FFFD."""
+        log = self._logs.get(handle.id)
+        if log and (data := log.read_ahead(offset)):
+            return data
+        if handle.id in self._shortened:  # offsets mean something else from now on
+            return b""
+        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
+            ended = _has_ended(self._inspect(handle)["State"])
+            log = log or self._logs.setdefault(handle.id, self._log_of(handle))
+            return log.read_ended(offset) if ended else log.read_running(offset)
+
+    def unkept_bytes(self, handle: Handle) -> int:
+        """Return as much as makes a flood, once the engine has thrown the log's beginning away; it does not say when.
+
+        How it counts: as it stores them, lines have some 70 bytes more than as they are printed.
+        """
+        beginning = self._beginning(handle)
+        known = self._beginnings.setdefault(handle.id, beginning) if beginning else beginning
+        if beginning == known:
+            return 0
+        self._shortened.add(handle.id)
+        return self._log_bounds.flood_bytes + 1
+
+    def close_log(self, handle: Handle) -> None:
+        """End the stream that follows the container's output."""
+        if log := self._logs.pop(handle.id, None):
+            log.close()
+
+    def stop(self, handle: Handle, *, grace_seconds: float) -> None:
+        """SIGTERM, the grace, SIGKILL; returns when it no longer runs."""
+        with engine_answers(f"stop '{handle.name}'", name=handle.name), suppress(NotFound):
+            self._engine.client.api.stop(handle.id, timeout=math.ceil(grace_seconds))
+
+    def pause(self, handle: Handle) -> None:
+        """Freeze all processes of the container. Its stop and its removal end the pause by themselves."""
+        with engine_answers(f"pause '{handle.name}'", name=handle.name):
+            self._freeze(handle, is_wanted=True)
+
+    def resume(self, handle: Handle) -> None:
+        """Let it go on after a pause."""
+        with engine_answers(f"resume '{handle.name}'", name=handle.name):
+            self._freeze(handle, is_wanted=False)
+
+    def remove(self, handle: Handle) -> None:
+        """Remove the container and its anonymous volumes."""
+        self.close_log(handle)
+        self._beginnings.pop(handle.id, None)
+        self._shortened.discard(handle.id)
+        with engine_answers(f"remove '{handle.name}'", name=handle.name):
+            self._remove(handle.id)
+
+    def list_mine(self) -> list[Handle]:
+        """All containers with this service's and host's labels, those that were never started too."""
+        wanted = [f"{name}={value}" for name, value in self._mine.items()]
+        with engine_answers("list containers", host=self._host):
+            found = self._engine.client.api.containers(all=True, filters={"label": wanted})
+        return [
+            Handle(id=each["Id"], name=each["Names"][0].lstrip("/"), gpu_ids=gpus_in(each.get("Labels") or {}))
+            for each in found
+            if each["Names"]
+        ]
+
+    def find_engine(self) -> str | None:
+        """The engine's own id, which is kept with its data."""
+        with engine_answers("tell its id", host=self._host):
+            return str(self._engine.client.api.info()["ID"])
+
+    def find_gpus(self) -> tuple[str, ...]:
+        """What nvidia-smi says; where there is none, as in a container, what the engine has discovered."""
+        found = find_gpus()
+        return self._discovered_gpus() if found is None else found
+
+    def find_capacity(self) -> Capacity | None:
+        """What the engine's machine has: the worker may be in a container with a limit of its own."""
+        info = self._engine_info
+        return Capacity(memory_bytes=int(info["MemTotal"]), cpus=int(info["NCPU"]))
+
+    def disk_bytes(self, handle: Handle) -> int:
+        """The container's own layer; its log has a bound, and volumes are not its alone."""
+        with engine_answers(f"measure '{handle.name}'", name=handle.name):
+            found = self._engine.client.api.containers(size=True, filters={"id": handle.id})
+        return sum(int(each.get("SizeRw") or 0) for each in found)
+
+    def find_disk(self) -> Path | None:
+        """The engine's data folder, where it is on this machine."""
+        folder = Path(str(self._engine_info["DockerRootDir"]))
+        return folder if folder.is_dir() else None
+
+    def remove_image(self, image_id: str) -> bool:
+        """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
+        return self._images.remove(image_id)
+
+    def close(self) -> None:
+        """End all reading; the containers go on."""
+        while self._logs:
+            self._logs.popitem()[1].close()
+
+    def _inspect(self, handle: Handle) -> Mapping[str, Any]:
+        """Look at a container that was started; CONTAINER_LOST where there is none."""
+        try:
+            found: Mapping[str, Any] = self._engine.client.api.inspect_container(handle.id)
+        except NotFound as error:
+            raise lost(handle, "no longer there: it was removed from outside") from error
+        if found["State"]["Status"] == "created":
+            raise lost(handle, "there, but was never started")
+        return found
+
+    def _create_or_find(self, spec: AttemptSpec, start: Start) -> Container:
+        image = require_image(spec.image)
+        options = container_options(spec, {**self._mine, **start.labels}, self._log_bounds)
+        try:
+            return self._engine.client.containers.create(image, start.argv, entrypoint=start.entrypoint, **options)
+        except ImageNotFound as error:
+            raise pull_failed(image, "it is not on this host (any more)") from error
+        except APIError as error:
+            if error.status_code != 409:
+                raise refused(spec, status=error.status_code, why=why(error)) from error
+        logger.info("container exists, attaching", extra={"container": spec.name})
+        return self._engine.client.containers.get(spec.name)
+
+    def _fill_and_start(
+        self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption
+    ) -> None:
+        try:
+            with interruption.cleaning(partial(self._remove, str(container.id))):
+                self._fill(container, spec, start, interruption)
+                interruption.begin()
+            container.start()
+        except APIError as error:
+            self._remove(str(container.id))  # what the engine refuses once it refuses always
+            raise refused(spec, status=error.status_code, why=why(error)) from error
+        except OSError as error:
+            if isinstance(error, RequestException):
+                raise
+            raise not_packed(spec, error) from error
+
+    def _fill(self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption) -> None:
+        interruption.check()
+        owner = self._owner(container)
+        with tempfile.TemporaryFile() as archive:
+            write_archive(archive, spec, owner, interruption, start=start.script)
+            archive.seek(0)
+            container.put_archive("/", archive)
+
+    def _owner(self, container: Container) -> Owner:
+        user = container.attrs["Config"].get("User") or ""
+        if not user:
+            return Owner()
+        api, paths = self._engine.client.api, ("/etc/passwd", "/etc/group")
+        passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
+        return find_owner(user, passwd=passwd, group=group)
+
+    def _remove(self, container_id: str) -> None:
+        try:
+            self._engine.client.api.remove_container(container_id, v=True, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != 409:  # its removal is under way already
+                raise
+
+    def _freeze(self, handle: Handle, *, is_wanted: bool) -> None:
+        """Pause or resume. The engine answers "it is so already" as it does failures, so a look says which it was."""
+        api = self._engine.client.api
+        try:
+            (api.pause if is_wanted else api.unpause)(handle.id)
+        except NotFound:
+            return
+        except APIError:
+            with suppress(NotFound):
+                state = api.inspect_container(handle.id)["State"]
+                if state["Running"] and state["Paused"] is not is_wanted:
+                    raise
+
+    @cached_property
+    def _engine_info(self) -> Mapping[str, Any]:
+        with engine_answers("tell what it is", host=self._host):
+            info: Mapping[str, Any] = self._engine.client.api.info()
+            return info
+
+    def _discovered_gpus(self) -> tuple[str, ...]:
+        with engine_answers("tell its devices", host=self._host):
+            devices = self._engine.client.api.info().get("DiscoveredDevices") or []
+        return cdi_gpus(str(each.get("ID")) for each in devices)
+
+    def _beginning(self, handle: Handle) -> bytes:
+        """The first piece of the log, with the time at which it was printed; nothing where there is none yet."""
+        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
+            try:
+                stream = self._engine.client.api.logs(handle.id, stream=True, follow=False, timestamps=True)
+            except NotFound as error:
+                raise lost(handle, "no longer there: it was removed from outside") from error
+            with closing(_until_it_breaks(stream)) as chunks:
+                return next(chunks, b"")
+
+    def _log_of(self, handle: Handle) -> AttemptLog:
+        def open_stream(follow: bool) -> EngineStream:
+            stream = self._engine.client.api.logs(handle.id, stream=True, follow=follow)
+            return EngineStream(chunks=_until_it_breaks(stream), close=lambda: _close(stream))
+
+        return AttemptLog(open_stream, name=handle.name, timeout_seconds=self._engine.timeout_seconds)
+
+
+def _has_ended(state: Mapping[str, Any]) -> bool:
+    return state["Status"] in ("exited", "dead")
+
+
+def _until_it_breaks(stream: "CancellableStream[bytes]") -> Generator[bytes, None, None]:
+    try:
+        yield from stream
+    except (*ENGINE_ERRORS, OSError, ValueError, struct.error) as error:  # an engine that goes, our own close()
+        logger.debug("log stream broke off", extra={"error": str(error)})
+    finally:
+        # docker-py's own close() leaves the connection open until it is collected, and offers no other way.
+        stream._response.close()  # type: ignore[attr-defined]
+
+
+def _close(stream: "CancellableStream[bytes]") -> None:
+    with suppress(DockerException, OSError):  # over ssh it cannot be closed; ended already
+        stream.close()
+
+
+def _handle(container: Container, name: str) -> Handle:
+    return Handle(id=str(container.id), name=name)
+
+
+def engine_version(environment: Mapping[str, str]) -> str | None:
+    """The version of the Docker engine that answers here, or None."""
+    try:
+        with closing(docker.DockerClient(timeout=PROBE_SECONDS, **kwargs_from_env(environment=environment))) as client:
+            return str(client.version()["Version"])
+    except ENGINE_ERRORS:
+        return None

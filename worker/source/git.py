@@ -1,0 +1,287 @@
+"""The one module that runs git: what every command's environment, credentials, deadline and processes are."""
+
+import base64
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from shared.addresses.git_uri import Credentials
+from shared.errors import AttemptError, AttemptTimeout, Code, UserError
+from shared.secrets.redactor import Redactor
+from worker.interruption import LOOK_SECONDS, NEVER, Interruption
+from worker.source.door import Door
+from worker.source.git_errors import REDIRECTED, explain, too_large
+from worker.source.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
+
+MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may stand for an object of any size
+# The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.
+# Without the signal git is told that the file is too large, says so, and removes it.
+LIMITED = 'trap "" XFSZ; { ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; } 2>/dev/null; shift 2; exec git "$@"'
+TERMINATE_SECONDS = 3  # git removes its lock files on SIGTERM; on SIGKILL it leaves them
+PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|XDG_CONFIG_HOME|SSH_AUTH_SOCK|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)"
+    r"|GIT_SSL_[A-Z_]+|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY"
+)
+PROXY = re.compile(r"(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY")
+SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=accept-new"
+ALWAYS = (
+    ("advice.detachedHead", "false"),
+    ("core.askPass", ""),
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("credential.helper", ""),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.unpackLimit", "1"),  # a fetch is one pack, so that the mirror can count them
+    ("filter.lfs.clean", ""),  # what git-lfs would bring by itself, nobody has looked at: lfs.py does
+    ("filter.lfs.process", ""),
+    ("filter.lfs.required", "false"),
+    ("filter.lfs.smudge", ""),
+    ("gc.auto", "0"),  # a gc that git starts by itself outlives the command
+    ("http.lowSpeedLimit", "1"),  # a host that counts objects sends little, but it does send
+    ("http.lowSpeedTime", "120"),
+    ("init.defaultBranch", "main"),
+    ("maintenance.auto", "false"),
+    ("protocol.allow", "never"),
+    ("safe.directory", "*"),
+    ("submodule.recurse", "false"),
+)
+
+
+class Deadline:
+    """The time that all commands of one checkout have together, and what may end them before that."""
+
+    def __init__(
+        self,
+        timeout_seconds: float,
+        interruption: Interruption = NEVER,
+        *,
+        check_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.timeout_seconds = timeout_seconds
+        self.interruption = interruption
+        self._check_room = check_room
+        self._ends_at = time.monotonic() + timeout_seconds
+
+    @property
+    def remaining_seconds(self) -> float:
+        """What is left; never negative."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def check(self) -> float:
+        """Return what is left, or raise what interrupts the checkout; asked by every wait, every LOOK_SECONDS."""
+        self.interruption.check()
+        self._check_room()
+        return self.remaining_seconds
+
+    def half(self) -> "Deadline":
+        """Half of what is left, for what may be left out."""
+        return Deadline(self.remaining_seconds / 2, self.interruption, check_room=self._check_room)
+
+
+@dataclass(frozen=True)
+class GitResult:
+    """What a git command answered; stderr's end as git wrote it, not redacted."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was asked."""
+        return self.exit_code == 0
+
+    def says(self, *phrases: str) -> bool:
+        """Whether git complained in one of these words."""
+        return any(phrase in self.stderr for phrase in phrases)
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the host sent git to another address, where it was not allowed to follow."""
+        return REDIRECTED.search(self.stderr) is not None
+
+
+@dataclass(frozen=True)
+class Git:
+    """git, for one repository and one attempt. ``keep_open`` are descriptors that its processes inherit."""
+
+    uri: str
+    deadline: Deadline
+    schemes: frozenset[str]
+    environ: Mapping[str, str] = field(repr=False)
+    credentials: Credentials | None = None
+    follow_redirects: bool = False
+    keep_open: tuple[int, ...] = ()
+    max_file_bytes: int | None = None  # a pack that gets larger ends the command
+    door: Door | None = None  # the way out; without it, git's own
+
+    def local(self) -> "Git":
+        """The same, but it speaks to repositories on this machine only, without credentials."""
+        return replace(self, schemes=frozenset({"file"}), credentials=None)
+
+    def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
+        """Run one command to its end. With all its processes ended: AttemptTimeout, or what interrupts it."""
+        return self._run(arguments, cwd=cwd)
+
+    def feed(self, take: Callable[[bytes], None], *arguments: str | Path) -> GitResult:
+        """Run one command and give what it prints to ``take`` as it comes; what that raises ends the command."""
+        return self._run(arguments, take=take)
+
+    def _run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        take: Callable[[bytes], None] | None = None,
+    ) -> GitResult:
+        if not self.deadline.check():
+            raise self.timeout(arguments)
+        environment = self._environment()
+        with subprocess.Popen(
+            [*self._program(environment), *arguments],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=self.keep_open,
+        ) as process:
+            try:
+                return self._finished(process, take)
+            except TimeoutError as error:
+                raise self.timeout(arguments) from error
+            except TooMuchOutput as error:
+                raise self._too_much() from error
+            finally:
+                _end(process)
+
+    def _program(self, environment: Mapping[str, str]) -> list[str]:
+        """Return git, held to its limits."""
+        if shutil.which("git", path=environment.get("PATH", os.defpath)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "git")
+        if self.max_file_bytes is None:
+            return ["git"]
+        blocks, kilobytes = self.max_file_bytes // 512 + 1, MEMORY_BYTES // 1024
+        return ["/bin/sh", "-c", LIMITED, "git", str(blocks), str(kilobytes)]
+
+    def _finished(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], None] | None) -> GitResult:
+        stdout, stderr = read_output(process, remaining_seconds=self.deadline.check, take=take)
+        exit_code = self._wait(process)
+        lines = stderr.replace(b"\r", b"\n")  # progress
+        return GitResult(exit_code, stdout.decode(errors="replace"), lines.decode(errors="replace"))
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait for a command that has closed its output, and may still not end."""
+        while seconds := self.deadline.check():
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(min(seconds, LOOK_SECONDS))
+        raise TimeoutError
+
+    def has_proxy(self) -> bool:
+        """Whether the environment, or the configuration of the worker's user, sends git through a proxy."""
+        if any(
+            value and PROXY.fullmatch(name) and not name.lower().startswith("no")
+            for name, value in self.environ.items()
+        ):
+            return True
+        return self.run("config", "--get-regexp", r"^http\.(.*\.)?proxy$", cwd=Path("/")).ok
+
+    def proxies(self) -> dict[str, str]:
+        """The proxies of http and https, for what goes out beside git: the door, or the operator's."""
+        if self.door:
+            return {"http": self.door.url, "https": self.door.url}
+        names = {name.lower(): value for name, value in self.environ.items() if PROXY.fullmatch(name) and value}
+        given = {scheme: names.get(f"{scheme}_proxy", names.get("all_proxy")) for scheme in ("http", "https")}
+        return {scheme: value for scheme, value in given.items() if value}
+
+    @property
+    def trusted(self) -> str | None:
+        """The file of certificates that git trusts, where the environment names one."""
+        names = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+        return next((self.environ[name] for name in names if self.environ.get(name)), None)
+
+    def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
+        """Run one command and return what it printed; raise what its failure means."""
+        result = self.run(*arguments, cwd=cwd)
+        if not result.ok:
+            raise self.failure(result)
+        return result.stdout.strip()
+
+    def failure(self, result: GitResult) -> AttemptError:
+        """Return the error that a failed command means."""
+        if self.door and self.door.refusal:
+            refusal = self.door.refusal
+            return UserError(Code.INVALID_PARAMETER, refusal.message, uri=self.uri, setting=refusal.setting)
+        if self.door and self.door.is_exhausted:
+            return too_large(self.uri)
+        trouble = self.door.trouble if self.door else ""
+        return explain(f"{result.stderr}\n{trouble}", uri=self.uri, redactor=self._redactor())
+
+    def timeout(self, arguments: Sequence[object]) -> AttemptTimeout:
+        """Return the error for a deadline that is over."""
+        seconds = self.deadline.timeout_seconds
+        return AttemptTimeout(
+            Code.GIT_TIMEOUT,
+            f"Fetching {self.uri} took longer than {seconds:g} s. Raise timeouts.git_seconds in the request, or "
+            "GIT_TIMEOUT_SECONDS, if the repository is that large.",
+            uri=self.uri,
+            timeout_seconds=seconds,
+            command=str(arguments[0]) if arguments else None,
+        )
+
+    def _too_much(self) -> UserError:
+        megabytes = MAX_STDOUT_BYTES // 1024**2
+        message = f"{self.uri} has more refs or files than this service reads the names of ({megabytes} MB)."
+        return UserError(Code.INVALID_PROJECT, f"{message} Give a smaller repository.", uri=self.uri)
+
+    def _redactor(self) -> Redactor:
+        return Redactor.of([self.credentials] if self.credentials else [])
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in self.environ.items() if PASSED_ON.fullmatch(name)}
+        if self.door:  # what NO_PROXY names would go past it
+            kept = {name: value for name, value in kept.items() if not PROXY.fullmatch(name)}
+        ssh = self.environ.get("GIT_SSH_COMMAND", "ssh")
+        config = list(self._config())
+        return {
+            **kept,
+            "LC_ALL": "C",  # the complaints that git_errors.py knows are the untranslated ones
+            "GIT_ASKPASS": "",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": f"{ssh} {SSH_OPTIONS}",
+            "GIT_CONFIG_COUNT": str(len(config)),
+            **{f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(config)},
+            **{f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(config)},
+        }
+
+    def _config(self) -> Iterator[tuple[str, str]]:
+        yield from ALWAYS
+        yield from ((f"protocol.{scheme}.allow", "always") for scheme in sorted(self.schemes))
+        yield "http.followRedirects", "initial" if self.follow_redirects else "false"
+        if self.door:
+            yield "http.proxy", self.door.url
+            yield "http.proxyAuthMethod", "basic"
+        if self.credentials:
+            pair = f"{self.credentials.username}:{self.credentials.password}".encode()
+            header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+            yield f"http.{self.credentials.origin}.extraHeader", header
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what still runs of a command: its whole group, since ssh, remote-https and index-pack are processes too."""
+    if process.poll() is not None:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATE_SECONDS)

@@ -1,0 +1,109 @@
+"""What git's complaints mean for an attempt: whose turn it is to act, and what git said, redacted and short."""
+
+import errno
+import re
+
+from shared.errors import AttemptError, Code, InfrastructureError, UserError
+from shared.secrets.redactor import Redactor
+
+EXCERPT_CHARACTERS = 500
+NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
+REDIRECTED = re.compile(r"returned error: 30[1-8]|unable to update url base from redirection")
+DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+TOO_LARGE = re.compile(r"file too large|out of memory", re.IGNORECASE)
+REFUSED = re.compile(
+    r"authentication failed|could not read (username|password)|terminal prompts disabled|returned error: 40[134]\b"
+    r"|permission denied \(|repository not found|repository '[^'\n]*' not found|access denied"
+    r"|does not appear to be a git repository|not valid: is this a git repository|project you were looking for",
+    re.IGNORECASE,
+)
+SUBMODULE = re.compile(
+    r"no url found for submodule|no submodule mapping found|direct fetching of that commit failed"
+    r"|invalid value for '?submodule\.",
+    re.IGNORECASE,
+)
+TRANSPORT = re.compile(r"transport '[^']*' not allowed")
+UNSAFE_TEXT = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+LARGER_THAN_FETCHED = (
+    "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may have. "
+    "Train from a smaller repository."
+)
+USERS_TURN = (  # the first that fits
+    (TOO_LARGE, Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED),
+    (REFUSED, Code.GIT_AUTH_FAILED, "{no_access}"),
+    (
+        SUBMODULE,
+        Code.INVALID_PROJECT,
+        "The submodules of {uri} cannot be checked out. Check its .gitmodules, and that the submodules' commits are "
+        "pushed.",
+    ),
+    (
+        REDIRECTED,
+        Code.INVALID_PARAMETER,
+        "The git host redirects {uri} to another address, where credentials would not be safe. Give the new address as "
+        "git_uri.",
+    ),
+    (
+        TRANSPORT,
+        Code.INVALID_PARAMETER,
+        "{uri} needs a transport that this service does not allow (GIT_SCHEMES).",
+    ),
+)
+
+
+def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
+    """Return the error that this complaint of git means."""
+    if DISK_FULL.search(stderr):
+        return disk_full(uri)
+    said = excerpt(stderr, redactor)
+    for complaint, code, message in USERS_TURN:
+        if complaint.search(stderr):
+            return UserError(code, f"{message.format(uri=uri, no_access=_no_access(uri))} git said: {said}", uri=uri)
+    return InfrastructureError(
+        Code.GIT_UNREACHABLE,
+        f"{uri} could not be fetched. Check that the worker reaches the git host. git said: {said}",
+        uri=uri,
+    )
+
+
+def too_large(uri: str) -> UserError:
+    """Return the error for a repository of which more came in than may."""
+    return UserError(Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED.format(uri=uri), uri=uri)
+
+
+def _no_access(uri: str) -> str:
+    if uri.startswith("file:"):
+        return f"There is no git repository at {uri} that this worker can read. Check the path."
+    return (
+        f"The git host gave no access to {uri}: the repository may not exist, or the token in git_uri (or the "
+        "worker's key) may not read it. Check both."
+    )
+
+
+def explain_os_error(error: OSError, *, uri: str) -> AttemptError:
+    """Return the error for a worker that cannot run git or write its files."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(uri)
+    return InfrastructureError(
+        Code.INTERNAL,
+        f"The worker could not fetch {uri}: {error.strerror} ({error.filename}). Check that git is installed and that "
+        "DATA_DIR can be written.",
+        uri=uri,
+    )
+
+
+def disk_full(uri: str) -> AttemptError:
+    """Return the error for a disk that has no room for the source."""
+    message = f"This worker's disk is full; {uri} could not be fetched. Free space on it."
+    return InfrastructureError(Code.DISK_FULL, message, uri=uri)
+
+
+def excerpt(stderr: str, redactor: Redactor) -> str:
+    """Return the end of what git said: redacted first, cut second, so that no half of a secret stays."""
+    lines = [line.strip() for line in UNSAFE_TEXT.sub("", redactor.text(stderr)).splitlines()]
+    text = " / ".join(line for line in lines if line)
+    if len(text) > EXCERPT_CHARACTERS:
+        return "…" + text[-EXCERPT_CHARACTERS:]
+    return text or "nothing"

@@ -1,0 +1,266 @@
+"""Git LFS: puts the content into a work tree where pointers stand, by the batch API of the repository's host.
+
+It goes out by the same door as git. git-lfs itself would not: it takes no proxy to loopback, and goes wherever the host
+says.
+"""
+
+import errno
+import hashlib
+import json
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from shared.addresses.git_uri import GitUri, parse_git_uri
+from shared.errors import AttemptError, Code, InfrastructureError, UserError
+from worker.source.address_rules import AddressRules
+from worker.source.git import Git
+from worker.source.lfs_pointer import Pointer, find_pointers
+from worker.source.limits import Allowance
+
+BATCH = 100
+CHUNK_BYTES = 256 * 1024
+ANSWER_BYTES = 4 * 1024**2
+SILENCE_SECONDS = 60
+NAMED_FILES = 5
+MEDIA_TYPE = "application/vnd.git-lfs+json"
+
+
+def fetch_lfs_files(
+    folder: Path, small_files: Sequence[str], *, uri: str, git: Git, rules: AddressRules, allowance: Allowance
+) -> None:
+    """Replace all pointers of a work tree that came from ``uri``; INVALID_PROJECT names those that stay pointers."""
+    pointers = list(find_pointers(folder, small_files))
+    for pointer in pointers:
+        allowance.take(files=0, size_bytes=pointer.size)
+    if not pointers:
+        return
+    files = _Files(folder, uri, tuple(pointers), git)
+    if uri.startswith("file:"):
+        _copy_from(Path(uri.removeprefix("file://")), files)
+        return
+    server = _Server(_endpoint(folder, files, rules=rules), files, rules)
+    with _ways_out(git):
+        for start in range(0, len(pointers), BATCH):
+            server.fetch(pointers[start : start + BATCH])
+
+
+@contextmanager
+def _ways_out(git: Git) -> Iterator[None]:
+    """Let the door lead to any host outside, where hosts keep such files, and let an interruption close it."""
+    if git.door is None:
+        yield
+        return
+    before = git.door.allowed
+    git.door.allowed = before.with_any_outside()
+    try:
+        with git.deadline.interruption.stopping(git.door.cut):
+            yield
+    finally:
+        git.door.allowed = before
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Behind the operator's proxy nobody looks where a redirect leads."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        """Follow none."""
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The pointers of one work tree."""
+
+    folder: Path
+    uri: str
+    pointers: tuple[Pointer, ...]
+    git: Git
+
+    def error(self, why: str, code: Code = Code.INVALID_PROJECT) -> UserError:
+        """Return the error for content that is not to be had."""
+        names = ", ".join(pointer.path for pointer in self.pointers[:NAMED_FILES])
+        more = f" and {len(self.pointers) - NAMED_FILES} more" if len(self.pointers) > NAMED_FILES else ""
+        message = (
+            f"{self.uri} keeps files in Git LFS ({names}{more}), and {why}. Training would read pointers in their "
+            "place. Push the content (git lfs push --all), use an https address with a token that may read it, or take "
+            "the files out of Git LFS."
+        )
+        return UserError(code, message, uri=self.uri, files=tuple(each.path for each in self.pointers[:NAMED_FILES]))
+
+    def put(self, pointer: Pointer, content: IO[bytes]) -> None:
+        """Write a file's content in the place of its pointer, when it is the whole of it and nothing else."""
+        place, digest, left = self.folder / pointer.path, hashlib.sha256(), pointer.size
+        new = self.folder / ".git" / "retrain-lfs"
+        with new.open("wb") as file:
+            while chunk := content.read(min(CHUNK_BYTES, left + 1)):
+                if not self.git.deadline.check():
+                    raise self.git.timeout(["git lfs"])
+                left -= len(chunk)
+                if left < 0:
+                    break
+                digest.update(chunk)
+                file.write(chunk)
+        if left or digest.hexdigest() != pointer.oid:
+            new.unlink()
+            raise self.error(f"what the host has for {pointer.path} is not what its pointer says")
+        shutil.copymode(place, new)
+        new.replace(place)
+
+
+def _copy_from(repository: Path, files: _Files) -> None:
+    """Take the content from a repository on this machine, which keeps it in a folder of its own."""
+    for pointer in files.pointers:
+        inner = Path("lfs", "objects", pointer.oid[:2], pointer.oid[2:4], pointer.oid)
+        found = next((each for each in (repository / ".git" / inner, repository / inner) if each.is_file()), None)
+        if found is None:
+            raise files.error("the repository does not have their content")
+        with found.open("rb") as content:
+            files.put(pointer, content)
+
+
+def _endpoint(folder: Path, files: _Files, *, rules: AddressRules) -> GitUri:
+    """Return where the host is asked: what .lfsconfig says, else a path below the repository's address."""
+    found = files.git.run("config", "--file", ".lfsconfig", "--get", "lfs.url", cwd=folder)
+    address = found.stdout.strip() if found.ok else _default_endpoint(files.uri)
+    try:
+        parsed = parse_git_uri(address)
+    except ValueError as error:
+        raise files.error(f"the address of its LFS server {error}") from None
+    if parsed.scheme not in ("https", "http"):
+        raise files.error("the address of its LFS server (lfs.url) is no https address")
+    rules.check(parsed, what=f"The LFS server of {files.uri}", code=Code.INVALID_PROJECT)
+    return parsed
+
+
+def _default_endpoint(uri: str) -> str:
+    """Return what git-lfs guesses; of an ssh address the same path by https."""
+    parsed = parse_git_uri(uri)
+    if parsed.scheme == "ssh":
+        path = uri.partition("://")[2].partition("/")[2] if "://" in uri else uri.partition(":")[2]
+        uri = f"https://{parsed.host}/{path.lstrip('/')}"
+    return uri.rstrip("/").removesuffix(".git") + ".git/info/lfs"
+
+
+class _Server:
+    """The LFS server of one repository."""
+
+    def __init__(self, address: GitUri, files: _Files, rules: AddressRules) -> None:
+        self._address = address
+        self._files = files
+        self._rules = rules
+        self._credentials = address.credentials or files.git.credentials
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler(files.git.proxies()),
+            urllib.request.HTTPRedirectHandler() if files.git.door else _NoRedirect(),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=files.git.trusted)),
+        )
+
+    def fetch(self, pointers: Sequence[Pointer]) -> None:
+        """Ask for some of the files, and bring them."""
+        wanted = {pointer.oid: pointer for pointer in pointers}
+        for found in self._ask(list(wanted.values())):
+            pointer = wanted.pop(str(found.get("oid")), None)
+            if pointer is None:
+                continue
+            href, headers = _download(found)
+            if href is None:
+                raise self._files.error(f"the host does not have the content of {pointer.path}")
+            with self._open(urllib.request.Request(href, headers=headers), self._files) as content:  # noqa: S310
+                self._files.put(pointer, content)
+            self._copy_to_others(pointer, pointers)
+        if wanted:
+            raise self._files.error(f"the host says nothing of {next(iter(wanted.values())).path}")
+
+    def _copy_to_others(self, pointer: Pointer, pointers: Sequence[Pointer]) -> None:
+        """The same content may stand at several paths."""
+        for other in pointers:
+            if other.oid == pointer.oid and other.path != pointer.path:
+                with (self._files.folder / pointer.path).open("rb") as content:
+                    self._files.put(other, content)
+
+    def _ask(self, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:
+        objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in pointers]
+        body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects}).encode()
+        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+            f"{self._address.uri.rstrip('/')}/objects/batch",
+            data=body,
+            headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
+        )
+        with self._open(request, self._files) as answer:
+            try:
+                found = json.loads(answer.read(ANSWER_BYTES))["objects"]
+            except (ValueError, KeyError, TypeError):
+                raise self._files.error("its LFS server gives no answer that could be read") from None
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    @contextmanager
+    def _open(self, request: urllib.request.Request, files: _Files) -> Iterator[IO[bytes]]:
+        """Send a request, with the credentials where it goes to their own origin; a redirect does not get them."""
+        self._check(request)
+        if self._credentials and request.full_url.startswith(self._credentials.origin):
+            pair = f"{self._credentials.username}:{self._credentials.password}".encode()
+            request.add_unredirected_header("Authorization", f"Basic {b64encode(pair).decode()}")
+        seconds = min(SILENCE_SECONDS, files.git.deadline.check() or 0.1)
+        try:
+            with self._opener.open(request, timeout=seconds) as answer:
+                yield answer
+        except AttemptError:
+            raise
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refused(error.code) from None
+        except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            files.git.deadline.check()
+            raise self._unreachable(str(error)) from error
+
+    def _check(self, request: urllib.request.Request) -> None:
+        """Hold an address to what git may be led to; hosts keep LFS files in other people's storage, too."""
+        refusal = self._rules.allowed.with_any_outside().refusal_of_host(
+            urlsplit(request.full_url).hostname or "",
+            what=f"An LFS file of {self._files.uri}",
+        )
+        if request.type not in ("http", "https") or request.type not in self._rules.allowed.schemes:
+            raise self._files.error(
+                f"its LFS server names an address by {request.type}, which GIT_SCHEMES does not allow"
+            )
+        if refusal:
+            raise UserError(Code.INVALID_PROJECT, refusal.message, uri=self._files.uri, setting=refusal.setting)
+
+    def _refused(self, status: int) -> AttemptError:
+        door = self._files.git.door
+        if door and door.refusal:
+            return UserError(Code.INVALID_PROJECT, door.refusal.message, setting=door.refusal.setting)
+        if status in (401, 403):
+            return self._files.error(f"its LFS server gives no access ({status})", Code.GIT_AUTH_FAILED)
+        if status in (404, 410, 422, 501):
+            return self._files.error(f"its host does not have their content ({status})")
+        return self._unreachable(f"it answers {status}")
+
+    def _unreachable(self, why: str) -> AttemptError:
+        door = self._files.git.door
+        if door and door.refusal:
+            return UserError(Code.INVALID_PROJECT, door.refusal.message, setting=door.refusal.setting)
+        message = f"The LFS server of {self._files.uri} could not be asked: {why}. Check that the worker reaches it."
+        return InfrastructureError(Code.GIT_UNREACHABLE, message, uri=self._files.uri)
+
+
+def _download(found: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
+    """Return where an object is, and the headers that its server wants to see."""
+    actions = found.get("actions")
+    action = actions.get("download") if isinstance(actions, dict) else None
+    if not isinstance(action, dict) or not str(action.get("href", "")).startswith(("https://", "http://")):
+        return None, {}
+    headers = action.get("header")
+    pairs = headers.items() if isinstance(headers, dict) else ()
+    return str(action["href"]), {str(name): str(value) for name, value in pairs if "\n" not in f"{name}{value}"}

@@ -1,0 +1,198 @@
+"""A repository's bare mirror on this host: what is fetched into it, copied out of it, and what is kept.
+
+A mirror is a cache: it may be thrown away at any time. It holds the KEPT_COMMITS that were used last, shallow, and
+after a request that needed the history the remote's branches and tags; the rest goes when it has MAX_PACKS packs.
+"""
+
+import fcntl
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError
+from worker.folder_tree import remove_tree
+from worker.source.git import Git, GitResult
+from worker.source.git_errors import NO_SUCH_REF
+from worker.source.resolve import RemoteRefs, Resolved, resolve
+
+logger = logging.getLogger(__name__)
+
+KEPT_COMMITS = 20
+MAX_PACKS = 40
+LOCK_POLL_SECONDS = 0.05
+FETCHED = "refs/retrain/fetched"
+PINS = "refs/retrain/pins"
+USES = "retrain-uses"  # a file for each commit, touched when it is used
+UPLOAD_PACK = "--upload-pack=git -c 'safe.directory=*' upload-pack"  # git passes it none of our environment's config
+DAMAGED = ("corrupt", "bad object", "bad tree", "unable to read", "invalid sha1 pointer", "did not send all necessary")
+
+
+def lock_of(folder: Path) -> Path:
+    """Return the file that is locked by whoever works with the mirror. It stays when the mirror goes."""
+    return folder.with_suffix(".lock")
+
+
+class Mirror:
+    """One repository's mirror, as one attempt uses it. ``url`` is the address that the host answered at."""
+
+    def __init__(self, folder: Path, git: Git) -> None:
+        self._folder = folder.absolute()
+        self._git = git
+        self.url = git.uri
+
+    def bring(self, ref: str, *, pinned_sha: str | None) -> Resolved:
+        """Make sure that the commit is in the mirror, and that who asks for it may read it."""
+        with self._locked(fcntl.LOCK_EX):
+            self._prepare()
+            try:
+                resolved = resolve(self, ref, pinned_sha=pinned_sha)
+                self._keep(resolved.commit_sha)
+                self._collect_garbage()
+            finally:
+                self._remove_leftovers()  # half a pack may be large, and nobody may ask for this repository again
+        return resolved
+
+    def copy(self, commit_sha: str, folder: Path) -> None:
+        """Fetch a commit of the mirror into a new folder, which shares nothing with the mirror; no work tree yet."""
+        with self._locked(fcntl.LOCK_SH):
+            self._git.must("init", "--quiet", "--template=", folder)
+            self._git.must("-C", folder, "remote", "add", "origin", self.url)  # relative submodules start from it
+            fetch = ("-C", folder, "fetch", "--quiet", "--no-tags", "--depth=1", UPLOAD_PACK)
+            self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
+
+    def fetch(self, name: str) -> bool:
+        """Fetch one ref or SHA; False where the remote has none, or does not give it."""
+        depth = [] if self._has_history() else ["--depth=1"]
+        result = self._ask("fetch", "--no-tags", "--update-shallow", *depth, refspecs=[f"+{name}:{FETCHED}"])
+        if result.says(*NO_SUCH_REF):
+            return False
+        self._must(result)
+        return True
+
+    def fetch_history(self) -> None:
+        """Fetch all branches and tags with all their commits."""
+        logger.info("fetching the whole history", extra={"uri": self._git.uri})
+        everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        endless = "--depth=2147483647"  # git's own number for --unshallow, which fails where nothing is shallow
+        self._must(self._ask("fetch", "--prune", "--no-tags", "--update-shallow", endless, refspecs=everything))
+
+    def list_remote(self) -> RemoteRefs:
+        """Ask the remote what it has."""
+        asked = self._ask("ls-remote", "--symref", refspecs=["HEAD", "refs/heads/*", "refs/tags/*"])
+        return RemoteRefs.parse(self._must(asked))
+
+    def ask_for_access(self) -> None:
+        """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""
+        if not self.url.startswith("file:"):
+            self._must(self._ask("ls-remote", refspecs=["HEAD"]))
+
+    def find_commit(self, name: str) -> str | None:
+        """Return the full SHA of a commit that is here, or None."""
+        result = self._run("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        return result.stdout.strip() if result.ok else None
+
+    def find_fetched(self) -> str | None:
+        """Return the commit that the last fetch() brought, or None where it is no commit."""
+        return self.find_commit(FETCHED)
+
+    def find_commits(self, prefix: str) -> set[str]:
+        """Return the commits here whose SHA begins so."""
+        objects = self._must(self._run("rev-parse", f"--disambiguate={prefix}")).split()
+        return {sha for sha in objects if self.find_commit(sha) == sha}  # trees and blobs have SHAs too
+
+    def _ask(self, command: str, *options: str, refspecs: list[str]) -> GitResult:
+        """Ask the remote. GitLab redirects addresses without .git, where we do not follow: go there ourselves."""
+        upload_pack = [UPLOAD_PACK] if self.url.startswith("file:") else []
+        arguments = [command, "--quiet", *options, *upload_pack]
+        result = self._run(*arguments, self.url, *refspecs)
+        if result.redirected and not self.url.endswith(".git"):
+            self.url = self.url.rstrip("/") + ".git"
+            result = self._run(*arguments, self.url, *refspecs)
+        return result
+
+    def _run(self, *arguments: str) -> GitResult:
+        return self._git.run(f"--git-dir={self._folder}", *arguments)  # never a repository that is around the mirror
+
+    def _must(self, result: GitResult) -> str:
+        if not result.ok:
+            raise self._failure(result)
+        return result.stdout.strip()
+
+    def _failure(self, result: GitResult) -> AttemptError:
+        """Explain a failure; where the mirror itself is damaged, throw it away for the next attempt."""
+        if not result.says(*DAMAGED):
+            return self._git.failure(result)
+        logger.warning("threw a damaged mirror away", extra={"uri": self._git.uri, "mirror": str(self._folder)})
+        self._throw_away()
+        message = f"The mirror of {self._git.uri} on this worker was damaged. It is fetched anew by the next attempt."
+        return InfrastructureError(Code.INTERNAL, message, uri=self._git.uri)
+
+    def _has_history(self) -> bool:
+        """Whether the whole history was fetched: a shallow fetch would cut it off again."""
+        if (self._folder / "shallow").exists():
+            return False
+        return bool(self._must(self._run("for-each-ref", "--count=1", "refs/heads")))
+
+    def _prepare(self) -> None:
+        """Make the mirror, or make it usable again after a git that was killed. Only under the exclusive lock."""
+        self._remove_leftovers()
+        arguments = ("init", "--quiet", "--bare", "--template=", self._folder)
+        if not (self._git.run(*arguments).ok and self._run("rev-parse").ok):
+            self._throw_away()
+            self._git.must(*arguments)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a git that was killed has left."""
+        locks = (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
+        for leftover in (*locks, *(self._folder / "objects" / "pack").glob("tmp_*")):
+            leftover.unlink(missing_ok=True)
+
+    def _throw_away(self) -> None:
+        with suppress(FileNotFoundError):
+            remove_tree(self._folder)
+
+    def _keep(self, commit_sha: str) -> None:
+        """Pin the commit, and let go of those that were not used for longest."""
+        uses = self._folder / USES
+        uses.mkdir(exist_ok=True)
+        self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
+        (uses / commit_sha).touch()
+        by_use = sorted(uses.iterdir(), key=lambda marker: marker.stat().st_mtime_ns, reverse=True)
+        for marker in by_use[KEPT_COMMITS:]:
+            self._must(self._run("update-ref", "-d", f"{PINS}/{marker.name}"))
+            marker.unlink()
+
+    def _collect_garbage(self) -> None:
+        """Give disk space back now and then. It may fail or run out of time without harm to the attempt."""
+        if len(list((self._folder / "objects" / "pack").glob("*.pack"))) <= MAX_PACKS:
+            return
+        # what it writes is smaller than what was there
+        git = replace(self._git, deadline=self._git.deadline.half(), max_file_bytes=None)
+        with suppress(AttemptTimeout):
+            if git.run(f"--git-dir={self._folder}", "gc", "--quiet", "--prune=now").ok:
+                return
+        logger.warning("could not collect a mirror's garbage", extra={"mirror": str(self._folder)})
+
+    @contextmanager
+    def _locked(self, mode: int) -> Iterator[None]:
+        """Hold the mirror's lock. git's processes inherit it: one that outlives a killed worker still holds it."""
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        with lock_of(self._folder).open("a") as file:
+            self._wait_for_lock(file.fileno(), mode)
+            before, self._git = self._git, replace(self._git, keep_open=(file.fileno(),))
+            try:
+                yield
+            finally:
+                self._git = before
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _wait_for_lock(self, descriptor: int, mode: int) -> None:
+        while True:
+            with suppress(BlockingIOError):
+                return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            if not self._git.deadline.check():
+                raise self._git.timeout(["waiting for another attempt's fetch"])
+            time.sleep(LOCK_POLL_SECONDS)

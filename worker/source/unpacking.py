@@ -1,0 +1,51 @@
+"""From a commit that is here to its work tree: counted, checked out, and its submodules likewise, level by level."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.source.address_rules import AddressRules
+from worker.source.git import Git
+from worker.source.git_errors import NO_SUCH_REF
+from worker.source.lfs import fetch_lfs_files
+from worker.source.limits import Allowance
+from worker.source.submodules import MAX_NESTING, Submodule, find_submodules, too_nested
+from worker.source.tree import list_tree
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """What all repositories of one checkout share."""
+
+    git: Git
+    rules: AddressRules
+    allowance: Allowance
+
+    def unpack(self, folder: Path, commit_sha: str, *, uri: str, above: int = 0, nesting: int = 0) -> None:
+        """Make the work tree of a folder that git has fetched the commit into; ``uri`` is where it came from."""
+        tree = list_tree(
+            commit_sha, git=self.git, git_folder=str(folder / ".git"), allowance=self.allowance, above=above
+        )
+        self.git.must("-C", folder, "checkout", "--quiet", "--detach", commit_sha)
+        fetch_lfs_files(folder, tree.small_files, uri=uri, git=self.git, rules=self.rules, allowance=self.allowance)
+        for submodule in find_submodules(folder, tree.submodules, uri=uri, git=self.git, rules=self.rules):
+            if nesting == MAX_NESTING:
+                raise too_nested(self.git.uri)
+            self._bring(submodule)
+            depth = above + submodule.path.count("/") + 1
+            place = submodule.folder
+            self.unpack(place, submodule.commit_sha, uri=submodule.uri, above=depth, nesting=nesting + 1)
+
+    def _bring(self, submodule: Submodule) -> None:
+        """Fetch a submodule's commit; all branches and tags where the host does not give commits by SHA."""
+        folder, sha = submodule.folder, submodule.commit_sha
+        self.git.must("init", "--quiet", "--template=", folder)
+        self.git.must("-C", folder, "remote", "add", "origin", submodule.address)
+        fetch = ("-C", folder, "fetch", "--quiet", "--no-tags")
+        result = self.git.run(*fetch, "--depth=1", "origin", sha)
+        if result.ok:
+            return
+        if not result.says(*NO_SUCH_REF):
+            raise self.git.failure(result)
+        self.git.must(*fetch, "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+        if not self.git.run("-C", folder, "cat-file", "-e", f"{sha}^{{commit}}").ok:
+            raise submodule.not_pushed(self.git.uri)

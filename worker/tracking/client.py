@@ -1,0 +1,264 @@
+"""MLflow: its loader of MLproject files, and the tracking server; all that the worker asks of MLflow goes through here.
+
+Nothing of mlflow leaves it, neither a type nor an error.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it starts with the import, and calls home
+
+import mlflow.entities as mlflow_entities
+import mlflow.projects.utils as mlflow_projects
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
+from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
+from worker.project.mlproject_file import check_project_file
+from worker.tracking.errors import server_answers, short
+from worker.tracking.model_lookup import find_version
+from worker.tracking.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
+from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
+
+RUN_VARIABLE = "RETRAIN_RUN_ID"
+JOB_RUN_TAG = "retrain.job_run_id"  # of a version that the gate made of another run's model
+FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
+PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
+RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An MLflow run; ``url`` is its page, where the server has pages."""
+
+    run_id: str
+    experiment_id: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to. A value that is no finite number is None: JSON has no word for it."""
+
+    metrics: Mapping[str, float | None]
+    decision: Mapping[str, Any] | None
+    model_versions: tuple[tuple[str, str], ...]
+    dataset: Mapping[str, str] | None = None
+    base_model: Mapping[str, str] | None = None
+
+
+def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
+    """Make MLflow's client give up in about a minute instead of its twenty; what the operator has set stays.
+
+    To be called once, at the start of a process: the environment is the only way to tell MLflow.
+    """
+    environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
+    environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    environment.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+
+
+def load_project(folder: Path) -> Project:
+    """Read the folder's MLproject file with MLflow's own loader; INVALID_PROJECT says what is wrong with it."""
+    check_project_file(folder)
+    try:
+        loaded = mlflow_projects.load_project(str(folder))  # type: ignore[no-untyped-call]
+    except MlflowException as error:
+        raise UserError(Code.INVALID_PROJECT, f"MLflow cannot read the MLproject file: {short(error)}") from error
+    docker_env = loaded.docker_env or {}
+    return Project(
+        name=str(loaded.name or "unnamed"),
+        image=docker_env.get("image"),
+        entry_points={name: _entry_point(each) for name, each in loaded._entry_points.items()},
+        volumes=tuple(docker_env.get("volumes") or ()),
+        environment=tuple(map(_variable, docker_env.get("environment") or ())),
+    )
+
+
+def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
+    """Return the variables by which mlflow.start_run() in the training finds the run, as MLflow's own backends do.
+
+    MLflow takes MLFLOW_RUN_ID away with its first use; mypackage's gate finds the run by a variable of ours, always.
+    """
+    return {
+        RUN_VARIABLE: run.run_id,
+        "MLFLOW_RUN_ID": run.run_id,
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "MLFLOW_EXPERIMENT_ID": run.experiment_id,
+    }
+
+
+class Tracking:
+    """The tracking server. User and password are MLflow's own environment variables, never part of the address."""
+
+    def __init__(self, tracking_uri: str, *, public_url: str = "") -> None:
+        if urlsplit(tracking_uri).password or urlsplit(tracking_uri).username:
+            raise ConfigurationError(
+                "MLFLOW_TRACKING_URI holds a user or password, which would show in containers and logs. "
+                "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
+        self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
+
+    def ensure_run(self, request: RunRequest) -> Run:
+        """Return the attempt's run, made with its tags when there is none; its parameters are logged either way.
+
+        Safe to call again after a failure at any point: job and attempt identify the run.
+        """
+        with server_answers("prepare the run", experiment=request.experiment_name):
+            experiment_id = self._ensure_experiment(request.experiment_name)
+            run_id = self._find_run(experiment_id, request.job_id, request.attempt)
+            if run_id is None:
+                self._client.create_run(experiment_id, tags=tags_of(request))
+                run_id = self._find_run(experiment_id, request.job_id, request.attempt)
+            if run_id is None:
+                raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server does not show a new run.")
+            parameters = [mlflow_entities.Param(n, _bounded(text)) for n, text in request.parameters.items()]
+            self._client.log_batch(run_id, params=parameters)
+        url = f"{self._url}/#/experiments/{experiment_id}/runs/{run_id}" if self._url else None
+        return Run(run_id, experiment_id, url)
+
+    def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:
+        """Return the attempt's run, which may be there although the answer to its creation was lost."""
+        with server_answers("find the run", experiment=experiment_name):
+            experiment = self._client.get_experiment_by_name(experiment_name)
+            return self._find_run(experiment.experiment_id, job_id, attempt) if experiment else None
+
+    def find_base_model(self, address: str) -> str | None:
+        """Return the version that models:/name/version or models:/name@alias is now, None for what is neither.
+
+        Raises INVALID_PARAMETER, with what there is, where there is no such version, alias or run.
+        """
+        with server_answers("find the base model", base_model=address):
+            return find_version(self._client, address)
+
+    def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
+        """Tag the run with the image that it runs in, as MLflow does."""
+        with server_answers("tag the run", run_id=run_id):
+            self._client.set_tag(run_id, "mlflow.docker.image.uri", image)
+            self._client.set_tag(run_id, "mlflow.docker.image.id", image_id)
+
+    def finish_run(self, run_id: str, status: str) -> None:
+        """Give the run its final status: FINISHED, FAILED or KILLED. Calling again changes nothing.
+
+        The exit code has the last word, over what the training itself said. A run that somebody deleted stays so.
+        """
+        with server_answers("finish the run", run_id=run_id):
+            info = self._find_info(run_id)
+            if info is None or info.lifecycle_stage == "deleted":
+                logger.warning("run was deleted", extra={"run_id": run_id})
+            elif info.status != status or info.end_time is None:
+                self._client.set_terminated(run_id, status)
+
+    def fence_run(self, run_id: str) -> None:
+        """Tell the training, wherever it still runs, that this run is over: mypackage's gate promotes nothing then."""
+        with server_answers("fence the run", run_id=run_id):
+            if self._find_info(run_id) is not None:
+                self._client.set_tag(run_id, FENCED_TAG, "true")
+
+    def log_file(self, run_id: str, path: Path, folder: str) -> None:
+        """Keep a file as an artifact of the run, in this folder of its artifacts."""
+        with server_answers("keep an artifact", run_id=run_id):
+            self._client.log_artifact(run_id, str(path), folder)
+
+    def result(self, run_id: str) -> RunResult:
+        """Return the last value of each metric, the gate's decision, the run's model versions, and what it used."""
+        with server_answers("read the run", run_id=run_id):
+            try:
+                data = self._client.get_run(run_id).data
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                logger.warning("run was deleted", extra={"run_id": run_id})
+                return RunResult({}, None, ())
+            decision = decision_of(data.tags, run_id)
+            versions = list(self._client.search_model_versions(f"run_id='{run_id}'")) or self._versions_of_other_runs(
+                run_id, decision or {}
+            )
+        kept = sorted(data.metrics.items())[:RESULT_ITEMS]
+        metrics = {name: value if math.isfinite(value) else None for name, value in kept}
+        made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
+        versions_made = tuple((name, str(version)) for name, version in made)
+        return RunResult(
+            metrics,
+            decision,
+            versions_made,
+            dataset=dataset_of(data.tags),
+            base_model=base_model_of(data.tags),
+        )
+
+    def _versions_of_other_runs(self, run_id: str, decision: Mapping[str, Any]) -> list[ModelVersion]:
+        """The version that the gate decided on, where it made it of a run beside this one, or nested in it."""
+        name, version = decision.get("model_name"), decision.get("model_version")
+        if not (isinstance(name, str) and isinstance(version, str)):
+            return []
+        try:
+            found = self._client.get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return []
+        return [found] if found.tags.get(JOB_RUN_TAG) == run_id else []  # what the training says is not trusted
+
+    def _ensure_experiment(self, name: str) -> str:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return self._client.create_experiment(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                experiment = self._client.get_experiment_by_name(name)  # another worker was faster
+        if experiment is None or experiment.lifecycle_stage == "deleted":
+            raise UserError(
+                Code.INVALID_PARAMETER,
+                f"The experiment '{name}' is deleted in MLflow, which keeps its name taken. Restore it in MLflow "
+                "(mlflow experiments restore), or send another experiment_name.",
+                experiment=name,
+            )
+        return str(experiment.experiment_id)
+
+    def _find_run(self, experiment_id: str, job_id: str, attempt: int) -> str | None:
+        """Return the attempt's oldest run. A lost answer makes the client create a second one, which is deleted."""
+        wanted = f"tags.`{JOB_ID}` = '{job_id}' and tags.`{ATTEMPT}` = '{attempt}'"
+        found = self._client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"])
+        for surplus in found[1:]:
+            logger.warning("deleting a run that was created twice", extra={"run_id": surplus.info.run_id})
+            self._client.delete_run(surplus.info.run_id)
+        return str(found[0].info.run_id) if found else None
+
+    def _find_info(self, run_id: str) -> mlflow_entities.RunInfo | None:
+        try:
+            return self._client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+
+def _entry_point(loaded: Any) -> EntryPoint:
+    parameters = (
+        Parameter(name, each.type, None if each.default is None else str(each.default))
+        for name, each in loaded.parameters.items()
+    )
+    return EntryPoint(loaded.name, loaded.command, tuple(parameters))
+
+
+def _variable(entry: Any) -> EnvironmentVariable:
+    return EnvironmentVariable(entry) if isinstance(entry, str) else EnvironmentVariable(entry[0], str(entry[1]))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= PARAMETER_CHARACTERS:
+        return text
+    note = f"… (cut; {len(text)} characters in all)"
+    return text[: PARAMETER_CHARACTERS - len(note)] + note

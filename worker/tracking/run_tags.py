@@ -1,0 +1,49 @@
+"""What an MLflow run says about where it came from: MLflow's own tags of a project's run, and ours. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.addresses.git_uri import parse_git_uri
+
+BACKEND = "retrain"
+USER = "retrain"  # MLflow writes the account of its own process, which is the same for all of a service's runs
+JOB_ID = "retrain.job_id"
+ATTEMPT = "retrain.attempt"
+REQUEST_ID = "retrain.request_id"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The run that an attempt needs. ``branch`` is None where the ref was a tag or a commit."""
+
+    job_id: str
+    attempt: int
+    experiment_name: str
+    git_uri: str
+    commit_sha: str
+    folder: str = ""
+    branch: str | None = None
+    entry_point: str = "main"
+    project_env: str | None = None  # "docker", or None as MLflow leaves it for its env_manager=local
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    request_id: str | None = None
+
+
+def tags_of(request: RunRequest) -> dict[str, str]:
+    """Return the run's tags. No credentials: they are taken out of the address once more."""
+    uri = parse_git_uri(request.git_uri).uri
+    tags = {
+        "mlflow.user": USER,
+        "mlflow.source.name": f"{uri}#{request.folder}" if request.folder else uri,
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.git.commit": request.commit_sha,
+        "mlflow.source.git.repoURL": uri,
+        "mlflow.source.git.branch": request.branch,
+        "mlflow.project.entryPoint": request.entry_point,
+        "mlflow.project.backend": BACKEND,
+        "mlflow.project.env": request.project_env,
+        JOB_ID: request.job_id,
+        ATTEMPT: str(request.attempt),
+        REQUEST_ID: request.request_id,
+    }
+    return {name: value for name, value in tags.items() if value is not None}
