@@ -11,7 +11,7 @@ from shared.addresses.dataset_address import find_repository
 from shared.jobs import model as records
 from shared.links import Links
 from shared.requests.retrain_request import with_defaults
-from shared.scheduling.limits import QueuePlace
+from shared.scheduling.limits import QueuePosition
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:
@@ -19,7 +19,7 @@ def summary(job: records.Job, links: Links) -> JobSummary:
     return JobSummary.model_validate(_fields(job, links))
 
 
-def whole_job(job: records.Job, links: Links, place: QueuePlace | None) -> Job:
+def whole_job(job: records.Job, links: Links, place: QueuePosition | None) -> Job:
     """The job with its history and its place in the queue."""
     queue = Queue(name=job.queue, **asdict(place)) if place else Queue(name=job.queue)
     return Job.model_validate({**_fields(job, links), "queue": queue, "transitions": job.transitions})
@@ -59,7 +59,7 @@ def _pinned(job: records.Job) -> dict[str, str | None] | None:
     return {"repo": repository.url, "rev": repository.rev, "path": repository.path or None} if repository else None
 
 
-def etag(job: records.Job, place: QueuePlace | None) -> str:
+def etag(job: records.Job, place: QueuePosition | None) -> str:
     """The same for the same answer: a place in the queue changes without the job's version."""
     if place is None:
         return str(job.version)

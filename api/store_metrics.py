@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from shared.alerts.model import Channel
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Figures, Worker, WorkerState
+from shared.jobs.statistics import Backlog, Statistics, Worker, WorkerState
 from shared.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
@@ -30,30 +30,30 @@ class StoreCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give what the store knows at this moment or, where it does not answer, that it does not."""
         try:
-            figures = self._store.get_figures()
+            statistics = self._store.get_statistics()
         except StoreUnavailable as error:
             logger.warning("metrics without the job store", extra={"cause": error.message})
             yield GaugeMetricFamily("retrain_store_up", STORE_UP, 0)
             return
         yield GaugeMetricFamily("retrain_store_up", STORE_UP, 1)
-        yield from _of_jobs(figures)
-        yield from _of_alerts(figures)
-        yield from _of_workers(figures.workers, self._lost_after_seconds)
+        yield from _of_jobs(statistics)
+        yield from _of_alerts(statistics)
+        yield from _of_workers(statistics.workers, self._lost_after_seconds)
 
 
-def _of_jobs(figures: Figures) -> Iterator[Metric]:
-    served = {queue for worker in figures.workers if not worker.has_left for queue in worker.host.queues}
-    queues = {name: figures.queues.get(name, NONE_WAITS) for name in sorted(served | figures.queues.keys())}
+def _of_jobs(statistics: Statistics) -> Iterator[Metric]:
+    served = {queue for worker in statistics.workers if not worker.has_left for queue in worker.host.queues}
+    queues = {name: statistics.queues.get(name, NONE_WAITS) for name in sorted(served | statistics.queues.keys())}
     counts, ages = _counts(queues), _ages(queues)
-    states = {**dict.fromkeys(JobState, 0), **figures.jobs}  # a later version has more of them
+    states = {**dict.fromkeys(JobState, 0), **statistics.jobs}  # a later version has more of them
     yield _gauge("retrain_jobs", "Jobs by state.", "state", states)
     yield _gauge("retrain_queued_jobs", "Queued jobs by queue.", "queue", counts)
     yield _gauge("retrain_oldest_queued_job_seconds", "How long the first of a queue has waited.", "queue", ages)
 
 
-def _of_alerts(figures: Figures) -> Iterator[Metric]:
+def _of_alerts(statistics: Statistics) -> Iterator[Metric]:
     channels = {
-        channel: figures.alerts.get(channel, NONE_WAITS) for channel in sorted({*Channel} | figures.alerts.keys())
+        channel: statistics.alerts.get(channel, NONE_WAITS) for channel in sorted({*Channel} | statistics.alerts.keys())
     }
     counts, ages = _counts(channels), _ages(channels)
     yield _gauge("retrain_waiting_alerts", "Alerts that are not sent yet.", "channel", counts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .dataset import azure_blob, dvc_repository, http, local
 from .dataset.addresses import keep_to_pin
-from .dataset.archives import Limits
+from .dataset.archives import ArchiveLimits
 from .dataset.cache import Cache
 from .dataset.errors import DatasetError
 from .dataset.git import clone
@@ -65,13 +65,13 @@ def _fetch(ds_origin: str, repo_url: str, target: Path, addresses: Mapping[str, 
         case "azure_blob":
             return azure_blob.fetch(repo_url, target, cache=Cache.of(os.environ))
         case "local":
-            return local.fetch(repo_url, target, limits=Limits.of(os.environ))
+            return local.fetch(repo_url, target, limits=ArchiveLimits.of(os.environ))
     return fetch_archive(addresses["dataset"], target, sha256=addresses.get("dataset_sha256", ""))
 
 
 def fetch_archive(url: str, target: Path, *, sha256: str = "") -> DatasetRecord:
     """Download a zip or tar archive and unpack it into the folder."""
-    return http.fetch(url, target, sha256=sha256, cache=Cache.of(os.environ), limits=Limits.of(os.environ))
+    return http.fetch(url, target, sha256=sha256, cache=Cache.of(os.environ), limits=ArchiveLimits.of(os.environ))
 
 
 def fetch_dvc_dataset(repo_url: str, target: Path) -> DatasetRecord:

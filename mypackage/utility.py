@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from .flavors import log_model
 from .gate.decision import CHAMPION_ALIAS, Challenger, DecisionRecord
-from .gate.passage import Passage
+from .gate.promotion import Promotion
 from .gate.registry import DATASET_TAG, model_exists
 from .gate.rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
 from .gate.runs import RunEnded, job_run_beside, open_run
@@ -81,7 +81,7 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     metric, is_new_model = wishes["metric"], not model_exists(client, model_name)
     challenger = Challenger(model_name, metric, metrics.get(metric), is_new_model, metrics, dataset)
     rules = rules_of(wishes, lower_is_better=is_lower_better(lower))
-    record = Passage(client, run_id, challenger, rules, alias).decide(model_uri, tags or {})
+    record = Promotion(client, run_id, challenger, rules, alias).decide(model_uri, tags or {})
     print(record.reason, flush=True)  # noqa: T201 - the training's own log is where its reader looks
     return record
 

@@ -35,7 +35,7 @@ from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Verdicts
 from worker.host.heartbeat import Heartbeat
 from worker.host.machine import only_worker_here
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
 from worker.runners.docker.pulled_images import PulledImages
@@ -46,7 +46,7 @@ from worker.source.checkout import GitSource
 from worker.source.limits import SourceLimits
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
-from worker.tasks import TaskRunner, register, report_to
+from worker.tasks import TaskRunner, register_task, report_to
 from worker.tracking.client import Tracking, configure_client
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Parts:
 
     store: SqlStore
     celery: Celery
-    here: ThisHost
+    here: HostOffer
     sweep: Sweep
     heartbeat: Heartbeat
     disk_watch: DiskWatch
@@ -85,7 +85,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
     )
     pulled = PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
     runner, tracking, active = _runner(settings, environment, pulled), Tracking(settings.mlflow_tracking_uri), Active()
-    here = ThisHost(settings, runner, machine)
+    here = HostOffer(settings, runner, machine)
     preparation = Preparation(settings, store, source, tracking, runner, environment, here)
     finishing = Finishing(settings, store, runner, tracking, stopping)
     shutil.rmtree(finishing.scratch, ignore_errors=True)
@@ -106,7 +106,7 @@ def build(settings: Settings, environment: Mapping[str, str], stopping: threadin
         Cleaning(settings, store, source, _disk_guard(settings, runner, source, pulled), here),
         report=lambda job: report_to(celery, job),
     )
-    register(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
+    register_task(celery, TaskRunner(settings, store, supervisor, sweep, active, here))
     heartbeat = Heartbeat(settings, store, runner, here, on_refused=lambda: os.kill(os.getpid(), signal.SIGTERM))
     alerts = AlertSender(store, channels_of(settings, preparation.redactor))
     watch = DiskWatch(settings, runner, here, verdicts)

@@ -21,7 +21,7 @@ from shared.logs import job_context, log_context
 from shared.queue import TASK
 from shared.settings import Settings
 from worker.attempt.supervision import Supervisor
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.sweep.sweep import Active, Sweep
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class TaskRunner:
     supervisor: Supervisor
     sweep: Sweep
     active: Active
-    here: ThisHost
+    here: HostOffer
 
     def run(self, job_id: str) -> Job | None:
         """Run the job's next attempt if it is this worker's to run; the job if it has ended, else None."""
@@ -104,7 +104,7 @@ def failure_of(job: Job) -> JobFailed:
     return JobFailed(f"{job.reason.code}: {job.reason.message}" if job.reason else str(job.state))
 
 
-def register(celery: Celery, runner: TaskRunner) -> None:
+def register_task(celery: Celery, runner: TaskRunner) -> None:
     """Give the app its one task."""
 
     @celery.task(name=TASK, bind=True, shared=False, throws=(JobFailed,))  # shared: other apps would get it, too

@@ -20,7 +20,7 @@ from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
 from shared.jobs.store import JobFilter, JobStore
 from shared.links import Links
-from shared.scheduling.limits import QueuePlace
+from shared.scheduling.limits import QueuePosition
 
 blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 
@@ -112,16 +112,16 @@ def job_filter(query: JobsQuery) -> JobFilter:
     )
 
 
-def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePlace | None]:
+def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:
     """The job and, while it is queued, its place."""
     job = store.get(job_id)
     if job.state is not JobState.QUEUED:
         return job, None
-    place = store.find_place(job_id)
+    place = store.find_queue_position(job_id)
     return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two
 
 
-def job_response(job: records.Job, links: Links, place: QueuePlace | None = None) -> Response:
+def job_response(job: records.Job, links: Links, place: QueuePosition | None = None) -> Response:
     """The job with its ETag, and when to ask again."""
     response = json_response(whole_job(job, links, place))
     response.set_etag(etag(job, place))

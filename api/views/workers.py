@@ -12,7 +12,7 @@ from api.queries import DrainRequest, HostPath, WorkersQuery
 from api.schemas import Drain, Refused, Worker, WorkerList
 from api.services import services
 from api.views.jobs import json_response
-from shared.jobs import statistics as figures
+from shared.jobs import statistics
 
 blueprint = APIBlueprint("workers", __name__, abp_tags=[WORKERS], abp_security=BEARER)
 
@@ -67,7 +67,7 @@ def undrain_host(path: HostPath, query: WorkersQuery) -> Response:
     return json_response(represent(worker))
 
 
-def represent(worker: figures.Worker) -> Worker:
+def represent(worker: statistics.Worker) -> Worker:
     """The worker as it is answered."""
     host, lost_after_seconds = worker.host, services().settings.host_lost_after_seconds
     return Worker(

@@ -11,7 +11,7 @@ NO_SECRET_USERS = ("", "git")
 
 
 @dataclass(frozen=True)
-class Checkout:
+class LocalCheckout:
     """A checkout as a job's source; ``warnings`` are what the service will not see of it."""
 
     git_uri: str
@@ -21,7 +21,7 @@ class Checkout:
     warnings: tuple[str, ...]
 
 
-def find_checkout(folder: Path) -> Checkout | None:
+def find_checkout(folder: Path) -> LocalCheckout | None:
     """Look at the checkout that the folder is in; None where it is in none with a remote `origin` and a commit."""
     origin, head = git(folder, "remote", "get-url", "origin"), git(folder, "rev-parse", "--verify", "HEAD")
     if not origin or not head:
@@ -30,7 +30,7 @@ def find_checkout(folder: Path) -> Checkout | None:
         address = without_credentials(origin)
     except ValueError:  # what git takes for an address is none to the service, either
         return None
-    return Checkout(
+    return LocalCheckout(
         git_uri=address,
         commit_hash=head,
         location=(git(folder, "rev-parse", "--show-prefix") or "").rstrip("/"),

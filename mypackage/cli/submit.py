@@ -7,7 +7,7 @@ import click
 
 from ..client import Client, JobHandle
 from ..plain_text import plain
-from .checkout import Checkout, find_checkout, without_credentials
+from .checkout import LocalCheckout, find_checkout, without_credentials
 from .job_file import read_job_file
 from .outcome import exit_code
 from .show import json_option, show_job
@@ -121,7 +121,7 @@ def complete(request: dict[str, Any]) -> dict[str, Any]:
     return {**source, **request}
 
 
-def is_same_repository(given: Any, checkout: Checkout) -> bool:
+def is_same_repository(given: Any, checkout: LocalCheckout) -> bool:
     """Whether the address is that of origin, apart from credentials."""
     try:
         return without_credentials(given) == checkout.git_uri

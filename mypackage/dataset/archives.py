@@ -27,7 +27,7 @@ UNDECODABLE = (zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """What an archive may come to; anything beyond it is taken for a bomb."""
 
     max_bytes: int = 10**12
@@ -35,7 +35,7 @@ class Limits:
     max_entries: int = 5_000_000
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Limits":
+    def of(cls, environment: Mapping[str, str]) -> "ArchiveLimits":
         """The defaults, with those that RETRAIN_UNPACK_MAX_BYTES, _MAX_RATIO and _MAX_ENTRIES set."""
         given = {name: environment.get(f"RETRAIN_UNPACK_{name.upper()}") for name in cls.__dataclass_fields__}
         try:
@@ -44,7 +44,7 @@ class Limits:
             raise DatasetError(f"RETRAIN_UNPACK_MAX_BYTES, _MAX_RATIO and _MAX_ENTRIES are numbers: {error}") from None
 
 
-def unpack(archive: Path, target: Path, *, shown: str, limits: Limits) -> None:
+def unpack(archive: Path, target: Path, *, shown: str, limits: ArchiveLimits) -> None:
     """Put what is in the archive into the folder; after a failure nothing of it is there. ``shown`` names it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as temporary:
@@ -92,7 +92,7 @@ class _Writing:
     """One archive on its way into a folder, and how much came of it so far."""
 
     folder: Path
-    limits: Limits
+    limits: ArchiveLimits
     archive_bytes: int
     written_bytes: int = 0
     entries: int = 0

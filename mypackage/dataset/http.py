@@ -10,7 +10,7 @@ from urllib.parse import urldefrag, urlsplit
 import requests  # MLflow's own HTTP library, so it is always here
 
 from .addresses import host, shown
-from .archives import Limits, unpack
+from .archives import ArchiveLimits, unpack
 from .cache import Cache
 from .errors import DatasetError, PassingError
 from .patience import Patience, may_pass
@@ -25,7 +25,7 @@ CHECKSUM = re.compile(r"^[0-9a-f]{64}$")
 
 
 def fetch(
-    url: str, target: Path, *, cache: Cache, limits: Limits, sha256: str = "", patience: Patience | None = None
+    url: str, target: Path, *, cache: Cache, limits: ArchiveLimits, sha256: str = "", patience: Patience | None = None
 ) -> DatasetRecord:
     """Download a zip or tar archive and unpack it into the folder. A checksum may also end the URL: #sha256=…"""
     url, fragment = urldefrag(url)

@@ -5,13 +5,13 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from .archives import Limits, unpack
+from .archives import ArchiveLimits, unpack
 from .contents import digest_of
 from .errors import DatasetError
 from .records import DatasetRecord
 
 
-def fetch(path: str, target: Path, *, limits: Limits) -> DatasetRecord:
+def fetch(path: str, target: Path, *, limits: ArchiveLimits) -> DatasetRecord:
     """Copy what is in the folder, unpack the archive, or copy the file into the target.
 
     Copies, not links: a training may write into its dataset, and the original must not change with it.

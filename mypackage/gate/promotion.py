@@ -1,125 +1,90 @@
-"""Moving the alias so that, of gates that decide at the same time, the best model ends as champion.
+"""A logged model's way through the gate, and the record that is kept of it."""
 
-MLflow moves an alias without a word about what it was, so a gate may overwrite a better champion that came after its
-look. Each gate therefore announces a move before it makes it, looks again after it, and repairs what it overwrote.
-docs/decisions/0008 says why that ends well.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from .decision import Challenger, Champion, Decision, decide, known
-from .open_gates import OpenGates
-from .registry import find_champion, find_rival
-from .rules import Rules
+from ..job_run import job_run_id
+from .alias_moves import AliasMove, promote
+from .decision import Challenger, Champion, Decision, DecisionRecord, check_guardrail, decide, known
+from .registry import JOB_RUN_TAG, find_champion, register
+from .rules import Rules, direction
+from .runs import DECISION_TAG, require_not_fenced, runs_of
 
-MOST_ROUNDS = 100  # gates that contradict each other, one for higher values and one for lower, would go on for ever
+PROMOTED_TAG = "retrain.promoted"
+JOB_TAG = "retrain.job_id"
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A registered challenger, and the place that it is to take."""
+class Promotion:
+    """One model before the gate."""
 
     client: MlflowClient
+    run_id: str
     challenger: Challenger
-    version: str
     rules: Rules
     alias: str
-    require_not_fenced: Callable[[], None]
 
-    @property
-    def previous_alias(self) -> str:
-        """Where the champion goes that makes room."""
-        return previous_alias(self.alias)
+    def decide(self, model_uri: str, tags: Mapping[str, Any]) -> DecisionRecord:
+        """Register the model and move the alias to it if it may be promoted; keep the decision on its run."""
+        self._require_not_fenced()
+        champion = find_champion(self.client, self.challenger.model_name, self.challenger.metric, alias=self.alias)
+        decision, version = decide(self.challenger, champion, self.rules), None
+        if decision.promoted:
+            version = register(model_uri, self.challenger.model_name, self._version_tags(tags))
+            outcome = promote(
+                AliasMove(
+                    client=self.client,
+                    challenger=self.challenger,
+                    version=version,
+                    rules=self.rules,
+                    alias=self.alias,
+                    require_not_fenced=self._require_not_fenced,
+                )
+            )
+            decision, champion = outcome.decision, outcome.champion
+        record = self._record(decision, champion, version)
+        self._keep(record)
+        return record
 
-    def find_champion(self) -> Champion | None:
-        """Who holds the place now."""
-        return find_champion(self.client, self.challenger.model_name, self.challenger.metric, alias=self.alias)
+    def _version_tags(self, tags: Mapping[str, Any]) -> dict[str, str]:
+        ours = {
+            "retrain.run_id": self.run_id,
+            "retrain.metric": self.challenger.metric,
+            "retrain.metric_value": repr(self.challenger.value),
+        }
+        runs = runs_of(self.client, self.run_id)  # the job's own is the last one: it made the others
+        job_ids = [run.data.tags[JOB_TAG] for run in runs if JOB_TAG in run.data.tags]
+        job = {JOB_TAG: job_ids[-1]} if job_ids else {}
+        job_run = {JOB_RUN_TAG: run_id} if (run_id := job_run_id()) else {}
+        return {str(name): str(value) for name, value in tags.items()} | ours | job | job_run
 
-    def move(self, alias: str, version: str) -> None:
-        """Point an alias to a version of the model."""
-        name = self.challenger.model_name
-        try:
-            self.client.set_registered_model_alias(name, alias, version)
-        except MlflowException as error:
-            # Of two that make a new alias at once, MLflow's database lets one in. Now it is there.
-            if error.error_code != "BAD_REQUEST":
-                raise
-            self.client.set_registered_model_alias(name, alias, version)
+    def _require_not_fenced(self) -> None:
+        require_not_fenced(self.client, self.run_id)
 
+    def _keep(self, record: DecisionRecord) -> None:
+        """Tag the run, those that it is nested in, and the job's own, which is the one that the service knows."""
+        for run in runs_of(self.client, self.run_id):
+            self.client.set_tag(run.info.run_id, DECISION_TAG, record.to_json())
+            self.client.set_tag(run.info.run_id, PROMOTED_TAG, str(record.promoted).lower())
 
-@dataclass(frozen=True)
-class Outcome:
-    """The decision that stands, and the champion that it was made against."""
-
-    decision: Decision
-    champion: Champion | None
-
-
-def previous_alias(alias: str) -> str:
-    """Return the alias of the champion before this one."""
-    return "previous" if alias == "champion" else f"previous-{alias}"
-
-
-def promote(contest: Contest) -> Outcome:
-    """Make the challenger champion unless a look at the registry says otherwise; return once the place is settled."""
-    gates = OpenGates(contest.client, contest.challenger.model_name, contest.alias, contest.version)
-    outcome = _settle(contest, gates)
-    gates.close()
-    return outcome
-
-
-def _settle(contest: Contest, gates: OpenGates) -> Outcome:
-    moved: Outcome | None = None
-    for _ in range(MOST_ROUNDS):
-        champion = contest.find_champion()
-        overwritten = _find_better(contest, gates, champion) if moved else None
-        if overwritten is not None:
-            gates.announce_move(overwritten.version)
-            contest.move(contest.alias, overwritten.version)
-        elif moved and champion is not None and champion.version == contest.version:
-            return moved
-        else:
-            decision = decide(contest.challenger, champion, contest.rules)
-            if not decision.promoted:
-                return Outcome(_lost(decision, contest.version), champion)
-            moved = Outcome(decision, champion)
-            _take(contest, gates, champion)
-    refusal = f"not promoted: the alias '{contest.alias}' moved to and fro {MOST_ROUNDS} times meanwhile"
-    return Outcome(_lost(Decision(False, refusal), contest.version), contest.find_champion())
-
-
-def _take(contest: Contest, gates: OpenGates, champion: Champion | None) -> None:
-    contest.require_not_fenced()
-    gates.announce_move(contest.version)
-    if champion is not None:
-        contest.move(contest.previous_alias, champion.version)
-    contest.move(contest.alias, contest.version)
-
-
-def _find_better(contest: Contest, gates: OpenGates, champion: Champion | None) -> Champion | None:
-    """Return the best version that the alias was moved to meanwhile, if it goes before the champion.
-
-    A champion whose value is not known is somebody's own choice, and stays.
-    """
-    name, metric = contest.challenger.model_name, contest.challenger.metric
-    rivals = [find_rival(contest.client, name, version, metric) for version in gates.rivals()]
-    contenders = [rival for rival in (champion, *rivals) if rival is not None and known(rival.value) is not None]
-    if not contenders or (champion is not None and champion not in contenders):
-        return None
-    best = min(contenders, key=lambda each: _rank(each, contest.rules))
-    return best if champion is None or best.version != champion.version else None
-
-
-def _rank(champion: Champion, rules: Rules) -> tuple[float, int]:
-    """Order versions, best first; of two that are as good, the one that was registered first."""
-    value = champion.value or 0.0
-    return (value if rules.lower_is_better else -value, int(champion.version))
-
-
-def _lost(decision: Decision, version: str) -> Decision:
-    note = f"another champion came meanwhile; version {version} stays without the alias"
-    return replace(decision, reason=f"{decision.reason}: {note}")
+    def _record(self, decision: Decision, champion: Champion | None, version: str | None) -> DecisionRecord:
+        challenger, rules = self.challenger, self.rules
+        return DecisionRecord(
+            promoted=decision.promoted,
+            reason=decision.reason,
+            metric=challenger.metric,
+            direction=direction(rules.lower_is_better),
+            challenger=known(challenger.value),
+            champion=known(champion.value) if champion else None,
+            champion_version=champion.version if champion else None,
+            model_name=challenger.model_name,
+            model_version=version,
+            min_delta=rules.min_delta,
+            min_value=rules.min_value,
+            datasets={"challenger": challenger.dataset, "champion": champion.dataset if champion else None},
+            guardrails={rail.metric: check_guardrail(rail, challenger, champion) for rail in rules.guardrails},
+            alias=self.alias,
+        )

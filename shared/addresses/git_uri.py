@@ -52,7 +52,7 @@ class GitUri:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class AddressRefusal:
     """Why an address may not be asked, and the setting that says so."""
 
     message: str
@@ -68,26 +68,26 @@ class AllowedAddresses:
     private_networks: bool = False
     any_outside: bool = False  # hosts names those inside, and any other may be asked
 
-    def refusal(self, address: GitUri, *, what: str) -> Refusal | None:
+    def refusal(self, address: GitUri, *, what: str) -> AddressRefusal | None:
         """Return why not, or None."""
         if address.scheme not in self.schemes:
             names = ", ".join(sorted(self.schemes))
             message = f"{what} has the scheme {address.scheme!r}; this service allows {names} (setting GIT_SCHEMES)."
-            return Refusal(message, "GIT_SCHEMES")
+            return AddressRefusal(message, "GIT_SCHEMES")
         return None if address.scheme == "file" else self.refusal_of_host(address.host, what=what)
 
-    def refusal_of_host(self, host: str, *, what: str) -> Refusal | None:
+    def refusal_of_host(self, host: str, *, what: str) -> AddressRefusal | None:
         """Return why not, as far as the host's name says it without a look-up."""
         if self.names(host):
             return None
         if self.hosts and not self.any_outside:
             names = ", ".join(sorted(self.hosts))
             message = f"{what} is on the host {host!r}; this service allows {names} (setting GIT_HOSTS)."
-            return Refusal(message, "GIT_HOSTS")
+            return AddressRefusal(message, "GIT_HOSTS")
         spelled = find_address(host)
         return self.refusal_of_address(spelled, host=host, what=what) if spelled else None
 
-    def refusal_of_address(self, address: Address, *, host: str, what: str) -> Refusal | None:
+    def refusal_of_address(self, address: Address, *, host: str, what: str) -> AddressRefusal | None:
         """Return why not, for an address that the host has."""
         if self.names(host) or not is_inside(address, private_networks=self.private_networks):
             return None
@@ -95,7 +95,7 @@ class AllowedAddresses:
             f"{what} is on the host {host!r}, whose address {address} lies inside this service's own network. Where "
             f"requests may use it, its operator names it, with all other git hosts, in the setting GIT_HOSTS."
         )
-        return Refusal(message, "GIT_HOSTS")
+        return AddressRefusal(message, "GIT_HOSTS")
 
     def with_any_outside(self) -> "AllowedAddresses":
         """The same, for what a host that may be asked keeps elsewhere."""

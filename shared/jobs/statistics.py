@@ -60,7 +60,7 @@ class Backlog:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Statistics:
     """The service at one moment. What has no job, or no alert that waits, is absent."""
 
     jobs: Mapping[JobState, int]

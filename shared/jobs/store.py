@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import AttemptCancelled
 from shared.jobs.model import Attempt, Job, JobState, NewJob, Reason
-from shared.jobs.statistics import Figures, Worker
+from shared.jobs.statistics import Statistics, Worker
 from shared.requests.retrain_request import RetrainRequest
-from shared.scheduling.limits import Host, Machine, QueuePlace
+from shared.scheduling.limits import Host, Machine, QueuePosition
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Resolution:
     """What an attempt found out about its inputs; None leaves what is known."""
 
     commit_sha: str | None = None
@@ -153,7 +153,7 @@ class JobStore(Protocol):
     def release(self, claim: Claim) -> None:
         """Give the lease up and leave the job as it is, for the next worker on this host."""
 
-    def resolve(self, claim: Claim, found: Resolved) -> None:
+    def resolve(self, claim: Claim, found: Resolution) -> None:
         """Record what the attempt found out about its inputs."""
 
     def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
@@ -190,7 +190,7 @@ class JobStore(Protocol):
         out.
         """
 
-    def find_place(self, job_id: str) -> QueuePlace | None:
+    def find_queue_position(self, job_id: str) -> QueuePosition | None:
         """Where a queued job stands and what it waits for; None for one that is not queued; JobNotFound."""
 
     def unmark_sent(self, job_id: str) -> None:
@@ -302,7 +302,7 @@ class JobStore(Protocol):
     def list_workers(self) -> Sequence[Worker]:
         """Return each host's worker, by the hosts' names; those that are long gone are forgotten."""
 
-    def get_figures(self) -> Figures:
+    def get_statistics(self) -> Statistics:
         """Return how much waits, runs and has ended, all at one moment."""
 
     def ping(self) -> None:

@@ -120,7 +120,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class QueuePlace:
+class QueuePosition:
     """Where a job stands: 1 is the next of its queue; ``blocking`` are ids of jobs that it waits for."""
 
     position: int
@@ -183,7 +183,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Usage:
     """What counts when a job asks to start on a host. ``reserving`` are jobs that the host's GPUs are kept for."""
 
     of_key: int
@@ -193,13 +193,13 @@ class Standing:
     reserving: Sequence[Waiting] = ()
 
 
-def allot(job: Waiting, host: Host, *, standing: Standing, limits: Limits) -> tuple[str, ...] | QueueCode:
+def allot(job: Waiting, host: Host, *, usage: Usage, limits: Limits) -> tuple[str, ...] | QueueCode:
     """The GPU devices that the job starts with on this host, or what holds it back."""
-    if standing.is_behind or standing.of_key >= limits.for_key(job.key):
+    if usage.is_behind or usage.of_key >= limits.for_key(job.key):
         return QueueCode.KEY_LIMIT
-    if limits.total is not None and standing.total >= limits.total:
+    if limits.total is not None and usage.total >= limits.total:
         return QueueCode.TOTAL_LIMIT
-    return allot_on_host(job, host, on_host=standing.on_host, reserving=standing.reserving)
+    return allot_on_host(job, host, on_host=usage.on_host, reserving=usage.reserving)
 
 
 def allot_on_host(
@@ -286,8 +286,8 @@ class Sending:
         if not job.is_meant_for(self.host):
             self.refused_labels |= {job.wanted_labels} if job.missing_labels(self.host) else set()
             return
-        standing = Standing(self.busy[job.key], self.total, self.on_host, reserving=self.reserving)
-        devices = allot(job, self.host, standing=standing, limits=self.limits)
+        usage = Usage(self.busy[job.key], self.total, self.on_host, reserving=self.reserving)
+        devices = allot(job, self.host, usage=usage, limits=self.limits)
         if devices is QueueCode.KEY_LIMIT:
             self.held_keys.add(job.key)
         elif isinstance(devices, QueueCode):

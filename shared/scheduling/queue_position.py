@@ -7,7 +7,7 @@ from shared.scheduling.limits import (
     Host,
     Limits,
     QueueCode,
-    QueuePlace,
+    QueuePosition,
     Running,
     Waiting,
     allot_on_host,
@@ -40,10 +40,10 @@ class Hindrance:
     blocking: Sequence[str] = ()
 
 
-def place_of(job: Waiting, scene: Scene, limits: Limits) -> QueuePlace:
+def position_of(job: Waiting, scene: Scene, limits: Limits) -> QueuePosition:
     """Where the job stands, and the first thing in its way: what holds for all hosts comes before what one lacks."""
     found = _by_key(job, scene, limits) or _by_total(scene, limits) or _by_hosts(job, scene)
-    return QueuePlace(scene.position, found.code, found.message, tuple(found.blocking[:BLOCKING_SHOWN]))
+    return QueuePosition(scene.position, found.code, found.message, tuple(found.blocking[:BLOCKING_SHOWN]))
 
 
 def is_known_to_any(job: Waiting, live: Sequence[Host]) -> bool:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs.model import SUPERVISED, Job, JobState
-from shared.jobs.store import Claim, Ending, Resolved, as_cancelled
-from shared.scheduling.limits import Host, Machine, QueueCode, Standing, Waiting, allot, ends_of_lease, free_gpus
+from shared.jobs.store import Claim, Ending, Resolution, as_cancelled
+from shared.scheduling.limits import Host, Machine, QueueCode, Usage, Waiting, allot, ends_of_lease, free_gpus
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
@@ -60,13 +60,13 @@ class Claiming(Database):
         transaction.lock(job.key)
         transaction.lock(host.name, Lock.HOST)
         host = as_wanted(transaction, host)
-        return allot(job, host, standing=self._read_standing(transaction, job, host), limits=self.limits)
+        return allot(job, host, usage=self._read_standing(transaction, job, host), limits=self.limits)
 
-    def _read_standing(self, transaction: Transaction, job: Waiting, host: Host) -> Standing:
+    def _read_standing(self, transaction: Transaction, job: Waiting, host: Host) -> Usage:
         on_host = running(transaction, jobs.c.host == host.name)
         needs = max(job.gpus, len(free_gpus(host, on_host)) - job.gpus)
         ahead = reserving(transaction, host, limits=self.limits, more_than=needs, ahead_of=job) if job.gpus else []
-        return Standing(
+        return Usage(
             of_key=count_running(transaction, jobs.c.concurrency_key == job.key),
             total=count_running(transaction) if self.limits.total is not None else 0,
             on_host=on_host,
@@ -86,7 +86,7 @@ class Claiming(Database):
                 _change_attempt(transaction, row, releases=attempts.c.releases + 1)
             mark_job(transaction, row, lease_expires_at=None, lease_token=row.lease_token + 1)
 
-    def resolve(self, claim: Claim, found: Resolved) -> None:
+    def resolve(self, claim: Claim, found: Resolution) -> None:
         """Record what the attempt found out about its inputs."""
         with self._fenced(claim) as (transaction, row):
             change_job(transaction, row, **{name: value for name, value in asdict(found).items() if value is not None})

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shared.alerts.model import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.scheduling.limits import Limits
-from shared.sql.ticket_lock import Turns
+from shared.sql.ticket_lock import TicketLock
 
 SWITCH_PAUSE_SECONDS = 0.01
 WAIT_SECONDS = 5  # for a connection, and for a lock
@@ -94,7 +94,7 @@ class Database:
         self.limits = limits
         self.alerting = alerting
         self._clock = clock
-        self._turns = Turns()
+        self._ticket_lock = TicketLock()
 
     def close(self) -> None:
         """Close all connections."""
@@ -118,12 +118,12 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             yield
             return
-        if not self._turns.take(timeout_seconds=WAIT_SECONDS):
+        if not self._ticket_lock.take(timeout_seconds=WAIT_SECONDS):
             raise StoreUnavailable(f"The job store does not answer: no turn to write within {WAIT_SECONDS} s")
         try:
             yield
         finally:
-            self._turns.end()
+            self._ticket_lock.end()
 
     @contextmanager
     def _transaction(self, options: Mapping[str, dict[str, str]]) -> Iterator[Transaction]:

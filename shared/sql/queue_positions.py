@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 
 from shared.jobs.model import JobState
-from shared.scheduling.limits import QueuePlace
-from shared.scheduling.queue_position import BLOCKING_SHOWN, Scene, is_known_to_any, place_of
+from shared.scheduling.limits import QueuePosition
+from shared.scheduling.queue_position import BLOCKING_SHOWN, Scene, is_known_to_any, position_of
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import read_job
 from shared.sql.tables import IS_QUEUED, jobs
@@ -21,7 +21,7 @@ from shared.sql.usage import (
 class Places(Database):
     """The part of the JobStore that says why a job waits."""
 
-    def find_place(self, job_id: str) -> QueuePlace | None:
+    def find_queue_position(self, job_id: str) -> QueuePosition | None:
         """Where a queued job stands and what it waits for."""
         with self.reading() as transaction:
             row = read_job(transaction, job_id)
@@ -37,7 +37,7 @@ class Places(Database):
                 live=live,
                 long_waiting=find_long_waiting(transaction, limits=self.limits, ahead_of=job) if job.gpus else (),
             )
-            return place_of(job, scene, self.limits)
+            return position_of(job, scene, self.limits)
 
 
 def _count(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:

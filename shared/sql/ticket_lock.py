@@ -1,10 +1,10 @@
-"""Turns of threads that write to one SQLite file: first come, first served, which a plain lock does not promise."""
+"""A lock for threads that write to one SQLite file: first come, first served, which a plain lock does not promise."""
 
 import threading
 from collections import deque
 
 
-class Turns:
+class TicketLock:
     """One thread at a time has the turn; at its end the one that has waited longest gets it."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.alerts.model import AlertState
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Figures, Refused, Worker
+from shared.jobs.statistics import Backlog, Refused, Statistics, Worker
 from shared.scheduling.limits import Running
 from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts, jobs, workers
@@ -23,11 +23,11 @@ class Watching(Database):
         with self.reading() as transaction:
             return read_workers(transaction)
 
-    def get_figures(self) -> Figures:
+    def get_statistics(self) -> Statistics:
         """Count. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
         with self.reading() as transaction:
             by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
-            return Figures(
+            return Statistics(
                 jobs={row.state: row.number for row in transaction.all(by_state)},
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
                 alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
@@ -56,8 +56,8 @@ def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> li
 def _backlogs(
     transaction: Transaction, name: sa.Column[str], since: sa.Column[datetime], waits: sa.ColumnElement[bool]
 ) -> dict[str, Backlog]:
-    figures = name.label("name"), sa.func.count().label("number"), sa.func.min(since).label("since")
-    rows = transaction.all(sa.select(*figures).where(waits).group_by(name))
+    statistics = name.label("name"), sa.func.count().label("number"), sa.func.min(since).label("since")
+    rows = transaction.all(sa.select(*statistics).where(waits).group_by(name))
     return {row.name: Backlog(row.number, _seconds_since(row.since, transaction)) for row in rows}
 
 

@@ -120,7 +120,7 @@ class Hosts:
 
     def queue_code(self, job: Job) -> QueueCode | None:
         """What the job waits for."""
-        place = self.first.store.find_place(job.id)
+        place = self.first.store.find_queue_position(job.id)
         return place.code if place else None
 
     def containers_of_first(self) -> list[Container]:

@@ -20,7 +20,7 @@ from shared.jobs.store import (
     Ending,
     JobFilter,
     LogSlice,
-    Resolved,
+    Resolution,
     Submission,
     as_cancelled,
 )
@@ -29,17 +29,17 @@ from shared.scheduling.limits import (
     Limits,
     Machine,
     QueueCode,
-    QueuePlace,
+    QueuePosition,
     Running,
     Sending,
     Span,
-    Standing,
+    Usage,
     Waiting,
     allot,
     reserved_on,
     with_host,
 )
-from shared.scheduling.queue_position import Scene, is_known_to_any, place_of
+from shared.scheduling.queue_position import Scene, is_known_to_any, position_of
 from shared.sql.column_types import as_json
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
@@ -164,14 +164,14 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
 
     def _allot(self, job: Waiting, host: Host, now: datetime) -> tuple[str, ...] | QueueCode:
         running = self._running()
-        standing = Standing(
+        usage = Usage(
             of_key=sum(other.key == job.key for other in running),
             total=len(running),
             on_host=[other for other in running if other.host == host.name],
             is_behind=any(other.goes_before(job) and not other.unknown_to(host) for other in self._waiting()),
             reserving=reserved_on(host, self._long_waiting(now), with_host(self._live(now), host)),
         )
-        return allot(job, host, standing=standing, limits=self.limits)
+        return allot(job, host, usage=usage, limits=self.limits)
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
         with self._fenced(claim) as (record, now):
@@ -184,7 +184,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
             record.job = replace(record.job, lease_expires_at=None)
             record.token += 1
 
-    def resolve(self, claim: Claim, found: Resolved) -> None:
+    def resolve(self, claim: Claim, found: Resolution) -> None:
         with self._fenced(claim) as (record, _now):
             record.change(**{name: value for name, value in asdict(found).items() if value is not None})
             if found.run_id is not None:
@@ -266,7 +266,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 record.sent_at = now
             return [replace(record.job, transitions=()) for record in chosen]
 
-    def find_place(self, job_id: str) -> QueuePlace | None:
+    def find_queue_position(self, job_id: str) -> QueuePosition | None:
         with self._transaction() as now:
             record = self._record(job_id)
             if record.job.state is not JobState.QUEUED:
@@ -279,7 +279,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 live=live,
                 long_waiting=self._long_waiting(now),
             )
-            return place_of(job, scene, self.limits)
+            return position_of(job, scene, self.limits)
 
     def unmark_sent(self, job_id: str) -> None:
         with self._transaction():

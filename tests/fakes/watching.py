@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Figures, Worker
+from shared.jobs.statistics import Backlog, Statistics, Worker
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept
 
@@ -22,11 +22,11 @@ class MemoryWatching(MemoryHosts):
         with self._transaction() as now:
             return self._workers(now)
 
-    def get_figures(self) -> Figures:
+    def get_statistics(self) -> Statistics:
         with self._transaction() as now:
             jobs = [record.job for record in self._records.values()]
             alerts = [each.alert for kept in self._alerts.values() for each in kept if not each.is_over]
-            return Figures(
+            return Statistics(
                 jobs=Counter(job.state for job in jobs),
                 queues=_backlogs(((job.queue, job.queued_at) for job in jobs if job.state is JobState.QUEUED), now),
                 alerts=_backlogs(((alert.channel, alert.at) for alert in alerts), now),

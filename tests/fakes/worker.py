@@ -26,7 +26,7 @@ from worker.attempt.preparation import Preparation
 from worker.attempt.supervision import Supervisor
 from worker.host.disk import DiskGuard
 from worker.host.heartbeat import Heartbeat
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.runners.seam import Exit, Handle
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
@@ -89,7 +89,7 @@ class FakeWorker:
         self.queue, self.stopping, self.active = RecordingQueue(), threading.Event(), Active()
         self.source, self.runner = FakeSource(self.folder), HookedRunner(host=self.host)
         self.vault, self.reported = Vault(self.key), list[Job]()
-        self.here = ThisHost(self.settings, self.runner, self.machine)
+        self.here = HostOffer(self.settings, self.runner, self.machine)
         self.preparation = Preparation(
             self.settings, self.store, self.source, self.tracking, self.runner, {"REGION": "eu"}, self.here
         )

@@ -21,7 +21,7 @@ from tests.support.jobs import SUCCEEDED
 from worker.attempt.finishing import Finishing
 from worker.host.disk import DiskGuard
 from worker.host.heartbeat import Heartbeat
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
 
@@ -65,7 +65,7 @@ class PretendedHost:
     def __post_init__(self) -> None:
         settings, store, stopping = self.settings, self.store, threading.Event()
         runner, source = FakeRunner(host=FakeHost(gpus=("0", "1"))), FakeSource(settings.data_dir)
-        self.here = ThisHost(settings, runner)
+        self.here = HostOffer(settings, runner)
         self.here.offer_gpus(held=())
         disk = DiskGuard(lambda: [settings.data_dir], low_bytes=0, source=source)
         self._sweep = Sweep(

@@ -16,7 +16,7 @@ from tests.scale.timing import row
 SLOTS = 2
 PAGE = 50
 SLOW = 0.95
-MEASURED = ("claimed", "take_sendable", "beat", "sweep", "find_place", "list", "submit")
+MEASURED = ("claimed", "take_sendable", "beat", "sweep", "find_queue_position", "list", "submit")
 QUEUED_ONLY = JobFilter(states=frozenset({JobState.QUEUED}))
 FEW = 5
 NEW_JOBS = 1_000_000  # their models' numbers begin here
@@ -40,7 +40,7 @@ def titles() -> list[str]:
         "queued",
         "claimed alone, ms",
         *times,
-        "figures, ms",
+        "statistics, ms",
         "claims/s",
         "CPU of a job, ms",
         "CPU of a sweep, ms",
@@ -54,7 +54,7 @@ class Load:
 
     def __init__(self, database: Loaded, folder: Path, *, clients: int, turns: int) -> None:
         self._database = database
-        self._turns = turns
+        self._ticket_lock = turns
         self._history = History(database.store)
         self.fleet = Fleet(database.store, folder, slots=SLOTS, clients=clients)
         self._numbers = count()
@@ -70,11 +70,11 @@ class Load:
         busy = self._cpu_of(lambda host: self._turn(host, waiting))
         claims_per_second = (len(self.fleet.claims) - claimed) / (perf_counter() - began)
         for _ in range(FEW):
-            self.fleet.store.get_figures()
+            self.fleet.store.get_statistics()
         times = [self._shown(name) for name in MEASURED]
         costs = [f"{cpu:.1f}" for cpu in (busy - quiet, quiet, alerts)]
         rest = [f"{claims_per_second:.0f}", *costs, f"{self._database.size_bytes() / 1e6:.0f}"]
-        return row([cell.ended, cell.hosts, cell.queued, alone, *times, self._shown("get_figures"), *rest])
+        return row([cell.ended, cell.hosts, cell.queued, alone, *times, self._shown("get_statistics"), *rest])
 
     def _prepare(self, cell: Cell) -> None:
         """Half of each host's slots are in use."""
@@ -101,7 +101,7 @@ class Load:
         host.end_one()
         host.work_off(slots=SLOTS)
         self.fleet.store.list(JobFilter(), limit=PAGE)
-        self.fleet.store.find_place(waiting[len(self.fleet.claims) % len(waiting)])
+        self.fleet.store.find_queue_position(waiting[len(self.fleet.claims) % len(waiting)])
 
     def _submit(self) -> None:
         self.fleet.messages.send(self.fleet.store.submit(a_job(NEW_JOBS + next(self._numbers))).job)
@@ -114,7 +114,7 @@ class Load:
         return (self._database.cpu_seconds() - before) / len(hosts) * 1000
 
     def _in_turn(self) -> list[PretendedHost]:
-        return list(islice(cycle(self.fleet.hosts), self._turns))
+        return list(islice(cycle(self.fleet.hosts), self._ticket_lock))
 
     def _shown(self, name: str) -> str:
         middle, slow = (self.fleet.timings.milliseconds(name, part) for part in (0.5, SLOW))

@@ -14,7 +14,7 @@ from worker.attempt.preparation import Preparation
 from worker.attempt.supervision import Supervisor
 from worker.host.disk import DiskGuard
 from worker.host.heartbeat import Heartbeat
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.runners.seam import Handle
 from worker.sweep.cleaning import Cleaning
@@ -45,7 +45,7 @@ class Worker(Process):
         tracking = self._remote("tracking", outside.tracking)
         queue = self._remote("queue", outside.queue)
         source = HostSource(host, self.point)
-        active, here = Active(), ThisHost(settings, runner, host.machine)
+        active, here = Active(), HostOffer(settings, runner, host.machine)
         self._slots = here.slots
         preparation = Preparation(settings, store, source, tracking, runner, {}, here)
         clock = self.scheduler.clock.monotonic

@@ -7,7 +7,7 @@ from mypackage import base_models, job_run, prep_utils
 from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from mypackage.gate import decision as gate
-from mypackage.gate import passage, registry, rules
+from mypackage.gate import promotion, registry, rules
 from mypackage.gate import runs as gate_runs
 from shared.requests.retrain_request import Promotion
 from tests.fakes.worker import FakeWorker
@@ -31,7 +31,7 @@ def test_the_cache_is_where_the_worker_says_and_as_big(tmp_path: Path) -> None:
 
 def test_both_know_the_tags_of_the_run_by_the_same_names() -> None:
     assert gate_runs.DECISION_TAG == training_tags.DECISION_TAG
-    assert passage.JOB_TAG == run_tags.JOB_ID
+    assert promotion.JOB_TAG == run_tags.JOB_ID
     assert registry.FENCED_TAG == tracking.FENCED_TAG
     assert registry.JOB_RUN_TAG == tracking.JOB_RUN_TAG
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, LeaseLost, UserError
-from shared.jobs.store import Claim, JobStore, Resolved
+from shared.jobs.store import Claim, JobStore, Resolution
 from shared.live_secrets import redactor_of
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
@@ -17,7 +17,7 @@ from shared.settings import Settings
 from worker.attempt import dataset_pin
 from worker.attempt.limits import limits_of
 from worker.attempt_name import attempt_name
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
 from worker.project.entry_points import Project, Rendered, assemble, render
@@ -50,7 +50,7 @@ class Preparation:
     tracking: Tracking
     runner: Runner
     host_environment: Mapping[str, str]
-    here: ThisHost
+    here: HostOffer
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -130,7 +130,7 @@ class Preparation:
         )
         seconds = request.timeouts.git_seconds or self.settings.git_timeout_seconds
         checkout = self.source.checkout(wanted, name=name, timeout_seconds=seconds, interruption=interruption)
-        self.store.resolve(claim, Resolved(commit_sha=checkout.commit_sha))
+        self.store.resolve(claim, Resolution(commit_sha=checkout.commit_sha))
         return checkout
 
     def _pin_dataset(
@@ -147,7 +147,7 @@ class Preparation:
             interruption=interruption,
         )
         if pinned:
-            self.store.resolve(claim, Resolved(dataset_repo=pinned))
+            self.store.resolve(claim, Resolution(dataset_repo=pinned))
         return pinned
 
     def _pin_base_model(self, claim: Claim, asked: str, project: Project) -> str:
@@ -157,7 +157,7 @@ class Preparation:
         known = claim.job.base_model_version
         version = self.tracking.find_base_model(base_model.at_version(asked, known))
         if version and version != known:
-            self.store.resolve(claim, Resolved(base_model_version=version))
+            self.store.resolve(claim, Resolution(base_model_version=version))
         return base_model.at_version(asked, version)
 
     def _bring_image(
@@ -175,7 +175,7 @@ class Preparation:
             project.image, pinned=claim.job.image_id, timeout_seconds=seconds, interruption=interruption
         )
         if image is not None:
-            self.store.resolve(claim, Resolved(image=project.image, image_id=image.digest or image.id))
+            self.store.resolve(claim, Resolution(image=project.image, image_id=image.digest or image.id))
         return image
 
     def _open_run(
@@ -203,7 +203,7 @@ class Preparation:
             )
         )
         try:
-            self.store.resolve(claim, Resolved(experiment_id=run.experiment_id, run_id=run.run_id))
+            self.store.resolve(claim, Resolution(experiment_id=run.experiment_id, run_id=run.run_id))
         except LeaseLost:
             if interruption.is_cancelled:  # the job has ended without it, while the tracking server took its time
                 self.tracking.finish_run(run.run_id, "KILLED")

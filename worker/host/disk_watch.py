@@ -12,7 +12,7 @@ from typing import NamedTuple
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from shared.settings import Settings
 from worker.attempt_name import named_context
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
 
@@ -61,7 +61,7 @@ class DiskWatch:
 
     settings: Settings
     runner: Runner
-    here: ThisHost
+    here: HostOffer
     verdicts: Verdicts
     room: Callable[[Path], Room] = room_of
     clock: Callable[[], float] = time.monotonic

@@ -11,7 +11,7 @@ from shared.errors import HostNameTaken, StoreUnavailable
 from shared.jobs.store import JobStore
 from shared.settings import Settings
 from worker.attempt_name import attempt_name, named_context
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
 
@@ -37,7 +37,7 @@ class Heartbeat:
         settings: Settings,
         store: JobStore,
         runner: Runner,
-        here: ThisHost,
+        here: HostOffer,
         clock: Callable[[], float] = time.monotonic,
         *,
         on_refused: Callable[[], None] = lambda: None,

@@ -28,7 +28,7 @@ def is_fresh(file: Path) -> bool:
         return False
 
 
-class ThisHost:
+class HostOffer:
     """Read by every task, written by the sweep. No GPU is offered before the containers here were looked at."""
 
     def __init__(self, settings: Settings, runner: Runner, machine: Machine | None = None) -> None:

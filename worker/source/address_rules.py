@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
-from shared.addresses.git_uri import AllowedAddresses, GitUri, Refusal
+from shared.addresses.git_uri import AddressRefusal, AllowedAddresses, GitUri
 from shared.errors import Code, UserError
 from worker.source.door import look_up
 
@@ -28,7 +28,7 @@ class AddressRules:
             message = f"{what} leads into this service's own data folder, which holds other projects' sources."
             raise UserError(code, f"{message} Name the repository itself.", **facts)
 
-    def _refusal_by_name(self, address: GitUri, *, what: str) -> Refusal | None:
+    def _refusal_by_name(self, address: GitUri, *, what: str) -> AddressRefusal | None:
         """Look up where ssh would go; a name that nobody knows may be an alias of the worker's own ssh."""
         if address.scheme != "ssh" or self.allowed.names(address.host):
             return None

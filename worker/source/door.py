@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-from shared.addresses.git_uri import AllowedAddresses, Refusal
+from shared.addresses.git_uri import AddressRefusal, AllowedAddresses
 from worker.source.proxy_request import ProxyRequest
 
 HEAD_BYTES = 64 * 1024
@@ -54,7 +54,7 @@ class Door:
         self._look_up = look_up
         self._what = what
         self._left_bytes = max_bytes
-        self.refusal: Refusal | None = None
+        self.refusal: AddressRefusal | None = None
         self.trouble = ""  # why the last host could not be reached; git only sees that the door did not open
         self._token = secrets.token_urlsafe(16)
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureErro
 from worker.folder_tree import remove_tree
 from worker.source.git import Git, GitResult
 from worker.source.git_errors import NO_SUCH_REF
-from worker.source.resolve import RemoteRefs, Resolved, resolve
+from worker.source.resolve import RemoteRefs, ResolvedRef, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Mirror:
         self._git = git
         self.url = git.uri
 
-    def bring(self, ref: str, *, pinned_sha: str | None) -> Resolved:
+    def bring(self, ref: str, *, pinned_sha: str | None) -> ResolvedRef:
         """Make sure that the commit is in the mirror, and that who asks for it may read it."""
         with self._locked(fcntl.LOCK_EX):
             self._prepare()

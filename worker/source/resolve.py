@@ -15,7 +15,7 @@ NAMED_BRANCHES = 10
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRef:
     """The commit that a ref means now, and the branch, where the ref is one."""
 
     commit_sha: str
@@ -85,7 +85,7 @@ class Repository(Protocol):
         """Return the commits here whose SHA begins so."""
 
 
-def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) -> Resolved:
+def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) -> ResolvedRef:
     """Bring the commit of a ref here: branch, tag, HEAD, full SHA, short SHA, in this order.
 
     A pinned SHA goes before the ref, and is not fetched where it is here already. The remote is asked in any case: the
@@ -93,26 +93,26 @@ def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) 
     """
     if pinned_sha and (commit := repository.find_commit(pinned_sha)):
         repository.ask_for_access()
-        return Resolved(commit)
+        return ResolvedRef(commit)
     if pinned_sha:
-        return Resolved(_fetch_sha(repository, pinned_sha, ref))
+        return ResolvedRef(_fetch_sha(repository, pinned_sha, ref))
     if FULL_SHA.match(ref.lower()):
-        return Resolved(_fetch_sha(repository, ref.lower(), ref))
+        return ResolvedRef(_fetch_sha(repository, ref.lower(), ref))
     if NOT_IN_A_REF.search(ref) or not ref:
         raise ref_not_found(ref, repository.list_remote())
     if ref != "HEAD":  # the usual case needs no listing, and is one look at the remote: it cannot move in between
         name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
         if repository.fetch(name) and (commit := repository.find_fetched()):
-            return Resolved(commit, _branch(name))
+            return ResolvedRef(commit, _branch(name))
     return _resolve_listed(repository, ref, repository.list_remote())
 
 
-def _resolve_listed(repository: Repository, ref: str, remote: RemoteRefs) -> Resolved:
+def _resolve_listed(repository: Repository, ref: str, remote: RemoteRefs) -> ResolvedRef:
     name = remote.find(ref)
     if name is None and SHORT_SHA.match(ref.lower()):
-        return Resolved(_fetch_short_sha(repository, ref.lower(), remote))
+        return ResolvedRef(_fetch_short_sha(repository, ref.lower(), remote))
     if name and repository.fetch(name) and (commit := repository.find_fetched()):
-        return Resolved(commit, _branch(name))
+        return ResolvedRef(commit, _branch(name))
     raise ref_not_found(ref, remote)
 
 

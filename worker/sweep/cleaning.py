@@ -7,7 +7,7 @@ from shared.jobs.store import JobStore
 from shared.scheduling.limits import QueueCode
 from shared.settings import Settings
 from worker.host.disk import DiskGuard
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.source.checkout import GitSource
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Cleaning:
     store: JobStore
     source: GitSource
     disk: DiskGuard
-    here: ThisHost
+    here: HostOffer
 
     def look_at_disk(self) -> None:
         """Take no new attempts while the disk is nearly full, whatever can be deleted gone."""

@@ -21,7 +21,7 @@ from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.settings import Settings
 from worker.attempt.finishing import Finishing
 from worker.attempt_name import attempt_name, named_context
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
@@ -71,7 +71,7 @@ class Sweep:
     runner: Runner
     source: GitSource
     active: Active
-    here: ThisHost
+    here: HostOffer
     finishing: Finishing
     cleaning: Cleaning
     report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task

@@ -14,7 +14,7 @@ import psutil
 import sqlalchemy as sa
 
 from shared.jobs.model import JobState
-from shared.scheduling.limits import QueuePlace
+from shared.scheduling.limits import QueuePosition
 from shared.sql import SqlStore
 from shared.sql.tables import attempts, jobs
 
@@ -37,7 +37,7 @@ class Place:
     """What the store said of one waiting job, and when it was asked."""
 
     job_id: str
-    said: QueuePlace
+    said: QueuePosition
     asked_at: datetime
     answered_at: datetime
 
@@ -101,7 +101,7 @@ class Sampler:
 
     def _ask(self, job_id: str) -> None:
         asked_at = datetime.now(UTC)
-        said = self.store.find_place(job_id)
+        said = self.store.find_queue_position(job_id)
         if said is not None:
             self.places.append(Place(job_id, said, asked_at, datetime.now(UTC)))
 

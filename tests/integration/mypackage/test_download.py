@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mypackage.dataset.archives import Limits
+from mypackage.dataset.archives import ArchiveLimits
 from mypackage.dataset.cache import Cache
 from mypackage.dataset.errors import DatasetError
 from mypackage.dataset.http import download, fetch
@@ -150,7 +150,7 @@ def test_an_archive_of_the_same_version_comes_from_the_cache(
     cache = Cache(tmp_path / "cache")
 
     def text_of(query: str) -> str:
-        fetch(f"{server.url}/data.zip{query}", tmp_path / "out", cache=cache, limits=Limits())
+        fetch(f"{server.url}/data.zip{query}", tmp_path / "out", cache=cache, limits=ArchiveLimits())
         return (tmp_path / "out" / "a").read_text()
 
     assert text_of("") == text_of("") == "old"
@@ -165,7 +165,7 @@ def test_an_archive_with_a_checksum_that_is_in_the_cache_is_not_asked_for(server
     sha256 = hashlib.sha256(zipped("x")).hexdigest()
     cache = Cache(tmp_path / "cache")
     for name in ("one", "two"):
-        used = fetch(f"{server.url}/data.zip", tmp_path / name, sha256=sha256, cache=cache, limits=Limits())
+        used = fetch(f"{server.url}/data.zip", tmp_path / name, sha256=sha256, cache=cache, limits=ArchiveLimits())
         assert used.digest == f"sha256:{sha256}"
         assert (tmp_path / name / "a").read_text() == "x"
     assert len(server.requests) == 1

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
 from mypackage.gate.decision import Challenger, DecisionRecord
-from mypackage.gate.passage import Passage
+from mypackage.gate.promotion import Promotion
 from mypackage.gate.registry import find_champion
 from mypackage.gate.rules import Rules
 from tests.support.length import rounds
@@ -56,8 +56,8 @@ def race(client: MlflowClient, model_folder: Path, values: tuple[float, float]) 
         client.log_metric(run_id, METRIC, value)
         challenger = Challenger(MODEL, METRIC, value, metrics={METRIC: value})
         start.wait()
-        passage = Passage(client, run_id, challenger, Rules(lower_is_better=False), "champion")
-        return passage.decide(f"runs:/{run_id}/model", {})
+        promotion = Promotion(client, run_id, challenger, Rules(lower_is_better=False), "champion")
+        return promotion.decide(f"runs:/{run_id}/model", {})
 
     with ThreadPoolExecutor(len(values)) as pool:
         return list(pool.map(finish, values))

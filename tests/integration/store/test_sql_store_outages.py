@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert, AlertEvent, Channel, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.store import JobFilter, JobStore, Resolved
+from shared.jobs.store import JobFilter, JobStore, Resolution
 from shared.sql import SqlStore, engine
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import (
@@ -39,12 +39,12 @@ READS: dict[str, Call] = {
     "find_orphans": lambda store: store.find_orphans(host=HOST),
     "find_overdue": lambda store: store.find_overdue(),
     "running_on": lambda store: store.running_on(HOST),
-    "find_place": lambda store: store.find_place("id"),
+    "find_queue_position": lambda store: store.find_queue_position("id"),
     "find_open_runs": lambda store: store.find_open_runs(),
     "find_lost": lambda store: store.find_lost(by=HOST, after_seconds=1),
     "list_trials": lambda store: store.list_trials({"id"}),
     "list_workers": lambda store: store.list_workers(),
-    "get_figures": lambda store: store.get_figures(),
+    "get_statistics": lambda store: store.get_statistics(),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
 }
 WRITES: dict[str, Call] = {
@@ -80,7 +80,7 @@ def _with_claim(store: JobStore) -> dict[str, Call]:
     return {
         "renew": lambda s: s.renew(held, lease_seconds=60),
         "release": lambda s: s.release(held),
-        "resolve": lambda s: s.resolve(held, Resolved(image="i")),
+        "resolve": lambda s: s.resolve(held, Resolution(image="i")),
         "begin_start": lambda s: s.begin_start(held, lease_seconds=60),
         "started": lambda s: s.started(held, runner="docker", container="c"),
         "append_log": lambda s: s.append_log(held, b"x", source_offset=1),

@@ -142,7 +142,7 @@ def test_an_event_of_a_later_version_waits_for_its_workers_and_nothing_waits_for
     told_store.alert_sent(taken)
     assert told_store.take_alert([CHANNEL], lease_seconds=60) is None
     assert told_store.take_stray_alert([], older_than_seconds=-60, lease_seconds=60) is None
-    assert told_store.get_figures().alerts[CHANNEL].count == 1
+    assert told_store.get_statistics().alerts[CHANNEL].count == 1
 
 
 def test_a_test_message_in_a_state_of_a_later_version_is_told_as_it_is(told_store: SqlStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import LeaseLost
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim, JobStore, Resolved
+from shared.jobs.store import Claim, JobStore, Resolution
 from shared.scheduling.limits import Limits
 from tests.support.jobs import (
     FAILED,
@@ -31,7 +31,7 @@ from tests.support.waiting import wait_until
 NEEDS_A_CLAIM: dict[str, Callable[[JobStore, Claim], object]] = {
     "renew": lambda store, held: store.renew(held, lease_seconds=600),
     "release": lambda store, held: store.release(held),
-    "resolve": lambda store, held: store.resolve(held, Resolved(commit_sha="f" * 40, run_id="r")),
+    "resolve": lambda store, held: store.resolve(held, Resolution(commit_sha="f" * 40, run_id="r")),
     "begin_start": lambda store, held: store.begin_start(held, lease_seconds=600),
     "started": lambda store, held: store.started(held, runner="docker", container="other"),
     "append_log": lambda store, held: store.append_log(held, b"late", source_offset=4),

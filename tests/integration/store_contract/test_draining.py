@@ -117,7 +117,7 @@ def test_a_host_that_never_gave_a_sign_of_life_is_not_found(drained: JobStore) -
 
 def test_a_job_that_fits_a_drained_host_only_says_that_it_waits_for_that(drained: JobStore) -> None:
     drained.beat(a_host("gpu-1", gpus=GPUS), gap_seconds=60)
-    place = drained.find_place(submit(drained, gpus=2))
+    place = drained.find_queue_position(submit(drained, gpus=2))
     assert place is not None
     assert place.code is QueueCode.DRAINED
     assert place.message.startswith("host gpu-1 is drained (new disks): ")
@@ -125,7 +125,7 @@ def test_a_job_that_fits_a_drained_host_only_says_that_it_waits_for_that(drained
 
 
 def test_a_job_that_fits_elsewhere_too_does_not_wait_for_a_drained_host(drained: JobStore) -> None:
-    place = drained.find_place(submit(drained))
+    place = drained.find_queue_position(submit(drained))
     assert place is not None
     assert (place.code, "gpu-2" in place.message) == (QueueCode.NEXT, True)
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Code, FailureType, LeaseLost
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, JobStore, Resolved
+from shared.jobs.store import Ending, JobStore, Resolution
 from tests.support.jobs import (
     DOCKER_AWAY,
     FAILED,
@@ -27,9 +27,9 @@ from tests.support.waiting import wait_until
 
 def test_what_an_attempt_found_out_is_kept_and_not_unset(store: JobStore) -> None:
     held = claimed(store)
-    store.resolve(held, Resolved(commit_sha="a" * 40, experiment_id="7"))
-    store.resolve(held, Resolved(image="iris:1", image_id="sha256:1", run_id="run-1"))
-    store.resolve(held, Resolved(dataset_repo="https://host/data.git@main", base_model_version="3"))
+    store.resolve(held, Resolution(commit_sha="a" * 40, experiment_id="7"))
+    store.resolve(held, Resolution(image="iris:1", image_id="sha256:1", run_id="run-1"))
+    store.resolve(held, Resolution(dataset_repo="https://host/data.git@main", base_model_version="3"))
     job = store.get(held.job.id)
     assert (job.commit_sha, job.experiment_id) == ("a" * 40, "7")
     assert (job.image, job.image_id, job.run_id) == ("iris:1", "sha256:1", "run-1")
@@ -96,7 +96,7 @@ def test_what_has_ended_never_changes(store: JobStore) -> None:
 
 def test_a_retry_waits_then_queues_and_trains_the_same_commit_as_attempt_two(store: JobStore) -> None:
     first = running(store)
-    store.resolve(first, Resolved(commit_sha="a" * 40, run_id="run-1"))
+    store.resolve(first, Resolution(commit_sha="a" * 40, run_id="run-1"))
     waiting = store.finish(first, replace(FAILED, retry_in_seconds=SHORT_LEASE_SECONDS))
     assert (waiting.state, waiting.reason, waiting.ended_at) == (JobState.RETRY_WAIT, DOCKER_AWAY, None)
     assert waiting.attempt.ended_at is not None

@@ -4,7 +4,7 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import JobFilter, JobStore, Resolved
+from shared.jobs.store import JobFilter, JobStore, Resolution
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (
@@ -52,7 +52,7 @@ def test_a_repeated_job_names_the_one_it_repeats_and_keeps_its_pinned_commit(sto
 def test_a_pinned_commit_stays_when_an_attempt_found_the_rest(store: JobStore) -> None:
     held = claim(store, submit(store, commit_sha="a" * 40))
     assert held.job.commit_sha == "a" * 40
-    store.resolve(held, Resolved(image="iris:1"))
+    store.resolve(held, Resolution(image="iris:1"))
     assert store.get(held.job.id).commit_sha == "a" * 40
 
 

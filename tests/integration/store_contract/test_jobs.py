@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import IdempotencyKeyReused, JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import Cursor, Ending, JobFilter, JobStore, Resolved
+from shared.jobs.store import Cursor, Ending, JobFilter, JobStore, Resolution
 from tests.support.jobs import (
     DOCKER_AWAY,
     SUCCEEDED,
@@ -235,7 +235,7 @@ def test_the_version_grows_with_what_is_shown_and_with_nothing_else(store: JobSt
     store.secret(taken)
     store.append_log(taken, b"text", source_offset=4)
     assert not grew()
-    store.resolve(taken, Resolved(commit_sha="a" * 40))
+    store.resolve(taken, Resolution(commit_sha="a" * 40))
     assert grew()
     store.started(taken, runner="docker", container="c")
     assert grew()

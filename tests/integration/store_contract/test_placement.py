@@ -3,7 +3,7 @@
 import pytest
 
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Host, Limits, QueueCode, QueuePlace
+from shared.scheduling.limits import Host, Limits, QueueCode, QueuePosition
 from tests.support.clocks import HeldClock
 from tests.support.jobs import a_host, claim, running, submit, try_claim
 from tests.support.stores import MakeStore
@@ -21,8 +21,8 @@ def hosts(store: JobStore) -> JobStore:
     return store
 
 
-def _place(store: JobStore, **fields: object) -> QueuePlace:
-    found = store.find_place(submit(store, **fields))
+def _place(store: JobStore, **fields: object) -> QueuePosition:
+    found = store.find_queue_position(submit(store, **fields))
     assert found is not None
     return found
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Limits, QueueCode, QueuePlace
+from shared.scheduling.limits import Limits, QueueCode, QueuePosition
 from tests.support.clocks import HeldClock
 from tests.support.jobs import SUCCEEDED, a_host, claim, claimed, ended, in_retry_wait, running, submit, try_claim
 from tests.support.stores import MakeStore
@@ -14,8 +14,8 @@ from tests.support.stores import MakeStore
 GPUS = ("0", "1")
 
 
-def _place(store: JobStore, job_id: str) -> QueuePlace:
-    found = store.find_place(job_id)
+def _place(store: JobStore, job_id: str) -> QueuePosition:
+    found = store.find_queue_position(job_id)
     assert found is not None, store.get(job_id)
     return found
 
@@ -26,17 +26,17 @@ def _beat(store: JobStore, name: str = "gpu-1", **fields: Any) -> None:
 
 @pytest.mark.parametrize("begin", [claimed, running])
 def test_a_job_that_is_supervised_waits_for_nothing(store: JobStore, begin: Any) -> None:
-    assert store.find_place(begin(store).job.id) is None
+    assert store.find_queue_position(begin(store).job.id) is None
 
 
 @pytest.mark.parametrize("begin", [ended, in_retry_wait])
 def test_a_job_that_has_ended_or_backs_off_has_no_place(store: JobStore, begin: Any) -> None:
-    assert store.find_place(begin(store)) is None
+    assert store.find_queue_position(begin(store)) is None
 
 
 def test_an_unknown_job_is_not_found(store: JobStore) -> None:
     with pytest.raises(JobNotFound):
-        store.find_place("no-such-job")
+        store.find_queue_position("no-such-job")
 
 
 def test_with_nothing_in_its_way_a_job_is_next(store: JobStore) -> None:
@@ -90,7 +90,7 @@ def test_without_a_live_worker_the_message_says_how_to_start_one(make_store: Mak
     job_id = submit(store, queue="gpu")
     _beat(store, queues={"default"})
     said = "no live worker serves the queue 'gpu'; start one with WORKER_QUEUES=gpu"
-    assert _place(store, job_id) == QueuePlace(1, QueueCode.NO_WORKER, said)
+    assert _place(store, job_id) == QueuePosition(1, QueueCode.NO_WORKER, said)
     _beat(store, "gpu-2", queues={"gpu"})
     assert _place(store, job_id).code is QueueCode.NEXT
     clock.pass_seconds(61)
@@ -178,7 +178,7 @@ def test_what_a_place_says_is_what_a_claim_does(make_store: MakeStore) -> None:
     jobs = [submit(store, gpus=number % 3, concurrency_key=f"k{number % 5}") for number in range(12)]
     for turn in range(36):
         job_id = jobs[turn % 12]
-        place = store.find_place(job_id)
+        place = store.find_queue_position(job_id)
         if place is None:
             continue
         held = try_claim(store, job_id, host=host)

@@ -46,12 +46,12 @@ def test_a_worker_that_does_not_know_a_field_leaves_the_job_and_one_that_knows_i
 def test_its_place_names_the_field_until_a_worker_knows_it(store: JobStore) -> None:
     job_id = _unsent(store, request=NEWER)
     store.beat(OLD, gap_seconds=60)
-    place = store.find_place(job_id)
+    place = store.find_queue_position(job_id)
     assert place is not None
     assert place.code is QueueCode.NEWER_REQUEST
     assert "resources.host_x" in place.message
     store.beat(NEW, gap_seconds=60)
-    place = store.find_place(job_id)
+    place = store.find_queue_position(job_id)
     assert place is not None
     assert (place.code, "host new" in place.message) == (QueueCode.NEXT, True)
 
@@ -60,7 +60,7 @@ def test_other_jobs_go_on_those_of_its_key_too(store: JobStore) -> None:
     first = _unsent(store, request=NEWER, concurrency_key="model:iris", priority=9)
     second = _unsent(store, request=PLAIN, concurrency_key="model:iris")
     store.beat(OLD, gap_seconds=60)
-    place = store.find_place(second)
+    place = store.find_queue_position(second)
     assert place is not None
     assert place.code is QueueCode.NEXT
     assert _sendable(store, a_host("old", slots=1, knows=KNOWN_FIELDS)) == [second]
@@ -88,7 +88,7 @@ def test_what_runs_already_is_watched_by_any_worker_of_its_host(store: JobStore)
 def test_a_worker_that_does_not_say_what_it_knows_is_taken_for_one_that_knows_all(store: JobStore) -> None:
     job_id = submit(store, request=NEWER)
     store.beat(SILENT, gap_seconds=60)
-    place = store.find_place(job_id)
+    place = store.find_queue_position(job_id)
     assert place is not None
     assert place.code is QueueCode.NEXT
     claim(store, job_id, host=SILENT)

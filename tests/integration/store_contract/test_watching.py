@@ -31,8 +31,8 @@ def _states(store: JobStore) -> dict[str, WorkerState]:
 
 
 def test_a_new_store_knows_of_nothing(watched: JobStore) -> None:
-    figures = watched.get_figures()
-    assert (dict(figures.jobs), figures.queues, figures.alerts, list(figures.workers)) == ({}, {}, {}, [])
+    statistics = watched.get_statistics()
+    assert (dict(statistics.jobs), statistics.queues, statistics.alerts, list(statistics.workers)) == ({}, {}, {}, [])
     assert list(watched.list_workers()) == []
 
 
@@ -87,14 +87,14 @@ def test_jobs_are_counted_by_state_and_those_that_wait_by_queue(watched: JobStor
     submit(watched)
     submit(watched, queue="slow")
     clock.pass_seconds(10)
-    figures = watched.get_figures()
-    assert dict(figures.jobs) == {
+    statistics = watched.get_statistics()
+    assert dict(statistics.jobs) == {
         JobState.SUCCEEDED: 1,
         JobState.RETRY_WAIT: 1,
         JobState.RUNNING: 1,
         JobState.QUEUED: 3,
     }
-    assert figures.queues == {"default": Backlog(1, 10), "slow": Backlog(2, 40)}
+    assert statistics.queues == {"default": Backlog(1, 10), "slow": Backlog(2, 40)}
 
 
 def test_alerts_are_counted_while_they_wait(watched: JobStore, clock: HeldClock) -> None:
@@ -102,18 +102,18 @@ def test_alerts_are_counted_while_they_wait(watched: JobStore, clock: HeldClock)
     clock.pass_seconds(30)
     ended(watched)
     clock.pass_seconds(10)
-    assert watched.get_figures().alerts == {Channel.DISCORD: Backlog(2, 40)}
+    assert watched.get_statistics().alerts == {Channel.DISCORD: Backlog(2, 40)}
     for _ in range(2):
         taken = watched.take_alert([Channel.DISCORD], lease_seconds=60)
         assert taken is not None
         watched.alert_sent(taken)
-    assert watched.get_figures().alerts == {}
+    assert watched.get_statistics().alerts == {}
 
 
 def test_figures_show_the_same_workers_as_the_list(watched: JobStore) -> None:
     watched.beat(a_host("gpu-1"), gap_seconds=60)
     running(watched)
-    assert list(watched.get_figures().workers) == list(watched.list_workers())
+    assert list(watched.get_statistics().workers) == list(watched.list_workers())
     assert len(watched.list_workers()[0].running) == 1
 
 
@@ -121,5 +121,5 @@ def test_a_clock_that_was_set_back_makes_no_age_negative(watched: JobStore, cloc
     watched.beat(a_host("gpu-1"), gap_seconds=60)
     submit(watched)
     clock.pass_seconds(-100)
-    assert watched.get_figures().queues == {"default": Backlog(1, 0)}
+    assert watched.get_statistics().queues == {"default": Backlog(1, 0)}
     assert watched.list_workers()[0].silent_seconds == 0

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from api.views.jobs import pause_seconds
 from shared.errors import Code, FailureType
 from shared.jobs.model import Job, JobState, Reason
-from shared.jobs.store import Ending, Resolved
+from shared.jobs.store import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
@@ -29,7 +29,7 @@ def test_a_finished_job_tells_all_about_its_results(
 ) -> None:
     job_id = submit(model_name="iris", labels={"team": "vision"})["id"]
     claim = claim_job(job_id)
-    store.resolve(claim, Resolved("f" * 40, "python:3.11", "sha256:1", "3", "run1", base_model_version="6"))
+    store.resolve(claim, Resolution("f" * 40, "python:3.11", "sha256:1", "3", "run1", base_model_version="6"))
     store.started(claim, runner="docker", container="abc")
     store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0, result=RESULT))
     job = client.get(f"/jobs/{job_id}").json
@@ -91,7 +91,7 @@ def test_the_runs_page_is_where_people_reach_mlflow_and_holds_no_password(
 ) -> None:
     client = make_app(mlflow_tracking_uri=tracking, mlflow_public_url=public).test_client()
     job_id = (client.post("/retrain", json=BODY).json or {})["id"]
-    store.resolve(claim_job(job_id), Resolved(experiment_id="3", run_id="r"))
+    store.resolve(claim_job(job_id), Resolution(experiment_id="3", run_id="r"))
     answer = client.get(f"/jobs/{job_id}")
     assert answer.json
     assert answer.json["mlflow"]["url"] == url

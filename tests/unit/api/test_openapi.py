@@ -16,7 +16,7 @@ from api.openapi import examples
 from api.openapi.document import as_text, document
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, Resolved
+from shared.jobs.store import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.servers.odd_mlflow import odd_mlflow
@@ -299,7 +299,7 @@ def _asks_of_models(
 def _finished_job(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> str:
     job_id: str = submit(model_name="m", retry={"on": ["timeout"]}, parameters={"a": 0.5, "b": True})["id"]
     claim = claim_job(job_id)
-    store.resolve(claim, Resolved("f" * 40, "python:3.11", "sha256:1", "3", "run1"))
+    store.resolve(claim, Resolution("f" * 40, "python:3.11", "sha256:1", "3", "run1"))
     store.started(claim, runner="docker", container="abc")
     result = {"metrics": {"a": 0.5}, "model_versions": [{"name": "m", "version": 1}], "decision": {"promoted": True}}
     reason = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, "ended with 1")

@@ -8,24 +8,24 @@ from werkzeug.test import TestResponse
 
 from shared.jobs.model import JobState
 from shared.jobs.store import Ending
-from shared.scheduling.limits import QueueCode, QueuePlace
+from shared.scheduling.limits import QueueCode, QueuePosition
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import HOST, ClaimJob, Submit
 
 NOWHERE: dict[str, Any] = {"name": "default", "position": None, "code": None, "blocking": [], "message": None}
-SECOND = QueuePlace(2, QueueCode.KEY_LIMIT, "Job a has the same concurrency_key.", ("a",))
+SECOND = QueuePosition(2, QueueCode.KEY_LIMIT, "Job a has the same concurrency_key.", ("a",))
 
 
 class Places:
     """A store's answers about the queue, as the test says."""
 
     def __init__(self, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.place: QueuePlace | None = SECOND
+        self.place: QueuePosition | None = SECOND
         self.asked = 0
         self._store = store
-        monkeypatch.setattr(store, "find_place", self._find)
+        monkeypatch.setattr(store, "find_queue_position", self._find)
 
-    def _find(self, job_id: str) -> QueuePlace | None:
+    def _find(self, job_id: str) -> QueuePosition | None:
         self.asked += 1
         self._store.get(job_id)
         return self.place
@@ -82,7 +82,7 @@ def test_a_job_that_starts_while_it_is_read_is_answered_as_started(
     def claimed_meanwhile(job_id: str) -> None:
         claim_job(job_id)
 
-    monkeypatch.setattr(store, "find_place", claimed_meanwhile)
+    monkeypatch.setattr(store, "find_queue_position", claimed_meanwhile)
     job = client.get(f"/jobs/{job_id}").json or {}
     assert (job["state"], job["queue"]) == ("starting", NOWHERE)
 
@@ -99,14 +99,14 @@ def test_lists_and_the_answer_to_a_submission_name_the_queue_only(
 @pytest.mark.parametrize(
     "place",
     [
-        QueuePlace(1, SECOND.code, SECOND.message, SECOND.blocking),
-        QueuePlace(2, QueueCode.SLOTS, SECOND.message, SECOND.blocking),
-        QueuePlace(2, SECOND.code, "Another message.", SECOND.blocking),
-        QueuePlace(2, SECOND.code, SECOND.message, ("b",)),
+        QueuePosition(1, SECOND.code, SECOND.message, SECOND.blocking),
+        QueuePosition(2, QueueCode.SLOTS, SECOND.message, SECOND.blocking),
+        QueuePosition(2, SECOND.code, "Another message.", SECOND.blocking),
+        QueuePosition(2, SECOND.code, SECOND.message, ("b",)),
     ],
 )
 def test_a_changed_place_is_never_hidden_by_a_304(
-    client: FlaskClient, submit: Submit, places: Places, place: QueuePlace
+    client: FlaskClient, submit: Submit, places: Places, place: QueuePosition
 ) -> None:
     job_id = submit()["id"]
     etag = client.get(f"/jobs/{job_id}").headers["ETag"]
@@ -134,7 +134,7 @@ def test_a_place_that_changes_does_not_end_a_wait_but_is_told_at_its_end(
 
     def note(job_id: str) -> tuple[int, JobState]:
         polls.append(job_id)
-        places.place = QueuePlace(1, QueueCode.NEXT, "It is the next one.")
+        places.place = QueuePosition(1, QueueCode.NEXT, "It is the next one.")
         return get_version(job_id)
 
     monkeypatch.setattr(store, "get_version", note)

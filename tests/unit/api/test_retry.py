@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Ending, Resolved
+from shared.jobs.store import Ending, Resolution
 from shared.secrets.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
@@ -35,7 +35,7 @@ def submit_ended(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> Sub
     def end(**fields: Any) -> str:
         job_id: str = submit(**fields)["id"]
         claim = claim_job(job_id)
-        store.resolve(claim, Resolved(**PINNED))
+        store.resolve(claim, Resolution(**PINNED))
         store.finish(claim, Ending(JobState.FAILED))
         return job_id
 

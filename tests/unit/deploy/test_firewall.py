@@ -235,7 +235,7 @@ def test_a_job_waits_while_the_firewall_is_away_and_says_so(tmp_path: Path, stat
     worker.heartbeat.beat()
     worker.run(job_id)
     assert worker.store.get(job_id).attempts == ()
-    place = worker.store.find_place(job_id)
+    place = worker.store.find_queue_position(job_id)
     assert place is not None
     assert place.code is QueueCode.NO_FIREWALL
     assert "firewall" in place.message

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mypackage.dataset.archives import HARMLESS_BYTES, Limits, unpack
+from mypackage.dataset.archives import HARMLESS_BYTES, ArchiveLimits, unpack
 from mypackage.dataset.errors import DatasetError
 
 OUTSIDE = (
@@ -49,11 +49,11 @@ def hard_link(name: str, to: str) -> tarfile.TarInfo:
     return entry(name, type_=tarfile.LNKTYPE, to=to)
 
 
-def is_refused(archive: Path, folder: Path, why: str, limits: Limits | None = None) -> None:
+def is_refused(archive: Path, folder: Path, why: str, limits: ArchiveLimits | None = None) -> None:
     """Unpacking says why not, and leaves nothing: neither in its folder, nor beside it."""
     before = sorted(folder.rglob("*"))
     with pytest.raises(DatasetError, match=why) as caught:
-        unpack(archive, folder / "out", shown="data", limits=limits or Limits())
+        unpack(archive, folder / "out", shown="data", limits=limits or ArchiveLimits())
     assert "'data' cannot be unpacked" in str(caught.value)
     assert sorted(folder.rglob("*")) == before
 
@@ -121,12 +121,12 @@ def test_a_zip_with_a_symlink_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "why"),
     [
-        (Limits(max_bytes=2999), "more than 2999 bytes"),
-        (Limits(max_entries=2), "more than 2 entries"),
+        (ArchiveLimits(max_bytes=2999), "more than 2999 bytes"),
+        (ArchiveLimits(max_entries=2), "more than 2 entries"),
     ],
 )
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_beyond_a_limit_is_refused(tmp_path: Path, kind: str, limits: Limits, why: str) -> None:
+def test_an_archive_beyond_a_limit_is_refused(tmp_path: Path, kind: str, limits: ArchiveLimits, why: str) -> None:
     if kind == "zip":
         archive = zip_file(tmp_path, *((name, b"x" * 1000) for name in "abc"))
     else:
@@ -138,7 +138,7 @@ def test_a_bomb_is_refused_by_its_ratio_whatever_size_it_states(tmp_path: Path) 
     zeros = b"\0" * (HARMLESS_BYTES // 8)
     bomb = zip_file(tmp_path, *((str(number), zeros) for number in range(9)))
     is_refused(bomb, tmp_path, "more than 200 times its size")
-    unpack(bomb, tmp_path / "out", shown="data", limits=Limits(max_ratio=2000))
+    unpack(bomb, tmp_path / "out", shown="data", limits=ArchiveLimits(max_ratio=2000))
     assert sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) == 9 * len(zeros)
 
 
@@ -179,7 +179,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["", "gz", "bz2", "xz"])
 def test_a_tar_of_any_compression_is_unpacked_with_its_inner_links(tmp_path: Path, mode: str) -> None:
     entries = [entry("a/one"), symlink("a/same", "one"), hard_link("again", "./a/one"), symlink("b", "a")]
-    unpack(tar_file(tmp_path, *entries, mode=mode), tmp_path / "out", shown="data", limits=Limits())
+    unpack(tar_file(tmp_path, *entries, mode=mode), tmp_path / "out", shown="data", limits=ArchiveLimits())
     out = tmp_path / "out"
     assert (out / "b" / "same").read_text() == (out / "again").read_text() == "x"
     (out / "again").write_text("changed")
@@ -188,7 +188,7 @@ def test_a_tar_of_any_compression_is_unpacked_with_its_inner_links(tmp_path: Pat
 
 def test_odd_but_harmless_names_stay_inside(tmp_path: Path) -> None:
     entries = [(".//a/./b", b"1"), ("train\\c", b"2"), ("..d", b"3"), ("empty/", b"")]
-    unpack(zip_file(tmp_path, *entries), tmp_path / "out", shown="data", limits=Limits())
+    unpack(zip_file(tmp_path, *entries), tmp_path / "out", shown="data", limits=ArchiveLimits())
     found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
     assert found == {"a", "a/b", "train", "train/c", "..d", "empty"}
 
@@ -197,13 +197,15 @@ def test_what_the_folder_has_already_stays_beside_the_archives_files(tmp_path: P
     (tmp_path / "out" / "a").mkdir(parents=True)
     (tmp_path / "out" / "a" / "mine").write_text("mine")
     (tmp_path / "out" / "a" / "old").write_text("old")
-    unpack(zip_file(tmp_path, ("a/old", b"new"), ("b", b"b")), tmp_path / "out", shown="data", limits=Limits())
+    unpack(zip_file(tmp_path, ("a/old", b"new"), ("b", b"b")), tmp_path / "out", shown="data", limits=ArchiveLimits())
     texts = {path.name: path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert texts == {"mine": "mine", "old": "new", "b": "b"}
     assert {path.name for path in tmp_path.iterdir()} == {"out", "data.zip"}
 
 
 def test_limits_come_from_the_environment(tmp_path: Path) -> None:
-    assert Limits.of({"RETRAIN_UNPACK_MAX_BYTES": "5", "RETRAIN_UNPACK_MAX_RATIO": ""}) == Limits(max_bytes=5)
+    assert ArchiveLimits.of({"RETRAIN_UNPACK_MAX_BYTES": "5", "RETRAIN_UNPACK_MAX_RATIO": ""}) == ArchiveLimits(
+        max_bytes=5
+    )
     with pytest.raises(DatasetError, match="RETRAIN_UNPACK_MAX_BYTES"):
-        Limits.of({"RETRAIN_UNPACK_MAX_ENTRIES": "many"})
+        ArchiveLimits.of({"RETRAIN_UNPACK_MAX_ENTRIES": "many"})

@@ -21,7 +21,7 @@ from mypackage.cli.workers import workers
 from mypackage.plain_text import plain, plain_line
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, JobFilter, Resolved
+from shared.jobs.store import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, make_checkout
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker
@@ -66,7 +66,7 @@ def ended(run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob) -> Ended
     def make(state: JobState = JobState.SUCCEEDED, **body: Any) -> str:
         job_id = run.new_job(**{**BODY, **body})
         claim = claim_job(job_id)
-        store.resolve(claim, Resolved(run_id="a" * 32, experiment_id="3"))
+        store.resolve(claim, Resolution(run_id="a" * 32, experiment_id="3"))
         store.append_log(claim, f"epoch 1 {EVIL}\n[red]epoch 2[/red]\n".encode(), source_offset=0)
         if state is JobState.CANCELLED:
             store.cancel(job_id, force=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mypackage.dataset.archives import Limits
+from mypackage.dataset.archives import ArchiveLimits
 from mypackage.dataset.contents import digest_of
 from mypackage.dataset.errors import DatasetError
 from mypackage.dataset.local import fetch
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_copied_so_that_the_original_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
-    used = fetch(f"file://{folder}", tmp_path / "out", limits=Limits())
+    used = fetch(f"file://{folder}", tmp_path / "out", limits=ArchiveLimits())
     (tmp_path / "out" / "a").write_text("changed")
     assert files_in(folder) == {"a": "1", "deep/b": "2"}
     assert files_in(tmp_path / "out") == {"a": "changed", "deep/b": "2"}
@@ -32,8 +32,8 @@ def test_a_folder_is_copied_so_that_the_original_stays_as_it_is(folder: Path, tm
 def test_an_archive_is_unpacked_and_any_other_file_copied(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "data.bin", "w") as archive:
         archive.writestr("inside", "x")
-    fetch(str(tmp_path / "data.bin"), tmp_path / "out", limits=Limits())
-    fetch(str(folder / "a"), tmp_path / "out", limits=Limits())
+    fetch(str(tmp_path / "data.bin"), tmp_path / "out", limits=ArchiveLimits())
+    fetch(str(folder / "a"), tmp_path / "out", limits=ArchiveLimits())
     assert files_in(tmp_path / "out") == {"inside": "x", "a": "1"}
 
 
@@ -49,7 +49,7 @@ def test_the_digest_tells_names_and_contents_apart(folder: Path) -> None:
 
 def test_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"Copying '/nowhere/at/all' failed"):
-        fetch("/nowhere/at/all", tmp_path / "out", limits=Limits())
+        fetch("/nowhere/at/all", tmp_path / "out", limits=ArchiveLimits())
 
 
 def test_a_dataset_of_git_lfs_pointers_is_refused_naming_them(folder: Path, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.tracking import MlflowClient
 
+from mypackage.gate.alias_moves import AliasMove, promote
 from mypackage.gate.decision import Challenger, Decision, decide
 from mypackage.gate.open_gates import ABANDONED_SECONDS, OpenGates
-from mypackage.gate.promotion import Contest, promote
 from mypackage.gate.registry import find_champion
 from mypackage.gate.rules import Rules
 from tests.fakes.model_registry import METRIC, FakeRegistry, take_turns
@@ -58,7 +58,7 @@ class Gates:
             return
         assert challenger.value is not None
         version = self.registry.register(challenger.value)
-        contest = Contest(self.client, challenger, version, self.rules, "champion", require_not_fenced)
+        contest = AliasMove(self.client, challenger, version, self.rules, "champion", require_not_fenced)
         self.decisions[version] = promote(contest).decision
 
 

@@ -12,7 +12,7 @@ from shared.scheduling.limits import (
     QueueCode,
     Running,
     Sending,
-    Standing,
+    Usage,
     Waiting,
     allot,
     free_gpus,
@@ -21,7 +21,7 @@ from shared.scheduling.limits import (
 
 HOST = Host("gpu-1", slots=4, queues={"default"}, runner="docker", gpus=("0", "1", "2", "3"))
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
-FREE = Standing(of_key=0, total=0, on_host=())
+FREE = Usage(of_key=0, total=0, on_host=())
 
 
 def _job(name: str = "job", *, gpus: int = 0, priority: int = 4, minute: int = 0, key: str = "") -> Waiting:
@@ -52,7 +52,7 @@ def test_the_first_pattern_that_matches_the_whole_key_gives_its_limit(key: str, 
 
 
 @pytest.mark.parametrize(
-    ("standing", "limits", "code"),
+    ("usage", "limits", "code"),
     [
         (replace(FREE, of_key=1), Limits(), QueueCode.KEY_LIMIT),
         (replace(FREE, is_behind=True), Limits(per_key=9), QueueCode.KEY_LIMIT),
@@ -61,20 +61,20 @@ def test_the_first_pattern_that_matches_the_whole_key_gives_its_limit(key: str, 
         (replace(FREE, on_host=[_running("a", "0", "1", "2")]), Limits(), QueueCode.GPUS),
     ],
 )
-def test_each_limit_holds_a_job_back_under_its_own_code(standing: Standing, limits: Limits, code: QueueCode) -> None:
-    assert allot(_job(gpus=2), HOST, standing=standing, limits=limits) is code
+def test_each_limit_holds_a_job_back_under_its_own_code(usage: Usage, limits: Limits, code: QueueCode) -> None:
+    assert allot(_job(gpus=2), HOST, usage=usage, limits=limits) is code
 
 
 def test_a_closed_host_and_one_without_enough_gpus_take_nothing() -> None:
     closed = replace(HOST, closed_because=QueueCode.DISK_FULL)
-    assert allot(_job(), closed, standing=FREE, limits=Limits()) is QueueCode.DISK_FULL
-    assert allot(_job(gpus=5), HOST, standing=FREE, limits=Limits()) is QueueCode.NO_HOST_FITS
+    assert allot(_job(), closed, usage=FREE, limits=Limits()) is QueueCode.DISK_FULL
+    assert allot(_job(gpus=5), HOST, usage=FREE, limits=Limits()) is QueueCode.NO_HOST_FITS
 
 
 def test_a_job_gets_the_first_devices_that_nobody_holds() -> None:
-    standing = replace(FREE, on_host=[_running("a", "0"), _running("b", "2"), _running("c", "one that is gone")])
-    assert allot(_job(gpus=2), HOST, standing=standing, limits=Limits()) == ("1", "3")
-    assert allot(_job(), HOST, standing=standing, limits=Limits()) == ()
+    usage = replace(FREE, on_host=[_running("a", "0"), _running("b", "2"), _running("c", "one that is gone")])
+    assert allot(_job(gpus=2), HOST, usage=usage, limits=Limits()) == ("1", "3")
+    assert allot(_job(), HOST, usage=usage, limits=Limits()) == ()
 
 
 def test_a_device_that_is_named_twice_is_one_device() -> None:
@@ -122,14 +122,14 @@ def test_gpus_are_kept_on_the_largest_live_host_that_fits_and_of_two_on_the_firs
 def test_small_jobs_do_not_take_the_gpus_that_are_kept_for_a_big_one_ahead(
     needs: int, held: int, is_kept: bool
 ) -> None:
-    standing = Standing(0, 0, [_running("a", *HOST.gpus[:held])], reserving=[_job("big", gpus=3)])
-    given = allot(_job("small", gpus=needs, minute=1), HOST, standing=standing, limits=Limits())
+    usage = Usage(0, 0, [_running("a", *HOST.gpus[:held])], reserving=[_job("big", gpus=3)])
+    given = allot(_job("small", gpus=needs, minute=1), HOST, usage=usage, limits=Limits())
     assert (given is QueueCode.GPUS_RESERVED) is is_kept
 
 
 def test_a_job_ahead_of_the_one_that_gpus_are_kept_for_may_take_them() -> None:
-    standing = Standing(0, 0, [_running("a", "0")], reserving=[_job("big", gpus=4, minute=5)])
-    assert allot(_job(gpus=1), HOST, standing=standing, limits=Limits()) == ("1",)
+    usage = Usage(0, 0, [_running("a", "0")], reserving=[_job("big", gpus=4, minute=5)])
+    assert allot(_job(gpus=1), HOST, usage=usage, limits=Limits()) == ("1",)
 
 
 def _sending(host: Host = HOST, limits: Limits | None = None, **fields: object) -> Sending:

@@ -16,7 +16,7 @@ from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
 from tests.support.jobs import WAITED_TOO_LONG, claim, submit
 from worker.runners.seam import AttemptSpec
-from worker.tasks import register, report_to
+from worker.tasks import register_task, report_to
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def celery() -> Iterator[Celery]:
 def receive(celery: Celery, worker: FakeWorker, job_id: str) -> AsyncResult[Any]:
     """A message arrives, as Celery takes it."""
     if TASK not in celery.tasks:
-        register(celery, worker.tasks)
+        register_task(celery, worker.tasks)
     celery.backend.store_result(job_id, None, "STARTED")  # a worker's first act, which apply() leaves out
     celery.tasks[TASK].apply(kwargs={"job_id": job_id, "experiment_name": "iris"}, task_id=job_id)
     return celery.AsyncResult(job_id)
@@ -207,7 +207,7 @@ def test_a_job_that_asks_for_what_this_worker_does_not_know_waits_and_the_others
     assert worker.queue.sent == []  # nobody sends it here for ever
     assert receive(celery, worker, plain).state == "SUCCESS"
 
-    job, place = worker.store.get(newer), worker.store.find_place(newer)
+    job, place = worker.store.get(newer), worker.store.find_queue_position(newer)
     assert (job.state, job.attempts) == (JobState.QUEUED, ())
     assert place is not None
     assert (place.code, "resources.host_x" in place.message) == (QueueCode.NEWER_REQUEST, True)

@@ -110,12 +110,12 @@ def test_a_champion_that_came_meanwhile_and_is_better_stays(
     retrain(0.5)
 
     def register_while_another_wins(*arguments: Any) -> str:
-        monkeypatch.setattr("mypackage.gate.passage.register", registry.register)
+        monkeypatch.setattr("mypackage.gate.promotion.register", registry.register)
         mlflow.end_run()
         assert retrain(0.95).promoted
         return registry.register(*arguments)
 
-    monkeypatch.setattr("mypackage.gate.passage.register", register_while_another_wins)
+    monkeypatch.setattr("mypackage.gate.promotion.register", register_while_another_wins)
     record = retrain(0.93)
     assert record.reason.startswith("not promoted: 0.93 < 0.95: another champion came meanwhile; version 3")
     assert champion_version(client) == "2"

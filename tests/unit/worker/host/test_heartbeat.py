@@ -19,7 +19,7 @@ from tests.support.jobs import HOST, running
 from tests.support.waiting import wait_until
 from worker.attempt_name import attempt_name
 from worker.host.heartbeat import Heartbeat
-from worker.host.offer import ThisHost
+from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import AttemptSpec, Handle
 
@@ -43,7 +43,7 @@ class OneHost:
         return running(self.store).job
 
     def restart(self) -> None:
-        here = ThisHost(self.settings, self.runner)
+        here = HostOffer(self.settings, self.runner)
         self.heartbeat = Heartbeat(self.settings, self.store, self.runner, here, clock=lambda: self.seconds)
 
     def pass_time(self, seconds: float) -> None:
@@ -184,7 +184,7 @@ class Named:
         self.store = MemoryStore(clock=self.clock)
         self.runner = FakeRunner(Script(hangs=True))
         settings = Settings.load(_env_file=None, data_dir=folder, worker_host=HOST)
-        self.here = ThisHost(settings, self.runner, MINE)
+        self.here = HostOffer(settings, self.runner, MINE)
         self.stopped = threading.Event()
         self.heartbeat = Heartbeat(settings, self.store, self.runner, self.here, on_refused=self.stopped.set)
         self.handle = self.runner.start_or_attach(AttemptSpec("job", 1, None, "true", folder))

@@ -103,7 +103,7 @@ def test_a_host_takes_no_new_attempt_while_its_disk_is_nearly_full(worker: FakeW
     worker.heartbeat.beat()
 
     assert worker.run(job_id) == worker.store.get(job_id)
-    place = worker.store.find_place(job_id)
+    place = worker.store.find_queue_position(job_id)
     assert place is not None
     assert place.code is QueueCode.DISK_FULL
 

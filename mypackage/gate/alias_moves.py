@@ -1,0 +1,125 @@
+"""Moving the alias so that, of gates that decide at the same time, the best model ends as champion.
+
+MLflow moves an alias without a word about what it was, so a gate may overwrite a better champion that came after its
+look. Each gate therefore announces a move before it makes it, looks again after it, and repairs what it overwrote.
+docs/decisions/0008 says why that ends well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from .decision import Challenger, Champion, Decision, decide, known
+from .open_gates import OpenGates
+from .registry import find_champion, find_rival
+from .rules import Rules
+
+MOST_ROUNDS = 100  # gates that contradict each other, one for higher values and one for lower, would go on for ever
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """A registered challenger, and the place that it is to take."""
+
+    client: MlflowClient
+    challenger: Challenger
+    version: str
+    rules: Rules
+    alias: str
+    require_not_fenced: Callable[[], None]
+
+    @property
+    def previous_alias(self) -> str:
+        """Where the champion goes that makes room."""
+        return previous_alias(self.alias)
+
+    def find_champion(self) -> Champion | None:
+        """Who holds the place now."""
+        return find_champion(self.client, self.challenger.model_name, self.challenger.metric, alias=self.alias)
+
+    def move(self, alias: str, version: str) -> None:
+        """Point an alias to a version of the model."""
+        name = self.challenger.model_name
+        try:
+            self.client.set_registered_model_alias(name, alias, version)
+        except MlflowException as error:
+            # Of two that make a new alias at once, MLflow's database lets one in. Now it is there.
+            if error.error_code != "BAD_REQUEST":
+                raise
+            self.client.set_registered_model_alias(name, alias, version)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The decision that stands, and the champion that it was made against."""
+
+    decision: Decision
+    champion: Champion | None
+
+
+def previous_alias(alias: str) -> str:
+    """Return the alias of the champion before this one."""
+    return "previous" if alias == "champion" else f"previous-{alias}"
+
+
+def promote(contest: AliasMove) -> Outcome:
+    """Make the challenger champion unless a look at the registry says otherwise; return once the place is settled."""
+    gates = OpenGates(contest.client, contest.challenger.model_name, contest.alias, contest.version)
+    outcome = _settle(contest, gates)
+    gates.close()
+    return outcome
+
+
+def _settle(contest: AliasMove, gates: OpenGates) -> Outcome:
+    moved: Outcome | None = None
+    for _ in range(MOST_ROUNDS):
+        champion = contest.find_champion()
+        overwritten = _find_better(contest, gates, champion) if moved else None
+        if overwritten is not None:
+            gates.announce_move(overwritten.version)
+            contest.move(contest.alias, overwritten.version)
+        elif moved and champion is not None and champion.version == contest.version:
+            return moved
+        else:
+            decision = decide(contest.challenger, champion, contest.rules)
+            if not decision.promoted:
+                return Outcome(_lost(decision, contest.version), champion)
+            moved = Outcome(decision, champion)
+            _take(contest, gates, champion)
+    refusal = f"not promoted: the alias '{contest.alias}' moved to and fro {MOST_ROUNDS} times meanwhile"
+    return Outcome(_lost(Decision(False, refusal), contest.version), contest.find_champion())
+
+
+def _take(contest: AliasMove, gates: OpenGates, champion: Champion | None) -> None:
+    contest.require_not_fenced()
+    gates.announce_move(contest.version)
+    if champion is not None:
+        contest.move(contest.previous_alias, champion.version)
+    contest.move(contest.alias, contest.version)
+
+
+def _find_better(contest: AliasMove, gates: OpenGates, champion: Champion | None) -> Champion | None:
+    """Return the best version that the alias was moved to meanwhile, if it goes before the champion.
+
+    A champion whose value is not known is somebody's own choice, and stays.
+    """
+    name, metric = contest.challenger.model_name, contest.challenger.metric
+    rivals = [find_rival(contest.client, name, version, metric) for version in gates.rivals()]
+    contenders = [rival for rival in (champion, *rivals) if rival is not None and known(rival.value) is not None]
+    if not contenders or (champion is not None and champion not in contenders):
+        return None
+    best = min(contenders, key=lambda each: _rank(each, contest.rules))
+    return best if champion is None or best.version != champion.version else None
+
+
+def _rank(champion: Champion, rules: Rules) -> tuple[float, int]:
+    """Order versions, best first; of two that are as good, the one that was registered first."""
+    value = champion.value or 0.0
+    return (value if rules.lower_is_better else -value, int(champion.version))
+
+
+def _lost(decision: Decision, version: str) -> Decision:
+    note = f"another champion came meanwhile; version {version} stays without the alias"
+    return replace(decision, reason=f"{decision.reason}: {note}")
