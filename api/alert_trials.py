@@ -8,7 +8,7 @@ from api.schemas import AlertTestResult
 from api.services import Services
 from api.submission import check_alert_channels
 from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
-from shared.scheduling.limits import LIVE_SECONDS
+from shared.scheduling.hosts import LIVE_SECONDS
 from shared.words import is_known
 
 ANSWER_SECONDS = 20  # for the channel to answer the worker that took it

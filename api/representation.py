@@ -11,7 +11,7 @@ from shared.addresses.dataset_address import find_repository
 from shared.jobs import model as records
 from shared.links import Links
 from shared.requests.retrain_request import with_defaults
-from shared.scheduling.limits import QueuePosition
+from shared.scheduling.queue_position import QueuePosition
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:

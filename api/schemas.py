@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState
 from shared.jobs.statistics import WorkerState
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 
 
 def rfc_3339(at: datetime) -> str:

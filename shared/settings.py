@@ -29,7 +29,8 @@ from shared.alerts.webhooks import AlertWebhook, is_web_address, parse_alert_web
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs.model import RetryPolicy
 from shared.requests.retrain_request import HOST_NAME, Retry, Word
-from shared.scheduling.limits import LONGEST_LEASE_SECONDS, Limits
+from shared.scheduling.leases import LONGEST_LEASE_SECONDS
+from shared.scheduling.limits import Limits
 from shared.secrets.files import SecretFiles
 from shared.secrets.vault import Vault
 

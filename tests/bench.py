@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from shared.jobs.model import NewJob
-from shared.scheduling.limits import Host
+from shared.scheduling.hosts import Host
 from shared.sql import SqlStore, schema
 from tests import bench_followers, bench_hostile
 from worker.runners.docker.runner import DockerRunner, engine_version

@@ -22,7 +22,7 @@ from shared.errors import RetrainError, StoreUnavailable
 from shared.live_secrets import environment, redactor_of
 from shared.own_files import close_to_others, keep_files_private
 from shared.queue import CeleryQueue, celery_queues, make_celery
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
 from worker.alerts.registry import channels_of

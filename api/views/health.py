@@ -14,7 +14,7 @@ from api.schemas import Health, Ready
 from api.services import Services, services
 from api.views.jobs import json_response
 from shared.errors import QueueUnavailable, StoreUnavailable
-from shared.scheduling.limits import LIVE_SECONDS
+from shared.scheduling.hosts import LIVE_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
 from shared.jobs.store import JobFilter, JobStore
 from shared.links import Links
-from shared.scheduling.limits import QueuePosition
+from shared.scheduling.queue_position import QueuePosition
 
 blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.jobs.model import JobState
-from shared.scheduling.limits import LIVE_SECONDS, Host, Running
+from shared.scheduling.hosts import LIVE_SECONDS, Host
+from shared.scheduling.waiting import Running
 
 
 class WorkerState(StrEnum):

@@ -11,7 +11,8 @@ from shared.errors import AttemptCancelled
 from shared.jobs.model import Attempt, Job, JobState, NewJob, Reason
 from shared.jobs.statistics import Statistics, Worker
 from shared.requests.retrain_request import RetrainRequest
-from shared.scheduling.limits import Host, Machine, QueuePosition
+from shared.scheduling.hosts import Host, Machine
+from shared.scheduling.queue_position import QueuePosition
 
 
 @dataclass(frozen=True)

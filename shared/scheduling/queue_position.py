@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.scheduling.limits import (
-    Host,
-    Limits,
-    QueueCode,
-    QueuePosition,
-    Running,
-    Waiting,
-    allot_on_host,
-    find_keeper,
-    free_gpus,
-    reserved_on,
-)
+from shared.scheduling.gpus import find_keeper, free_gpus, reserved_on
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits, allot_on_host
+from shared.scheduling.waiting import Running, Waiting
 
 BLOCKING_SHOWN = 20
 HOPE = (QueueCode.NEXT, QueueCode.SLOTS, QueueCode.GPUS, QueueCode.GPUS_RESERVED)  # the rest is for a person to mend
+
+
+@dataclass(frozen=True)
+class QueuePosition:
+    """Where a job stands: 1 is the next of its queue; ``blocking`` are ids of jobs that it waits for."""
+
+    position: int
+    code: QueueCode
+    message: str
+    blocking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

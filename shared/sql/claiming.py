@@ -12,7 +12,11 @@ from shared.alerts.model import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs.model import SUPERVISED, Job, JobState
 from shared.jobs.store import Claim, Ending, Resolution, as_cancelled
-from shared.scheduling.limits import Host, Machine, QueueCode, Usage, Waiting, allot, ends_of_lease, free_gpus
+from shared.scheduling.gpus import free_gpus
+from shared.scheduling.hosts import Host, Machine, QueueCode
+from shared.scheduling.leases import ends_of_lease
+from shared.scheduling.limits import Usage, allot
+from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns

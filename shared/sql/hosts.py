@@ -10,7 +10,7 @@ from shared.errors import HostNameTaken, HostNotFound, JobNotFound
 from shared.jobs.model import SUPERVISED
 from shared.jobs.statistics import Worker
 from shared.jobs.store import Claim
-from shared.scheduling.limits import LIVE_SECONDS, Host, Machine
+from shared.scheduling.hosts import LIVE_SECONDS, Host, Machine
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job
 from shared.sql.tables import attempts, jobs, workers

@@ -3,8 +3,7 @@
 import sqlalchemy as sa
 
 from shared.jobs.model import JobState
-from shared.scheduling.limits import QueuePosition
-from shared.scheduling.queue_position import BLOCKING_SHOWN, Scene, is_known_to_any, position_of
+from shared.scheduling.queue_position import BLOCKING_SHOWN, QueuePosition, Scene, is_known_to_any, position_of
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import read_job
 from shared.sql.tables import IS_QUEUED, jobs

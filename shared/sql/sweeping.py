@@ -8,7 +8,10 @@ import sqlalchemy as sa
 
 from shared.alerts.model import AlertEvent
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState, Reason
-from shared.scheduling.limits import CLOCK_SLACK, Host, Machine, Sending, Span, Waiting
+from shared.scheduling.hosts import Host, Machine
+from shared.scheduling.leases import CLOCK_SLACK, Span
+from shared.scheduling.limits import Sending
+from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts

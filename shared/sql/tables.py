@@ -19,7 +19,7 @@ from sqlalchemy import (
 from shared.alerts.model import AlertEvent, AlertState, TrialState
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime, Word
 
 metadata = MetaData(

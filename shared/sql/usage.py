@@ -9,18 +9,11 @@ import sqlalchemy as sa
 
 from shared.jobs.model import SUPERVISED, JobState
 from shared.requests.fields import fields_of
-from shared.scheduling.limits import (
-    LIVE_SECONDS,
-    Drain,
-    Host,
-    Limits,
-    Machine,
-    Running,
-    Waiting,
-    ends_of_lease,
-    reserved_on,
-    with_host,
-)
+from shared.scheduling.gpus import reserved_on
+from shared.scheduling.hosts import LIVE_SECONDS, Drain, Host, Machine, with_host
+from shared.scheduling.leases import ends_of_lease
+from shared.scheduling.limits import Limits
+from shared.scheduling.waiting import Running, Waiting
 from shared.sql.engine import Transaction
 from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertState
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Refused, Statistics, Worker
-from shared.scheduling.limits import Running
+from shared.scheduling.waiting import Running
 from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts, jobs, workers
 from shared.sql.usage import running, to_host

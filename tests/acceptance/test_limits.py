@@ -16,7 +16,7 @@ import pytest
 
 from shared.jobs.model import Job, JobState
 from shared.requests.retrain_request import RetrainRequest
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from tests.acceptance.support.limits_sampler import Sampler
 from tests.acceptance.support.limits_truth import Truth
 from tests.acceptance.support.projects import repository

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from shared.errors import Code
 from shared.jobs.model import Job, JobState
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from tests.acceptance.support.projects import GO, WAIT_FOR_GO, let_go, mlproject, repository
 from tests.support.engines import docker_or_skip
 from tests.support.network.forwarding import forwarding

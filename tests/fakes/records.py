@@ -8,7 +8,9 @@ from shared.jobs.model import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reas
 from shared.jobs.statistics import Refused
 from shared.jobs.store import JobFilter
 from shared.requests.fields import fields_of
-from shared.scheduling.limits import CLOCK_SLACK, Drain, Host, Machine, Running, Waiting, ends_of_lease
+from shared.scheduling.hosts import Drain, Host, Machine
+from shared.scheduling.leases import CLOCK_SLACK, ends_of_lease
+from shared.scheduling.waiting import Running, Waiting
 from shared.sql.column_types import as_json, as_text
 
 

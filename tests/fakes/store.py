@@ -24,22 +24,12 @@ from shared.jobs.store import (
     Submission,
     as_cancelled,
 )
-from shared.scheduling.limits import (
-    Host,
-    Limits,
-    Machine,
-    QueueCode,
-    QueuePosition,
-    Running,
-    Sending,
-    Span,
-    Usage,
-    Waiting,
-    allot,
-    reserved_on,
-    with_host,
-)
-from shared.scheduling.queue_position import Scene, is_known_to_any, position_of
+from shared.scheduling.gpus import reserved_on
+from shared.scheduling.hosts import Host, Machine, QueueCode, with_host
+from shared.scheduling.leases import Span
+from shared.scheduling.limits import Limits, Sending, Usage, allot
+from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_any, position_of
+from shared.scheduling.waiting import Running, Waiting
 from shared.sql.column_types import as_json
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds

@@ -12,7 +12,8 @@ from cryptography.fernet import Fernet
 from shared.addresses.git_uri import Credentials
 from shared.jobs.model import Job
 from shared.requests.retrain_request import RetrainRequest
-from shared.scheduling.limits import Limits, Machine
+from shared.scheduling.hosts import Machine
+from shared.scheduling.limits import Limits
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.jobs.model import Job
 from shared.jobs.store import Claim, JobStore
-from shared.scheduling.limits import LONGEST_LEASE_SECONDS
+from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.settings import Settings
 from tests.fakes.runner import FakeHost, FakeRunner
 from tests.fakes.source import FakeSource

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
 from shared.jobs.store import Claim, Ending
-from shared.scheduling.limits import Host
+from shared.scheduling.hosts import Host
 from shared.sql import SqlStore
 from shared.sql.column_types import UtcDateTime
 from shared.sql.engine import Transaction

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, InfrastructureError, StoreUnavailable
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.fakes.source import FakeSource

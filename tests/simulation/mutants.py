@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from shared.jobs.model import SUPERVISED, Job
 from shared.jobs.store import Claim, Ending
-from shared.scheduling.limits import Host, Machine
+from shared.scheduling.hosts import Host, Machine
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction
 from shared.sql.rows import read_job

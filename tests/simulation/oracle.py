@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.jobs.model import Job, JobState
 from shared.jobs.store import Claim, Submission
-from shared.scheduling.limits import Host, Limits
+from shared.scheduling.hosts import Host
+from shared.scheduling.limits import Limits
 from tests.simulation.scheduler import Clock
 
 FENCED = frozenset({"renew", "release", "resolve", "begin_start", "started", "append_log", "finish", "secret"})

@@ -8,7 +8,8 @@ from random import Random
 
 from shared.errors import Code, JobEnded, JobNotFound, UserError
 from shared.jobs.store import JobFilter, JobStore
-from shared.scheduling.limits import Limits, Machine
+from shared.scheduling.hosts import Machine
+from shared.scheduling.limits import Limits
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeHost
 from tests.simulation.host import SimulatedHost

@@ -6,7 +6,7 @@ from typing import Any
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
 from shared.jobs.store import Claim, Ending, JobStore
-from shared.scheduling.limits import Host
+from shared.scheduling.hosts import Host
 
 HOST = "gpu-1"
 QUEUES = frozenset({"default"})

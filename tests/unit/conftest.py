@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from api.app import Api, create_app
 from shared.jobs.store import Claim
 from shared.logs import JsonFormatter
-from shared.scheduling.limits import Host, Limits
+from shared.scheduling.hosts import Host
+from shared.scheduling.limits import Limits
 from shared.secrets.vault import Vault
 from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue

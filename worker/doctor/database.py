@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import ConfigurationError, StoreUnavailable
-from shared.scheduling.limits import LIVE_SECONDS
+from shared.scheduling.hosts import LIVE_SECONDS
 from shared.settings import Settings
 from shared.sql import schema
 from shared.sql.engine import Database

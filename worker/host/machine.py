@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import psutil
 
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from shared.settings import Settings
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import InfrastructureError
 from shared.requests.retrain_request import KNOWN_FIELDS
-from shared.scheduling.limits import Host, Machine, QueueCode
+from shared.scheduling.hosts import Host, Machine, QueueCode
 from shared.settings import Settings
 from worker.runners.gpus import gpus_of
 from worker.runners.seam import Runner

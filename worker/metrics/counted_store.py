@@ -11,7 +11,7 @@ from shared.alerts.model import Alert
 from shared.errors import LeaseLost
 from shared.jobs.model import Job, JobState, Reason
 from shared.jobs.store import Claim, Ending
-from shared.scheduling.limits import Host
+from shared.scheduling.hosts import Host
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction
 from worker.metrics.worker_metrics import LOST_HOST, SAME_HOST, SUCCEEDED, WorkerMetrics

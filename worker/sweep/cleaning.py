@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from shared.settings import Settings
 from worker.host.disk import DiskGuard
 from worker.host.offer import HostOffer

@@ -14,7 +14,7 @@ import psutil
 import sqlalchemy as sa
 
 from shared.jobs.model import JobState
-from shared.scheduling.limits import QueuePosition
+from shared.scheduling.queue_position import QueuePosition
 from shared.sql import SqlStore
 from shared.sql.tables import attempts, jobs
 

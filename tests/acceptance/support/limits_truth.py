@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.jobs.model import Job
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from tests.acceptance.support.limits_sampler import Place
 
 COMMIT = timedelta(seconds=3)  # a change is dated when its transaction begins, and seen when that is over

@@ -13,7 +13,8 @@ from api.app import create_app
 from shared.alerts.model import AlertEvent, Alerting
 from shared.errors import StateUnknown
 from shared.jobs.store import JobFilter
-from shared.scheduling.limits import Limits, QueueCode
+from shared.scheduling.hosts import QueueCode
+from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
 from shared.settings import Settings

@@ -5,7 +5,8 @@ import pytest
 from shared.errors import HostNotFound
 from shared.jobs.model import JobState
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Drain, Limits, QueueCode
+from shared.scheduling.hosts import Drain, QueueCode
+from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import SUCCEEDED, a_host, claim, running, submit, try_claim
 from tests.support.stores import MakeStore

@@ -8,7 +8,7 @@ from shared.errors import HostNameTaken
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Worker
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import LIVE_SECONDS, Host, Machine
+from shared.scheduling.hosts import LIVE_SECONDS, Host, Machine
 from tests.support.clocks import HeldClock
 from tests.support.jobs import a_host, claim, submit, try_claim
 from tests.support.stores import MakeStore

@@ -3,7 +3,9 @@
 import pytest
 
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Host, Limits, QueueCode, QueuePosition
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits
+from shared.scheduling.queue_position import QueuePosition
 from tests.support.clocks import HeldClock
 from tests.support.jobs import a_host, claim, running, submit, try_claim
 from tests.support.stores import MakeStore

@@ -6,7 +6,9 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Limits, QueueCode, QueuePosition
+from shared.scheduling.hosts import QueueCode
+from shared.scheduling.limits import Limits
+from shared.scheduling.queue_position import QueuePosition
 from tests.support.clocks import HeldClock
 from tests.support.jobs import SUCCEEDED, a_host, claim, claimed, ended, in_retry_wait, running, submit, try_claim
 from tests.support.stores import MakeStore

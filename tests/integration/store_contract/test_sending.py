@@ -6,7 +6,8 @@ import pytest
 
 from shared.jobs.model import JobState
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Host, Limits, QueueCode
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (
     SHORT_LEASE_SECONDS,

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import JobNotFound
 from shared.jobs.model import Job, JobState
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import CLOCK_SLACK, LONGEST_LEASE_SECONDS
+from shared.scheduling.leases import CLOCK_SLACK, LONGEST_LEASE_SECONDS
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (
     FAILED,

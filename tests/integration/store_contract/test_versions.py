@@ -7,7 +7,8 @@ import pytest
 from shared.jobs.model import JobState
 from shared.jobs.store import JobStore
 from shared.requests.retrain_request import KNOWN_FIELDS
-from shared.scheduling.limits import Host, Limits, QueueCode
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits
 from tests.support.jobs import LONG_LEASE_SECONDS, a_host, claim, submit, try_claim
 from tests.support.stores import MakeStore
 

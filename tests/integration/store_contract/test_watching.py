@@ -6,7 +6,8 @@ from shared.alerts.model import AlertEvent, Alerting, Channel
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, WorkerState
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Limits, QueueCode
+from shared.scheduling.hosts import QueueCode
+from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import a_host, claim, ended, in_retry_wait, running, submit
 from tests.support.stores import MakeStore

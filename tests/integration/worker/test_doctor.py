@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from shared.errors import HostNameTaken
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from shared.settings import Settings
 from shared.sql import SqlStore
 from tests.support.discord import DiscordServer

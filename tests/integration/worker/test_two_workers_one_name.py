@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.jobs.model import Job, JobState
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from shared.sql.tables import workers
 from tests.support.servers.git_server import bare_repository
 from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server

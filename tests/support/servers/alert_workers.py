@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from shared.alerts.model import Trial
 from shared.jobs.store import JobStore
-from shared.scheduling.limits import Host
+from shared.scheduling.hosts import Host
 from worker.alerts.posting import Answer, Verdict
 from worker.alerts.sender import AlertSender, News
 

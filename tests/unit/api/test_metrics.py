@@ -4,7 +4,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.alerts.model import AlertEvent, Alerting, Channel
-from shared.scheduling.limits import Host, Limits, QueueCode
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
 from tests.support.metrics import Samples, samples_of

@@ -8,7 +8,8 @@ from werkzeug.test import TestResponse
 
 from shared.jobs.model import JobState
 from shared.jobs.store import Ending
-from shared.scheduling.limits import QueueCode, QueuePosition
+from shared.scheduling.hosts import QueueCode
+from shared.scheduling.queue_position import QueuePosition
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import HOST, ClaimJob, Submit
 

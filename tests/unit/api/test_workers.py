@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.errors import HostNameTaken
-from shared.scheduling.limits import Host, Machine, QueueCode
+from shared.scheduling.hosts import Host, Machine, QueueCode
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import HOST, ClaimJob, MakeApp, Submit
 

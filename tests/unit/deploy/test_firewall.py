@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from deploy.firewall import Firewall, Place, Plan, Refused, Tables, is_fresh, is_in_use, keep, plan_of
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from tests.fakes.worker import FakeWorker
 from worker.host.offer import FIREWALL_SECONDS
 

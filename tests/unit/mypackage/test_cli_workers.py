@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mypackage.client import Client, ClientError
-from shared.scheduling.limits import Host, QueueCode
+from shared.scheduling.hosts import Host, QueueCode
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import SUCCEEDED
 from tests.support.retrain_command import RetrainCommand

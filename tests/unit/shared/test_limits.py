@@ -6,18 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.scheduling.limits import (
-    Host,
-    Limits,
-    QueueCode,
-    Running,
-    Sending,
-    Usage,
-    Waiting,
-    allot,
-    free_gpus,
-    reserved_on,
-)
+from shared.scheduling.gpus import free_gpus, reserved_on
+from shared.scheduling.hosts import Host, QueueCode
+from shared.scheduling.limits import Limits, Sending, Usage, allot
+from shared.scheduling.waiting import Running, Waiting
 
 HOST = Host("gpu-1", slots=4, queues={"default"}, runner="docker", gpus=("0", "1", "2", "3"))
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)

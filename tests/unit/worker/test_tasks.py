@@ -11,7 +11,8 @@ from celery.result import AsyncResult
 from shared.errors import Code, InfrastructureError, UserError
 from shared.jobs.model import JobState
 from shared.queue import TASK
-from shared.scheduling.limits import Limits, QueueCode
+from shared.scheduling.hosts import QueueCode
+from shared.scheduling.limits import Limits
 from tests.fakes.runner import Script
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker
 from tests.support.jobs import WAITED_TOO_LONG, claim, submit

@@ -10,7 +10,8 @@ import pytest
 
 from shared.errors import Code, HostNameTaken, InfrastructureError
 from shared.jobs.model import Job
-from shared.scheduling.limits import LIVE_SECONDS, Host, Limits, Machine
+from shared.scheduling.hosts import LIVE_SECONDS, Host, Machine
+from shared.scheduling.limits import Limits
 from shared.settings import Settings
 from tests.fakes.runner import FakeAttempt, FakeRunner, Script
 from tests.fakes.store import MemoryStore

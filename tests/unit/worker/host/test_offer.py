@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Code, InfrastructureError
-from shared.scheduling.limits import QueueCode
+from shared.scheduling.hosts import QueueCode
 from tests.fakes.runner import Script
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import HOST, a_host

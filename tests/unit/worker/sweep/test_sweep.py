@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import Code, InfrastructureError
 from shared.jobs.model import JobState
-from shared.scheduling.limits import Machine
+from shared.scheduling.hosts import Machine
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.store import MemoryStore
 from tests.fakes.worker import LEASE_SECONDS, FakeWorker

@@ -1,0 +1,60 @@
+"""Jobs that wait and jobs that run, as far as limits look at them. Pure, no I/O."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.requests.fields import unknown_among
+from shared.scheduling.hosts import Host
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued job, and what it asks for."""
+
+    id: str
+    queue: str
+    key: str
+    gpus: int
+    priority: int
+    queued_at: datetime
+    wanted_host: str | None = None  # None: any
+    wanted_labels: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()  # the fields that its request sets
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """Smaller goes first: by priority, then age."""
+        return -self.priority, self.queued_at, self.id
+
+    def goes_before(self, other: "Waiting") -> bool:
+        """Whether it starts first of one key's jobs: wherever the other one could start, it could too."""
+        same = (self.key, self.queue) == (other.key, other.queue)
+        as_free = self.wanted_host in (None, other.wanted_host) and self.wanted_labels in ((), other.wanted_labels)
+        return same and as_free and self.gpus <= other.gpus and self.order < other.order
+
+    def may_run_on(self, host: Host) -> bool:
+        """Whether the host is what the job asks for, be it free or not."""
+        return self.is_meant_for(host) and self.gpus <= len(host.gpus)
+
+    def is_meant_for(self, host: Host) -> bool:
+        """The same, for the host's name and labels, and what its worker knows, alone."""
+        is_named = self.wanted_host in (None, host.name)
+        return is_named and not self.missing_labels(host) and not self.unknown_to(host)
+
+    def unknown_to(self, host: Host) -> list[str]:
+        """The fields of its request that the host's worker does not know: it would leave out what they ask for."""
+        return unknown_among(self.asks, host.knows) if host.knows is not None else []
+
+    def missing_labels(self, host: Host) -> list[str]:
+        """Those that the job asks for and the host does not have."""
+        return [label for label in self.wanted_labels if label not in host.labels]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A supervised job, and what it holds."""
+
+    id: str
+    key: str
+    host: str
+    gpu_ids: tuple[str, ...] = ()
