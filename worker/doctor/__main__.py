@@ -16,12 +16,12 @@ from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
 from worker.doctor.docker_host import check_docker
 from worker.doctor.examination import Check, examine
-from worker.doctor.finding import Finding
 from worker.doctor.git_hosts import check_git
 from worker.doctor.own_settings import as_make_up_has_it, check_settings, unreadable
 from worker.doctor.redis_server import check_redis
 from worker.doctor.tracking_server import check_tracking
 from worker.doctor.webhooks import check_webhooks
+from worker.findings.finding import Finding
 
 
 def findings(environment: Mapping[str, str]) -> list[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.own_files import LAST_BACKUP
 from shared.settings import Settings
-from worker.doctor.finding import Finding, ok, skipped, warning
+from worker.findings.finding import Finding, ok, skipped, warning
 
 SUBJECT = "backup"
 ADVICE = (

@@ -16,8 +16,8 @@ from shared.sql import schema
 from shared.sql.engine import Database
 from shared.sql.tables import workers
 from shared.sql.watching import read_workers
-from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, State, failure, ok, warning
+from worker.findings.clocks import compare
+from worker.findings.finding import Finding, State, failure, ok, warning
 from worker.host.machine import this_machine
 
 MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."

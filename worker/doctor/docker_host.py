@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
-from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, failure, ok, skipped, warning
 from worker.doctor.gpu_access import check_gpus
-from worker.doctor.network import root_cause
 from worker.doctor.own_settings import disk
 from worker.doctor.seen_from_containers import check_from_container
 from worker.doctor.trial_containers import TrialContainers
+from worker.findings.clocks import compare
+from worker.findings.finding import Finding, failure, ok, skipped, warning
+from worker.findings.network import root_cause
 from worker.host.offer import is_fresh
 from worker.runners.docker.engine import Engine, engine_answers, engine_said
 

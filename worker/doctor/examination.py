@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from worker.doctor.finding import Finding, failure
+from worker.findings.finding import Finding, failure
 
 LIMIT_SECONDS = 12.0
 

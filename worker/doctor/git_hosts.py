@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from shared.errors import AttemptError, AttemptTimeout, Code
 from shared.settings import Settings
-from worker.doctor.finding import Finding, failure, ok, skipped
+from worker.findings.finding import Finding, failure, ok, skipped
 from worker.source.git import Deadline, Git
 
 TIMEOUT_SECONDS = 8.0

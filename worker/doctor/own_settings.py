@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
 from shared.settings import Settings
-from worker.doctor.finding import Finding, failure, ok, skipped
+from worker.findings.finding import Finding, failure, ok, skipped
 from worker.folder_tree import free_bytes
 
 SUBJECT = "settings"

@@ -9,8 +9,8 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
 
 from shared.settings import Settings
-from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, failure, ok, skipped, warning
+from worker.findings.clocks import compare
+from worker.findings.finding import Finding, failure, ok, skipped, warning
 
 TIMEOUT_SECONDS = 5
 OLDEST = 6

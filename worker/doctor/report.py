@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from worker.doctor.finding import Finding, State
+from worker.findings.finding import Finding, State
 
 MARKS = {State.OK: "ok", State.WARNING: "warning", State.FAILURE: "FAILURE", State.SKIPPED: "skipped"}
 MARK_COLUMN = 9

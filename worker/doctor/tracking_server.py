@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from shared.settings import Settings
-from worker.doctor.clocks import compare
-from worker.doctor.finding import Finding, failure, ok, skipped, warning
-from worker.doctor.network import Reply, ask
+from worker.findings.clocks import compare
+from worker.findings.finding import Finding, failure, ok, skipped, warning
+from worker.findings.network import Reply, ask
 
 SUBJECT, ARTIFACTS = "MLflow", "MLflow artifacts"
 ASKED = "/api/2.0/mlflow/experiments/search?max_results=1"

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.alerts.model import Channel
 from shared.settings import Settings
 from worker.alerts.discord.channel import HEADERS, Discord
-from worker.doctor.finding import Finding, failure, ok, skipped, warning
-from worker.doctor.network import ask
+from worker.findings.finding import Finding, failure, ok, skipped, warning
+from worker.findings.network import ask
 
 AT_ONCE = 32
 GONE = (401, 403, 404)

@@ -9,7 +9,7 @@ from typing import Any
 from shared.own_files import LAST_BACKUP
 from shared.settings import Settings
 from worker.doctor.backups import check_backup
-from worker.doctor.finding import State
+from worker.findings.finding import State
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from worker.doctor.finding import Finding, ok, warning
+from worker.findings.finding import Finding, ok, warning
 
 MOST_SECONDS = 5.0
 ADVICE = (
