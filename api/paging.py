@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from werkzeug.datastructures import MultiDict
 
 from shared.jobs.model import Job
-from shared.jobs.store import Cursor
+from shared.jobs.records import Cursor
 
 
 def encode_cursor(last: Job) -> str:

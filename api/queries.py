@@ -20,7 +20,7 @@ from api.http.errors import ModelVersionNotFound
 from api.paging import decode_cursor
 from shared.errors import JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import Cursor
+from shared.jobs.records import Cursor
 from shared.requests.retrain_request import Text, Word
 
 MAX_WAIT_SECONDS = 60

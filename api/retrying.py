@@ -11,7 +11,7 @@ from api.services import Services
 from api.submission import accept, make_job
 from shared.errors import JobNotEnded
 from shared.jobs.model import Job
-from shared.jobs.store import Submission
+from shared.jobs.records import Submission
 from shared.requests.retrain_request import RetrainRequest
 
 

@@ -11,7 +11,7 @@ from shared.alerts.model import Channel
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Statistics, Worker, WorkerState
-from shared.jobs.store import JobStore
+from shared.jobs.store import Watching
 
 logger = logging.getLogger(__name__)
 Label = TypeVar("Label", bound=str)
@@ -23,7 +23,7 @@ STORE_UP = "Whether the job store answers (1 or 0); while it does not, all that 
 class StoreCollector(Collector):
     """Asks the store whenever Prometheus asks the API."""
 
-    def __init__(self, store: JobStore, *, lost_after_seconds: float) -> None:
+    def __init__(self, store: Watching, *, lost_after_seconds: float) -> None:
         self._store = store
         self._lost_after_seconds = lost_after_seconds
 

@@ -13,7 +13,7 @@ from api.services import Services
 from shared.addresses.git_uri import AllowedAddresses, parse_git_uri
 from shared.errors import StoreUnavailable
 from shared.jobs.model import Job, NewJob
-from shared.jobs.store import Submission
+from shared.jobs.records import Submission
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
 from shared.requests.retrain_request import Resources, RetrainRequest, memory_bytes

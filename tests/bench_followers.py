@@ -16,7 +16,7 @@ import psutil
 import requests
 
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from shared.sql import SqlStore
 from tests.support.event_stream import follow_log
 from tests.support.jobs import running

@@ -16,7 +16,8 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
 from shared.logs import job_context, log_context
 from shared.queue import TASK
 from shared.settings import Settings

@@ -10,7 +10,7 @@ from api.http.errors import TooManyFollowers
 from api.live.log_text import without_partial_end
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.jobs.model import Attempt, Job
-from shared.jobs.store import JobStore
+from shared.jobs.store import Submissions
 
 POLL_SECONDS = 0.5
 PART_BYTES = 64 * 1024  # a line that is longer comes in pieces
@@ -50,7 +50,7 @@ class Ended:
 class Feed:
     """A job that is followed: its record as last read, and what was read of its logs lately."""
 
-    def __init__(self, job: Job, store: JobStore) -> None:
+    def __init__(self, job: Job, store: Submissions) -> None:
         self.followers = 0
         self._job: Job | None = job
         self._job_id = job.id
@@ -98,7 +98,7 @@ class Feed:
 class Following:
     """Lets at most ``limit`` followers read at the same time, ``per_peer`` of them from one address."""
 
-    def __init__(self, store: JobStore, *, limit: int, per_peer: int) -> None:
+    def __init__(self, store: Submissions, *, limit: int, per_peer: int) -> None:
         self._store = store
         self._limit = limit
         self._per_peer = per_peer

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from werkzeug.datastructures import ETags
 
 from api.representation import knows_version
-from shared.jobs.store import JobStore
+from shared.jobs.store import Submissions
 
 POLL_SECONDS = 0.25
 
@@ -15,7 +15,7 @@ POLL_SECONDS = 0.25
 class LongPoll:
     """Lets at most ``limit`` requests wait at the same time; the others are answered at once."""
 
-    def __init__(self, store: JobStore, *, limit: int) -> None:
+    def __init__(self, store: Submissions, *, limit: int) -> None:
         self._store = store
         self._room = threading.BoundedSemaphore(limit)
         self._stopping = False

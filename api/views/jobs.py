@@ -18,7 +18,8 @@ from api.schemas import Job, JobPage
 from api.services import services
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
-from shared.jobs.store import JobFilter, JobStore
+from shared.jobs.records import JobFilter
+from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.scheduling.queue_position import QueuePosition
 

@@ -15,7 +15,8 @@ from api.openapi.answers import BEARER, JOBS, event_stream, problem, problems, t
 from api.queries import JobPath, LogHeaders, LogQuery
 from api.services import Services, services
 from shared.jobs.model import Attempt, Job
-from shared.jobs.store import JobStore, LogSlice
+from shared.jobs.records import LogSlice
+from shared.jobs.store import JobStore
 
 blueprint = APIBlueprint("logs", __name__, abp_tags=[JOBS], abp_security=BEARER)
 

@@ -13,7 +13,7 @@ from api.schemas import Job
 from api.services import services
 from api.submission import submit
 from api.views.jobs import job_response
-from shared.jobs.store import Submission
+from shared.jobs.records import Submission
 from shared.links import Links
 from shared.requests.retrain_request import RetrainRequest
 

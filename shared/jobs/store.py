@@ -1,128 +1,34 @@
-"""What a job store promises, on any database. One contract suite holds every implementation to it."""
+"""What a job store promises, on any database, by the role of who asks. One contract suite holds all of them to it.
+
+Every method is one transaction, on the database's clock. Each may raise StoreUnavailable.
+"""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
-from shared.alerts.model import Alert, AlertEvent, Trial
-from shared.errors import AttemptCancelled
-from shared.jobs.model import Attempt, Job, JobState, NewJob, Reason
+from shared.alerts.model import Alert, Trial
+from shared.jobs.model import Job, JobState, NewJob, Reason
+from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission
 from shared.jobs.statistics import Statistics, Worker
-from shared.requests.retrain_request import RetrainRequest
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.queue_position import QueuePosition
 
 
-@dataclass(frozen=True)
-class Submission:
-    """The answer to a submit: the job, and whether this call made it."""
-
-    job: Job
-    created: bool
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs to list; None for any."""
-
-    states: frozenset[JobState] | None = None
-    experiment_name: str | None = None
-    model_name: str | None = None
-    label: tuple[str, str | None] | None = None
-    created_after: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """The place after which the next page begins: the last job of the page before it."""
-
-    created_at: datetime
-    id: str
-
-
-@dataclass(frozen=True)
-class LogSlice:
-    """Part of an attempt's log: ``data`` from byte ``offset`` on, of ``size`` bytes so far."""
-
-    attempt: int
-    offset: int
-    data: bytes
-    size: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to supervise a job until the lease ends. ``token`` fences out every earlier holder."""
-
-    job: Job
-    token: int
-
-    @property
-    def attempt(self) -> Attempt:
-        """The attempt that was claimed."""
-        return self.job.attempt
-
-    @cached_property
-    def request(self) -> RetrainRequest:
-        """What the job asks for, read once for the attempt."""
-        return RetrainRequest.from_record(self.job.request)
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """What an attempt found out about its inputs; None leaves what is known."""
-
-    commit_sha: str | None = None
-    image: str | None = None
-    image_id: str | None = None
-    experiment_id: str | None = None
-    run_id: str | None = None
-    dataset_repo: str | None = None
-    base_model_version: str | None = None
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How an attempt ended. ``retry_in_seconds`` is set when another one follows."""
-
-    state: JobState
-    reason: Reason | None = None
-    exit_code: int | None = None
-    oom_killed: bool = False
-    result: dict[str, Any] | None = None
-    retry_in_seconds: float | None = None
-    leaves_run_open: bool = False  # perhaps; the sweep then looks for the attempt's MLflow run, and ends it
-
-    @property
-    def event(self) -> AlertEvent:
-        """What is told of it."""
-        return AlertEvent(self.state) if self.retry_in_seconds is None else AlertEvent.RETRYING
-
-
-USER_CANCELLED = Reason.of(AttemptCancelled.on_request())
-
-
-def as_cancelled(ending: Ending) -> Ending:
-    """The same ending, of a job that was being cancelled."""
-    if ending.state is JobState.SUCCEEDED:  # it was faster, and its model may be registered: that is the truth
-        return ending
-    return replace(ending, state=JobState.CANCELLED, reason=USER_CANCELLED, retry_in_seconds=None)
-
-
-class JobStore(Protocol):
-    """The truth about jobs. Every method is one transaction, on the database's clock.
-
-    Each may raise StoreUnavailable. Those that take a claim raise LeaseLost when its token is no longer the job's, or
-    the job is gone.
-    """
-
-    def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
-        """Record the job and the key together; IdempotencyKeyReused when the key stands for another payload."""
+class Reading(Protocol):
+    """What everybody may look at: a job, and its log."""
 
     def get(self, job_id: str) -> Job:
         """Return the job, or raise JobNotFound."""
+
+    def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
+        """Return at most ``limit`` bytes; ``attempt`` None is the last one, a negative offset counts from the end."""
+
+
+class Submissions(Reading, Protocol):
+    """What the API asks for a job: that it is made, read, followed and cancelled."""
+
+    def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
+        """Record the job and the key together; IdempotencyKeyReused when the key stands for another payload."""
 
     def cancel(self, job_id: str, *, force: bool) -> Job:
         """Cancel a job that waits, or have its worker stop it; JobEnded when it has ended, StateUnknown where a
@@ -137,8 +43,15 @@ class JobStore(Protocol):
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:
         """Return the newest jobs first, without their transitions."""
 
-    def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
-        """Return at most ``limit`` bytes; ``attempt`` None is the last one, a negative offset counts from the end."""
+    def find_queue_position(self, job_id: str) -> QueuePosition | None:
+        """Where a queued job stands and what it waits for; None for one that is not queued; JobNotFound."""
+
+
+class Claims(Reading, Protocol):
+    """What the supervisor of an attempt asks. Every write carries the claim.
+
+    LeaseLost when its token is no longer the job's.
+    """
 
     def claim(self, job_id: str, *, host: Host, lease_seconds: float) -> Claim | None:
         """Take a queued job as a new attempt, or go on with one of this host whose lease ended; None if neither.
@@ -178,11 +91,12 @@ class JobStore(Protocol):
         An attempt that did not succeed, of a job that is being cancelled, ends as cancelled, whatever stopped it.
         """
 
-    def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
-        """Fail a job that nobody supervises and none may start any more; False when it moved on meanwhile."""
-
     def secret(self, claim: Claim) -> bytes | None:
         """The job's encrypted credentials; gone once the job has ended."""
+
+
+class Scheduling(Reading, Protocol):
+    """What the sweep asks: which jobs to send, wake, take over, give up or delete."""
 
     def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
         """Mark as sent, and return, the next jobs that could start on this host: by priority, then age.
@@ -190,9 +104,6 @@ class JobStore(Protocol):
         As many as it has free slots. Jobs that a limit holds back, and those sent less than that long ago, are left
         out.
         """
-
-    def find_queue_position(self, job_id: str) -> QueuePosition | None:
-        """Where a queued job stands and what it waits for; None for one that is not queued; JobNotFound."""
 
     def unmark_sent(self, job_id: str) -> None:
         """Say that the message was not sent after all."""
@@ -211,6 +122,22 @@ class JobStore(Protocol):
 
     def find_overdue(self) -> Sequence[str]:
         """Ids of jobs that have waited for their first attempt longer than they may."""
+
+    def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
+        """Fail a job that nobody supervises and none may start any more; False when it moved on meanwhile."""
+
+    def find_open_runs(self) -> Sequence[tuple[str, int]]:
+        """Jobs, and numbers of their ended attempts, whose MLflow runs may not have the end that the attempts have."""
+
+    def note_run_ended(self, job_id: str, *, attempt: int) -> None:
+        """Say that such an attempt's run has its end, or that there is none."""
+
+    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
+        """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""
+
+
+class Hosts(Protocol):
+    """What is kept of hosts: their signs of life, those that were lost, and that one is drained."""
 
     def running_on(self, host: str) -> Sequence[Job]:
         """This host's supervised jobs, with or without a live lease."""
@@ -246,14 +173,19 @@ class JobStore(Protocol):
         The job stays the lost host's: if ``by`` is lost too, the next one finds it as it was.
         """
 
-    def find_open_runs(self) -> Sequence[tuple[str, int]]:
-        """Jobs, and numbers of their ended attempts, whose MLflow runs may not have the end that the attempts have."""
+    def drain(self, host: str, *, reason: str) -> Worker:
+        """Let the host take no new attempts until ``undrain``; what runs there goes on, under its next worker too.
 
-    def note_run_ended(self, job_id: str, *, attempt: int) -> None:
-        """Say that such an attempt's run has its end, or that there is none."""
+        Once this has returned no claim begins an attempt there. Draining again changes the reason alone, and without
+        one nothing. HostNotFound.
+        """
 
-    def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
-        """Delete jobs that ended longer ago than that, with all that is kept of them; return how many."""
+    def undrain(self, host: str) -> Worker:
+        """Let the host take new attempts again; one that is not drained is left as it is. HostNotFound."""
+
+
+class Outbox(Reading, Protocol):
+    """What senders of alerts ask, and who sends a test message."""
 
     def take_alert(self, channels: Collection[str], *, lease_seconds: float) -> Alert | None:
         """Take the alert that has been due for longest; nobody else gets it before the lease ends.
@@ -287,15 +219,9 @@ class JobStore(Protocol):
     def list_trials(self, ids: Collection[str]) -> Sequence[Trial]:
         """Return these trials, by channel; those that are long over are not kept."""
 
-    def drain(self, host: str, *, reason: str) -> Worker:
-        """Let the host take no new attempts until ``undrain``; what runs there goes on, under its next worker too.
 
-        Once this has returned no claim begins an attempt there. Draining again changes the reason alone, and without
-        one nothing. HostNotFound.
-        """
-
-    def undrain(self, host: str) -> Worker:
-        """Let the host take new attempts again; one that is not drained is left as it is. HostNotFound."""
+class Watching(Protocol):
+    """What people and Prometheus look at."""
 
     def live_workers(self, *, within_seconds: float) -> int:
         """How many workers gave a sign of life within that time."""
@@ -308,3 +234,7 @@ class JobStore(Protocol):
 
     def ping(self) -> None:
         """Write something and read it back; StoreUnavailable when that fails."""
+
+
+class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, Protocol):
+    """The truth about jobs: all roles in one. Methods that take a claim raise LeaseLost when the job is gone, too."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
 from shared.jobs.model import SUPERVISED, Job, JobState
-from shared.jobs.store import Claim, Ending, Resolution, as_cancelled
+from shared.jobs.records import Claim, Ending, Resolution, as_cancelled
 from shared.scheduling.gpus import free_gpus
 from shared.scheduling.hosts import Host, Machine, QueueCode
 from shared.scheduling.leases import ends_of_lease

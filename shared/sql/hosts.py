@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from shared.errors import HostNameTaken, HostNotFound, JobNotFound
 from shared.jobs.model import SUPERVISED
+from shared.jobs.records import Claim
 from shared.jobs.statistics import Worker
-from shared.jobs.store import Claim
 from shared.scheduling.hosts import LIVE_SECONDS, Host, Machine
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import add_transition, change_job, complete, read_job

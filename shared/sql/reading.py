@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.alerts.model import AlertEvent
 from shared.errors import IdempotencyKeyReused, JobEnded, StateUnknown, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob
-from shared.jobs.store import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
+from shared.jobs.records import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts

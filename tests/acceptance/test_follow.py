@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Ending
+from shared.jobs.records import Ending
 from shared.sql import SqlStore
 from tests.acceptance.support.projects import mlproject, repository
 from tests.support.engines import docker_or_skip

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.errors import HostNameTaken, HostNotFound
+from shared.jobs.records import Claim
 from shared.jobs.statistics import Refused, Worker
-from shared.jobs.store import Claim
 from shared.scheduling.hosts import LIVE_SECONDS, Drain, Host, Machine
 from tests.fakes.records import Beat, Record, nobody_holds
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from shared.jobs.model import FOLLOWING, SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.records import JobFilter
 from shared.jobs.statistics import Refused
-from shared.jobs.store import JobFilter
 from shared.requests.fields import fields_of
 from shared.scheduling.hosts import Drain, Host, Machine
 from shared.scheduling.leases import CLOCK_SLACK, ends_of_lease

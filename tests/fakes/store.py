@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, JobNotFound, LeaseLost, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
-from shared.jobs.store import (
+from shared.jobs.records import (
     USER_CANCELLED,
     Claim,
     Cursor,

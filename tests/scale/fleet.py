@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from shared.jobs.model import Job
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.settings import Settings
 from tests.fakes.runner import FakeHost, FakeRunner

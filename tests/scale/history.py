@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from shared.scheduling.hosts import Host
 from shared.sql import SqlStore
 from shared.sql.column_types import UtcDateTime

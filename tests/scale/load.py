@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from shared.jobs.model import JobState
-from shared.jobs.store import JobFilter
+from shared.jobs.records import JobFilter
 from tests.scale.databases import Loaded
 from tests.scale.fleet import Fleet, PretendedHost
 from tests.scale.history import History, a_job

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.jobs.model import SUPERVISED, Job
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from shared.scheduling.hosts import Host, Machine
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction

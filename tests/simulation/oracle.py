@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim, Submission
+from shared.jobs.records import Claim, Submission
 from shared.scheduling.hosts import Host
 from shared.scheduling.limits import Limits
 from tests.simulation.scheduler import Clock

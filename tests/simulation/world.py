@@ -7,7 +7,8 @@ from itertools import count
 from random import Random
 
 from shared.errors import Code, JobEnded, JobNotFound, UserError
-from shared.jobs.store import JobFilter, JobStore
+from shared.jobs.records import JobFilter
+from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Machine
 from shared.scheduling.limits import Limits
 from shared.settings import Settings

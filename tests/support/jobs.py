@@ -5,7 +5,8 @@ from typing import Any
 
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
-from shared.jobs.store import Claim, Ending, JobStore
+from shared.jobs.records import Claim, Ending
+from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Host
 
 HOST = "gpu-1"

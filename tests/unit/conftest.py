@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
 from api.app import Api, create_app
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.logs import JsonFormatter
 from shared.scheduling.hosts import Host
 from shared.scheduling.limits import Limits

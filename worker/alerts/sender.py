@@ -16,7 +16,7 @@ from typing import Protocol
 from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel, Trial, TrialState
 from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job, Reason
-from shared.jobs.store import JobStore
+from shared.jobs.store import Outbox
 from shared.logs import log_context
 from worker.alerts.posting import Answer, Verdict
 from worker.resilience import survive
@@ -89,7 +89,7 @@ class AlertSender:
 
     def __init__(
         self,
-        store: JobStore,
+        store: Outbox,
         channels: Mapping[str, AlertChannel],
         *,
         clock: Callable[[], float] = time.monotonic,

@@ -23,7 +23,8 @@ from shared.errors import (
     UserError,
 )
 from shared.jobs.model import Attempt, Job, JobState, Reason, RetryPolicy
-from shared.jobs.store import Claim, Ending, JobStore, as_cancelled
+from shared.jobs.records import Claim, Ending, as_cancelled
+from shared.jobs.store import JobStore
 from shared.logs import job_context
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from shared.errors import LeaseLost, StoreUnavailable
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import Claims
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ END_SECONDS = 1  # a call that hangs must not keep the worker; a late renewal do
 class LeaseKeeper:
     """Renews a claim's lease in a thread of its own, so that a slow git host does not cost the claim."""
 
-    def __init__(self, claim: Claim, *, store: JobStore, lease_seconds: float) -> None:
+    def __init__(self, claim: Claim, *, store: Claims, lease_seconds: float) -> None:
         self._claim = claim
         self._store = store
         self._lease_seconds = lease_seconds

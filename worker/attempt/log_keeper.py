@@ -3,7 +3,8 @@
 import logging
 
 from shared.errors import AttemptError, Code, StoreUnavailable
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import Claims
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from worker.attempt.progress_bars import as_last_seen
@@ -30,7 +31,7 @@ class LogKeeper:
     The mark also stands where the runner itself kept no more.
     """
 
-    def __init__(self, claim: Claim, *, store: JobStore, runner: Runner, redactor: Redactor, bounds: LogBounds) -> None:
+    def __init__(self, claim: Claim, *, store: Claims, runner: Runner, redactor: Redactor, bounds: LogBounds) -> None:
         self._claim = claim
         self._store = store
         self._runner = runner

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, LeaseLost, UserError
-from shared.jobs.store import Claim, JobStore, Resolution
+from shared.jobs.records import Claim, Resolution
+from shared.jobs.store import Claims
 from shared.live_secrets import redactor_of
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
@@ -45,7 +46,7 @@ class Preparation:
     """Brings attempts to their start."""
 
     settings: Settings
-    store: JobStore
+    store: Claims
     source: GitSource
     tracking: Tracking
     runner: Runner

@@ -21,7 +21,8 @@ from shared.errors import (
     UserError,
 )
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.finishing import Finishing, failure, losses

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from shared.errors import HostNameTaken, StoreUnavailable
-from shared.jobs.store import JobStore
+from shared.jobs.store import Hosts
 from shared.settings import Settings
 from worker.attempt_name import attempt_name, named_context
 from worker.host.offer import HostOffer
@@ -35,7 +35,7 @@ class Heartbeat:
     def __init__(
         self,
         settings: Settings,
-        store: JobStore,
+        store: Hosts,
         runner: Runner,
         here: HostOffer,
         clock: Callable[[], float] = time.monotonic,

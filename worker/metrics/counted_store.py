@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert
 from shared.errors import LeaseLost
 from shared.jobs.model import Job, JobState, Reason
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from shared.scheduling.hosts import Host
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction

@@ -15,7 +15,8 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.jobs.model import Job, Reason
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
 from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.jobs.model import SUPERVISED, JobState
-from shared.jobs.store import JobFilter
+from shared.jobs.records import JobFilter
 from shared.sql import SqlStore
 from shared.sql.tables import attempts
 from tests.scale.fleet import Fleet, PretendedHost

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.scheduling.limits import Limits
 from shared.sql import SqlStore, engine
 from tests.fakes.store import MemoryStore

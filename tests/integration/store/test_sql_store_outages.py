@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert, AlertEvent, Channel, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.store import JobFilter, JobStore, Resolution
+from shared.jobs.records import JobFilter, Resolution
+from shared.jobs.store import JobStore
 from shared.sql import SqlStore, engine
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import (

@@ -12,7 +12,7 @@ from api.alert_trials import result_of
 from api.app import create_app
 from shared.alerts.model import AlertEvent, Alerting
 from shared.errors import StateUnknown
-from shared.jobs.store import JobFilter
+from shared.jobs.records import JobFilter
 from shared.scheduling.hosts import QueueCode
 from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor

@@ -6,7 +6,8 @@ import pytest
 
 from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, Channel
 from shared.jobs.model import JobState
-from shared.jobs.store import Ending, JobStore
+from shared.jobs.records import Ending
+from shared.jobs.store import JobStore
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (

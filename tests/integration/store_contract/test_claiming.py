@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import LeaseLost
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim, JobStore, Resolution
+from shared.jobs.records import Claim, Resolution
+from shared.jobs.store import JobStore
 from shared.scheduling.limits import Limits
 from tests.support.jobs import (
     FAILED,

@@ -7,7 +7,8 @@ import pytest
 
 from shared.errors import Code, FailureType, LeaseLost
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, JobStore, Resolution
+from shared.jobs.records import Ending, Resolution
+from shared.jobs.store import JobStore
 from tests.support.jobs import (
     DOCKER_AWAY,
     FAILED,

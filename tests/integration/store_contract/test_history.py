@@ -4,7 +4,8 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import JobFilter, JobStore, Resolution
+from shared.jobs.records import JobFilter, Resolution
+from shared.jobs.store import JobStore
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (

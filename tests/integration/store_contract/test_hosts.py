@@ -6,7 +6,8 @@ import pytest
 
 from shared.errors import Code, FailureType, LeaseLost
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Claim, Ending, JobStore
+from shared.jobs.records import Claim, Ending
+from shared.jobs.store import JobStore
 from tests.support.clocks import HeldClock
 from tests.support.jobs import SUCCEEDED, a_host, claim, claimed, ended, in_retry_wait, running, submit, try_claim
 from tests.support.stores import MakeStore

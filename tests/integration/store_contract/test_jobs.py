@@ -6,7 +6,8 @@ import pytest
 
 from shared.errors import IdempotencyKeyReused, JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import Cursor, Ending, JobFilter, JobStore, Resolution
+from shared.jobs.records import Cursor, Ending, JobFilter, Resolution
+from shared.jobs.store import JobStore
 from tests.support.jobs import (
     DOCKER_AWAY,
     SUCCEEDED,

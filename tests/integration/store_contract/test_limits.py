@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Host, QueueCode
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock

@@ -4,7 +4,8 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.model import JobState
-from shared.jobs.store import Ending, JobStore
+from shared.jobs.records import Ending
+from shared.jobs.store import JobStore
 from tests.support.jobs import DOCKER_AWAY, claim, claimed, running, submit
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from shared.alerts.model import AlertEvent, Alerting, Channel, Trial, TrialState
 from shared.errors import JobEnded
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.links import Links
 from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor

@@ -9,7 +9,8 @@ import requests
 from shared.alerts.model import AlertEvent, Alerting, Channel
 from shared.errors import Code, ConfigurationError, FailureType, LeaseLost
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Claim, Ending, JobStore
+from shared.jobs.records import Claim, Ending
+from shared.jobs.store import JobStore
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
 from tests.support.jobs import (

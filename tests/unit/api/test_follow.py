@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from api.live.following import PART_BYTES, Following, Part, Position
 from shared.errors import Code, FailureType, StoreUnavailable
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Claim, Ending, LogSlice
+from shared.jobs.records import Claim, Ending, LogSlice
 from tests.fakes.store import MemoryStore
 from tests.support.event_stream import Event, lines_of, read_events
 from tests.support.jobs import running

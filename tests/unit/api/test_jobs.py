@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from api.views.jobs import pause_seconds
 from shared.errors import Code, FailureType
 from shared.jobs.model import Job, JobState, Reason
-from shared.jobs.store import Ending, Resolution
+from shared.jobs.records import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit

@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 from api.live.log_text import skip_partial_start, without_partial_end
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from tests.fakes.store import MemoryStore
 from tests.unit.conftest import ClaimJob, Submit
 

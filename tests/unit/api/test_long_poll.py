@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shared.jobs.model import JobState
-from shared.jobs.store import Ending
+from shared.jobs.records import Ending
 from tests.fakes.store import MemoryStore
 from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit

@@ -16,7 +16,7 @@ from api.openapi import examples
 from api.openapi.document import as_text, document
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, Resolution
+from shared.jobs.records import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.servers.odd_mlflow import odd_mlflow

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shared.jobs.model import JobState
-from shared.jobs.store import Ending
+from shared.jobs.records import Ending
 from shared.scheduling.hosts import QueueCode
 from shared.scheduling.queue_position import QueuePosition
 from tests.fakes.store import MemoryStore

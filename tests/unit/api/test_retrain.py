@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from api.submission import payload_hash
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState, NewJob
-from shared.jobs.store import Ending, Submission
+from shared.jobs.records import Ending, Submission
 from shared.secrets.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.jobs.model import Job, JobState
-from shared.jobs.store import Ending, Resolution
+from shared.jobs.records import Ending, Resolution
 from shared.secrets.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore

@@ -13,7 +13,7 @@ import pytest
 from deploy.one_machine.data_backup import main, restore, save
 from deploy.one_machine.stack import data_lock
 from shared.errors import ConfigurationError
-from shared.jobs.store import JobFilter
+from shared.jobs.records import JobFilter
 from shared.scheduling.limits import Limits
 from shared.sql import SqlStore, schema
 from tests.support.jobs import submit

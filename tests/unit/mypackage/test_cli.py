@@ -21,7 +21,7 @@ from mypackage.cli.workers import workers
 from mypackage.plain_text import plain, plain_line
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Ending, JobFilter, Resolution
+from shared.jobs.records import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, make_checkout
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker

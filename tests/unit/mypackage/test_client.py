@@ -17,7 +17,7 @@ from mypackage.client import (
     WaitTimeout,
 )
 from shared.jobs.model import JobState
-from shared.jobs.store import Ending
+from shared.jobs.records import Ending
 from tests.fakes.store import MemoryStore
 from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until

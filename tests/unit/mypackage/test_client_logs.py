@@ -10,7 +10,7 @@ from mypackage.client import Client, JobHandle, Refused
 from mypackage.client import log as client_log
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from tests.fakes.store import MemoryStore
 from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Code
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from tests.fakes.runner import Script
 from tests.fakes.worker import TOKEN, FakeWorker
 from tests.support.supervising import HANGING, code_of, ended, name_of, stop_at

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from shared.errors import LeaseLost, StoreUnavailable
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import running
 from tests.support.waiting import wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import LeaseLost, StoreUnavailable
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.secrets.redactor import Redactor
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore

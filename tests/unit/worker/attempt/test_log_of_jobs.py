@@ -8,7 +8,7 @@ import pytest
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import Code, InfrastructureError, StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim, Ending
+from shared.jobs.records import Claim, Ending
 from shared.logs import job_context
 from shared.scheduling.limits import Limits
 from tests.fakes.runner import FakeHost

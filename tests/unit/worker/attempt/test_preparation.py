@@ -12,7 +12,7 @@ import pytest
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, FailureType, UserError
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Code, InfrastructureError, LeaseLost
 from shared.jobs.model import JobState
-from shared.jobs.store import Claim
+from shared.jobs.records import Claim
 from shared.secrets.redactor import Redactor
 from tests.fakes.runner import FakeHost, Script
 from tests.fakes.worker import FakeWorker

@@ -1,0 +1,107 @@
+"""What a job store takes and gives: submissions, filters, claims, and how an attempt ended."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from shared.alerts.model import AlertEvent
+from shared.errors import AttemptCancelled
+from shared.jobs.model import Attempt, Job, JobState, Reason
+from shared.requests.retrain_request import RetrainRequest
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The answer to a submit: the job, and whether this call made it."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; None for any."""
+
+    states: frozenset[JobState] | None = None
+    experiment_name: str | None = None
+    model_name: str | None = None
+    label: tuple[str, str | None] | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place after which the next page begins: the last job of the page before it."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class LogSlice:
+    """Part of an attempt's log: ``data`` from byte ``offset`` on, of ``size`` bytes so far."""
+
+    attempt: int
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to supervise a job until the lease ends. ``token`` fences out every earlier holder."""
+
+    job: Job
+    token: int
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that was claimed."""
+        return self.job.attempt
+
+    @cached_property
+    def request(self) -> RetrainRequest:
+        """What the job asks for, read once for the attempt."""
+        return RetrainRequest.from_record(self.job.request)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What an attempt found out about its inputs; None leaves what is known."""
+
+    commit_sha: str | None = None
+    image: str | None = None
+    image_id: str | None = None
+    experiment_id: str | None = None
+    run_id: str | None = None
+    dataset_repo: str | None = None
+    base_model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. ``retry_in_seconds`` is set when another one follows."""
+
+    state: JobState
+    reason: Reason | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    result: dict[str, Any] | None = None
+    retry_in_seconds: float | None = None
+    leaves_run_open: bool = False  # perhaps; the sweep then looks for the attempt's MLflow run, and ends it
+
+    @property
+    def event(self) -> AlertEvent:
+        """What is told of it."""
+        return AlertEvent(self.state) if self.retry_in_seconds is None else AlertEvent.RETRYING
+
+
+USER_CANCELLED = Reason.of(AttemptCancelled.on_request())
+
+
+def as_cancelled(ending: Ending) -> Ending:
+    """The same ending, of a job that was being cancelled."""
+    if ending.state is JobState.SUCCEEDED:  # it was faster, and its model may be registered: that is the truth
+        return ending
+    return replace(ending, state=JobState.CANCELLED, reason=USER_CANCELLED, retry_in_seconds=None)
