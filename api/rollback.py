@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 from api.http.request_ids import request_id
 from api.model_registry import ModelRegistry
+from mypackage.protocol import CHAMPION, PREVIOUS, ROLLBACK_TAGS
 
 logger = logging.getLogger(__name__)
-
-CHAMPION, PREVIOUS = "champion", "previous"  # the aliases that mypackage's gate uses, too
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def roll_back(registry: ModelRegistry, model: str, *, version: str, reason: str)
         return Rollback(model, version, registry.find_version(model, PREVIOUS), reason, changed=False)
     tags = {"reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "request_id": request_id()}
     tags["from_version"] = champion or "none"
-    registry.tag_version(model, version, {f"retrain.rollback_{name}": value for name, value in tags.items()})
+    registry.tag_version(model, version, {f"{ROLLBACK_TAGS}{name}": value for name, value in tags.items()})
     if champion is not None:
         registry.move_alias(model, PREVIOUS, champion)
     registry.move_alias(model, CHAMPION, version)

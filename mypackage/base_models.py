@@ -1,7 +1,6 @@
 """The model to start from: what ``base_model`` names in MLflow, its files, and what the run keeps about it."""
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -14,10 +13,10 @@ from mlflow.tracking import MlflowClient
 
 from .dataset.cache import Cache
 from .dataset.records import find_run_id
+from .protocol import BASE_MODEL_TAGS, NO_BASE_MODEL, REGISTERED_MODEL
 
-NOTHING = ("", "None")  # the second is the predecessor's word for none
-REGISTERED = re.compile(r"^models:/(?P<name>[^/]+?)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))$")
-FORMS = "an MLflow run id, models:/name/version, models:/name@alias or None"
+NOTHING = ("", NO_BASE_MODEL)
+FORMS = f"an MLflow run id, models:/name/version, models:/name@alias or {NO_BASE_MODEL}"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias, or what can be no id
 SHOWN, COMPARED = 5, 1000  # names in an error: the service shows 300 characters of it
 
@@ -38,7 +37,7 @@ class BaseModel:
     @property
     def tags(self) -> dict[str, str]:
         """The run's tags; the service shows them as the job's resolved base model."""
-        return {f"base_model.{name}": value for name, value in asdict(self).items()}
+        return {f"{BASE_MODEL_TAGS}{name}": value for name, value in asdict(self).items()}
 
     @property
     def uri(self) -> str:
@@ -55,7 +54,7 @@ def find(client: MlflowClient, base_model: str) -> BaseModel:
     """Return the model that a version, an alias or a run id stands for now. Raises BaseModelError."""
     if not base_model.startswith("models:"):
         return _model_of_run(client, base_model)
-    asked = REGISTERED.match(base_model)
+    asked = REGISTERED_MODEL.match(base_model)
     if asked is None:
         raise BaseModelError(f"base_model is '{base_model}'; it must be {FORMS}.")
     found = _find_version(client, asked["name"], asked["version"], asked["alias"])

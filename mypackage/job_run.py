@@ -2,11 +2,11 @@
 
 import os
 
-RUN_VARIABLE = "RETRAIN_RUN_ID"
-MLFLOWS_VARIABLE = "MLFLOW_RUN_ID"
+from .protocol import JOB_VARIABLE, MLFLOW_RUN_VARIABLE, RUN_VARIABLE
+
 # A worker that is older than RETRAIN_RUN_ID gives MLflow's variable only, so it has to be kept before MLflow takes it
 # away. Outside the service (RETRAIN_JOB_ID) it is not ours. Can go when no such worker is left.
-_AT_IMPORT = os.environ.get(MLFLOWS_VARIABLE) if "RETRAIN_JOB_ID" in os.environ else None
+_AT_IMPORT = os.environ.get(MLFLOW_RUN_VARIABLE) if JOB_VARIABLE in os.environ else None
 
 
 def job_run_id() -> str | None:

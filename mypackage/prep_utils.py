@@ -13,11 +13,11 @@ from .dataset.errors import DatasetError
 from .dataset.git import clone
 from .dataset.lfs_pointers import refuse_pointers
 from .dataset.records import DatasetRecord, record
+from .protocol import PINNED_DATASET_VARIABLE
 
 __all__ = ["DatasetError", "base_model_path", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
 ORIGINS = ("http", "dvc_repo", "azure_blob", "local")
-PIN_VARIABLE = "RETRAIN_DATASET_REPO"  # the address with the revision that the service found for this job
 MODEL_FOLDER = "version"
 ADDRESSES_EXAMPLE = '{"dataset": "https://…/data.zip", "model": "https://…/model.zip"}'
 
@@ -76,7 +76,7 @@ def fetch_archive(url: str, target: Path, *, sha256: str = "") -> DatasetRecord:
 
 def fetch_dvc_dataset(repo_url: str, target: Path) -> DatasetRecord:
     """Put what the git repository tracks with DVC into the folder; ``repo_url`` is URL, URL@rev or URL@rev:path."""
-    pinned = keep_to_pin(repo_url, os.environ.get(PIN_VARIABLE, ""))
+    pinned = keep_to_pin(repo_url, os.environ.get(PINNED_DATASET_VARIABLE, ""))
     return dvc_repository.fetch(pinned, target, cache=Cache.of(os.environ))
 
 

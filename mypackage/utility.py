@@ -11,11 +11,12 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from .flavors import log_model
-from .gate.decision import CHAMPION_ALIAS, Challenger, DecisionRecord
+from .gate.decision import Challenger, DecisionRecord
 from .gate.promotion import Promotion
-from .gate.registry import DATASET_TAG, model_exists
-from .gate.rules import PROMOTION_VARIABLE, merged, read_promotion, rules_of
+from .gate.registry import model_exists
+from .gate.rules import merged, read_promotion, rules_of
 from .gate.runs import RunEnded, job_run_beside, open_run
+from .protocol import CHAMPION, EVALUATION_TAG, PROMOTION_VARIABLE
 
 __all__ = ["RunEnded", "auto_compare_and_register", "create_new_version_dir", "get_combination"]
 
@@ -37,7 +38,7 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     eval_dataset: Any = None,
     guardrails: Mapping[str, float] | None = None,
     guardrail_directions: Mapping[str, str] | None = None,
-    alias: str = CHAMPION_ALIAS,
+    alias: str = CHAMPION,
     tags: Mapping[str, Any] | None = None,
     signature: Any = None,
     input_example: Any = None,
@@ -121,7 +122,7 @@ def log_dataset(eval_dataset: Any) -> str | None:
     """Keep on the run what the model was evaluated on, where that is known, and return its name."""
     name = dataset_name(eval_dataset)
     if name:
-        mlflow.set_tag(DATASET_TAG, name)
+        mlflow.set_tag(EVALUATION_TAG, name)
     return name
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..protocol import CACHE_BYTES_VARIABLE, CACHE_VARIABLE
 from .archives import move_into
 from .errors import DatasetError
 
@@ -32,11 +33,11 @@ class Cache:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Cache":
         """The cache that RETRAIN_CACHE names; RETRAIN_CACHE_MAX_BYTES bounds it."""
-        folder, most = environment.get("RETRAIN_CACHE"), environment.get("RETRAIN_CACHE_MAX_BYTES")
+        folder, most = environment.get(CACHE_VARIABLE), environment.get(CACHE_BYTES_VARIABLE)
         try:
             return cls(Path(folder).absolute() if folder else None, max_bytes=int(most or MAX_BYTES))
         except ValueError:
-            raise DatasetError(f"RETRAIN_CACHE_MAX_BYTES is {most!r}; it must be a number of bytes.") from None
+            raise DatasetError(f"{CACHE_BYTES_VARIABLE} is {most!r}; it must be a number of bytes.") from None
 
     @property
     def is_on(self) -> bool:

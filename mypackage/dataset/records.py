@@ -6,7 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..job_run import MLFLOWS_VARIABLE, job_run_id
+from ..job_run import job_run_id
+from ..protocol import DATASET_TAGS, MLFLOW_RUN_VARIABLE
 
 CONTEXT = "training"
 NAME_CHARACTERS, DIGEST_CHARACTERS = 500, 36  # MLflow's limits for an input; the tag has the whole digest
@@ -25,7 +26,7 @@ class DatasetRecord:
     @property
     def tags(self) -> dict[str, str]:
         """The run's tags; the service shows them as the job's resolved dataset."""
-        return {f"dataset.{name}": value for name, value in asdict(self).items() if value}
+        return {f"{DATASET_TAGS}{name}": value for name, value in asdict(self).items() if value}
 
 
 def record(used: DatasetRecord) -> None:
@@ -50,7 +51,7 @@ def record(used: DatasetRecord) -> None:
 def find_run_id(mlflow: Any) -> str | None:
     """The active run, or the one that mlflow.start_run() will find, or the job's own, which it will not find again."""
     active = mlflow.active_run()
-    return active.info.run_id if active else os.environ.get(MLFLOWS_VARIABLE) or job_run_id()
+    return active.info.run_id if active else os.environ.get(MLFLOW_RUN_VARIABLE) or job_run_id()
 
 
 def _input(entities: Any, used: DatasetRecord) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from ..protocol import CHAMPION, PREVIOUS
 from .decision import Challenger, Champion, Decision, decide, known
 from .open_gates import OpenGates
 from .registry import find_champion, find_rival
@@ -61,7 +62,7 @@ class Outcome:
 
 def previous_alias(alias: str) -> str:
     """Return the alias of the champion before this one."""
-    return "previous" if alias == "champion" else f"previous-{alias}"
+    return PREVIOUS if alias == CHAMPION else f"{PREVIOUS}-{alias}"
 
 
 def promote(contest: AliasMove) -> Outcome:

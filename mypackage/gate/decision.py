@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
+from ..protocol import CHAMPION
 from .rules import Guardrail, Rules, direction
-
-CHAMPION_ALIAS = "champion"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class DecisionRecord:
     min_value: float | None = None
     datasets: Mapping[str, str | None] = field(default_factory=dict)
     guardrails: Mapping[str, GuardrailCheck] = field(default_factory=dict)
-    alias: str = CHAMPION_ALIAS
+    alias: str = CHAMPION
 
     def to_json(self) -> str:
         """Return the record as JSON that any parser reads (no NaN)."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from mlflow.tracking import MlflowClient
 
+from ..protocol import GATE_TAGS
+
 MARK = re.compile(r"(open|done) (\d{1,12})((?: \d{1,9})*)", re.ASCII)
 # A gate that was killed stays open. One that decides takes seconds, or minutes where the registry hardly answers.
 ABANDONED_SECONDS = 3600
@@ -35,7 +37,7 @@ class OpenGates:
         self, client: MlflowClient, model_name: str, alias: str, version: str, *, now: Callable[[], float] = time.time
     ) -> None:
         self._client, self._model_name, self._version, self._now = client, model_name, version, now
-        self._prefix = f"retrain.gate.{alias}."
+        self._prefix = f"{GATE_TAGS}{alias}."
         self._mark = Mark(is_open=True, opened_at=int(now()))
         self._put(self._mark)
         self._over = self._ended()

@@ -7,14 +7,12 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 
 from ..job_run import job_run_id
+from ..protocol import DECISION_TAG, JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, PROMOTED_TAG, RUN_TAG
 from .alias_moves import AliasMove, promote
 from .decision import Challenger, Champion, Decision, DecisionRecord, check_guardrail, decide, known
-from .registry import JOB_RUN_TAG, find_champion, register
+from .registry import find_champion, register
 from .rules import Rules, direction
-from .runs import DECISION_TAG, require_not_fenced, runs_of
-
-PROMOTED_TAG = "retrain.promoted"
-JOB_TAG = "retrain.job_id"
+from .runs import require_not_fenced, runs_of
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ class Promotion:
 
     def _version_tags(self, tags: Mapping[str, Any]) -> dict[str, str]:
         ours = {
-            "retrain.run_id": self.run_id,
-            "retrain.metric": self.challenger.metric,
-            "retrain.metric_value": repr(self.challenger.value),
+            RUN_TAG: self.run_id,
+            METRIC_TAG: self.challenger.metric,
+            METRIC_VALUE_TAG: repr(self.challenger.value),
         }
         runs = runs_of(self.client, self.run_id)  # the job's own is the last one: it made the others
         job_ids = [run.data.tags[JOB_TAG] for run in runs if JOB_TAG in run.data.tags]

@@ -7,18 +7,14 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from .decision import CHAMPION_ALIAS, Champion
+from ..protocol import CHAMPION, EVALUATION_TAG, FENCED, FENCED_TAG, JOB_RUN_TAG
+from .decision import Champion
 
-FENCED_TAG = "retrain.fenced"
-JOB_RUN_TAG = "retrain.job_run_id"  # of a version: its job's own run, where the model is of another
-DATASET_TAG = "retrain.eval_dataset"
 _NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 _NO_ALIAS = "INVALID_PARAMETER_VALUE"
 
 
-def find_champion(
-    client: MlflowClient, model_name: str, metric: str, *, alias: str = CHAMPION_ALIAS
-) -> Champion | None:
+def find_champion(client: MlflowClient, model_name: str, metric: str, *, alias: str = CHAMPION) -> Champion | None:
     """Return the model's champion with its last value of the metric, or None where no version is champion."""
     try:
         version = client.get_model_version_by_alias(model_name, alias)
@@ -46,7 +42,7 @@ def find_rival(client: MlflowClient, model_name: str, version: str, metric: str)
 
 def is_fenced(run: Run) -> bool:
     """Return whether the service has given up the attempt of this run."""
-    return bool(run.data.tags.get(FENCED_TAG) == "true")
+    return bool(run.data.tags.get(FENCED_TAG) == FENCED)
 
 
 def model_exists(client: MlflowClient, model_name: str) -> bool:
@@ -73,7 +69,7 @@ def _champion(client: MlflowClient, version: str, run_id: str | None, metric: st
         return Champion(version, None, f"its run {run_id} is deleted")
     metrics = {name: float(value) for name, value in run.data.metrics.items()}
     why = "" if metric in metrics else f"its run {run_id} has no metric '{metric}'"
-    return Champion(version, metrics.get(metric), why, metrics, run.data.tags.get(DATASET_TAG))
+    return Champion(version, metrics.get(metric), why, metrics, run.data.tags.get(EVALUATION_TAG))
 
 
 def _find_run(client: MlflowClient, run_id: str) -> Run | None:

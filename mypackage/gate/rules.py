@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PROMOTION_VARIABLE = "RETRAIN_PROMOTION"
+from ..protocol import PROMOTION_VARIABLE
+
 LOWER, HIGHER = "lower_is_better", "higher_is_better"
 MOST_GUARDRAILS = 10  # the whole decision is one tag, and MLflow cuts a long one
 FIELDS = ("metric", "direction", "min_delta", "min_value", "guardrails", "guardrail_directions")

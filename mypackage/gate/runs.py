@@ -8,10 +8,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from ..job_run import MLFLOWS_VARIABLE, job_run_id
+from ..job_run import job_run_id
+from ..protocol import DECISION_TAG, MLFLOW_RUN_VARIABLE
 from .registry import is_fenced
 
-DECISION_TAG = "retrain.decision"
 PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10
 
@@ -25,7 +25,7 @@ def open_run(client: MlflowClient) -> str:
     job_run = job_run_id()
     if run := mlflow.active_run():
         pass
-    elif job_run is None or MLFLOWS_VARIABLE in os.environ:
+    elif job_run is None or MLFLOW_RUN_VARIABLE in os.environ:
         run = mlflow.start_run()
     else:
         run = _go_on(client, job_run)

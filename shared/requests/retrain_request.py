@@ -33,8 +33,6 @@ MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MOST_BYTES = 2**50
 LONGEST_TEXT = 6000  # of a parameter, as in MLflow
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
-# What a project gets that needs the parameter and has no default of its own: the predecessor's words for nothing.
-WORDS_FOR_NOTHING = {"base_model": "None", "dataset_repo": "not_used"}
 
 Model = TypeVar("Model", bound=BaseModel)
 

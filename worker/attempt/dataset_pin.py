@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 
+from mypackage.protocol import PINNED_DATASET_VARIABLE
 from shared.addresses.dataset_address import find_repository
 from shared.addresses.git_uri import Credentials
 from shared.errors import AttemptCancelled, AttemptError
@@ -12,7 +13,6 @@ from worker.source.checkout import GitSource, SourceRequest
 logger = logging.getLogger(__name__)
 
 PLAIN_URL_SECONDS = 60.0  # the training waits for it
-VARIABLE = "RETRAIN_DATASET_REPO"  # mypackage looks for it
 
 
 def pin(
@@ -53,4 +53,4 @@ def as_parameter(dataset_repo: str, pinned: str | None) -> str:
 
 def environment(pinned: str | None) -> Mapping[str, str]:
     """What the training's environment says of it; by this, mypackage keeps to the revision of a plain URL too."""
-    return {VARIABLE: pinned} if pinned else {}
+    return {PINNED_DATASET_VARIABLE: pinned} if pinned else {}

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from mypackage.protocol import (
+    ATTEMPT_VARIABLE,
+    CACHE_BYTES_VARIABLE,
+    CACHE_VARIABLE,
+    JOB_VARIABLE,
+    PROMOTION_VARIABLE,
+    REQUEST_VARIABLE,
+)
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, LeaseLost, UserError
 from shared.jobs.records import Claim, Resolution
@@ -33,7 +41,6 @@ from worker.tracking.run_tags import RunRequest
 logger = logging.getLogger(__name__)
 
 CACHE_FOLDER = "/mnt/retrain-cache"
-PROMOTION_VARIABLE = "RETRAIN_PROMOTION"  # what mypackage's gate reads
 REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
 UNGUARDED = (
@@ -212,8 +219,8 @@ class Preparation:
         return run
 
     def _environment(self, claim: Claim, request: RetrainRequest, run: Run) -> dict[str, str]:
-        about = {"RETRAIN_JOB_ID": claim.job.id, "RETRAIN_ATTEMPT": str(claim.attempt.number)}
-        about |= {"RETRAIN_REQUEST_ID": claim.job.request_id} if claim.job.request_id else {}
+        about = {JOB_VARIABLE: claim.job.id, ATTEMPT_VARIABLE: str(claim.attempt.number)}
+        about |= {REQUEST_VARIABLE: claim.job.request_id} if claim.job.request_id else {}
         if rules := request.promotion.as_variable:
             about[PROMOTION_VARIABLE] = rules
         uri = self.settings.mlflow_tracking_uri
@@ -232,7 +239,7 @@ class Preparation:
         if not folder:
             return {}
         place = CACHE_FOLDER if self.runner.kind == "docker" else folder
-        return {"RETRAIN_CACHE": place, "RETRAIN_CACHE_MAX_BYTES": str(most)}
+        return {CACHE_VARIABLE: place, CACHE_BYTES_VARIABLE: str(most)}
 
     @property
     def _notice(self) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 
+from mypackage.protocol import NO_BASE_MODEL, NO_DATASET
 from shared.errors import Code, UserError
-from shared.requests.retrain_request import WORDS_FOR_NOTHING
 from worker.project.parameter_values import ParameterValue, is_remote, text_of
 
+# What a project gets that needs the parameter and has no default of its own.
+WORDS_FOR_NOTHING = {"base_model": NO_BASE_MODEL, "dataset_repo": NO_DATASET}
 SCRIPT = re.compile(r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*\.(py|sh|R)$")
 COMMAND_BYTES = 127 * 1024  # one argument of `bash -c`, of which Linux takes 128 KiB; we write a line before it
 # The predecessor's README told its users to write "python train.py |" with the options on the lines after it. A

@@ -6,11 +6,12 @@ name, and left to it. mypackage brings the model's files.
 
 import re
 
-REGISTERED = re.compile(r"^models:/(?P<name>[^/]+?)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))$")
+from mypackage.protocol import REGISTERED_MODEL
+
 RUN_ID = re.compile(r"^[0-9a-f]{32}$")
 
 
 def at_version(address: str, version: str | None) -> str:
     """The same address, of this version."""
-    asked = REGISTERED.match(address)
+    asked = REGISTERED_MODEL.match(address)
     return f"models:/{asked['name']}/{version}" if asked and version else address

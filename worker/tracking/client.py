@@ -20,17 +20,23 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from mypackage.protocol import (
+    ATTEMPT_TAG,
+    FENCED,
+    FENCED_TAG,
+    JOB_RUN_TAG,
+    JOB_TAG,
+    MLFLOW_RUN_VARIABLE,
+    RUN_VARIABLE,
+)
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project.mlproject_file import check_project_file
 from worker.tracking.errors import server_answers, short
 from worker.tracking.model_lookup import find_version
-from worker.tracking.run_tags import ATTEMPT, JOB_ID, RunRequest, tags_of
+from worker.tracking.run_tags import RunRequest, tags_of
 from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
 
-RUN_VARIABLE = "RETRAIN_RUN_ID"
-JOB_RUN_TAG = "retrain.job_run_id"  # of a version that the gate made of another run's model
-FENCED_TAG = "retrain.fenced"  # what mypackage looks for before it registers
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
 
@@ -91,7 +97,7 @@ def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
     """
     return {
         RUN_VARIABLE: run.run_id,
-        "MLFLOW_RUN_ID": run.run_id,
+        MLFLOW_RUN_VARIABLE: run.run_id,
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_EXPERIMENT_ID": run.experiment_id,
     }
@@ -163,7 +169,7 @@ class Tracking:
         """Tell the training, wherever it still runs, that this run is over: mypackage's gate promotes nothing then."""
         with server_answers("fence the run", run_id=run_id):
             if self._find_info(run_id) is not None:
-                self._client.set_tag(run_id, FENCED_TAG, "true")
+                self._client.set_tag(run_id, FENCED_TAG, FENCED)
 
     def log_file(self, run_id: str, path: Path, folder: str) -> None:
         """Keep a file as an artifact of the run, in this folder of its artifacts."""
@@ -229,7 +235,7 @@ class Tracking:
 
     def _find_run(self, experiment_id: str, job_id: str, attempt: int) -> str | None:
         """Return the attempt's oldest run. A lost answer makes the client create a second one, which is deleted."""
-        wanted = f"tags.`{JOB_ID}` = '{job_id}' and tags.`{ATTEMPT}` = '{attempt}'"
+        wanted = f"tags.`{JOB_TAG}` = '{job_id}' and tags.`{ATTEMPT_TAG}` = '{attempt}'"
         found = self._client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"])
         for surplus in found[1:]:
             logger.warning("deleting a run that was created twice", extra={"run_id": surplus.info.run_id})

@@ -7,8 +7,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from mypackage.protocol import REGISTERED_MODEL
 from shared.errors import Code, UserError
-from worker.tracking.base_model import REGISTERED, RUN_ID
+from worker.tracking.base_model import RUN_ID
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
 SHOWN, COMPARED = 5, 1000  # names in an error
@@ -19,7 +20,7 @@ def find_version(client: MlflowClient, address: str) -> str | None:
 
     That a run has logged a model is not asked for: projects take other files of a run, too.
     """
-    if asked := REGISTERED.match(address):
+    if asked := REGISTERED_MODEL.match(address):
         return str(_find_registered(client, asked["name"], asked["version"], asked["alias"]).version)
     if RUN_ID.match(address):
         _require_run(client, address)

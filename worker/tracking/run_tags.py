@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mypackage.protocol import ATTEMPT_TAG, JOB_TAG, REQUEST_TAG
 from shared.addresses.git_uri import parse_git_uri
 
 BACKEND = "retrain"
 USER = "retrain"  # MLflow writes the account of its own process, which is the same for all of a service's runs
-JOB_ID = "retrain.job_id"
-ATTEMPT = "retrain.attempt"
-REQUEST_ID = "retrain.request_id"
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         "mlflow.project.entryPoint": request.entry_point,
         "mlflow.project.backend": BACKEND,
         "mlflow.project.env": request.project_env,
-        JOB_ID: request.job_id,
-        ATTEMPT: str(request.attempt),
-        REQUEST_ID: request.request_id,
+        JOB_TAG: request.job_id,
+        ATTEMPT_TAG: str(request.attempt),
+        REQUEST_TAG: request.request_id,
     }
     return {name: value for name, value in tags.items() if value is not None}

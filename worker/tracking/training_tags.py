@@ -10,14 +10,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-DECISION_TAG = "retrain.decision"  # what mypackage sets
+from mypackage.protocol import BASE_MODEL_TAGS, DATASET_TAGS, DECISION_TAG
+
 DECISION_FIELDS = (
     *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
     *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
 )
 DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
-DATASET_FIELDS = ("repo", "rev", "path", "digest")  # tags dataset.…, of mypackage too
-BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # tags base_model.…, likewise
+DATASET_FIELDS = ("repo", "rev", "path", "digest")  # DATASET_TAGS
+BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # BASE_MODEL_TAGS
 USED_CHARACTERS = 2048
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -40,16 +41,16 @@ def decision_of(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | Non
 
 def dataset_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
     """The data that it fetched."""
-    return _used(tags, "dataset", DATASET_FIELDS)
+    return _used(tags, DATASET_TAGS, DATASET_FIELDS)
 
 
 def base_model_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
     """The model that it started from."""
-    return _used(tags, "base_model", BASE_MODEL_FIELDS)
+    return _used(tags, BASE_MODEL_TAGS, BASE_MODEL_FIELDS)
 
 
-def _used(tags: Mapping[str, str], kind: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
-    given = {name: tags[f"{kind}.{name}"] for name in fields if tags.get(f"{kind}.{name}")}
+def _used(tags: Mapping[str, str], before: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
+    given = {name: tags[f"{before}{name}"] for name in fields if tags.get(f"{before}{name}")}
     return {
         name: UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", each)[:USED_CHARACTERS] for name, each in given.items()
     } or None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from mypackage.protocol import ATTEMPT_VARIABLE, JOB_VARIABLE
+
 KILL_SECONDS = 10
 FREEZE_SECONDS = 10
 POLL_SECONDS = 0.02
@@ -88,7 +90,7 @@ def _is_part(process: psutil.Process, folder: Path, session: str) -> bool:
         if process.uids().effective != os.geteuid() or process.status() == psutil.STATUS_ZOMBIE:
             return False
         env = process.environ()
-        if f"retrain-{env.get('RETRAIN_JOB_ID')}-{env.get('RETRAIN_ATTEMPT')}" == folder.name:
+        if f"retrain-{env.get(JOB_VARIABLE)}-{env.get(ATTEMPT_VARIABLE)}" == folder.name:
             return True
         # A session's id alone says little: once all in it have ended, the number is given to others.
         in_session = str(os.getsid(process.pid)) == session and folder in Path(process.cwd()).parents

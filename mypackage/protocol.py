@@ -1,0 +1,51 @@
+"""What the service and a training must both know: names of variables and tags, and the words that stand in them.
+
+The worker and the API import this module and nothing else of mypackage; it needs the standard library only. Copies of
+mypackage are part of images that nobody builds again, so a name may be added here, never changed.
+"""
+
+import re
+from typing import Final
+
+# Variables that the worker gives to a training. What has none of them was not started by the service.
+JOB_VARIABLE: Final = "RETRAIN_JOB_ID"
+ATTEMPT_VARIABLE: Final = "RETRAIN_ATTEMPT"
+REQUEST_VARIABLE: Final = "RETRAIN_REQUEST_ID"  # of the HTTP request that the job came with
+RUN_VARIABLE: Final = "RETRAIN_RUN_ID"  # the attempt's MLflow run
+MLFLOW_RUN_VARIABLE: Final = "MLFLOW_RUN_ID"  # the same; MLflow takes it away with its first use
+PROMOTION_VARIABLE: Final = "RETRAIN_PROMOTION"  # the request's rules for the gate, as JSON
+PINNED_DATASET_VARIABLE: Final = "RETRAIN_DATASET_REPO"  # dataset_repo, with the revision that the service found
+CACHE_VARIABLE: Final = "RETRAIN_CACHE"  # a folder that all jobs of the host share
+CACHE_BYTES_VARIABLE: Final = "RETRAIN_CACHE_MAX_BYTES"
+
+# Tags of the attempt's MLflow run that the worker sets.
+JOB_TAG: Final = "retrain.job_id"  # of a model version, too
+ATTEMPT_TAG: Final = "retrain.attempt"
+REQUEST_TAG: Final = "retrain.request_id"
+FENCED_TAG: Final = "retrain.fenced"  # FENCED where the attempt was given up: the gate promotes nothing then
+FENCED: Final = "true"
+
+# Tags of the run that the training sets.
+DECISION_TAG: Final = "retrain.decision"  # the gate's decision, as JSON
+PROMOTED_TAG: Final = "retrain.promoted"
+EVALUATION_TAG: Final = "retrain.eval_dataset"
+DATASET_TAGS: Final = "dataset."  # the data that was fetched: one tag for each of its fields
+BASE_MODEL_TAGS: Final = "base_model."  # likewise
+
+# Tags of a registered model and its versions that the training sets, and the API with a rollback.
+RUN_TAG: Final = "retrain.run_id"
+JOB_RUN_TAG: Final = "retrain.job_run_id"  # the job's own run, where the model is of another one
+METRIC_TAG: Final = "retrain.metric"
+METRIC_VALUE_TAG: Final = "retrain.metric_value"
+GATE_TAGS: Final = "retrain.gate."  # of the model: a mark for each gate that decides at this moment
+ROLLBACK_TAGS: Final = "retrain.rollback_"
+
+CHAMPION: Final = "champion"  # the alias of the version in use
+PREVIOUS: Final = "previous"  # the alias of the one before it
+
+# What a project gets for a parameter that it needs and the request does not have: the predecessor's words.
+NO_BASE_MODEL: Final = "None"
+NO_DATASET: Final = "not_used"
+
+# What base_model may name in the registry: models:/name/version or models:/name@alias.
+REGISTERED_MODEL: Final = re.compile(r"^models:/(?P<name>[^/]+?)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))$")
