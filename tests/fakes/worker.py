@@ -1,4 +1,4 @@
-"""A worker's parts put together on fakes, as worker/__main__.py puts the real ones together."""
+"""A worker's parts, put together on fakes."""
 
 import threading
 from collections.abc import Callable
@@ -22,16 +22,9 @@ from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.jobs import HOST, new_job
-from worker.attempt.finishing import Finishing
-from worker.attempt.preparation import Preparation
-from worker.attempt.supervision import Supervisor
+from worker.composition import Outside, Running, build
 from worker.host.disk import DiskGuard
-from worker.host.heartbeat import Heartbeat
-from worker.host.offer import HostOffer
 from worker.runners.seam import Exit, Handle
-from worker.sweep.cleaning import Cleaning
-from worker.sweep.sweep import Active, Sweep
-from worker.tasks import TaskRunner
 
 TOKEN = "ghp_s3cret"
 LEASE_SECONDS = 3
@@ -87,33 +80,26 @@ class FakeWorker:
             "mlflow_tracking_password": "mlflow-pass",
         }
         self.settings = Settings.load(_env_file=None, data_dir=self.folder, **{**usual, **self.options})
-        self.queue, self.stopping, self.active = RecordingQueue(), threading.Event(), Active()
+        self.queue, self.stopping = RecordingQueue(), threading.Event()
         self.source, self.runner = FakeSource(self.folder), HookedRunner(host=self.host)
         self.vault, self.reported = Vault(self.key), list[Job]()
-        self.here = HostOffer(self.settings, self.runner, self.machine)
-        self.preparation = Preparation(
-            self.settings, self.store, self.source, self.tracking, self.runner, {"REGION": "eu"}, self.here
-        )
-        self.finishing = Finishing(self.settings, self.store, self.runner, self.tracking, self.stopping)
-        self.supervisor = Supervisor(
-            self.settings, self.store, self.vault, self.preparation, self.runner, self.finishing, self.stopping
-        )
-        self.heartbeat = Heartbeat(self.settings, self.store, self.runner, self.here)
         self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
-        cleaning = Cleaning(self.settings, self.store, self.source, self.disk, self.here)
-        self.sweep = Sweep(
-            self.settings,
-            self.store,
-            self.queue,
-            self.runner,
-            self.source,
-            self.active,
-            self.here,
-            self.finishing,
-            cleaning,
-            self.reported.append,
+        outside = Outside(
+            store=self.store,
+            queue=self.queue,
+            runner=self.runner,
+            source=self.source,
+            tracking=self.tracking,
+            vault=self.vault,
+            disk=self.disk,
+            report=self.reported.append,
+            environment={"REGION": "eu"},
+            machine=self.machine,
         )
-        self.tasks = TaskRunner(self.settings, self.store, self.supervisor, self.sweep, self.active, self.here)
+        parts = build(self.settings, outside, Running(stopping=self.stopping))
+        self.here, self.preparation, self.finishing = parts.here, parts.preparation, parts.finishing
+        self.supervisor, self.heartbeat, self.sweep = parts.supervisor, parts.heartbeat, parts.sweep
+        self.tasks, self.active = parts.tasks, parts.tasks.active
 
     def restarted(self, **changes: Any) -> "FakeWorker":
         """The worker that was started after this one."""

@@ -1,4 +1,4 @@
-"""A worker process of the simulation: the real parts, put together as worker/__main__.py does, behind Remotes."""
+"""A worker process of the simulation: the real parts, behind Remotes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,17 +9,12 @@ from tests.simulation.host import HostDisk, HostSource, SimulatedHost
 from tests.simulation.outside import Outside
 from tests.simulation.remote import Remote
 from tests.simulation.scheduler import Event, Process, Scheduler, Task, Thread
+from worker import composition
 from worker.attempt.lease import LeaseKeeper
-from worker.attempt.preparation import Preparation
-from worker.attempt.supervision import Supervisor
+from worker.composition import build
 from worker.host.disk import DiskGuard
-from worker.host.heartbeat import Heartbeat
-from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.runners.seam import Handle
-from worker.sweep.cleaning import Cleaning
-from worker.sweep.sweep import Active, Sweep
-from worker.tasks import TaskRunner
 
 STOP_SECONDS = 10  # after SIGTERM; then it is killed
 
@@ -45,28 +40,30 @@ class Worker(Process):
         tracking = self._remote("tracking", outside.tracking)
         queue = self._remote("queue", outside.queue)
         source = HostSource(host, self.point)
-        active, here = Active(), HostOffer(settings, runner, host.machine)
-        self._slots = here.slots
-        preparation = Preparation(settings, store, source, tracking, runner, {}, here)
-        clock = self.scheduler.clock.monotonic
-        finishing = outside.finishing(settings, store, runner, tracking, self.stopping, clock=clock)
-        supervisor = Supervisor(
+        parts = build(
             settings,
-            store,
-            outside.vault,
-            preparation,
-            runner,
-            finishing,
-            self.stopping,
-            self._keep_lease,
-            self._side_work,
+            composition.Outside(
+                store=store,
+                queue=queue,
+                runner=runner,
+                source=source,
+                tracking=tracking,
+                vault=outside.vault,
+                disk=cast(DiskGuard, HostDisk(host)),
+                report=outside.reported.append,
+                machine=host.machine,
+            ),
+            composition.Running(
+                stopping=self.stopping,
+                clock=self.scheduler.clock.monotonic,
+                lease_keeper=self._keep_lease,
+                side_work=self._side_work,
+                on_refused=self.terminate,
+                finishing=outside.finishing,
+            ),
         )
-        cleaning = Cleaning(settings, store, source, cast(DiskGuard, HostDisk(host)), here)
-        self.sweep = Sweep(
-            settings, store, queue, runner, source, active, here, finishing, cleaning, outside.reported.append
-        )
-        self.tasks = TaskRunner(settings, store, supervisor, self.sweep, active, here)
-        self._heartbeat = Heartbeat(settings, store, runner, here, clock=clock, on_refused=self.terminate)
+        self.sweep, self.tasks, self._heartbeat = parts.sweep, parts.tasks, parts.heartbeat
+        self._slots = parts.here.slots
         guard = partial(self._heartbeat.guard_until, self.stopping)
         self.loops = [self._spawn("beat", self._beat), self._spawn("guard", guard)]
 

@@ -1,0 +1,220 @@
+"""A worker's parts, put together. The one place that does it: `python -m worker`, fakes and the simulation call it."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from celery import Celery
+
+from shared.alerts.model import Channel
+from shared.jobs.model import Job
+from shared.jobs.store import JobStore
+from shared.live_secrets import redactor_of
+from shared.queue import CeleryQueue, JobQueue, make_celery
+from shared.scheduling.hosts import Machine
+from shared.secrets.vault import Vault
+from shared.settings import Settings
+from shared.sql import SqlStore
+from worker.alerts.registry import channels_of
+from worker.alerts.sender import AlertSender
+from worker.attempt.finishing import Finishing
+from worker.attempt.lease import LeaseKeeper
+from worker.attempt.log_keeper import log_bounds
+from worker.attempt.preparation import Preparation
+from worker.attempt.supervision import Supervisor
+from worker.host.disk import DiskGuard
+from worker.host.disk_watch import DiskWatch, Verdicts
+from worker.host.heartbeat import Heartbeat
+from worker.host.offer import HostOffer
+from worker.interruption import SideWork
+from worker.metrics.counted_store import CountedStore
+from worker.metrics.worker_metrics import WorkerMetrics
+from worker.runners.docker.pulled_images import PulledImages
+from worker.runners.docker.runner import DockerRunner
+from worker.runners.process.runner import ProcessRunner
+from worker.runners.seam import Handle, Runner
+from worker.source.checkout import GitSource
+from worker.source.limits import SourceLimits
+from worker.sweep.cleaning import Cleaning
+from worker.sweep.sweep import Active, Sweep
+from worker.tasks import TaskRunner, register_task, report_to
+from worker.tracking.client import Tracking
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """What a worker works with beyond its own process. Tests put fakes here."""
+
+    store: JobStore
+    queue: JobQueue
+    runner: Runner
+    source: GitSource
+    tracking: Tracking
+    vault: Vault
+    disk: DiskGuard
+    report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
+    environment: Mapping[str, str] = field(default_factory=dict)
+    machine: Machine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Clock and threads of the worker's process. A simulation has its own."""
+
+    stopping: threading.Event
+    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
+    lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper
+    side_work: Callable[..., SideWork[Handle]] = SideWork
+    on_refused: Callable[[], None] = lambda: None  # another machine has this host's name
+    finishing: type[Finishing] = Finishing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A worker's parts."""
+
+    here: HostOffer
+    preparation: Preparation
+    finishing: Finishing
+    supervisor: Supervisor
+    sweep: Sweep
+    tasks: TaskRunner
+    heartbeat: Heartbeat
+    disk_watch: DiskWatch
+
+
+def build(settings: Settings, outside: Outside, running: Running) -> Parts:
+    """Put the parts together."""
+    store, runner, source, tracking = outside.store, outside.runner, outside.source, outside.tracking
+    here, active, verdicts = HostOffer(settings, runner, outside.machine), Active(), Verdicts()
+    preparation = Preparation(
+        settings=settings,
+        store=store,
+        source=source,
+        tracking=tracking,
+        runner=runner,
+        host_environment=outside.environment,
+        here=here,
+    )
+    finishing = running.finishing(settings, store, runner, tracking, running.stopping, clock=running.clock)
+    supervisor = Supervisor(
+        settings=settings,
+        store=store,
+        vault=outside.vault,
+        preparation=preparation,
+        runner=runner,
+        finishing=finishing,
+        stopping=running.stopping,
+        lease_keeper=running.lease_keeper,
+        side_work=running.side_work,
+        clock=running.clock,
+        verdicts=verdicts,
+    )
+    sweep = Sweep(
+        settings=settings,
+        store=store,
+        queue=outside.queue,
+        runner=runner,
+        source=source,
+        active=active,
+        here=here,
+        finishing=finishing,
+        cleaning=Cleaning(settings, store, source, outside.disk, here),
+        report=outside.report,
+    )
+    return Parts(
+        here=here,
+        preparation=preparation,
+        finishing=finishing,
+        supervisor=supervisor,
+        sweep=sweep,
+        tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
+        heartbeat=Heartbeat(settings, store, runner, here, running.clock, on_refused=running.on_refused),
+        disk_watch=DiskWatch(settings, runner, here, verdicts),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerProcess:
+    """The parts of a worker with real ones outside, and what its process serves beside them."""
+
+    parts: Parts
+    store: SqlStore
+    celery: Celery
+    alerts: AlertSender
+    metrics: WorkerMetrics
+
+
+def build_process(
+    settings: Settings, environment: Mapping[str, str], stopping: threading.Event, machine: Machine
+) -> WorkerProcess:
+    """Build a worker for this process, with all that it works with."""
+    metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
+    store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
+    celery, redactor = make_celery(settings, with_results=True), redactor_of(settings, environment)
+    source, pulled = _source(settings), PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
+    runner = _runner(settings, environment, pulled)
+    outside = Outside(
+        store=store,
+        queue=CeleryQueue(settings, redactor),
+        runner=runner,
+        source=source,
+        tracking=Tracking(settings.mlflow_tracking_uri),
+        vault=settings.vault(),
+        disk=_disk_guard(settings, runner, source, pulled),
+        report=partial(report_to, celery),
+        environment=environment,
+        machine=machine,
+    )
+    parts = build(settings, outside, Running(stopping=stopping, on_refused=_terminate))
+    register_task(celery, parts.tasks)
+    metrics.show_look(lambda: parts.here.seen_at)
+    alerts = AlertSender(store, channels_of(settings, redactor))
+    return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics)
+
+
+def _terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _source(settings: Settings) -> GitSource:
+    return GitSource(
+        settings.data_dir / "mirrors",
+        settings.data_dir / "work" / settings.worker_host,
+        allowed_schemes=settings.git_schemes,
+        allowed_hosts=settings.git_hosts,
+        private_networks=settings.git_private_networks,
+        # Half of the mark: at the mark itself no attempt starts any more, and the sweep makes room.
+        limits=SourceLimits(settings.source_max_files, settings.source_max_bytes, settings.disk_low_bytes // 2),
+    )
+
+
+def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
+    if settings.runner == "docker":
+        return DockerRunner(
+            environment,
+            host=settings.worker_host,
+            service=settings.service_id,
+            pulled=pulled,
+            log_bounds=log_bounds(settings),
+        )
+    logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
+    folder = settings.data_dir / "processes" / settings.worker_host
+    return ProcessRunner(folder, python=Path(sys.executable), base_env=environment, log_bounds=log_bounds(settings))
+
+
+def _disk_guard(settings: Settings, runner: Runner, source: GitSource, pulled: PulledImages) -> DiskGuard:
+    def folders() -> list[Path]:
+        disk = runner.find_disk()
+        return [settings.data_dir, *([disk] if disk else [])]
+
+    return DiskGuard(folders, low_bytes=settings.disk_low_bytes, source=source, runner=runner, pulled=pulled)
