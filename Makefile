@@ -16,12 +16,11 @@ help: ## List the targets
 
 setup: .venv/ready ## Make .venv with all locked dependencies (the other targets do it by themselves)
 
-.venv/ready: requirements/dev.txt pyproject.toml
+.venv/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.x")'
-	@echo "Setting up .venv (once; a minute or two) ..."
+	@echo "Setting up .venv (once; under a minute, or a few where only pip can be had) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m deploy.dependencies.install
 	@touch $@
 
 demo: .venv/ready ## Start everything, retrain an example twice, show the result, stop
@@ -78,11 +77,10 @@ openapi: .venv/ready ## Write docs/openapi.json anew
 settings: .venv/ready ## Write the README's table of settings, and deploy/.env.example, anew
 	@$(BIN)/python -m deploy.settings_table
 
-lock: .venv/ready ## Resolve the dependencies anew and write requirements/*.txt
-	@for group in api worker mlflow flower dev; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-			--custom-compile-command "make lock" --group $$group --output-file requirements/$$group.txt $(ARGS) || exit 1; \
-	done
+lock: .venv/ready ## Resolve the dependencies of all groups into requirements.txt (ARGS="--upgrade" for newer ones)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
+		--output-file requirements.txt $(ARGS)
 
 clean: ## Remove .venv and caches (not .data, where jobs and models are)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
