@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
 from shared.errors import ConfigurationError
 from shared.own_files import keep_files_private
-from shared.settings import Settings
+from shared.settings import HOST_FROM_CONTAINER, Settings
 
-CONTAINER_HOST = "host.docker.internal"
 PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # tells MLflow of deploy.mlflow_guard.own_server
 # What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.
 SWITCHED_OFF = {
@@ -27,7 +26,7 @@ SWITCHED_OFF = {
 def command(settings: Settings) -> list[str]:
     """The server's command line."""
     port = urlsplit(settings.mlflow_tracking_uri).port or 5007
-    hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", CONTAINER_HOST)]
+    hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", HOST_FROM_CONTAINER)]
     others = sorted(settings.mlflow_allowed_hosts)
     pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [

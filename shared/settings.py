@@ -51,6 +51,7 @@ def _key_limits(value: Any) -> Any:
 
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+HOST_FROM_CONTAINER = "host.docker.internal"  # this machine's name in containers
 
 
 class Settings(BaseSettings):
@@ -197,7 +198,7 @@ class Settings(BaseSettings):
     container_host_address: str = Field(
         "",
         pattern=r"^([0-9.]{7,15})?$",
-        description="What host.docker.internal is in training containers; empty for what Docker says.",
+        description=f"What {HOST_FROM_CONTAINER} is in training containers; empty for what Docker says.",
     )
     training_allowed_networks: Annotated[frozenset[IPv4Network], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(),
@@ -209,7 +210,7 @@ class Settings(BaseSettings):
     container_tracking_uri: str = Field(
         "",
         description="MLFLOW_TRACKING_URI inside containers; empty for the same, "
-        "loopback as host.docker.internal unless on the host's network.",
+        f"loopback as {HOST_FROM_CONTAINER} unless on the host's network.",
     )
     project_env_allowlist: Words = Field(
         frozenset(), description="Variables of the worker that an MLproject's docker_env may copy."

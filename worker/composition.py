@@ -36,6 +36,7 @@ from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
+from worker.runners.docker.inside import in_containers
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.runner import DockerRunner
 from worker.runners.process.runner import ProcessRunner
@@ -206,6 +207,7 @@ def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledIm
             service=settings.service_id,
             pulled=pulled,
             log_bounds=log_bounds(settings),
+            inside=in_containers(settings),
         )
     logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
     folder = settings.data_dir / "processes" / settings.worker_host

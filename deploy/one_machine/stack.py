@@ -28,10 +28,9 @@ from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.live_secrets import environment, redactor_of
 from shared.own_files import close_to_others, keep_files_private
-from shared.settings import LOOPBACK, Settings
+from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
-from worker.runners.container_address import HOST_FROM_CONTAINER
 from worker.runners.docker.networks import DEFAULT_BRIDGE, TrainingNetwork, bridge_address
 from worker.runners.docker.runner import engine_version
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
 from worker.interruption import NEVER, Interruption
-from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143
@@ -90,6 +90,7 @@ class FakeRunner:
         self.host = host or FakeHost()
         self.image_error: AttemptError | None = None
         self.is_available = True
+        self.inside = Inside()
 
     def restarted(self) -> "FakeRunner":
         """Return the runner of a worker that was started anew on the same host."""

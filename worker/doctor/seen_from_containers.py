@@ -6,8 +6,8 @@ from worker.doctor.tracking_server import ASKED, refused
 from worker.doctor.trial_containers import Trial
 from worker.findings.finding import Finding, failure, ok, skipped
 from worker.findings.network import Reply
-from worker.runners.container_address import tracking_uri_in_containers
 from worker.runners.docker.engine import engine_said
+from worker.runners.docker.inside import tracking_uri_in_containers
 from worker.runners.docker.options import network_options
 
 SUBJECT = "MLflow from containers"

@@ -23,6 +23,17 @@ LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # what
 
 
 @dataclass(frozen=True)
+class Inside:
+    """How a training sees what is around it, where that is not as the worker sees it."""
+
+    tracking_uri: str | None = None  # MLflow's address there
+    is_guarded: bool = False  # behind that address our guard adds user and password to what trainings ask
+    cache_folder: str | None = None  # where the cache of datasets is mounted
+    has_home: bool = True  # HOME is set
+    runs_images: bool = False  # the command runs in the project's image, so the project must name one
+
+
+@dataclass(frozen=True)
 class Capacity:
     """What the machine has on which attempts run."""
 
@@ -103,6 +114,7 @@ class Runner(Protocol):
     """Starts, watches and removes attempts on this host. Raises AttemptError subclasses only."""
 
     kind: str
+    inside: Inside
 
     def prepare_image(
         self,

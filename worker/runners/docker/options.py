@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.settings import HOST_FROM_CONTAINER
 from worker.runners.docker.project_archive import PRIVATE_FOLDER
 from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
 GPUS_LABEL = "retrain.gpus"
-HOST_GATEWAY = "host.docker.internal"
 CPU_SHARES = 512  # half of what the host's services and other containers have, where cores are scarce
 OOM_SCORE = 500  # where the host itself has no memory left, training goes before the job store
 # What training as root in the usual images needs; of the rest of Docker's own list nothing was missed.
@@ -96,5 +96,5 @@ def network_options(network: str | None, host_address: str = "") -> dict[str, An
     """What puts a container on the training network, where it knows this machine by a name."""
     if network == "host":
         return {"network": network}
-    options: dict[str, Any] = {"extra_hosts": {HOST_GATEWAY: host_address or "host-gateway"}}
+    options: dict[str, Any] = {"extra_hosts": {HOST_FROM_CONTAINER: host_address or "host-gateway"}}
     return options | {"network": network} if network else options

@@ -29,10 +29,11 @@ from worker.runners.docker.project_archive import Owner, find_owner, write_archi
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.start import Start, find_why_not_begun, plan_start
 from worker.runners.gpus import cdi_gpus, find_gpus
-from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
+IN_IMAGES = Inside(runs_images=True)
 PROBE_SECONDS = 10
 USERS_FILE_BYTES = 1024**2
 
@@ -56,7 +57,9 @@ class DockerRunner:
         timeout_seconds: float = 60,
         pulled: PulledImages | None = None,
         log_bounds: LogBounds = LOG_BOUNDS,
+        inside: Inside = IN_IMAGES,
     ) -> None:
+        self.inside = inside
         self._engine = Engine(environment, timeout_seconds=timeout_seconds)
         self._images = DockerImages(self._engine, pulled)
         self._host = host

@@ -36,7 +36,7 @@ from worker.runners.process.family import (
     signal_group,
     thaw,
 )
-from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, LogBounds
+from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
 READ_LIMIT_BYTES = 1024 * 1024
 LAUNCH_SECONDS = 30
@@ -65,6 +65,7 @@ class ProcessRunner:
         self._python = python
         self._log_bounds = log_bounds
         self._env = _passed_on(base_env, python)
+        self.inside = Inside(has_home="HOME" in self._env)
         self._children: set[int] = set()
 
     def prepare_image(

@@ -16,9 +16,9 @@ from shared.jobs.records import Claim
 from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
-from worker.attempt.preparation import git_config
-from worker.runners.container_address import seen_from_container
-from worker.runners.seam import AttemptSpec, Handle, Volume
+from worker.attempt.surroundings import git_config
+from worker.runners.docker.inside import in_containers, seen_from_container
+from worker.runners.seam import AttemptSpec, Handle, Inside, Volume
 from worker.tracking.run_tags import tags_of
 
 PROJECT = """\
@@ -36,12 +36,18 @@ entry_points:
 
 
 class DockerWorker(FakeWorker):
-    """A worker whose runner says that it is docker."""
+    """A worker whose trainings see what they see in containers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.runner.kind = "docker"
+        self.runner.inside = in_containers(self.settings)
         self.source.project = PROJECT
+
+
+def train_as(kind: str, worker: FakeWorker) -> None:
+    """Let trainings see what a runner of that kind shows them."""
+    has_home = "HOME" in worker.preparation.host_environment
+    worker.runner.inside = in_containers(worker.settings) if kind == "docker" else Inside(has_home=has_home)
 
 
 @pytest.fixture
@@ -164,7 +170,7 @@ def test_a_training_that_goes_past_the_guard_has_the_password(
 ) -> None:
     guard = {"tracking_guard_uri": "http://mlflow:5007", "mlflow_tracking_uri": "https://elsewhere"}
     worker = DockerWorker.new(tmp_path, project_env_allowlist="REGION", container_tracking_uri=own, **guard)
-    worker.runner.kind = kind
+    train_as(kind, worker)
     _, spec = started(worker)
     assert spec.env["MLFLOW_TRACKING_URI"] == address
     assert b"MLFLOW_TRACKING_PASSWORD=mlflow-pass" in spec.private_files["exports"]
@@ -210,7 +216,7 @@ def test_training_shares_the_cache_of_datasets_only_where_the_operator_names_one
     worker = DockerWorker.new(
         tmp_path, dataset_cache="/data/cache", dataset_cache_bytes=7, project_env_allowlist="REGION"
     )
-    worker.runner.kind = kind
+    train_as(kind, worker)
     _, spec = started(worker)
     assert (spec.env["RETRAIN_CACHE"], spec.env["RETRAIN_CACHE_MAX_BYTES"]) == (place, "7")
     assert list(spec.volumes) == ([Volume("/data/cache", place)] if kind == "docker" else [])
@@ -441,8 +447,8 @@ def test_a_git_configuration_speaks_to_its_own_host_only_beside_the_users_own(tm
 def test_the_users_own_git_configuration_is_read_where_the_training_has_a_home(
     worker: FakeWorker, kind: str, environment: dict[str, str], is_included: bool
 ) -> None:
-    worker.runner.kind = kind
     worker.preparation = replace(worker.preparation, host_environment={"REGION": "eu", **environment})
+    train_as(kind, worker)
     _, spec = started(worker, JobSecrets(dataset=Credentials("https://git.example/", "robot", "pass")))
     assert (b"~/.gitconfig" in spec.private_files["gitconfig"]) is is_included
 

@@ -1,10 +1,21 @@
-"""MLflow's address as a training container knows it."""
+"""How a training in a container sees what is around it: MLflow, the cache of datasets, this machine."""
 
 from urllib.parse import urlsplit, urlunsplit
 
-from shared.settings import LOOPBACK, Settings
+from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
+from worker.runners.seam import Inside
 
-HOST_FROM_CONTAINER = "host.docker.internal"
+CACHE_FOLDER = "/mnt/retrain-cache"
+
+
+def in_containers(settings: Settings) -> Inside:
+    """What a training finds in its container."""
+    return Inside(
+        tracking_uri=tracking_uri_in_containers(settings),
+        is_guarded=bool(settings.tracking_guard_uri) and not settings.container_tracking_uri,
+        cache_folder=CACHE_FOLDER,
+        runs_images=True,
+    )
 
 
 def tracking_uri_in_containers(settings: Settings) -> str:
@@ -14,11 +25,6 @@ def tracking_uri_in_containers(settings: Settings) -> str:
         or settings.tracking_guard_uri
         or seen_from_container(settings.mlflow_tracking_uri, settings.container_network)
     )
-
-
-def guard_has_the_password(settings: Settings, runner: str) -> bool:
-    """Whether trainings reach MLflow through our guard, which adds user and password to what they ask."""
-    return runner == "docker" and bool(settings.tracking_guard_uri) and not settings.container_tracking_uri
 
 
 def seen_from_container(tracking_uri: str, network: str = "") -> str:

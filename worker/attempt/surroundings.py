@@ -1,0 +1,107 @@
+"""What a training finds around itself: its variables, what it alone may read, and what is mounted."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mypackage.protocol import (
+    ATTEMPT_VARIABLE,
+    CACHE_BYTES_VARIABLE,
+    CACHE_VARIABLE,
+    JOB_VARIABLE,
+    PROMOTION_VARIABLE,
+    REQUEST_VARIABLE,
+)
+from shared.addresses.git_uri import Credentials
+from shared.jobs.records import Claim
+from shared.settings import Settings
+from worker.project.docker_env import Environment, permit_environment, permit_volumes
+from worker.project.entry_points import Project
+from worker.runners.private_files import PrivateFiles, private_files
+from worker.runners.seam import Inside, Volume
+from worker.tracking.client import Run, container_environment
+
+TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
+UNGUARDED = (
+    "echo 'This training has the password of the MLflow server: no guard stands before it (TRACKING_GUARD_URI).' >&2\n"
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """All of it, for one attempt. ``prelude`` is what a shell runs before the command."""
+
+    env: Mapping[str, str]
+    private: PrivateFiles
+    prelude: str
+    volumes: tuple[Volume, ...]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Those of all trainings of one worker; ``inside`` is how its runner lets them see this machine."""
+
+    settings: Settings
+    host_environment: Mapping[str, str]
+    inside: Inside
+
+    def variables(self, claim: Claim, run: Run) -> dict[str, str]:
+        """The service's own variables: what is trained, and where it is recorded."""
+        about = {JOB_VARIABLE: claim.job.id, ATTEMPT_VARIABLE: str(claim.attempt.number)}
+        about |= {REQUEST_VARIABLE: claim.job.request_id} if claim.job.request_id else {}
+        if rules := claim.request.promotion.as_variable:
+            about[PROMOTION_VARIABLE] = rules
+        return {**about, **self._cache_variables(), **self._tracking_variables(run)}
+
+    def give(self, project: Project, own: Mapping[str, str], dataset: Credentials | None) -> Given:
+        """Put together what the project asks for and may have, under the service's ``own`` variables."""
+        permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
+        private = self._private_files(permitted, own, dataset)
+        return Given(
+            env={**permitted.shown, **own},
+            private=private,
+            prelude=self._notice + private.prelude,
+            volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
+        )
+
+    def _tracking_variables(self, run: Run) -> dict[str, str]:
+        uri = self.inside.tracking_uri or self.settings.mlflow_tracking_uri
+        user = "" if self.inside.is_guarded else self.settings.mlflow_tracking_username
+        return {**container_environment(run, uri), **({"MLFLOW_TRACKING_USERNAME": user} if user else {})}
+
+    def _cache_variables(self) -> dict[str, str]:
+        folder, most = self.settings.dataset_cache, self.settings.dataset_cache_bytes
+        if not folder:
+            return {}
+        return {CACHE_VARIABLE: self.inside.cache_folder or folder, CACHE_BYTES_VARIABLE: str(most)}
+
+    def _cache_volume(self) -> tuple[Volume, ...]:
+        folder, place = self.settings.dataset_cache, self.inside.cache_folder
+        return (Volume(folder, place),) if folder and place else ()
+
+    @property
+    def _notice(self) -> str:
+        return UNGUARDED if self.settings.tracking_credentials() and not self.inside.is_guarded else ""
+
+    def _private_files(
+        self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None
+    ) -> PrivateFiles:
+        """What is lent, but for names that are the service's own, and what opens the tracking server and the data."""
+        exports = {name: value for name, value in environment.lent.items() if name not in own}
+        # MLflow reads its password from the environment only.
+        password = self.settings.mlflow_tracking_password.get_secret_value()
+        if password and not self.inside.is_guarded:
+            exports[TRACKING_PASSWORD] = password
+        config = git_config(dataset, has_home=self.inside.has_home) if dataset else None
+        return private_files(exports, git_config=config)
+
+
+def git_config(credentials: Credentials, *, has_home: bool) -> bytes:
+    """A git configuration file by which the training can read its data's repository, and no other host.
+
+    It stands in the place of the user's own, and so includes that; without HOME, git refuses to read such a line.
+    """
+    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+    own = ["[include]", "\tpath = ~/.gitconfig"] if has_home else []
+    lines = [*own, f'[http "{credentials.origin}"]', f'\textraHeader = "Authorization: Basic {pair}"']
+    return ("\n".join(lines) + "\n").encode()
