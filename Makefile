@@ -58,7 +58,7 @@ check: .venv/ready ## Lint, types, layers, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m api.openapi.document | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
+	@$(BIN)/python -m api.openapi | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
 	@$(BIN)/python -m deploy.settings_table --check
 
 format: .venv/ready ## Format the code
@@ -72,7 +72,7 @@ scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (A
 	@$(BIN)/python -m tests.scale $(ARGS)
 
 openapi: .venv/ready ## Write docs/openapi.json anew
-	@$(BIN)/python -m api.openapi.document docs/openapi.json
+	@$(BIN)/python -m api.openapi docs/openapi.json
 
 settings: .venv/ready ## Write the README's table of settings, and deploy/.env.example, anew
 	@$(BIN)/python -m deploy.settings_table

@@ -1,10 +1,12 @@
 """A test message to alert channels, by the way that alerts take: a worker sends it, and says what became of it."""
 
 from collections.abc import Collection
-from typing import assert_never
+from typing import Literal, assert_never
+
+from pydantic import Field
 
 from api.http.errors import NoAlertChannel
-from api.schemas import AlertTestResult
+from api.http.models import AnswerBody
 from api.services import Services
 from api.submission import check_alert_channels
 from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
@@ -12,6 +14,17 @@ from shared.scheduling.hosts import LIVE_SECONDS
 from shared.words import is_known
 
 ANSWER_SECONDS = 20  # for the channel to answer the worker that took it
+
+
+class AlertTestResult(AnswerBody):
+    """What became of a test message."""
+
+    channel: str
+    outcome: Literal["sent", "refused", "not_now", "no_worker", "no_answer"] = Field(
+        description="refused: somebody must act. not_now: nobody answers there, or asks to be left alone for a while. "
+        "no_worker: none is alive. no_answer: one is, and has not said in time what became of it."
+    )
+    cause: str = Field(description="Why, where it was not sent.")
 
 
 def try_channels(names: Collection[str] | None, services: Services) -> list[AlertTestResult]:

@@ -1,18 +1,16 @@
 """The Flask app. It is built from what it works with, and opens and reads nothing by itself."""
 
-from flask import Response
-from flask_openapi3.openapi import OpenAPI
+from flask import Flask, Response
 
 from api import metrics
 from api.http import access, problems, request_ids
 from api.http.json_request import JsonRequest
-from api.http.validation import refuse
 from api.live.following import Following
 from api.live.long_poll import LongPoll
 from api.model_registry import ModelRegistry
 from api.openapi import pages as documentation
-from api.openapi.document import BLUEPRINTS, INFO
 from api.services import EXTENSION, Services
+from api.views import operations
 from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.logs import log_context
@@ -22,7 +20,7 @@ from shared.secrets.vault import Vault
 from shared.settings import Settings
 
 
-class Api(OpenAPI):
+class Api(Flask):
     """Flask with our request bodies and our log context."""
 
     request_class = JsonRequest
@@ -37,7 +35,7 @@ def create_app(
     settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
 ) -> Api:
     """Return the app; of the tokens in the settings it keeps the hashes only."""
-    app = Api("api", info=INFO, doc_ui=False, validation_error_callback=refuse, static_folder=None)
+    app = Api("api", static_folder=None)
     app.extensions[EXTENSION] = Services(
         settings=settings.model_copy(update={"api_tokens": (), "metrics_tokens": ()}),
         store=store,
@@ -50,9 +48,10 @@ def create_app(
     )
     metrics.register(app, settings, store)
     request_ids.register(app)
-    access.register(app, settings)
+    served = operations()
+    access.register(app, settings, open_paths={each.path for each in served if not each.needs_token})
     problems.register(app, redactor or Redactor())
-    for blueprint in BLUEPRINTS:
-        app.register_api(blueprint)
-    documentation.register(app)
+    for each in served:
+        app.add_url_rule(each.path, endpoint=each.id, view_func=each, methods=[each.method])
+    documentation.register(app, served)
     return app

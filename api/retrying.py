@@ -2,17 +2,34 @@
 
 from dataclasses import replace
 
-from pydantic import ValidationError
+from pydantic import Field, StrictBool, StrictStr, ValidationError
 
 from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, RequestOutdated
+from api.http.models import RequestBody
 from api.http.validation import refuse
-from api.queries import RetryRequest
 from api.services import Services
 from api.submission import accept, make_job
 from shared.errors import JobNotEnded
 from shared.jobs.model import Job
 from shared.jobs.records import Submission
 from shared.requests.retrain_request import RetrainRequest
+
+
+class RetryRequest(RequestBody):
+    """How to repeat a job."""
+
+    pin: StrictBool = Field(
+        True, description="Train the commit that the job's commit_hash stood for; false to look it up again."
+    )
+    git_uri: StrictStr | None = Field(
+        None,
+        max_length=2048,
+        description="The job's own git_uri with a token, as in https://TOKEN@host/path.git: those that came with the "
+        "job were deleted when it ended.",
+    )
+    dataset_repo: StrictStr | None = Field(
+        None, max_length=2048, description="The job's own dataset_repo with a token, likewise."
+    )
 
 
 def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:
@@ -46,7 +63,7 @@ def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
     try:
         request = RetrainRequest.model_validate({**job.request, **given})
     except ValidationError as error:
-        refuse(error)  # only what was given can be wrong
+        refuse(error, RetrainRequest, "body")  # only what was given can be wrong
     require_the_same_addresses(job, stored, request)
     return request
 

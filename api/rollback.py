@@ -1,9 +1,11 @@
 """Another version as champion, by a person's decision: recorded on that version, and the old one kept as `previous`."""
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydantic import Field
+
+from api.http.models import AnswerBody
 from api.http.request_ids import request_id
 from api.model_registry import ModelRegistry
 from mypackage.protocol import CHAMPION, PREVIOUS, ROLLBACK_TAGS
@@ -11,23 +13,28 @@ from mypackage.protocol import CHAMPION, PREVIOUS, ROLLBACK_TAGS
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Rollback:
-    """What became of it. ``changed`` is False where the version was champion already."""
+class Champion(AnswerBody):
+    """A model's champion, by a person's decision."""
 
     model: str
     version: str
-    previous_version: str | None
+    previous_version: str | None = Field(description="The version with the alias previous; null for none.")
     reason: str
-    changed: bool
+    changed: bool = Field(description="false when this version was champion already.")
 
 
-def roll_back(registry: ModelRegistry, model: str, *, version: str, reason: str) -> Rollback:
+def roll_back(registry: ModelRegistry, model: str, *, version: str, reason: str) -> Champion:
     """Make the version champion. Safe to repeat after a failure at any point: the champion moves last."""
     registry.require_version(model, version)
     champion = registry.find_version(model, CHAMPION)
     if champion == version:
-        return Rollback(model, version, registry.find_version(model, PREVIOUS), reason, changed=False)
+        return Champion(
+            model=model,
+            version=version,
+            previous_version=registry.find_version(model, PREVIOUS),
+            reason=reason,
+            changed=False,
+        )
     tags = {"reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "request_id": request_id()}
     tags["from_version"] = champion or "none"
     registry.tag_version(model, version, {f"{ROLLBACK_TAGS}{name}": value for name, value in tags.items()})
@@ -36,4 +43,4 @@ def roll_back(registry: ModelRegistry, model: str, *, version: str, reason: str)
     registry.move_alias(model, CHAMPION, version)
     facts = {"model": model, "version": version, "previous_version": champion, "reason": reason}
     logger.info("champion moved by request", extra={**facts, "request_id": request_id()})
-    return Rollback(model, version, champion, reason, changed=True)
+    return Champion(model=model, version=version, previous_version=champion, reason=reason, changed=True)

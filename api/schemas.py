@@ -1,14 +1,14 @@
-"""What the API answers, as models. api.representation makes them of records."""
+"""A job as the API answers it. api.representation makes it of records."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from api.http.models import AnswerBody
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState
-from shared.jobs.statistics import WorkerState
 from shared.scheduling.hosts import QueueCode
 
 
@@ -31,13 +31,7 @@ QUEUE_CODES = (
 )
 
 
-class Body(BaseModel):
-    """Anything that is answered as JSON."""
-
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-
-class Reason(Body):
+class Reason(AnswerBody):
     """Why a job or an attempt ended as it did."""
 
     code: Code = Field(description="What exactly failed, for programs.")
@@ -45,7 +39,7 @@ class Reason(Body):
     message: str = Field(description="The same for people: what failed, on what, and what to do.")
 
 
-class Attempt(Body):
+class Attempt(AnswerBody):
     """One try at a job: one container."""
 
     number: int
@@ -61,7 +55,7 @@ class Attempt(Body):
     ended_at: Timestamp | None
 
 
-class Transition(Body):
+class Transition(AnswerBody):
     """One change of state."""
 
     from_state: JobState | None = Field(serialization_alias="from")
@@ -71,7 +65,7 @@ class Transition(Body):
     reason: str
 
 
-class Dataset(Body):
+class Dataset(AnswerBody):
     """The data; nulls for what is not known (yet), or what its origin does not have."""
 
     repo: str | None = Field(None, description="Where it came from.")
@@ -80,7 +74,7 @@ class Dataset(Body):
     digest: str | None = Field(None, description="What its content was, as the training found it.")
 
 
-class BaseModelUsed(Body):
+class BaseModelUsed(AnswerBody):
     """The model that the training started from; name and version are null where the request names a run."""
 
     name: str | None = Field(None, description="Registered model.")
@@ -89,7 +83,7 @@ class BaseModelUsed(Body):
     source: str | None = Field(None, description="Where MLflow keeps it.")
 
 
-class Resolved(Body):
+class Resolved(AnswerBody):
     """What the request's names stand for; later attempts use the same."""
 
     commit_sha: str | None
@@ -102,7 +96,7 @@ class Resolved(Body):
     base_model: BaseModelUsed | None = Field(description="What the training says that it began with.")
 
 
-class Mlflow(Body):
+class Mlflow(AnswerBody):
     """The MLflow run of the last attempt."""
 
     experiment_id: str | None
@@ -110,14 +104,14 @@ class Mlflow(Body):
     url: str | None = Field(description="The run's page, where the tracking server has pages.")
 
 
-class ModelVersion(Body):
+class ModelVersion(AnswerBody):
     """A version in the model registry."""
 
     name: str
     version: str
 
 
-class Queue(Body):
+class Queue(AnswerBody):
     """The queue, and where in it the job stands. Nulls, unless it is queued and was asked for by itself."""
 
     name: str
@@ -127,7 +121,7 @@ class Queue(Body):
     message: str | None = Field(None, description="Why it waits, for people.")
 
 
-class JobLinks(Body):
+class JobLinks(AnswerBody):
     """Where else to look."""
 
     self: str
@@ -136,7 +130,7 @@ class JobLinks(Body):
     flower: str
 
 
-class JobSummary(Body):
+class JobSummary(AnswerBody):
     """A job, without its history."""
 
     id: str
@@ -178,116 +172,8 @@ class Job(JobSummary):
     transitions: tuple[Transition, ...] = Field(description="Every change of state, oldest first.")
 
 
-class JobPage(Body):
+class JobPage(AnswerBody):
     """Some of the jobs, newest first."""
 
     jobs: list[JobSummary]
     next: str | None = Field(description="The next page; null on the last one.")
-
-
-class Drain(Body):
-    """That a person wants a host to take nothing new."""
-
-    since: Timestamp
-    reason: str
-
-
-class Refused(Body):
-    """A worker on another machine that was refused, because the host's name is in use."""
-
-    machine: str
-    at: Timestamp = Field(description="When it asked for the last time.")
-
-
-class Worker(Body):
-    """A host's worker, as it last described itself, and what that host runs."""
-
-    host: str = Field(description="The machine.")
-    state: WorkerState
-    seen_at: Timestamp = Field(description="Its last sign of life.")
-    queues: tuple[str, ...] = Field(description="The queues that it serves.")
-    runner: str = Field(description="docker or process.")
-    slots: int = Field(description="Attempts at the same time.")
-    used_slots: int
-    labels: tuple[str, ...] = Field(description="What jobs may ask for in resources.host_labels.")
-    gpus: tuple[str, ...] = Field(description="The GPUs that it offers.")
-    used_gpus: tuple[str, ...] = Field(description="Those that attempts hold.")
-    closed_because: QueueCode | None = Field(description="Why it takes no new attempts, such as DISK_FULL.")
-    drain: Drain | None = Field(description="What a person has asked for (POST /workers/<host>/drain).")
-    machine: str | None = Field(description="The machine that has the host's name; null for an older worker.")
-    refused: Refused | None = Field(
-        description="Another machine that asked for the name: it needs its own WORKER_HOST."
-    )
-    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
-
-
-class WorkerList(Body):
-    """All workers that gave a sign of life within a week, or have jobs still."""
-
-    workers: list[Worker]
-
-
-class AlertTestResult(Body):
-    """What became of a test message."""
-
-    channel: str
-    outcome: Literal["sent", "refused", "not_now", "no_worker", "no_answer"] = Field(
-        description="refused: somebody must act. not_now: nobody answers there, or asks to be left alone for a while. "
-        "no_worker: none is alive. no_answer: one is, and has not said in time what became of it."
-    )
-    cause: str = Field(description="Why, where it was not sent.")
-
-
-class AlertTestResults(Body):
-    """What became of each test message."""
-
-    results: tuple[AlertTestResult, ...]
-
-
-class Champion(Body):
-    """A model's champion, by a person's decision."""
-
-    model: str
-    version: str
-    previous_version: str | None = Field(description="The version with the alias previous; null for none.")
-    reason: str
-    changed: bool = Field(description="false when this version was champion already.")
-
-
-class Health(Body):
-    """The process is alive."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Ready(Body):
-    """Requests can be served."""
-
-    status: Literal["ready"] = "ready"
-    store: Literal["ok"]
-    redis: Literal["ok"]
-    live_workers: int = Field(description="Workers that gave a sign of life within a minute; none are needed.")
-
-
-class ProblemError(Body):
-    """One thing that is wrong with a request."""
-
-    place: Literal["body", "query", "header"] = Field(serialization_alias="in")
-    pointer: str = Field(description="Which field, parameter or header (RFC 6901); empty for the whole.")
-    message: str
-    code: str
-
-
-class Problem(Body):
-    """An error (RFC 9457), as application/problem+json."""
-
-    type: str
-    title: str
-    status: int
-    code: str = Field(description="What exactly is wrong, for programs.")
-    detail: str = Field(description="The same for people.")
-    request_id: str
-    errors: tuple[ProblemError, ...] = Field((), description="What is wrong with the request (with status 422).")
-    store: str | None = Field(None, description="ok or unavailable (NOT_READY).")
-    redis: str | None = Field(None, description="ok or unavailable (NOT_READY).")
-    live_workers: int | None = Field(None, description="NOT_READY only.")

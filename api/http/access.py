@@ -6,7 +6,7 @@ A web page of another origin may not change anything, tokens or not: a browser s
 import hashlib
 import hmac
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from shared.settings import LOOPBACK, Settings
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+DOCUMENTATION = frozenset({"/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"
 METRICS_PATH = "/metrics"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,7 +31,15 @@ HOW_TO_OPEN = "Without tokens this API serves its own machine only. Set API_TOKE
 class Access:
     """Decides on each request. Keeps the tokens' hashes only."""
 
-    def __init__(self, tokens: Iterable[str], *, metrics_tokens: Iterable[str] = (), public_url: str = "") -> None:
+    def __init__(
+        self,
+        tokens: Iterable[str],
+        *,
+        metrics_tokens: Iterable[str] = (),
+        public_url: str = "",
+        open_paths: Collection[str] = (),
+    ) -> None:
+        self._open_paths = DOCUMENTATION | set(open_paths)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
         self._hashes = [_hash(token) for token in tokens]
         public = urlsplit(public_url)
@@ -42,7 +50,7 @@ class Access:
         """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request may go on."""
         if asked.method not in SAFE_METHODS:
             self._refuse_foreign_page(asked)
-        if asked.path in OPEN_PATHS or asked.path.startswith(OPEN_FOLDER):
+        if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDER):
             return
         if self._hashes:
             self._check_token(asked)
@@ -86,12 +94,13 @@ class Access:
             return False
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Check every request."""
+def register(app: Flask, settings: Settings, *, open_paths: Collection[str]) -> None:
+    """Check every request but those of the documentation and of these paths."""
     access = Access(
         _texts(settings.api_tokens),
         metrics_tokens=_texts(settings.metrics_tokens),
         public_url=settings.api_public_url,
+        open_paths=open_paths,
     )
 
     @app.before_request

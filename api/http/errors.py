@@ -1,5 +1,7 @@
 """What the API itself refuses, each with its HTTP status and a code for programs.
 
+The docstrings stand in the OpenAPI document, for callers.
+
 RetrainError
 └── Refusal
     ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
@@ -23,7 +25,9 @@ RetrainError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from shared.errors import RetrainError
 
@@ -32,8 +36,8 @@ from shared.errors import RetrainError
 class FieldError:
     """One thing that is wrong with a request. The value itself is never repeated: it may hold a token."""
 
-    place: str  # body, query or header
-    pointer: str  # RFC 6901
+    place: Annotated[Literal["body", "query", "header"], Field(serialization_alias="in")]
+    pointer: Annotated[str, Field(description="Which field, parameter or header (RFC 6901); empty for the whole.")]
     message: str
     code: str
 
@@ -52,7 +56,7 @@ class Refusal(RetrainError):
 
 
 class InvalidRequest(Refusal):
-    """A field, query parameter or header is wrong."""
+    """Something in the request is wrong; errors[] points at it."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "VALIDATION_FAILED"
@@ -64,32 +68,31 @@ class InvalidRequest(Refusal):
     @property
     def members(self) -> Mapping[str, Any]:
         """Where each error is."""
-        errors = [{"in": e.place, "pointer": e.pointer, "message": e.message, "code": e.code} for e in self.errors]
-        return {"errors": errors}
+        return {"errors": tuple(self.errors)}
 
 
 class CredentialsNeeded(InvalidRequest):
-    """The job's credentials are deleted: it can be repeated only with new ones."""
+    """The job came with credentials, which were deleted when it ended; send them again."""
 
     code = "CREDENTIALS_NEEDED"
 
 
 class MalformedBody(Refusal):
-    """The body is no JSON object."""
+    """The body is not a JSON object."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "MALFORMED_JSON"
 
 
 class BodyTooLarge(Refusal):
-    """The body holds more text or more values than any job needs."""
+    """The body is larger than 1 MB, or holds more text or values than any job needs."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "BODY_TOO_LARGE"
 
 
 class WrongContentType(Refusal):
-    """The body is not declared as JSON."""
+    """The body is not sent as application/json."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "UNSUPPORTED_MEDIA_TYPE"
@@ -97,7 +100,7 @@ class WrongContentType(Refusal):
 
 
 class NotAuthenticated(Refusal):
-    """No token, or none that we know."""
+    """No bearer token, or none that is known."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"
@@ -105,7 +108,7 @@ class NotAuthenticated(Refusal):
 
 
 class NotFromThisMachine(Refusal):
-    """Without tokens, only this machine is served."""
+    """No tokens are set, so only the API's own machine is served."""
 
     status = HTTPStatus.FORBIDDEN
     code = "LOOPBACK_ONLY"
@@ -119,7 +122,7 @@ class ForeignPage(Refusal):
 
 
 class MetricsOnly(Refusal):
-    """The token reads /metrics and nothing else."""
+    """The token is one of METRICS_TOKENS, which read /metrics only."""
 
     status = HTTPStatus.FORBIDDEN
     code = "METRICS_ONLY"
@@ -133,21 +136,21 @@ class AttemptNotFound(Refusal):
 
 
 class NoAlertChannel(Refusal):
-    """There is no channel that a test message could be sent to."""
+    """No alert channel is set up."""
 
     status = HTTPStatus.CONFLICT
     code = "NO_ALERT_CHANNEL"
 
 
 class RequestOutdated(Refusal):
-    """The job's request is none that this version takes."""
+    """The job was recorded by another version, and its request is no longer valid."""
 
     status = HTTPStatus.CONFLICT
     code = "REQUEST_OUTDATED"
 
 
 class TooManyFollowers(Refusal):
-    """So many logs are followed already."""
+    """As many logs are followed already as the service allows."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "TOO_MANY_FOLLOWERS"
@@ -155,14 +158,14 @@ class TooManyFollowers(Refusal):
 
 
 class ModelVersionNotFound(Refusal):
-    """MLflow has no such version of a model."""
+    """MLflow has no such model, or no such version."""
 
     status = HTTPStatus.NOT_FOUND
     code = "MODEL_VERSION_NOT_FOUND"
 
 
 class RegistryUnavailable(Refusal):
-    """MLflow's model registry does not answer, or refuses."""
+    """MLflow does not answer, or does not do it. It is safe to ask again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "TRACKING_UNAVAILABLE"
@@ -184,7 +187,7 @@ class Readiness:
 
 
 class NotReady(Refusal):
-    """The store or Redis does not answer."""
+    """The job store or Redis does not answer."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "NOT_READY"

@@ -1,16 +1,19 @@
 """Errors to application/problem+json (RFC 9457): the one place that knows which error has which status."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, json, request
+from pydantic import Field
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES  # the standard library's differ between versions of Python
 
-from api.http.errors import Refusal
+from api.http.errors import FieldError, Refusal
 from api.http.json_request import MAX_BODY_BYTES
+from api.http.models import AnswerBody
 from api.http.request_ids import request_id
 from shared.errors import (
     HostNotFound,
@@ -30,31 +33,61 @@ MEDIA_TYPE = "application/problem+json"
 STORE_DOWN = (
     "The job store does not answer. Try again; a POST is safe to repeat when it carries the same Idempotency-Key."
 )
-BUG = "The API failed. Its log has the reason under this request_id."
+FAILED = "The API failed. Its log has the reason under this request_id."
+
+
+class Problem(AnswerBody):
+    """An error (RFC 9457), as application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="What exactly is wrong, for programs.")
+    detail: str = Field(description="The same for people.")
+    request_id: str
+    errors: tuple[FieldError, ...] = Field((), description="What is wrong with the request (with status 422).")
+    store: str | None = Field(None, description="ok or unavailable (NOT_READY).")
+    redis: str | None = Field(None, description="ok or unavailable (NOT_READY).")
+    live_workers: int | None = Field(None, description="NOT_READY only.")
+
+    @classmethod
+    def of(cls, kind: "Kind", detail: str, request_id: str, members: Mapping[str, Any] | None = None) -> "Problem":
+        """The problem that an error of this kind is answered with."""
+        facts = {"status": int(kind.status), "code": kind.code, "detail": detail, "request_id": request_id}
+        title = HTTP_STATUS_CODES[kind.status]
+        return cls.model_validate({"type": "about:blank", "title": title, **facts, **(members or {})})
+
+    def as_json(self) -> dict[str, Any]:
+        """What is sent: the members that this problem has."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """An error as the caller sees it."""
+class Kind:
+    """How all errors of a class are answered."""
 
-    status: int
+    status: HTTPStatus
     code: str
-    detail: str
-    headers: dict[str, str] = field(default_factory=dict)
-    members: dict[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def response(self) -> Response:
-        """The answer."""
-        body = {
-            "type": "about:blank",
-            "title": HTTP_STATUS_CODES[self.status],
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-            "request_id": request_id(),
-            **self.members,
-        }
-        return Response(json.dumps(body), self.status, self.headers, content_type=MEDIA_TYPE)
+
+BUG = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL")
+OF_SHARED: Mapping[type[RetrainError], Kind] = {
+    JobNotFound: Kind(HTTPStatus.NOT_FOUND, "JOB_NOT_FOUND"),
+    HostNotFound: Kind(HTTPStatus.NOT_FOUND, "HOST_NOT_FOUND"),
+    JobEnded: Kind(HTTPStatus.CONFLICT, "JOB_ENDED"),
+    StateUnknown: Kind(HTTPStatus.CONFLICT, "STATE_UNKNOWN"),
+    JobNotEnded: Kind(HTTPStatus.CONFLICT, "JOB_NOT_ENDED"),
+    IdempotencyKeyReused: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
+    StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", {"Retry-After": "5"}),
+}
+
+
+def kind_of(error: type[RetrainError]) -> Kind:
+    """How errors of this class are answered; one that is not expected here is a fault of ours."""
+    if issubclass(error, Refusal):
+        return Kind(error.status, error.code, error.headers)
+    return OF_SHARED.get(error, BUG)
 
 
 def register(app: Flask, redactor: Redactor) -> None:
@@ -73,28 +106,13 @@ def register(app: Flask, redactor: Redactor) -> None:
 
 def on_known_error(error: RetrainError) -> Response:
     """Answer an error of ours."""
-    match error:
-        case Refusal():
-            problem = Problem(error.status, error.code, error.message, dict(error.headers), dict(error.members))
-        case JobNotFound():
-            problem = Problem(HTTPStatus.NOT_FOUND, "JOB_NOT_FOUND", error.message)
-        case HostNotFound():
-            problem = Problem(HTTPStatus.NOT_FOUND, "HOST_NOT_FOUND", error.message)
-        case JobEnded():
-            problem = Problem(HTTPStatus.CONFLICT, "JOB_ENDED", error.message)
-        case StateUnknown():
-            problem = Problem(HTTPStatus.CONFLICT, "STATE_UNKNOWN", error.message)
-        case JobNotEnded():
-            problem = Problem(HTTPStatus.CONFLICT, "JOB_NOT_ENDED", error.message)
-        case IdempotencyKeyReused():
-            problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", error.message)
-        case StoreUnavailable():
-            logger.warning("job store unavailable", extra={"cause": error.message})
-            headers = {"Retry-After": "5"}
-            problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", STORE_DOWN, headers)
-        case _:
-            return on_bug(error)
-    return problem.response()
+    kind = kind_of(type(error))
+    if kind is BUG:
+        return on_bug(error)
+    if isinstance(error, StoreUnavailable):
+        logger.warning("job store unavailable", extra={"cause": error.message})
+        return _answer(kind, STORE_DOWN)
+    return _answer(kind, error.message, error.members if isinstance(error, Refusal) else None)
 
 
 def on_http_error(error: HTTPException) -> Response:
@@ -103,7 +121,7 @@ def on_http_error(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     # The name of 413 differs between versions of Python.
     code = "BODY_TOO_LARGE" if isinstance(error, RequestEntityTooLarge) else status.name
-    return Problem(status, code, _detail(error), headers).response()
+    return _answer(Kind(status, code, headers), _detail(error))
 
 
 def _detail(error: HTTPException) -> str:
@@ -122,4 +140,9 @@ def on_bug(error: Exception) -> Response:
     # Flask comes here outside of the log context, too: what breaks after the view.
     facts = {"request_id": request_id(), "method": request.method, "route": str(request.url_rule)}
     logger.error("request failed", exc_info=error, extra=facts)
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", BUG).response()
+    return _answer(BUG, FAILED)
+
+
+def _answer(kind: Kind, detail: str, members: Mapping[str, Any] | None = None) -> Response:
+    body = Problem.of(kind, detail, request_id(), members).as_json()
+    return Response(json.dumps(body), kind.status, dict(kind.headers), content_type=MEDIA_TYPE)

@@ -2,47 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import groupby, islice
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.http.errors import FieldError, InvalidRequest
-from api.queries import (
-    AlertTestRequest,
-    CancelRequest,
-    ChampionRequest,
-    DrainRequest,
-    JobQuery,
-    JobsQuery,
-    LogHeaders,
-    LogQuery,
-    ReadHeaders,
-    RetryRequest,
-    SubmitHeaders,
-    WorkersQuery,
-)
-from shared.requests.retrain_request import RetrainRequest
 
-QUERIES = (JobQuery, JobsQuery, LogQuery, WorkersQuery)
-HEADERS = (SubmitHeaders, ReadHeaders, LogHeaders)
-BODIES = (RetrainRequest, CancelRequest, RetryRequest, AlertTestRequest, ChampionRequest, DrainRequest)
-MODELS: dict[str, type[BaseModel]] = {model.__name__: model for model in (*BODIES, *QUERIES, *HEADERS)}
-ALIASES: dict[type[BaseModel], list[str]] = {RetrainRequest: ["dataset_uri"]}
 MAX_SHOWN = 100
 MAX_ERRORS = 50  # told at once: what is unknown is compared with all that is known
 
 
-def refuse(error: ValidationError) -> NoReturn:
-    """Raise InvalidRequest for what a model found."""
-    model = MODELS[error.title]
-    body = request.get_json() if model in BODIES else None
+Place = Literal["body", "query", "header"]
+
+
+def refuse(error: ValidationError, model: type[BaseModel], place: Place) -> NoReturn:
+    """Raise InvalidRequest for what the model found in that place of the request."""
+    body = request.get_json() if place == "body" else None
     found = error.errors(include_url=False, include_input=False)
     located = sorted(((_locate(e, body), e) for e in found), key=lambda pair: pair[0])
     groups = islice(groupby(located, key=lambda pair: pair[0]), MAX_ERRORS)
-    raise InvalidRequest([_to_error(model, path, [e for _, e in same]) for path, same in groups]) from None
+    raise InvalidRequest([_to_error(model, place, path, [e for _, e in same]) for path, same in groups]) from None
 
 
 def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]:
@@ -64,22 +47,16 @@ def _leads_into(value: Any, part: str | int) -> bool:
     return part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
 
 
-def _to_error(model: type[BaseModel], path: tuple[str, ...], found: Sequence[ErrorDetails]) -> FieldError:
+def _to_error(model: type[BaseModel], place: Place, path: tuple[str, ...], found: Sequence[ErrorDetails]) -> FieldError:
     """One error for a place, however many branches of a union it failed."""
     telling = [e for e in found if not e["type"].endswith("_type")] or found
-    messages = dict.fromkeys(_message(model, path, e) for e in telling)
+    name = ".".join(map(_shown, path)) or f"the {place}"
+    messages = dict.fromkeys(_message(model, name, path, e) for e in telling)
     pointer = "".join(f"/{_shown(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-    return FieldError(_place(model), pointer, "; ".join(messages), telling[0]["type"].upper())
+    return FieldError(place, pointer, "; ".join(messages), telling[0]["type"].upper())
 
 
-def _place(model: type[BaseModel]) -> str:
-    if model in QUERIES:
-        return "query"
-    return "header" if model in HEADERS else "body"
-
-
-def _message(model: type[BaseModel], path: tuple[str, ...], error: ErrorDetails) -> str:
-    name = ".".join(map(_shown, path)) or f"the {_place(model)}"
+def _message(model: type[BaseModel], name: str, path: tuple[str, ...], error: ErrorDetails) -> str:
     match error["type"]:
         case "missing":
             return f"{name} is required"
@@ -93,17 +70,22 @@ def _message(model: type[BaseModel], path: tuple[str, ...], error: ErrorDetails)
     return f"{name}: {error['msg'].replace('Input should', 'should')}"
 
 
-def _names(model: type[BaseModel], path: Iterable[str]) -> list[str]:
-    extra = ALIASES.get(model, [])
+def _names(model: type[BaseModel], path: Iterable[str]) -> tuple[str, ...]:
+    """The names that are known at this place, those that a model takes beside its fields included."""
     for name in path:
         annotation = model.model_fields[name].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model, extra = annotation, []
-    return [*model.model_fields, *extra]
+            return ()
+        model = annotation
+    return _documented(model)
 
 
-def _suggestion(name: str, known: list[str]) -> str:
+@lru_cache  # to make a schema costs more than to look at a request
+def _documented(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(model.model_json_schema().get("properties", ()))
+
+
+def _suggestion(name: str, known: tuple[str, ...]) -> str:
     if len(name) <= MAX_SHOWN and (near := get_close_matches(name, known, n=1)):
         return f"; did you mean {near[0]}?"
     return f"; known are {', '.join(known)}"

@@ -1,1 +1,1 @@
-"""The OpenAPI document and the page that shows it."""
+"""The OpenAPI document, which follows from the operations; the page that shows it; what may not change in it."""

@@ -1,10 +1,14 @@
 """/docs (Swagger UI, from files that are installed with the API) and /openapi.json."""
 
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify
 
 from api.openapi.document import document
+from api.operations.operation import Operation
 
 SWAGGER = str(files("flask_openapi3_swagger") / "templates" / "swagger")
 PAGE = files("api") / "docs_page"
@@ -15,10 +19,9 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def register(app: Flask) -> None:
-    """Add both to the app."""
+def register(app: Flask, operations: Sequence[Operation]) -> None:
+    """Add both to the app. The document is made when somebody asks for it: it costs as much as the app's start."""
     blueprint = Blueprint("docs", __name__, static_folder=SWAGGER, static_url_path="/docs/swagger")
-    described = document()
     html, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("index.html", "start.js"))
 
     @blueprint.get("/docs")
@@ -29,8 +32,12 @@ def register(app: Flask) -> None:
     def start() -> Response:
         return Response(script, mimetype="text/javascript")
 
+    @cache
+    def described() -> dict[str, Any]:
+        return document(operations)
+
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(described)
+        return jsonify(described())
 
     app.register_blueprint(blueprint)

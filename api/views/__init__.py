@@ -1,1 +1,27 @@
-"""The API's operations. Their docstrings are its documentation, written for the caller."""
+"""The API's operations: all that are decorated in the modules of this folder.
+
+Their docstrings are the API's documentation, written for the caller.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
+from api.operations.answers import Tag
+from api.operations.operation import Operation
+
+
+def operations() -> tuple[Operation, ...]:
+    """All of them, in the order in which the documentation shows them."""
+    return tuple(sorted(_found(), key=_place))
+
+
+def _found() -> Iterator[Operation]:
+    for module in iter_modules(__path__, f"{__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Operation) and value.view.__module__ == module.name:
+                yield value
+
+
+def _place(each: Operation) -> tuple[int, int, str, str]:
+    return [*Tag].index(each.tag), each.path.count("/"), each.path, each.method

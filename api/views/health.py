@@ -2,44 +2,47 @@
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
+from typing import Literal
 
-from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
+from pydantic import Field
 
 from api.http.errors import NotReady, Readiness
-from api.openapi.answers import HEALTH, answer, problem
-from api.schemas import Health, Ready
+from api.http.models import AnswerBody
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
 from api.services import Services, services
-from api.views.jobs import json_response
 from shared.errors import QueueUnavailable, StoreUnavailable
 from shared.scheduling.hosts import LIVE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-blueprint = APIBlueprint("health", __name__, abp_tags=[HEALTH])
 
-HEALTH_RESPONSES: ResponseDict = {200: answer("Alive.", Health)}
-READY_RESPONSES: ResponseDict = {
-    200: answer("Both answer.", Ready),
-    503: problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, code="NOT_READY", description="The job store or Redis does not answer."
-    ),
-}
+class Health(AnswerBody):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
 
 
-@blueprint.get("/healthz", responses=HEALTH_RESPONSES, operation_id="health")
-def health() -> Response:
+class Ready(AnswerBody):
+    """Requests can be served."""
+
+    status: Literal["ready"] = "ready"
+    store: Literal["ok"]
+    redis: Literal["ok"]
+    live_workers: int = Field(description="Workers that gave a sign of life within a minute; none are needed.")
+
+
+@operation("GET /healthz", Answer("Alive.", Health), tag=Tag.HEALTH, needs_token=False)
+def health() -> Health:
     """Is the API's process alive?
 
     It asks nobody else: a failed store is no reason to restart the API.
     """
-    return json_response(Health())
+    return Health()
 
 
-@blueprint.get("/readyz", responses=READY_RESPONSES, operation_id="readiness")
-def readiness() -> Response:
+@operation("GET /readyz", Answer("Both answer.", Ready), tag=Tag.HEALTH, raises=[NotReady], needs_token=False)
+def readiness() -> Ready:
     """Do the job store and Redis take writes?
 
     The number of live workers is for your information: jobs are accepted without any, and wait.
@@ -47,7 +50,7 @@ def readiness() -> Response:
     found = look(services())
     if found.missing:
         raise NotReady(found)
-    return json_response(Ready.model_validate(found))
+    return Ready.model_validate(found)
 
 
 def look(here: Services) -> Readiness:

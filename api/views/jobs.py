@@ -1,70 +1,87 @@
-"""GET /jobs, GET /jobs/<id> and POST /jobs/<id>/cancel."""
+"""GET /jobs/<id> and POST /jobs/<id>/cancel."""
 
 import logging
 import math
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Annotated
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
 
-from api.openapi.answers import BEARER, JOBS, answer, problems
-from api.paging import next_page
-from api.queries import CancelRequest, JobPath, JobQuery, JobsQuery, ReadHeaders
-from api.representation import etag, summary, whole_job
-from api.schemas import Job, JobPage
+from api.examples import JOB
+from api.http.models import Query, RequestBody
+from api.operations.answers import Answer, Tag, json_response
+from api.operations.operation import operation
+from api.representation import etag, whole_job
+from api.schemas import Job
 from api.services import services
+from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
-from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.scheduling.queue_position import QueuePosition
 
-blueprint = APIBlueprint("jobs", __name__, abp_tags=[JOBS], abp_security=BEARER)
-
+MAX_WAIT_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 5
+JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
+JOB_HEADERS = {
+    "ETag": "Changes with all that is answered of the job; send it as If-None-Match.",
+    "Retry-After": "Seconds until it is worth asking again.",
+}
 
 logger = logging.getLogger(__name__)
 
-LIST_RESPONSES: ResponseDict = {200: answer("A page of jobs.", JobPage, "Link"), **problems()}
-GET_RESPONSES: ResponseDict = {
-    200: answer("The job.", Job, "ETag", "Retry-After"),
-    304: answer("The job is as it was.", None, "ETag", "Retry-After"),
-    **problems(HTTPStatus.NOT_FOUND),
-}
-CANCEL_RESPONSES: ResponseDict = {
-    202: answer("The job.", Job, "ETag", "Retry-After"),
-    **problems(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    ),
-}
+
+def _check_job_id(value: str) -> str:
+    if not JOB_ID.fullmatch(value):  # no database need be asked, and PostgreSQL's text takes no NUL
+        raise JobNotFound("There is no such job. GET /jobs lists those that exist.", job_id=value)
+    return value
 
 
-@blueprint.get("/jobs", responses=LIST_RESPONSES, operation_id="listJobs")
-def list_jobs(query: JobsQuery) -> Response:
-    """List jobs, newest first.
+class JobPath(BaseModel):
+    """Which job."""
 
-    Filters are joined by "and". Follow `next` (or the `Link` header) to the next page; jobs that arrive meanwhile
-    shift nothing. Jobs in a list come without their transitions, and `queue` has no more than its name.
-    """
-    here = services()
-    found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
-    shown, more = found[: query.limit], len(found) > query.limit
-    following = next_page(request.path, request.args, shown[-1]) if more else None
-    response = json_response(JobPage(jobs=[summary(job, here.links) for job in shown], next=following))
-    if following:
-        response.headers["Link"] = f'<{following}>; rel="next"'
-    return response
+    job_id: Annotated[str, AfterValidator(_check_job_id)] = Field(description="The job's id.")
 
 
-@blueprint.get("/jobs/<job_id>", responses=GET_RESPONSES, operation_id="getJob")
+class JobQuery(Query):
+    """How to read a job."""
+
+    wait: float = Field(
+        0,
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Seconds to wait for the job to end or, with If-None-Match, to change. When many requests wait "
+        "already, the answer comes at once. A change of the place in the queue alone does not end the wait.",
+    )
+
+
+class ReadHeaders(BaseModel):
+    """Headers of a read."""
+
+    if_none_match: str | None = Field(
+        None,
+        alias="If-None-Match",
+        description="The ETag that you have: 304 while the job, with its place in the queue, is as it was.",
+    )
+
+
+class CancelRequest(RequestBody):
+    """How to cancel."""
+
+    force: StrictBool = Field(False, description="Kill the training at once, without a grace.")
+
+
+@operation(
+    "GET /jobs/<job_id>",
+    Answer("The job.", Job, headers=JOB_HEADERS, example=JOB),
+    Answer("The job is as it was.", status=HTTPStatus.NOT_MODIFIED, headers=JOB_HEADERS),
+    tag=Tag.JOBS,
+    raises=[JobNotFound],
+)
 def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     """Read a job: its state, why, its attempts, and where its results are.
 
@@ -85,7 +102,12 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     return response
 
 
-@blueprint.post("/jobs/<job_id>/cancel", responses=CANCEL_RESPONSES, operation_id="cancelJob")
+@operation(
+    "POST /jobs/<job_id>/cancel",
+    Answer("The job.", Job, HTTPStatus.ACCEPTED, JOB_HEADERS),
+    tag=Tag.JOBS,
+    raises=[JobNotFound, JobEnded, StateUnknown],
+)
 def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     """Cancel a job.
 
@@ -99,18 +121,6 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     response = job_response(job, here.links)
     response.status_code = HTTPStatus.ACCEPTED
     return response
-
-
-def job_filter(query: JobsQuery) -> JobFilter:
-    """What the store is asked for."""
-    name, has_value, value = (query.label or "").partition("=")
-    return JobFilter(
-        states=frozenset(query.state) or None,
-        experiment_name=query.experiment,
-        model_name=query.model,
-        label=(name, value if has_value else None) if query.label else None,
-        created_after=query.created_after,
-    )
 
 
 def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:
@@ -129,11 +139,6 @@ def job_response(job: records.Job, links: Links, place: QueuePosition | None = N
     if not job.state.is_terminal:
         response.headers["Retry-After"] = str(pause_seconds(job, datetime.now(UTC)))
     return response
-
-
-def json_response(body: BaseModel) -> Response:
-    """The model as JSON; NaN and infinity as null."""
-    return Response(body.model_dump_json(by_alias=True), mimetype="application/json")
 
 
 def pause_seconds(job: records.Job, now: datetime) -> int:

@@ -1,40 +1,67 @@
 """GET /jobs/<id>/logs."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, Field, model_validator
 
-from api.http.errors import AttemptNotFound
+from api.http.errors import AttemptNotFound, TooManyFollowers
+from api.http.models import Query
 from api.live.following import Position
 from api.live.log_stream import EVENT_STREAM, PLAIN_TEXT, log_stream, place_of
 from api.live.log_text import LONGEST, skip_partial_start, without_partial_end
-from api.openapi.answers import BEARER, JOBS, event_stream, problem, problems, text
-from api.queries import JobPath, LogHeaders, LogQuery
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
 from api.services import Services, services
+from api.views.jobs import JobPath
+from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job
 from shared.jobs.records import LogSlice
 from shared.jobs.store import JobStore
 
-blueprint = APIBlueprint("logs", __name__, abp_tags=[JOBS], abp_security=BEARER)
-
 DEFAULT_LIMIT_BYTES = 2**20
-LOG_RESPONSES: ResponseDict = {
-    200: event_stream(
-        text(
-            "Part of the log; or, without these headers, the log as it is written.",
-            *("X-Log-Attempt", "X-Log-Offset", "X-Log-Next-Offset", "X-Log-Size"),
-        )
-    ),
-    **problems(HTTPStatus.NOT_FOUND),
-    503: problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        description="The job store does not answer for now. TOO_MANY_FOLLOWERS: as many logs are followed already as "
-        "the service allows.",
-    ),
+MAX_LOG_BYTES = 8 * 2**20
+EVENT_ID = r"^(\d{1,6}:)?\d{1,18}$"
+LOG_HEADERS = {
+    "X-Log-Attempt": "The attempt whose log this is; 0 while there is none.",
+    "X-Log-Offset": "Where in the log the answer begins, in bytes.",
+    "X-Log-Next-Offset": "The offset to ask for next.",
+    "X-Log-Size": "Bytes in the log so far.",
 }
+
+
+class LogQuery(Query):
+    """Which part of a log to read."""
+
+    attempt: int | None = Field(None, ge=1, description="The attempt's number; the last one by default.")
+    offset: int | None = Field(None, ge=0, description="Byte to begin at: X-Log-Next-Offset of the answer before.")
+    tail: int | None = Field(None, ge=1, le=MAX_LOG_BYTES, description="Only so many last bytes; instead of offset.")
+    limit: int | None = Field(
+        None, ge=16, le=MAX_LOG_BYTES, description="Bytes to answer at most; by default 1 MiB, or what tail asks for."
+    )
+    follow: bool = Field(
+        False, description="Go on as it is written, until the job has ended (the attempt, where one is named)."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "LogQuery":
+        if self.offset is not None and self.tail is not None:
+            raise ValueError("takes offset or tail, not both")
+        if self.follow and self.limit is not None:
+            raise ValueError("takes follow or limit, not both")
+        return self
+
+
+class LogHeaders(BaseModel):
+    """Headers of a read of a log."""
+
+    last_event_id: str | None = Field(
+        None,
+        alias="Last-Event-ID",
+        pattern=EVENT_ID,
+        description="The last event's id: the stream goes on behind it, whatever offset or tail say. Where attempt is "
+        "given, too, it must be of that attempt.",
+    )
 
 
 @dataclass(frozen=True)
@@ -50,8 +77,17 @@ class Part:
         return self.offset + len(self.data)
 
 
-@blueprint.get("/jobs/<job_id>/logs", responses=LOG_RESPONSES, operation_id="getJobLog")
-def get_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
+@operation(
+    "GET /jobs/<job_id>/logs",
+    Answer(
+        "Part of the log; or, without these headers, the log as it is written.",
+        headers=LOG_HEADERS,
+        media_types=(PLAIN_TEXT, EVENT_STREAM),
+    ),
+    tag=Tag.JOBS,
+    raises=[JobNotFound, AttemptNotFound, TooManyFollowers],
+)
+def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
     """Read what an attempt printed.
 
     With `follow=1` the answer goes on as the log is written, attempt after attempt unless one is named, until the end.

@@ -1,38 +1,55 @@
 """POST /models/<name>/champion."""
 
-from http import HTTPStatus
+import re
+from typing import Annotated, Any
 
-from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictStr
 
-from api.openapi.answers import BEARER, MODELS, answer, problem, problems
-from api.queries import ChampionRequest, ModelPath
-from api.rollback import roll_back
-from api.schemas import Champion
+from api.http.errors import ModelVersionNotFound, RegistryUnavailable
+from api.http.models import RequestBody
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
+from api.rollback import Champion, roll_back
 from api.services import services
-from api.views.jobs import json_response
+from shared.requests.retrain_request import Text
 
-blueprint = APIBlueprint("models", __name__, abp_tags=[MODELS], abp_security=BEARER)
-
-CHAMPION_RESPONSES: ResponseDict = {
-    200: answer("The champion.", Champion),
-    **problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-    404: problem(
-        HTTPStatus.NOT_FOUND,
-        code="MODEL_VERSION_NOT_FOUND",
-        description="MLflow has no such model, or no such version.",
-    ),
-    503: problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        code="TRACKING_UNAVAILABLE",
-        description="MLflow does not answer, or does not do it. It is safe to ask again.",
-    ),
-}
+MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff/:]{1,256}")
 
 
-@blueprint.post("/models/<model>/champion", responses=CHAMPION_RESPONSES, operation_id="setChampion")
-def set_champion(path: ModelPath, body: ChampionRequest) -> Response:
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_model(value: str) -> str:
+    if not MODEL_NAME.fullmatch(value):
+        raise ModelVersionNotFound("There is no such model: MLflow allows no such name.")
+    return value
+
+
+class ModelPath(BaseModel):
+    """Which model."""
+
+    model: Annotated[str, AfterValidator(_check_model)] = Field(description="The registered model's name.")
+
+
+class ChampionRequest(RequestBody):
+    """Which version becomes champion, and why."""
+
+    version: Annotated[StrictStr, BeforeValidator(_as_text), Field(pattern=r"^[1-9][0-9]{0,8}$")] = Field(
+        description="The version's number; also as a number."
+    )
+    reason: Annotated[Text, Field(min_length=1, max_length=500)] = Field(
+        description="Why, for those who ask later.", examples=["wrong labels in the data of version 7"]
+    )
+
+
+@operation(
+    "POST /models/<model>/champion",
+    Answer("The champion.", Champion),
+    tag=Tag.MODELS,
+    raises=[ModelVersionNotFound, RegistryUnavailable],
+)
+def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
     """Make another version the champion, such as the one before, when the new one does not do.
 
     The alias `champion` moves to it, and `previous` to the one that was champion. When, why and from which version
@@ -40,7 +57,4 @@ def set_champion(path: ModelPath, body: ChampionRequest) -> Response:
 
     The next training is compared with this champion.
     """
-    registry = services().registry
-    return json_response(
-        Champion.model_validate(roll_back(registry, path.model, version=body.version, reason=body.reason))
-    )
+    return roll_back(services().registry, path.model, version=body.version, reason=body.reason)

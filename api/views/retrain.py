@@ -1,48 +1,57 @@
 """POST /retrain and POST /jobs/<id>/retry."""
 
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, Field
 
-from api.openapi.answers import BEARER, JOBS, answer, problem, problems
-from api.queries import JobPath, RetryRequest, SubmitHeaders
-from api.retrying import retry
+from api.examples import NEW_JOB, REQUESTS
+from api.http.errors import CredentialsNeeded, RequestOutdated
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
+from api.retrying import RetryRequest, retry
 from api.schemas import Job
 from api.services import services
 from api.submission import submit
-from api.views.jobs import job_response
+from api.views.jobs import JOB_HEADERS, JobPath, job_response
+from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound
 from shared.jobs.records import Submission
 from shared.links import Links
 from shared.requests.retrain_request import RetrainRequest
 
-blueprint = APIBlueprint("retrain", __name__, abp_tags=[JOBS], abp_security=BEARER)
-
-SUBMIT_RESPONSES: ResponseDict = {
-    202: answer("The job.", Job, "Location", "ETag", "Retry-After", "Idempotency-Replayed"),
-    **problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-}
-RETRY_RESPONSES: ResponseDict = {
-    **SUBMIT_RESPONSES,
-    **problems(HTTPStatus.NOT_FOUND),
-    409: problem(
-        HTTPStatus.CONFLICT,
-        code="JOB_NOT_ENDED",
-        description="The job goes on; there is nothing to repeat yet. REQUEST_OUTDATED: it was recorded by another "
-        "version, and its request is not valid any more.",
-    ),
-    422: problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        code="CREDENTIALS_NEEDED",
-        description="The job came with credentials, which were deleted when it ended; send them again. "
-        "VALIDATION_FAILED: something in the request is wrong, or an address is not the job's own; errors[] points at "
-        "it. IDEMPOTENCY_KEY_REUSED: the key was used with another body.",
-    ),
-}
+ACCEPTED = Answer(
+    "The job.",
+    Job,
+    HTTPStatus.ACCEPTED,
+    {
+        "Location": "The job's address.",
+        **JOB_HEADERS,
+        "Idempotency-Replayed": "true when the job is that of an earlier request with this Idempotency-Key.",
+    },
+)
 
 
-@blueprint.post("/retrain", responses=SUBMIT_RESPONSES, operation_id="retrain")
+class SubmitHeaders(BaseModel):
+    """Headers of a submission."""
+
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="A word of your own for this request. Sent again with the same body, it answers the same job.",
+    )
+
+
+@operation(
+    "POST /retrain",
+    replace(ACCEPTED, example=NEW_JOB),
+    tag=Tag.JOBS,
+    raises=[IdempotencyKeyReused],
+    body_examples=REQUESTS,
+)
 def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     """Ask for a retraining.
 
@@ -56,7 +65,12 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     return accepted(submit(body, idempotency_key=header.idempotency_key, services=here), here.links)
 
 
-@blueprint.post("/jobs/<job_id>/retry", responses=RETRY_RESPONSES, operation_id="retryJob")
+@operation(
+    "POST /jobs/<job_id>/retry",
+    ACCEPTED,
+    tag=Tag.JOBS,
+    raises=[JobNotFound, JobNotEnded, RequestOutdated, CredentialsNeeded, IdempotencyKeyReused],
+)
 def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Response:
     """Repeat a job that has ended.
 

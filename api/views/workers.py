@@ -1,49 +1,96 @@
 """GET /workers, and draining a host."""
 
 import logging
-from http import HTTPStatus
+from typing import Annotated
 
-from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, Field
 
-from api.openapi.answers import BEARER, WORKERS, answer, problem, problems
-from api.queries import DrainRequest, HostPath, WorkersQuery
-from api.schemas import Drain, Refused, Worker, WorkerList
+from api.http.models import AnswerBody, NoQuery, RequestBody
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
+from api.schemas import Timestamp
 from api.services import services
-from api.views.jobs import json_response
+from shared.errors import HostNotFound
 from shared.jobs import statistics
-
-blueprint = APIBlueprint("workers", __name__, abp_tags=[WORKERS], abp_security=BEARER)
-
-LIST_RESPONSES: ResponseDict = {200: answer("All workers, by the names of their hosts.", WorkerList), **problems()}
-DRAIN_RESPONSES: ResponseDict = {
-    200: answer("The host's worker.", Worker),
-    **problems(),
-    404: problem(
-        HTTPStatus.NOT_FOUND, code="HOST_NOT_FOUND", description="No worker of this host ever gave a sign of life."
-    ),
-}
-BODY_RESPONSES: ResponseDict = problems(
-    HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-)
+from shared.jobs.statistics import WorkerState
+from shared.requests.retrain_request import Text
+from shared.scheduling.hosts import QueueCode
 
 logger = logging.getLogger(__name__)
 
 
-@blueprint.get("/workers", responses=LIST_RESPONSES, operation_id="listWorkers")
-def list_workers(query: WorkersQuery) -> Response:
+class Drain(AnswerBody):
+    """That a person wants a host to take nothing new."""
+
+    since: Timestamp
+    reason: str
+
+
+class Refused(AnswerBody):
+    """A worker on another machine that was refused, because the host's name is in use."""
+
+    machine: str
+    at: Timestamp = Field(description="When it asked for the last time.")
+
+
+class Worker(AnswerBody):
+    """A host's worker, as it last described itself, and what that host runs."""
+
+    host: str = Field(description="The machine.")
+    state: WorkerState
+    seen_at: Timestamp = Field(description="Its last sign of life.")
+    queues: tuple[str, ...] = Field(description="The queues that it serves.")
+    runner: str = Field(description="docker or process.")
+    slots: int = Field(description="Attempts at the same time.")
+    used_slots: int
+    labels: tuple[str, ...] = Field(description="What jobs may ask for in resources.host_labels.")
+    gpus: tuple[str, ...] = Field(description="The GPUs that it offers.")
+    used_gpus: tuple[str, ...] = Field(description="Those that attempts hold.")
+    closed_because: QueueCode | None = Field(description="Why it takes no new attempts, such as DISK_FULL.")
+    drain: Drain | None = Field(description="What a person has asked for (POST /workers/<host>/drain).")
+    machine: str | None = Field(description="The machine that has the host's name; null for an older worker.")
+    refused: Refused | None = Field(
+        description="Another machine that asked for the name: it needs its own WORKER_HOST."
+    )
+    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
+
+
+class WorkerList(AnswerBody):
+    """All workers that gave a sign of life within a week, or have jobs still."""
+
+    workers: list[Worker]
+
+
+class HostPath(BaseModel):
+    """Which host."""
+
+    host: str = Field(description="The host's name, as in GET /workers.")
+
+
+class DrainRequest(RequestBody):
+    """Why a host is to take nothing new."""
+
+    reason: Annotated[Text, Field(max_length=500)] = Field(
+        "", description="Why, for those whose jobs wait for it.", examples=["new GPUs on Friday"]
+    )
+
+
+DRAINED = Answer("The host's worker.", Worker)
+
+
+@operation("GET /workers", Answer("All workers, by the names of their hosts.", WorkerList), tag=Tag.WORKERS)
+def list_workers(query: NoQuery) -> WorkerList:
     """List the hosts' workers: whether they are there, what they offer, and what they run.
 
     A worker that is `silent` gave no sign of life for a minute, and may come back; one that is `lost` has been silent
     for so long that its jobs go to other hosts, as new attempts. `left` has signed off. Its jobs may train on: the next
     worker on that host goes on with them.
     """
-    return json_response(WorkerList(workers=[represent(worker) for worker in services().store.list_workers()]))
+    return WorkerList(workers=[represent(worker) for worker in services().store.list_workers()])
 
 
-@blueprint.post("/workers/<host>/drain", responses={**BODY_RESPONSES, **DRAIN_RESPONSES}, operation_id="drainHost")
-def drain_host(path: HostPath, body: DrainRequest) -> Response:
+@operation("POST /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, raises=[HostNotFound])
+def drain_host(path: HostPath, body: DrainRequest) -> Worker:
     """Let a host take nothing new, such as before its maintenance.
 
     What runs there goes on to its end, also under a worker that is started anew; from this answer on no attempt begins
@@ -53,18 +100,18 @@ def drain_host(path: HostPath, body: DrainRequest) -> Response:
     """
     worker = services().store.drain(path.host, reason=body.reason)
     logger.info("host drained by request", extra={"host": path.host, "reason": body.reason})
-    return json_response(represent(worker))
+    return represent(worker)
 
 
-@blueprint.delete("/workers/<host>/drain", responses=DRAIN_RESPONSES, operation_id="undrainHost")
-def undrain_host(path: HostPath, query: WorkersQuery) -> Response:
+@operation("DELETE /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, raises=[HostNotFound])
+def undrain_host(path: HostPath, query: NoQuery) -> Worker:
     """Let a host take new attempts again.
 
     One that is not drained is left as it is.
     """
     worker = services().store.undrain(path.host)
     logger.info("host no longer drained", extra={"host": path.host})
-    return json_response(represent(worker))
+    return represent(worker)
 
 
 def represent(worker: statistics.Worker) -> Worker:

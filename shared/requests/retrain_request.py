@@ -173,27 +173,41 @@ class Promotion(_Body):
         return self.model_dump_json(exclude_defaults=True) if self != Promotion() else ""
 
 
+def _document_dataset_uri(schema: dict[str, Any]) -> None:
+    """Let the schema say that the other name of dataset_repo is taken, too."""
+    schema["properties"]["dataset_uri"] = {
+        "type": "string",
+        "maxLength": 2048,
+        "deprecated": True,
+        "description": "The same as dataset_repo, under the name that older instructions gave.",
+    }
+
+
 class RetrainRequest(_Body):
     """A retraining: which commit of which MLflow Project, with which data, base model and parameters."""
 
-    experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.")
+    # A field's first example stands in the OpenAPI document's example of a request.
+    model_config = ConfigDict(json_schema_extra=_document_dataset_uri)
+
+    experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.", examples=["iris"])
     git_uri: StrictStr = Field(
         max_length=2048,
         description="The repository. For a private one a token may stand in it, as in https://TOKEN@host/path.git: "
         "it is taken out, kept encrypted while the job may need it, and never shown.",
-        examples=["https://git@github.com/user/repo.git"],
+        examples=["https://github.com/user/iris.git"],
     )
     MLproject_location: Text = Field(
         "", max_length=1024, description="Folder of the MLproject file in the repository; empty for its root."
     )
     commit_hash: StrictStr = Field(
-        "main", max_length=250, description="Branch, tag, or full or short commit SHA.", examples=["main"]
+        "main", max_length=250, description="Branch, tag, or full or short commit SHA.", examples=["1f0c7a3"]
     )
     dataset_repo: Annotated[StrictStr, Field(max_length=2048)] | None = Field(
         None,
         description="The data, as URL, URL@rev or URL@rev:path; reaches the project as its parameter dataset_repo. "
         "A token in it is treated as the one in git_uri. Left out, null or empty: the project's own default, else "
         "'not_used'.",
+        examples=["https://github.com/user/iris-data.git@v2:iris"],
     )
     base_model: Annotated[Text, Field(max_length=500)] | None = Field(
         None,
@@ -201,13 +215,19 @@ class RetrainRequest(_Body):
         "none. Left out, null or empty: the project's own default, else 'None'. Reaches the project as its parameter "
         "base_model, an alias as the version that it was at the first attempt; mypackage.prep_utils.base_model_path "
         "fetches it. Anything else is the project's own: not looked up.",
+        examples=["models:/iris-classifier@champion"],
     )
     entry_point: Name = Field("main", description="Entry point of the MLproject file.")
     parameters: dict[ParameterName, ParameterValue] = Field(
-        default_factory=dict, max_length=200, description="Values for the entry point's parameters."
+        default_factory=dict,
+        max_length=200,
+        description="Values for the entry point's parameters.",
+        examples=[{"alpha": 0.5, "epochs": 10}],
     )
     model_name: Name | None = Field(
-        None, description="Registered model; reaches the project as its parameter model_name."
+        None,
+        description="Registered model; reaches the project as its parameter model_name.",
+        examples=["iris-classifier"],
     )
     queue: Word = Field("default", description="Queue of the workers that may take it.")
     priority: StrictInt = Field(4, ge=0, le=9, description="0 to 9; higher goes first.")
@@ -216,13 +236,16 @@ class RetrainRequest(_Body):
         description="Jobs that share it do not run at the same time; by default the model's, else the "
         "experiment's name.",
     )
-    resources: Resources = Field(default_factory=Resources)
+    resources: Resources = Field(default_factory=Resources, examples=[{"gpus": 1, "memory": "8g"}])
     timeouts: Timeouts = Field(default_factory=Timeouts)
     retry: Retry = Field(default_factory=Retry)
     alerts: Alerts = Field(default_factory=Alerts)
     promotion: Promotion = Field(default_factory=Promotion)
     labels: dict[Word, Annotated[Text, Field(max_length=250)]] = Field(
-        default_factory=dict, max_length=50, description="Your own words about the job; GET /jobs filters by them."
+        default_factory=dict,
+        max_length=50,
+        description="Your own words about the job; GET /jobs filters by them.",
+        examples=[{"team": "vision"}],
     )
 
     @model_validator(mode="before")

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.fakes.store import MemoryStore
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import HOST, MakeApp
 from worker.alerts.posting import Answer, Verdict
 
@@ -98,3 +99,11 @@ def test_without_a_channel_it_says_how_to_get_one(make_app: MakeApp, settings: d
     assert answer.json
     assert answer.json["code"] == "NO_ALERT_CHANNEL"
     assert advice in answer.json["detail"]
+
+
+def _test_alerts(api: Api) -> Asking:
+    others = {"409": lambda: api.client().post("/alerts/test")}
+    return Asking("/alerts/test", settings={"discord_webhook_url": DEFAULT}, others=others)
+
+
+DOCUMENTED: Documented = {"POST /alerts/test": _test_alerts}

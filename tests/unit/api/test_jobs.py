@@ -13,6 +13,7 @@ from shared.jobs.model import Job, JobState, Reason
 from shared.jobs.records import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
 RESULT = {
@@ -244,3 +245,35 @@ def test_an_ended_job_cannot_be_cancelled(client: FlaskClient, submit: Submit) -
     assert answer.json
     assert answer.json["code"] == "JOB_ENDED"
     assert "cancelled" in answer.json["detail"]
+
+
+def _list_jobs(api: Api) -> Asking:
+    for _ in range(2):
+        api.waiting_job()
+    return Asking("/jobs?limit=1", others={"422": lambda: api.client().get("/jobs?what=1")})
+
+
+def _get_job(api: Api) -> Asking:
+    client, path = api.client(), f"/jobs/{api.ended_job()}"
+    etag = client.get(path).headers["ETag"]
+    others = {
+        "304": lambda: client.get(path, headers={"If-None-Match": etag}),
+        "404": lambda: client.get("/jobs/nope"),
+    }
+    return Asking(path, others=others)
+
+
+def _cancel_job(api: Api) -> Asking:
+    client, ended = api.client(), api.ended_job()
+    others = {
+        "404": lambda: client.post("/jobs/nope/cancel"),
+        "409": lambda: client.post(f"/jobs/{ended}/cancel"),
+    }
+    return Asking(f"/jobs/{api.waiting_job()}/cancel", others=others)
+
+
+DOCUMENTED: Documented = {
+    "GET /jobs": _list_jobs,
+    "GET /jobs/<job_id>": _get_job,
+    "POST /jobs/<job_id>/cancel": _cancel_job,
+}

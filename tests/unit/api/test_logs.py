@@ -9,6 +9,7 @@ from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
 from shared.jobs.records import Claim, Ending
 from tests.fakes.store import MemoryStore
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import ClaimJob, Submit
 
 
@@ -134,3 +135,11 @@ def test_a_character_is_kept_whole_or_left_out(character: str) -> None:
     for cut in range(1, len(encoded)):
         assert without_partial_end(b"x" + encoded[:cut]) == b"x"
         assert skip_partial_start(encoded[cut:] + b"x") == len(encoded) - cut
+
+
+def _get_job_log(api: Api) -> Asking:
+    path = f"/jobs/{api.ended_job()}/logs"
+    return Asking(path, others={"404": lambda: api.client().get(f"{path}?attempt=9")})
+
+
+DOCUMENTED: Documented = {"GET /jobs/<job_id>/logs": _get_job_log}

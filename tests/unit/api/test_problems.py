@@ -3,6 +3,7 @@
 import pytest
 from flask import abort
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api.app import create_app
 from shared.secrets.redactor import Redactor
@@ -11,6 +12,7 @@ from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.log_lines import Log
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, HOST
 
 SECRET = "s3cret-inside"
@@ -138,3 +140,14 @@ def test_no_problem_repeats_a_secret(store: MemoryStore, queue: RecordingQueue, 
     app.add_url_rule("/broken", view_func=lambda: abort(409, "postgres said hunter2-secret"))
     answer = app.test_client().get("/broken")
     assert (answer.status_code, answer.get_json()["detail"]) == (409, "postgres said ***")
+
+
+def _readiness(api: Api) -> Asking:
+    def without_redis() -> TestResponse:
+        api.queue.down = True
+        return api.client().get("/readyz")
+
+    return Asking("/readyz", others={"503": without_redis})
+
+
+DOCUMENTED: Documented = {"GET /readyz": _readiness}

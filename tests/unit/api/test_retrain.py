@@ -15,6 +15,7 @@ from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import new_job
 from tests.support.log_lines import Log
+from tests.unit.api.documented import Asking, Documented
 from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp, Submit
 
 TOKEN = "ghp_0123456789abcdef"
@@ -244,3 +245,6 @@ def test_a_job_whose_alert_channel_was_removed_is_repeated_all_the_same(
     assert job
     store.finish(claim_job(job["id"]), Ending(JobState.SUCCEEDED))
     assert make_app().test_client().post(f"/jobs/{job['id']}/retry").status_code == 202
+
+
+DOCUMENTED: Documented = {"POST /retrain": lambda _: Asking("/retrain", BODY)}

@@ -13,6 +13,7 @@ from shared.jobs.records import Ending, Resolution
 from shared.secrets.vault import Vault
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
 IMAGE_ID = f"sha256:{'c' * 64}"
@@ -297,3 +298,15 @@ def test_the_new_job_has_the_id_of_the_request_that_repeated_the_first(
     answer = client.post(f"/jobs/{first}/retry", headers={"X-Request-Id": "again.8"})
     assert (answer.json or {})["request_id"] == "again.8"
     assert store.get(first).request_id not in (None, "again.8")
+
+
+def _retry_job(api: Api) -> Asking:
+    client, waiting = api.client(), api.waiting_job()
+    others = {
+        "404": lambda: client.post("/jobs/nope/retry"),
+        "409": lambda: client.post(f"/jobs/{waiting}/retry"),
+    }
+    return Asking(f"/jobs/{api.ended_job()}/retry", others=others)
+
+
+DOCUMENTED: Documented = {"POST /jobs/<job_id>/retry": _retry_job}

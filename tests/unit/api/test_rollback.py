@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.support.network.ports import free_port
 from tests.support.servers.odd_mlflow import OddMlflow, odd_mlflow
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import MakeApp
 
 BODY = {"version": "1", "reason": "wrong labels"}
@@ -109,3 +111,23 @@ def test_version_and_reason_are_required(api: FlaskClient) -> None:
 def test_it_needs_a_token_where_there_are_any(make_app: MakeApp) -> None:
     answer = make_app(api_tokens=("hunter2",)).test_client().post("/models/iris/champion", json=BODY)
     assert answer.status_code == 401
+
+
+def _set_champion(api: Api) -> Asking:
+    settings = {"mlflow_tracking_uri": api.stack.enter_context(odd_mlflow()).served.url}
+    without_mlflow = api.client(mlflow_tracking_uri="http://127.0.0.1:1")
+    path = "/models/iris/champion"
+
+    def with_a_fault() -> TestResponse:
+        api.monkeypatch.setattr("api.views.models.roll_back", lambda *_args, **_kwargs: 1 / 0)
+        return api.client(**settings).post(path, json=BODY)
+
+    others = {
+        "404": lambda: api.client().post("/models/a:b/champion", json=BODY),
+        "500": with_a_fault,
+        "503": lambda: without_mlflow.post(path, json=BODY),
+    }
+    return Asking(path, BODY, settings, others)
+
+
+DOCUMENTED: Documented = {"POST /models/<model>/champion": _set_champion}

@@ -1,6 +1,7 @@
 """GET /workers, and draining a host."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from flask.testing import FlaskClient
@@ -8,6 +9,7 @@ from flask.testing import FlaskClient
 from shared.errors import HostNameTaken
 from shared.scheduling.hosts import Host, Machine, QueueCode
 from tests.fakes.store import MemoryStore
+from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import HOST, ClaimJob, MakeApp, Submit
 
 
@@ -103,3 +105,12 @@ def test_a_reason_that_holds_an_address_with_a_password_is_refused(client: Flask
     answer = client.post("/workers/gpu-1/drain", json={"reason": "see https://user:hunter2@wiki.example"})
     assert (answer.status_code, "hunter2" in answer.text) == (422, False)
     assert (client.get("/workers").json or {})["workers"][0]["drain"] is None
+
+
+def _of_host(method: str, api: Api) -> Asking:
+    api.store.beat(HOST, gap_seconds=60)
+    others = {"404": lambda: api.client().open("/workers/gpu-9/drain", method=method)}
+    return Asking(f"/workers/{HOST.name}/drain", others=others)
+
+
+DOCUMENTED: Documented = {f"{method} /workers/<host>/drain": partial(_of_host, method) for method in ("POST", "DELETE")}

@@ -1,6 +1,12 @@
-"""Examples in the OpenAPI document; a test holds them to its schemas."""
+"""Examples in the OpenAPI document; a test holds them to its schemas. That of a request follows from its fields."""
 
 from typing import Any
+
+from shared.requests.retrain_request import RetrainRequest, with_defaults
+
+REQUEST: dict[str, Any] = {
+    name: each.examples[0] for name, each in RetrainRequest.model_fields.items() if each.examples
+}
 
 JOB_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 SHA = "1f0c7a3e5b9d2c4f6a8e0b1d3f5a7c9e2b4d6f80"
@@ -13,7 +19,7 @@ DATASET = {
     "digest": "md5:e2bbc930483fa074e36855298dc651d2.dir",
 }
 
-BASE_MODEL = {"name": "iris-classifier", "version": "5", "run_id": RUN[::-1], "source": f"models:/m-{RUN[::-1]}"}
+BASE_MODEL = {"name": REQUEST["model_name"], "version": "5", "run_id": RUN[::-1], "source": f"models:/m-{RUN[::-1]}"}
 
 REQUESTS: dict[str, Any] = {
     "predecessor": {
@@ -27,20 +33,7 @@ REQUESTS: dict[str, Any] = {
             "base_model": "",
         },
     },
-    "more": {
-        "summary": "With parameters, a model and limits",
-        "value": {
-            "experiment_name": "iris",
-            "git_uri": "https://github.com/user/iris.git",
-            "commit_hash": SHA[:7],
-            "model_name": "iris-classifier",
-            "parameters": {"alpha": 0.5, "epochs": 10},
-            "resources": {"gpus": 1, "memory": "8g"},
-            "dataset_repo": "https://github.com/user/iris-data.git@v2:iris",
-            "base_model": "models:/iris-classifier@champion",
-            "labels": {"team": "vision"},
-        },
-    },
+    "more": {"summary": "With parameters, a model and limits", "value": REQUEST},
 }
 
 JOB: dict[str, Any] = {
@@ -64,7 +57,7 @@ JOB: dict[str, Any] = {
             "ended_at": "2026-01-31T12:03:44.010Z",
         }
     ],
-    "request": REQUESTS["more"]["value"],
+    "request": with_defaults(REQUEST),
     "resolved": {
         "commit_sha": SHA,
         "image": "python:3.11-slim",
@@ -74,7 +67,7 @@ JOB: dict[str, Any] = {
         "base_model": BASE_MODEL,
     },
     "mlflow": {"experiment_id": "3", "run_id": RUN, "url": f"http://127.0.0.1:5007/#/experiments/3/runs/{RUN}"},
-    "model": {"name": "iris-classifier", "version": "7"},
+    "model": {"name": REQUEST["model_name"], "version": "7"},
     "promotion": {
         "promoted": False,
         "reason": "not promoted: 0.91 < 0.94 (same evaluation data)",
@@ -88,8 +81,8 @@ JOB: dict[str, Any] = {
     "metrics": {"accuracy": 0.91},
     "priority": 4,
     "queue": {"name": "default", "position": None, "code": None, "blocking": [], "message": None},
-    "concurrency_key": "model:iris-classifier",
-    "labels": {"team": "vision"},
+    "concurrency_key": f"model:{REQUEST['model_name']}",
+    "labels": REQUEST["labels"],
     "created_at": "2026-01-31T12:00:00.000Z",
     "queued_at": "2026-01-31T12:00:00.000Z",
     "started_at": "2026-01-31T12:00:01.250Z",

@@ -1,0 +1,98 @@
+"""GET /jobs."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Response, request
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from api.http.models import Query
+from api.operations.answers import Answer, Tag, json_response
+from api.operations.operation import operation
+from api.paging import decode_cursor, next_page
+from api.representation import summary
+from api.schemas import JobPage
+from api.services import services
+from shared.jobs.model import JobState
+from shared.jobs.records import Cursor, JobFilter
+
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _split(values: Any) -> Any:
+    return [word for value in values for word in str(value).split(",")] if isinstance(values, list) else values
+
+
+def _check_time(value: Any) -> Any:
+    if isinstance(value, str) and not RFC_3339.fullmatch(value):
+        raise ValueError("is no RFC 3339 time, such as 2026-01-31T12:00:00Z (in a URL, '+' is written %2B)")
+    return value
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the years that a calendar has in UTC") from error
+
+
+def _describe(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **schema})
+
+
+Filter = Annotated[str, Field(min_length=1, max_length=314, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_check_time),
+    AfterValidator(_to_utc),
+    _describe(format="date-time", example="2026-01-31T12:00:00Z"),
+]
+
+
+class JobsQuery(Query):
+    """Which jobs to list."""
+
+    state: Annotated[list[JobState], BeforeValidator(_split)] = Field(
+        default_factory=list, description="Any of these states; repeat it, or separate them by commas."
+    )
+    experiment: Filter | None = Field(None, description="Jobs of this MLflow experiment.")
+    model: Filter | None = Field(None, description="Jobs of this registered model.")
+    label: Filter | None = Field(None, description="A label's name, or name=value.")
+    created_after: Time | None = Field(None, description="Jobs accepted after this RFC 3339 time.")
+    limit: int = Field(50, ge=1, le=200, description="Jobs on a page.")
+    cursor: Annotated[Cursor, BeforeValidator(decode_cursor), _describe()] | None = Field(
+        None, description="Where the page begins: take it from the link to the next page."
+    )
+
+
+NEXT_PAGE = {"Link": 'The next page, as <…>; rel="next"; absent on the last one.'}
+
+
+@operation("GET /jobs", Answer("A page of jobs.", JobPage, headers=NEXT_PAGE), tag=Tag.JOBS)
+def list_jobs(query: JobsQuery) -> Response:
+    """List jobs, newest first.
+
+    Filters are joined by "and". Follow `next` (or the `Link` header) to the next page; jobs that arrive meanwhile
+    shift nothing. Jobs in a list come without their transitions, and `queue` has no more than its name.
+    """
+    here = services()
+    found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
+    shown, more = found[: query.limit], len(found) > query.limit
+    following = next_page(request.path, request.args, shown[-1]) if more else None
+    response = json_response(JobPage(jobs=[summary(job, here.links) for job in shown], next=following))
+    if following:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
+
+
+def job_filter(query: JobsQuery) -> JobFilter:
+    """What the store is asked for."""
+    name, has_value, value = (query.label or "").partition("=")
+    return JobFilter(
+        states=frozenset(query.state) or None,
+        experiment_name=query.experiment,
+        model_name=query.model,
+        label=(name, value if has_value else None) if query.label else None,
+        created_after=query.created_after,
+    )
