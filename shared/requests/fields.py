@@ -7,10 +7,27 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+# What workers knew before they said what they know: it stays as it is, whatever is added.
+KNOWN_TO_EARLIER_WORKERS = frozenset(
+    """
+    MLproject_location alerts alerts.events alerts.to base_model commit_hash concurrency_key dataset_repo entry_point
+    experiment_name git_uri labels model_name parameters priority promotion promotion.direction
+    promotion.guardrail_directions promotion.guardrails promotion.metric promotion.min_delta promotion.min_value queue
+    resources resources.cpus resources.gpus resources.host resources.host_labels resources.memory retry
+    retry.initial_delay_seconds retry.max_attempts retry.max_delay_seconds retry.on timeouts timeouts.git_seconds
+    timeouts.pull_seconds timeouts.queue_seconds timeouts.run_seconds
+    """.split()  # noqa: SIM905 - as a list they are forty lines
+)
+
 
 def fields_of(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of all that the record sets."""
     return tuple(_names(record, ""))
+
+
+def is_for_newer_workers(record: Mapping[str, Any]) -> bool:
+    """Whether workers of that time would fail the job: they know nothing of releasing it."""
+    return bool(unknown_among(fields_of(record), KNOWN_TO_EARLIER_WORKERS))
 
 
 def _names(record: Mapping[str, Any], before: str) -> Iterator[str]:

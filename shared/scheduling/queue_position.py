@@ -94,7 +94,7 @@ def _without_host(job: Waiting, serving: Sequence[Host]) -> Hindrance:
     if not labelled:
         return Hindrance(QueueCode.NO_HOST_FITS, _without_labels(job, knowing))
     most = max(len(host.gpus) for host in labelled)
-    which = " that it may go to" if job.wanted_host or job.wanted_labels else ""
+    which = " that it may go to" if job.wanted_host or job.host_labels else ""
     message = (
         f"needs {_gpus(job.gpus)}; the largest live host of the queue {job.queue!r}{which} has {most}. "
         "Start a worker on a host that has enough, or see RETRAIN_GPUS there"
@@ -113,7 +113,7 @@ def _without_version(job: Waiting, hosts: Sequence[Host]) -> str:
 def _without_labels(job: Waiting, hosts: Sequence[Host]) -> str:
     nearest = min(hosts, key=lambda host: len(job.missing_labels(host)))
     return (
-        f"needs a host with {_labels(job.wanted_labels)}; of the live hosts of the queue {job.queue!r}, "
+        f"needs a host with {_labels(job.host_labels)}; of the live hosts of the queue {job.queue!r}, "
         f"{nearest.name} comes nearest, without {_labels(job.missing_labels(nearest))}. See WORKER_LABELS there"
     )
 

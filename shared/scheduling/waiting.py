@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.requests.fields import unknown_among
+from shared.requests.fields import KNOWN_TO_EARLIER_WORKERS, unknown_among
 from shared.scheduling.hosts import Host
+
+# Earlier workers, which do not say what fields they know, look at a job's labels alone. No host can have this one, and
+# no request can ask for it; of the others what they know is asked.
+NEWER_WORKER = "+newer-worker"
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,16 @@ class Waiting:
 
     def unknown_to(self, host: Host) -> list[str]:
         """The fields of its request that the host's worker does not know: it would leave out what they ask for."""
-        return unknown_among(self.asks, host.knows) if host.knows is not None else []
+        return unknown_among(self.asks, host.knows if host.knows is not None else KNOWN_TO_EARLIER_WORKERS)
+
+    @property
+    def host_labels(self) -> tuple[str, ...]:
+        """Those that its request asks for."""
+        return tuple(label for label in self.wanted_labels if label != NEWER_WORKER)
 
     def missing_labels(self, host: Host) -> list[str]:
-        """Those that the job asks for and the host does not have."""
-        return [label for label in self.wanted_labels if label not in host.labels]
+        """Those of them that the host does not have."""
+        return [label for label in self.host_labels if label not in host.labels]
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _record_beat(transaction: Transaction, host: Host, known: sa.Row[Any] | None
         "runner": host.runner,
         "gpus": host.gpus,
         "labels": host.labels,
-        "request_fields": sorted(host.knows) if host.knows is not None else None,
+        "request_fields": sorted(host.knows) if host.knows is not None else sa.null(),
         "closed_because": host.closed_because,
         "seen_at": transaction.now,
         "watching_since": _watching_since(known, host.machine, transaction.now, gap_seconds),

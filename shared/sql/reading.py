@@ -1,7 +1,7 @@
 """What the API asks of the store: submit, get, list, logs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -11,10 +11,12 @@ from shared.alerts.model import AlertEvent
 from shared.errors import IdempotencyKeyReused, JobEnded, StateUnknown, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob
 from shared.jobs.records import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
+from shared.requests.fields import is_for_newer_workers
+from shared.scheduling.waiting import NEWER_WORKER
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts
-from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions
+from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions, workers
 from shared.words import is_known
 
 
@@ -27,7 +29,7 @@ class Reading(Database):
             with self.writing() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
-                _insert(transaction, new)
+                _insert(transaction, _for_the_right_workers(transaction, new))
                 if idempotency_key is not None:
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
                     transaction.execute(sa.insert(idempotency_keys).values(**key, created_at=transaction.now))
@@ -114,6 +116,16 @@ def _find_key(transaction: Transaction, key: str | None, payload_hash: str) -> s
         )
     job_id: str = row.job_id
     return job_id
+
+
+def _for_the_right_workers(transaction: Transaction, new: NewJob) -> NewJob:
+    """The job, kept from workers that would fail it where there is still one that does not say what it knows."""
+    if not is_for_newer_workers(new.request):
+        return new
+    earlier = sa.select(workers.c.host).where(workers.c.request_fields.is_(None), sa.not_(workers.c.has_left))
+    if transaction.one(earlier.limit(1)) is None:
+        return new
+    return replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
 
 
 def _insert(transaction: Transaction, new: NewJob) -> None:

@@ -91,6 +91,11 @@ class Beat:
         """Both together."""
         return self.said.drained(self.drain)
 
+    @property
+    def is_earlier(self) -> bool:
+        """Whether there is a worker that does not say what it knows."""
+        return self.said.knows is None and not self.has_left
+
 
 def new_record_job(new: NewJob, now: datetime) -> Job:
     values = {item.name: getattr(new, item.name) for item in fields(NewJob)}

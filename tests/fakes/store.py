@@ -24,12 +24,13 @@ from shared.jobs.records import (
     Submission,
     as_cancelled,
 )
+from shared.requests.fields import is_for_newer_workers
 from shared.scheduling.gpus import reserved_on
 from shared.scheduling.hosts import Host, Machine, QueueCode, with_host
 from shared.scheduling.leases import Span
 from shared.scheduling.limits import Limits, Sending, Usage, allot
 from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_any, position_of
-from shared.scheduling.waiting import Running, Waiting
+from shared.scheduling.waiting import NEWER_WORKER, Running, Waiting
 from shared.sql.column_types import as_json
 from tests.fakes.outbox import Kept, MemoryOutbox
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
@@ -68,6 +69,8 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 if known_hash != payload_hash:
                     raise IdempotencyKeyReused(f"This Idempotency-Key was used for job {job_id}.", job_id=job_id)
                 return Submission(self._records[job_id].job, created=False)
+            if is_for_newer_workers(new.request) and any(beat.is_earlier for beat in self._beats.values()):
+                new = replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
             seconds = new.queue_timeout_seconds
             deadline = now + timedelta(seconds=seconds) if seconds is not None else None
             record = Record(new_record_job(new, now), new.secret, deadline, sent_at=now)

@@ -1,5 +1,6 @@
 """What every job store does with a request that asks for more than a worker knows: it waits for one that does."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ PLAIN = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git", "
 NEWER = {**PLAIN, "resources": {"host_x": "gpu-9"}}
 OLD = a_host("old", knows=KNOWN_FIELDS)
 NEW = a_host("new", knows=KNOWN_FIELDS | {"resources.host_x"})
-SILENT = a_host("silent")  # of before workers said what they know
+EARLIER = a_host("earlier")  # of before workers said what they know
 
 
 @pytest.fixture
@@ -86,16 +87,42 @@ def test_what_runs_already_is_watched_by_any_worker_of_its_host(store: JobStore)
     assert store.claim(held.job.id, host=a_host("new", knows=OLD.knows), lease_seconds=LONG_LEASE_SECONDS)
 
 
-def test_a_worker_that_does_not_say_what_it_knows_is_taken_for_one_that_knows_all(store: JobStore) -> None:
-    job_id = submit(store, request=NEWER)
-    store.beat(SILENT, gap_seconds=60)
-    place = store.find_queue_position(job_id)
+def test_a_worker_that_does_not_say_what_it_knows_is_taken_for_one_of_that_time(store: JobStore) -> None:
+    newer, plain = submit(store, request=NEWER), submit(store, request=PLAIN)
+    store.beat(EARLIER, gap_seconds=60)
+    places = [store.find_queue_position(job_id) for job_id in (newer, plain)]
+    assert [place.code for place in places if place] == [QueueCode.NEWER_REQUEST, QueueCode.NEXT]
+    assert try_claim(store, newer, host=EARLIER) is None
+    claim(store, plain, host=EARLIER)
+
+
+def test_its_program_which_looks_at_labels_alone_is_kept_from_the_job(store: JobStore) -> None:
+    store.beat(EARLIER, gap_seconds=60)
+    newer = _unsent(store, request=NEWER, wanted_labels=("a100",))
+    assert {*store.get(newer).wanted_labels} - {"a100"}
+    assert store.get(submit(store, request=PLAIN)).wanted_labels == ()
+    labelled = replace(NEW, labels=("a100",))
+    assert _sendable(store, labelled) == [newer]
+    claim(store, newer, host=labelled)
+
+
+def test_no_job_is_kept_from_such_workers_once_there_are_none(store: JobStore) -> None:
+    for host in (EARLIER, a_host("stopped")):
+        store.beat(host, gap_seconds=60)
+    store.leave("stopped")
+    store.beat(a_host("earlier", knows=NEW.knows), gap_seconds=60)
+    assert store.get(submit(store, request=NEWER)).wanted_labels == ()
+
+
+def test_what_keeps_it_from_them_is_not_among_the_labels_that_its_place_names(store: JobStore) -> None:
+    for host in (EARLIER, NEW):
+        store.beat(host, gap_seconds=60)
+    place = store.find_queue_position(submit(store, request=NEWER, wanted_labels=("a100",)))
     assert place is not None
-    assert place.code is QueueCode.NEXT
-    claim(store, job_id, host=SILENT)
+    assert (place.code, "the label a100;" in place.message) == (QueueCode.NO_HOST_FITS, True)
 
 
 def test_what_a_worker_knows_is_kept_with_its_host(store: JobStore) -> None:
-    for host in (NEW, SILENT):
+    for host in (NEW, EARLIER):
         store.beat(host, gap_seconds=60)
-    assert [worker.host.knows for worker in store.list_workers()] == [NEW.knows, None]
+    assert [worker.host.knows for worker in store.list_workers()] == [None, NEW.knows]

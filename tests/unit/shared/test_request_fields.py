@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.requests.fields import fields_of, unknown_among
+from shared.requests.fields import KNOWN_TO_EARLIER_WORKERS, fields_of, is_for_newer_workers, unknown_among
 from shared.requests.retrain_request import KNOWN_FIELDS, RetrainRequest, with_defaults
 from tests.support.retrain_requests import parse
 
@@ -47,6 +47,12 @@ def test_an_earlier_version_knows_every_field_of_a_plain_record() -> None:
     assert unknown_among(fields_of(record), KNOWN_TO_1F42D56) == []
     assert set(record) == {"experiment_name", "git_uri", "parameters", "resources"}
     assert record["resources"] == {"gpus": 1}
+
+
+def test_workers_that_do_not_say_what_they_know_are_taken_for_those_of_that_version() -> None:
+    assert KNOWN_TO_EARLIER_WORKERS == KNOWN_TO_1F42D56
+    assert not is_for_newer_workers(RECORD_OF_1F42D56)
+    assert is_for_newer_workers(RECORD_OF_1F42D56 | {"colour": "red"})
 
 
 def test_what_was_sent_as_the_default_is_recorded_no_more_than_what_was_not_sent() -> None:
