@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets backup restore migrate doctor test drill parity check format bench scale openapi settings
+.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
 .PHONY: lock clean
 
 help: ## List the targets
@@ -49,6 +49,9 @@ test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer s
 
 drill: .venv/ready ## Break everything under load and check that nothing is lost (FAULTS=200 SEED=7)
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
+
+upgrade: .venv/ready ## Upgrade from an older commit under training, with both versions at once, and back (OLD=1f42d56)
+	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)
 
 parity: .venv/ready ## Run project files through mlflow run and through us; the table goes to build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)

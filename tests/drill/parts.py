@@ -28,6 +28,7 @@ class Part:
     environment: Mapping[str, str]
     find_ready: Callable[["Part"], bool]
     starts: int = 0
+    python: Path = Path(sys.executable)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -53,7 +54,7 @@ class Part:
             output.write(self._mark.encode())
             output.flush()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                [self.python, "-m", self.module],
                 cwd=self.folder,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
@@ -66,6 +67,11 @@ class Part:
         """Wait until it does its work."""
         wait_until(lambda: self.has_died or self.find_ready(self), timeout_seconds=START_SECONDS, what=self.name)
         assert not self.has_died, f"{self.name} did not start:\n{self.log_of_this_start[-3000:]}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal that does not end it."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def end(self, number: signal.Signals, *, seconds: float = STOP_SECONDS) -> None:
         """Signal it, all of its processes where the signal kills, and wait for its end."""
