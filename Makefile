@@ -9,10 +9,10 @@ MAKEFLAGS += --no-builtin-rules
 COMPOSED := $(wildcard deploy/.env)
 
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
-.PHONY: lock clean
+.PHONY: reference docs docs-screenshot lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready ## Make .venv with all locked dependencies (the other targets do it by themselves)
 
@@ -63,6 +63,7 @@ check: .venv/ready ## Lint, types, layers, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m api.openapi | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
 	@$(BIN)/python -m deploy.settings_table --check
+	@$(BIN)/python -m deploy.docs --check
 
 format: .venv/ready ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -74,16 +75,35 @@ bench: .venv/ready ## Measure speed and memory, as ratios against a baseline of 
 scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
 	@$(BIN)/python -m tests.scale $(ARGS)
 
-openapi: .venv/ready ## Write docs/openapi.json anew
+openapi: .venv/ready ## Regenerate docs/openapi.json, and the reference pages that follow from it
 	@$(BIN)/python -m api.openapi docs/openapi.json
+	@$(BIN)/python -m deploy.docs
 
-settings: .venv/ready ## Write the README's table of settings, and deploy/.env.example, anew
+settings: .venv/ready ## Regenerate the tables of settings in docs/reference and deploy/.env.example
 	@$(BIN)/python -m deploy.settings_table
 
+reference: .venv/ready ## Regenerate the pages on API, request, command line and decisions
+	@$(BIN)/python -m deploy.docs
+
+docs: .venv-docs/ready ## Build the documentation's site into build/site; a warning or a dead link fails
+	@$(PYTHON) -m deploy.docs.site
+
+docs-screenshot: docs ## Take a picture of the site's first page into docs/images (needs chromium)
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,900 \
+		--screenshot=docs/images/site.png file://$(CURDIR)/build/site/index.html 2>/dev/null
+
+.venv-docs/ready: requirements-docs.txt
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-docs.txt
+	@touch $@
+
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
 lock: .venv/ready ## Resolve the dependencies of all groups into requirements.txt (ARGS="--upgrade" for newer ones)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
+	@$(RESOLVE) $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
 		--output-file requirements.txt $(ARGS)
+	@$(RESOLVE) --group docs --output-file requirements-docs.txt $(ARGS)
 
 clean: ## Remove .venv and caches (not .data, where jobs and models are)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

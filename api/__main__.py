@@ -41,7 +41,7 @@ def main() -> int:
     argparse.ArgumentParser(
         prog="python -m api",
         description="Serve the HTTP API at API_HOST:API_PORT.",
-        epilog="Settings come from the environment and .env; the README lists them.",
+        epilog="Settings come from the environment and .env; docs/reference/settings.md lists them.",
     ).parse_args()
     keep_files_private()
     try:

@@ -1,4 +1,4 @@
-"""Writes the tables of settings in README.md and deploy/.env.example (`--check` only compares)."""
+"""Write the tables of settings in docs/reference/settings.md and deploy/.env.example (`--check` only compares)."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from shared.secrets.files import is_secret
 from shared.settings import Settings
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 EXAMPLE = Path(__file__).resolve().parent / ".env.example"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 EXAMPLE_BEGIN, EXAMPLE_END = "# --- settings of the service", "# --- end of the settings"
@@ -71,7 +71,7 @@ def _text(value: Any) -> str:
 def main() -> int:
     """Write both files, or compare."""
     wanted = {
-        README: _with_part(README, BEGIN, END, table()),
+        PAGE: _with_part(PAGE, BEGIN, END, table()),
         EXAMPLE: _with_part(EXAMPLE, EXAMPLE_BEGIN, EXAMPLE_END, example()),
     }
     for path, text in wanted.items():

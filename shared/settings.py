@@ -1,4 +1,4 @@
-"""All settings, from the environment and .env, read once at the start and passed in; the README has them as a table."""
+"""All settings, from the environment and .env, read once at the start and passed in."""
 
 import hashlib
 import socket
@@ -66,243 +66,285 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    data_dir: Path = Field(Path(".data"), description="Folder for everything that is kept on this machine.")
+    data_dir: Path = Field(Path(".data"), description="Folder for all data that is kept on this machine.")
     database_url: SecretStr = Field(
         SecretStr(""),
-        description="Job store: an SQLAlchemy URL; empty for SQLite in DATA_DIR.",
+        description="Job store, as an SQLAlchemy URL; empty for SQLite in DATA_DIR.",
         examples=["postgresql://…"],
     )
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6389/0"), description="Redis: Celery's broker and results."
+    )
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
-    mlflow_public_url: str = Field("", description="MLflow as people reach it; empty for MLFLOW_TRACKING_URI.")
-    mlflow_tracking_username: str = Field("", description="User of the tracking server, where it has any.")
-    mlflow_tracking_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    mlflow_public_url: str = Field(
+        "", description="MLflow's address for people, in links; empty for MLFLOW_TRACKING_URI."
+    )
+    mlflow_tracking_username: str = Field("", description="User name for the tracking server, if it needs one.")
+    mlflow_tracking_password: SecretStr = Field(SecretStr(""), description="Password for the tracking server.")
     tracking_guard_uri: str = Field(
         "",
-        description="Our guard before MLflow as training containers reach it (make up and compose set it): "
-        "it then has the password, and training does not.",
+        description="Address of our guard before MLflow, for training containers (set by make up and Compose). "
+        "The guard then has the password; training does not.",
     )
     mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
     mlflow_allowed_hosts: Words = Field(
         frozenset(),
-        description="Names, host:port, by which it is called besides loopback's, comma separated.",
+        description="host:port names that MLflow answers to, besides localhost, comma separated.",
     )
-    mlflow_database_url: SecretStr = Field(SecretStr(""), description="Its database; empty for SQLite in DATA_DIR.")
+    mlflow_database_url: SecretStr = Field(
+        SecretStr(""), description="MLflow's database; empty for SQLite in DATA_DIR."
+    )
     azure_storage_access_key: SecretStr = Field(
         SecretStr(""), description="Key of the artifact storage; only the MLflow server that make up starts gets it."
     )
     azure_storage_connection_string: SecretStr = Field(
-        SecretStr(""), description="Or its connection string, such as of another endpoint; for the same server."
+        SecretStr(""), description="Connection string of the artifact storage, instead of the key."
     )
     artifacts_destination: str = Field(
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )
-    flower_url: str = Field("http://127.0.0.1:5555", description="Flower as people reach it.")
-    flower_host: str = Field("", description="Address that Flower listens on; empty for that of FLOWER_URL.")
-    flower_basic_auth: SecretStr = Field(SecretStr(""), description="user:password of Flower (make up makes one).")
-    api_public_url: str = Field("", description="The API as people reach it, for links in alerts; empty for none.")
+    flower_url: str = Field("http://127.0.0.1:5555", description="Flower's address for people.")
+    flower_host: str = Field("", description="Address that Flower listens on; empty for the one in FLOWER_URL.")
+    flower_basic_auth: SecretStr = Field(SecretStr(""), description="Flower's user:password (make up creates one).")
+    api_public_url: str = Field(
+        "", description="The API's address for people, for links in alerts; empty for no links."
+    )
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
     api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
-    api_followers: int = Field(100, ge=1, le=1000, description="Logs that are followed at the same time.")
+    api_followers: int = Field(100, ge=1, le=1000, description="Log followers at the same time.")
     api_followers_per_peer: int = Field(
-        50, ge=1, le=1000, description="Of them from one address; a proxy is one address for all of its users."
+        50, ge=1, le=1000, description="Log followers from one address; a proxy is one address for all of its users."
     )
     api_connections: int = Field(
-        600, ge=10, le=10_000, description="Open connections; beyond, the one that was silent for longest is closed."
+        600,
+        ge=10,
+        le=10_000,
+        description="Open connections; above this, the one that has been silent longest is closed.",
     )
-    api_connections_per_peer: int = Field(200, ge=5, le=10_000, description="Of them from one address, likewise.")
+    api_connections_per_peer: int = Field(
+        200, ge=5, le=10_000, description="Open connections from one address; above this, likewise."
+    )
     api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (), description="Bearer tokens, comma separated. Without any the API serves this machine only."
+        (), description="Bearer tokens, comma separated. Without any, the API serves only this machine."
     )
     metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (), description="Tokens that read /metrics and nothing else, even where API_TOKENS holds them too."
+        (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Fernet key for credentials in requests; empty for SECRET_KEY_FILE."
+        SecretStr(""), description="Fernet key that encrypts credentials in requests; empty for SECRET_KEY_FILE."
     )
     secret_key_file: Path | None = Field(
-        None, description="Key file, made with mode 0600 when missing; by default secret.key in DATA_DIR."
+        None, description="File with that key, created with mode 0600 if missing; by default secret.key in DATA_DIR."
     )
 
     runner: Literal["docker", "process"] = Field(
-        "docker", description="docker, or process: training as a plain process of the worker's user, not isolated."
+        "docker", description="docker, or process: training as a plain process of the worker's user, without isolation."
     )
     worker_host: str = Field(
         default_factory=socket.gethostname,
         pattern=HOST_NAME,
-        description="This host's name in the records. Keep it: a job that runs is this host's.",
+        description="This host's name in the records. Do not change it, or running training is not adopted.",
     )
     worker_queues: Words = Field(frozenset({"default"}), description="Queues that this worker serves, comma separated.")
     worker_labels: Annotated[frozenset[Word], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(),
-        description="Labels of this host that requests may ask for, comma separated; gpu or cpu is added by itself.",
+        description="Labels of this host that requests may ask for, comma separated; gpu or cpu is automatic.",
         examples=["a100,vision"],
     )
     slots: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Attempts at the same time on this host; empty for one for each GPU, but at least 2.",
+        description="Attempts at the same time on this host; empty for one per GPU, and at least 2.",
     )
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the worker's own /metrics, for Prometheus; 0 for none (make up: 5006)."
     )
     worker_metrics_host: str = Field(
-        "127.0.0.1", description="Address that it listens on. It asks for no token: let Prometheus alone reach it."
+        "127.0.0.1",
+        description="Address that the worker's /metrics listens on. It needs no token, so only Prometheus should "
+        "reach it.",
     )
     limit_per_key: int = Field(1, ge=1, description="Jobs of one concurrency_key that run at the same time.")
     limits_by_key: Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(_key_limits)] = Field(
         (),
-        description="Other limits for keys that match: pattern=number, comma separated, * for anything, first wins.",
+        description="Other limits for matching keys: pattern=number, comma separated; * matches anything; the "
+        "first match wins.",
         examples=["model:huge-*=1,experiment:*=4"],
     )
-    limit_total: int | None = Field(None, ge=1, description="Attempts at the same time on all hosts; empty for any.")
+    limit_total: int | None = Field(
+        None, ge=1, description="Attempts at the same time on all hosts; empty for no limit."
+    )
     retrain_gpus: str = Field(
         "",
         pattern=r"^[A-Za-z0-9:/=_., -]*$",
-        description="GPUs of this host: ids or UUIDs, comma separated; empty for those found, none for none.",
+        description="GPUs of this host: ids or UUIDs, comma separated; empty for all that are found, none to "
+        "offer none.",
     )
     gpu_reserve_after_seconds: float = Field(
-        600, ge=0, description="GPUs are kept free for a job that has waited longer for more than there are."
+        600, ge=0, description="After this wait, GPUs are kept free for a job that needs more than are free."
     )
     lease_seconds: float = Field(
-        30, ge=3, le=LONGEST_LEASE_SECONDS, description="How long a worker's claim holds without a sign of life."
+        30, ge=3, le=LONGEST_LEASE_SECONDS, description="How long a worker's claim lasts without a heartbeat."
     )
     sweep_seconds: float = Field(5, gt=0, description="Time between two sweeps of a worker.")
     host_lost_after_seconds: float = Field(
-        900, gt=0, description="Silence after which a host's jobs go to other hosts, as new attempts."
+        900, gt=0, description="After this silence, a host's jobs go to other hosts, as new attempts."
     )
-    resend_after_seconds: float = Field(15, gt=0, description="A message that nobody took by then is sent again.")
+    resend_after_seconds: float = Field(15, gt=0, description="A message that no worker took by then is sent again.")
     stop_grace_seconds: float = Field(10, ge=0, description="Time between SIGTERM and SIGKILL for a container.")
 
     attempt_memory_bytes: int | None = Field(
         None,
         ge=6 * 2**20,
-        description="Memory of a container whose request says nothing; empty for a share of this host's, by slots.",
+        description="Memory of a container if the request does not say; empty for a share of the host's memory, "
+        "by slots.",
     )
     attempt_memory_most_bytes: int | None = Field(
-        None, ge=6 * 2**20, description="The most that a request may ask for; empty for this host's, less the reserve."
+        None,
+        ge=6 * 2**20,
+        description="The most memory that a request may ask for; empty for the host's, minus the reserve.",
     )
     attempt_cpus: float | None = Field(
         None,
         ge=0.01,
-        description="Cores of a container whose request says nothing; empty for all of them, shared evenly by weight.",
+        description="Cores of a container if the request does not say; empty for all cores, shared evenly.",
     )
     attempt_cpus_most: float | None = Field(
-        None, ge=0.01, description="The most that a request may ask for; empty for this host's."
+        None, ge=0.01, description="The most cores that a request may ask for; empty for the host's."
     )
     attempt_pids: int = Field(4096, ge=64, le=2**22, description="Processes and threads of a container at most.")
-    container_network: str = Field("", description="Docker network of training containers; empty for the default.")
+    container_network: str = Field("", description="Docker network of training containers; empty for Docker's default.")
     container_host_address: str = Field(
         "",
         pattern=r"^([0-9.]{7,15})?$",
-        description=f"What {HOST_FROM_CONTAINER} is in training containers; empty for what Docker says.",
+        description=f"Address of {HOST_FROM_CONTAINER} in training containers; empty for Docker's own.",
     )
     training_allowed_networks: Annotated[frozenset[IPv4Network], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(),
-        description="Private networks that trainings may reach where the firewall stands, such as 10.1.2.0/24.",
+        description="Private networks that training may reach through the firewall, such as 10.1.2.0/24.",
     )
     training_firewall_file: Path | None = Field(
-        None, description="What the firewall keeps fresh; while it does not, no attempt starts. Empty without one."
+        None,
+        description="File that the firewall keeps fresh; if it is stale, no attempt starts. Empty without a firewall.",
     )
     container_tracking_uri: str = Field(
         "",
-        description="MLFLOW_TRACKING_URI inside containers; empty for the same, "
-        f"loopback as {HOST_FROM_CONTAINER} unless on the host's network.",
+        description="MLFLOW_TRACKING_URI inside containers; empty for the same address, with loopback replaced "
+        f"by {HOST_FROM_CONTAINER} unless on the host's network.",
     )
     project_env_allowlist: Words = Field(
-        frozenset(), description="Variables of the worker that an MLproject's docker_env may copy."
+        frozenset(), description="Variables of the worker that a project's docker_env may copy."
     )
-    volume_allowlist: Words = Field(frozenset(), description="Host folders that an MLproject's docker_env may mount.")
+    volume_allowlist: Words = Field(frozenset(), description="Host folders that a project's docker_env may mount.")
     dataset_cache: str = Field(
         "",
         pattern=r"^(/.*|[A-Za-z0-9][A-Za-z0-9_.-]*)?$",
-        description="Host folder or Docker volume that all training shares as its cache of datasets; empty for none.",
+        description="Host folder or Docker volume that all training shares as a cache of datasets; empty for none.",
     )
-    dataset_cache_bytes: int = Field(10**11, ge=1, description="What was not used for longest goes beyond so much.")
+    dataset_cache_bytes: int = Field(
+        10**11, ge=1, description="Size limit of that cache; least recently used entries go first."
+    )
 
     git_schemes: Words = Field(
-        frozenset({"https", "ssh"}), description="Schemes of git_uri: https, ssh; http and file at your own risk."
+        frozenset({"https", "ssh"}),
+        description="Allowed schemes of git_uri: https, ssh; http and file at your own risk.",
     )
     git_hosts: Words = Field(
         frozenset(),
-        description="Hosts of git_uri, comma separated; empty for any but those inside the service's own network.",
+        description="Allowed hosts of git_uri, comma separated; empty for all except those inside the service's "
+        "own network.",
     )
     git_private_networks: bool = Field(
         False,
-        description="With GIT_HOSTS empty: whether hosts at private addresses (10.0.0.0/8 …) may be used, too "
+        description="With GIT_HOSTS empty: whether hosts at private addresses (10.0.0.0/8 …) are allowed as well "
         "(make up without API_TOKENS: true).",
     )
     source_max_files: int = Field(
-        200_000, ge=1, description="Files and folders of a repository with its submodules; one with more is refused."
+        200_000,
+        ge=1,
+        description="Files and folders that a repository with its submodules may have; a larger one is refused.",
     )
     source_max_bytes: int = Field(
-        10**10, ge=10**6, description="Bytes of a repository with its submodules and Git LFS files, likewise."
+        10**10,
+        ge=10**6,
+        description="Size of a repository with its submodules and Git LFS files; a larger one is refused.",
     )
 
-    queue_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="A job that waits longer fails.")
-    run_timeout_seconds: float = Field(7 * 86400, gt=0, le=10**8, description="Training that takes longer is stopped.")
-    git_timeout_seconds: float = Field(600, gt=0, description="Fetching the source may take this long.")
-    pull_timeout_seconds: float = Field(1800, gt=0, description="Pulling an image may take this long.")
-    retry_max_attempts: int = Field(3, ge=1, le=20, description="Attempts of a job in all.")
-    retry_on: Annotated[frozenset[FailureType], NoDecode, BeforeValidator(_split)] = Field(
-        frozenset({FailureType.INFRASTRUCTURE}), description="Types of failure that are tried again."
+    queue_timeout_seconds: float = Field(
+        7 * 86400, gt=0, le=10**8, description="Longest wait in the queue; then the job fails (QUEUE_TIMEOUT)."
     )
-    retry_initial_delay_seconds: float = Field(5, ge=0, description="First bound of the backoff.")
-    retry_max_delay_seconds: float = Field(300, ge=0, description="Last bound of the backoff.")
+    run_timeout_seconds: float = Field(
+        7 * 86400, gt=0, le=10**8, description="Longest training; then it is stopped (RUN_TIMEOUT)."
+    )
+    git_timeout_seconds: float = Field(600, gt=0, description="Longest time for fetching the source.")
+    pull_timeout_seconds: float = Field(1800, gt=0, description="Longest time for pulling an image.")
+    retry_max_attempts: int = Field(3, ge=1, le=20, description="Attempts of a job in total.")
+    retry_on: Annotated[frozenset[FailureType], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset({FailureType.INFRASTRUCTURE}), description="Types of failure that are retried."
+    )
+    retry_initial_delay_seconds: float = Field(
+        5, ge=0, description="Upper bound of the first delay before a retry; it doubles each time."
+    )
+    retry_max_delay_seconds: float = Field(300, ge=0, description="Upper bound of all delays before a retry.")
     log_limit_bytes: int = Field(
-        50_000_000, ge=1000, description="Output kept of one attempt; the rest is cut, visibly."
+        50_000_000, ge=1000, description="Output kept of one attempt; the rest is cut, with a note."
     )
     log_flood_factor: int = Field(
-        20, ge=2, description="Training that prints so many times LOG_LIMIT_BYTES is stopped (LOG_FLOOD)."
+        20, ge=2, description="Training that prints this many times LOG_LIMIT_BYTES is stopped (LOG_FLOOD)."
     )
     retention_days: float | None = Field(
-        None, gt=0, description="Ended jobs and their logs are deleted after so many days; empty to keep them."
+        None, gt=0, description="Ended jobs and their logs are deleted after this many days; empty to keep them."
     )
-    mirror_days: float = Field(30, gt=0, description="A repository's mirror that no job used for so long is deleted.")
+    mirror_days: float = Field(30, gt=0, description="Repository mirrors that no job used for this long are deleted.")
     disk_low_bytes: int = Field(
         2 * 10**9,
         ge=0,
-        description="With less free disk, caches and images that were pulled are deleted, and no attempt starts.",
+        description="Below this much free disk, caches and pulled images are deleted, and no attempt starts.",
     )
     backup_max_age_days: float = Field(
-        7, ge=0, description="The doctor warns when the last make backup is older; 0 where others save the records."
+        7,
+        ge=0,
+        description="The doctor warns if the last make backup is older; 0 if the records are saved in another way.",
     )
     disk_stop_bytes: int | None = Field(
         None,
         ge=0,
-        description="With less, the attempt that has written most is stopped; empty for half of DISK_LOW_BYTES.",
+        description="Below this much free disk, the attempt that has written most is stopped; empty for half of "
+        "DISK_LOW_BYTES.",
     )
     attempt_disk_bytes: int | None = Field(
-        None, ge=10**6, description="An attempt that has written more is stopped; empty for the disk's size by slots."
+        None,
+        ge=10**6,
+        description="An attempt that has written more is stopped; empty for the disk's size divided by slots.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the services log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Log level.")
     log_format: Literal["text", "json"] = Field(
-        "text", description="How: text for people, or json: one JSON object a line, for programs."
+        "text", description="Log format: text for people, or json: one JSON object per line, for programs."
     )
     discord_webhook_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),
-        description="Discord webhook that tells of jobs (the predecessor's webhook_url works too).",
+        description="Discord webhook for alerts (the predecessor's name webhook_url works, too).",
     )
     discord_thread_id: str = Field(
-        "", pattern=r"^[0-9]{0,20}$", description="Thread of the webhook's channel; empty for the channel itself."
+        "", pattern=r"^[0-9]{0,20}$", description="Thread of the Discord channel; empty for the channel itself."
     )
-    alert_webhook_url: SecretStr = Field(SecretStr(""), description="Any other webhook: it gets alerts as JSON.")
+    alert_webhook_url: SecretStr = Field(SecretStr(""), description="Any other webhook: it receives alerts as JSON.")
     alert_webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Signs what webhooks get as JSON (HMAC-SHA256); empty for no signature."
+        SecretStr(""), description="Signs the JSON that webhooks receive (HMAC-SHA256); empty for no signature."
     )
     alert_webhooks: Annotated[tuple[AlertWebhook, ...], NoDecode, BeforeValidator(parse_alert_webhooks)] = Field(
         (),
-        description="Webhooks that requests may name in alerts.to: name=discord:https://… or name=json:https://…, "
-        "comma separated.",
+        description="Named channels that requests may use in alerts.to: name=discord:https://… or "
+        "name=json:https://…, comma separated.",
         examples=["team-a=discord:https://…,ci=json:https://…"],
     )
     alert_events: Annotated[frozenset[AlertEvent], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(AlertEvent) - {AlertEvent.ADOPTED},
-        description="What webhooks are told, comma separated; adopted: a worker died, and its attempt goes on.",
+        description="Events that alerts tell about, comma separated; adopted: a worker died, its attempt continues.",
     )
 
     @field_validator("discord_webhook_url", "alert_webhook_url")

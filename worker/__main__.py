@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m worker",
         description="Run training jobs on this host. On SIGTERM it leaves its containers running for the next worker.",
-        epilog="Settings come from the environment and .env; the README lists them.",
+        epilog="Settings come from the environment and .env; docs/reference/settings.md lists them.",
     )
     parser.parse_args()
     try:

@@ -359,7 +359,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make up",
         description="Start Redis, MLflow, the API, a worker and Flower on this machine; Ctrl-C stops them.",
-        epilog="Settings come from the environment and .env; the README lists them.",
+        epilog="Settings come from the environment and .env; docs/reference/settings.md lists them.",
     )
     parser.parse_args()
     keep_files_private()

@@ -17,7 +17,7 @@ MAKE_UP_REDIS_PORT = 6389
 
 def unreadable(error: ConfigurationError) -> Iterator[Finding]:
     """What to say where they cannot be read: nothing else can be looked at then."""
-    advice = "Correct these variables in the environment or .env; the README's table of settings says what each may be."
+    advice = "Correct these variables in the environment or .env; docs/reference/settings.md says what each may be."
     yield failure(SUBJECT, error.message, advice)
     yield skipped("everything else", "the settings say where it is")
 

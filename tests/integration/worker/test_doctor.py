@@ -135,7 +135,7 @@ def test_a_service_that_is_well_has_no_failure(
     expected = {"Docker", "training network", "MLflow from containers", "GPUs", "Redis", "database", "database schema"}
     expected |= {"MLflow", "MLflow artifacts", "Redis' clock", "database clock", "MLflow's clock", "Docker's clock"}
     assert {*expected, "alerts to discord", "alerts to team-a", "alerts to ci", "git", "settings"} <= set(found)
-    text = (ROOT / "docs/operations.md").read_text()
+    text = (ROOT / "docs/operate/doctor.md").read_text()
     assert [each for each in found if not each.startswith("alerts to") and f"| {each} |" not in text] == []
     assert discord.messages == []
     assert list((mlflow.folder / "artifacts").glob("retrain-doctor*")) == []

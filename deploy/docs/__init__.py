@@ -1,0 +1,1 @@
+"""The documentation: reference pages written from the code, and the site that is built from docs/ and README.md."""

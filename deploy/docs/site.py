@@ -1,0 +1,143 @@
+"""Build the documentation's site into build/site: check the spelling, stage the pages, run the generator, check again.
+
+Pages link to files of the repository as Markdown does everywhere, so that they can be read without the site, too. Here
+such a link goes to the page made of that file, or to a copy of the file.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from os.path import relpath
+from pathlib import Path, PurePosixPath
+
+from deploy.docs.built_site import faults
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+STAGE, SITE = BUILD / "docs", BUILD / "site"
+PROGRAMS = ROOT / ".venv-docs/bin"
+PAGES_OF_ROOT = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing/start.md",
+    "SECURITY.md": "security.md",
+}
+LINK = re.compile(r"(?<!`)(!?\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+FENCE = re.compile(r"^\s*(```|~~~)")
+
+
+class DocsError(Exception):
+    """The site cannot be built; the message has a line for each fault."""
+
+
+@dataclass
+class Stage:
+    """The folder that the generator reads: pages with their links turned round, and the files that they lead to."""
+
+    root: Path
+    folder: Path
+    faults: list[str] = field(default_factory=list)
+
+    def fill(self) -> None:
+        """Stage every page, and whatever a page links to."""
+        for path in sorted((self.root / "docs").rglob("*")):
+            if path.is_file():
+                self._add(path.relative_to(self.root).as_posix())
+        for name in PAGES_OF_ROOT:
+            self._add(name)
+
+    def _add(self, path: str) -> None:
+        target = self.folder / staged_path(path)
+        if target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not path.endswith(".md"):
+            shutil.copyfile(self.root / path, target)
+            return
+        target.touch()  # pages link to each other
+        target.write_text(self._turned_round((self.root / path).read_text(), path))
+
+    def _turned_round(self, text: str, page: str) -> str:
+        lines, in_fence = [], False
+        for line in text.split("\n"):
+            in_fence ^= bool(FENCE.match(line))
+            lines.append(line if in_fence else LINK.sub(lambda found: self._link(found, page), line))
+        return "\n".join(lines)
+
+    def _link(self, found: re.Match[str], page: str) -> str:
+        before, address, anchor, after = found[1], found[2], found[3] or "", found[4]
+        if "://" in address or address.startswith("mailto:"):
+            return found[0]
+        path = _inside(PurePosixPath(page).parent / address)
+        if path and (self.root / path).is_dir():
+            path = f"{path}/{'index.md' if path.startswith('docs/') else 'README.md'}"
+        if not path or not (self.root / path).is_file():
+            self.faults.append(f"{page}: {address} is not in this repository")
+            return found[0]
+        self._add(path)
+        target = staged_path(path)
+        kept = anchor if target.endswith(".md") else ""
+        return f"{before}{relpath(target, PurePosixPath(staged_path(page)).parent)}{kept}{after}"
+
+
+def staged_path(path: str) -> str:
+    """Where a file of the repository is among the pages."""
+    if path in PAGES_OF_ROOT:
+        return PAGES_OF_ROOT[path]
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    if path.endswith("/README.md"):
+        return f"{path.removesuffix('/README.md')}.md"
+    return f"source/{path}.txt"  # as text, browsers show it
+
+
+def _inside(path: PurePosixPath) -> str:
+    """The path from the repository's root; empty where it leaves the repository."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and not parts:
+            return ""
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def build() -> None:
+    """Stage, build strictly, and check; DocsError says what is wrong."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    shutil.rmtree(SITE, ignore_errors=True)
+    stage = Stage(ROOT, STAGE / "pages")
+    stage.fill()
+    if stage.faults:
+        raise DocsError("\n".join(stage.faults))
+    (STAGE / "pages/zensical.toml").rename(STAGE / "zensical.toml")
+    _run("codespell", *sorted(map(str, (STAGE / "pages").rglob("*.md"))))
+    _run("zensical", "build", "--strict", "--clean", "--config-file", str(STAGE / "zensical.toml"))
+    (STAGE / "site").rename(SITE)  # Zensical writes beside its configuration only
+    if found := faults(SITE):
+        raise DocsError("\n".join(found))
+
+
+def _run(program: str, *arguments: str) -> None:
+    done = subprocess.run([PROGRAMS / program, *arguments], cwd=STAGE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DocsError(f"{done.stdout}{done.stderr}")
+
+
+def main() -> int:
+    """Build the site, and say where it is."""
+    try:
+        build()
+    except DocsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(f"The documentation is in {SITE.relative_to(ROOT)}: open index.html there.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
