@@ -139,8 +139,11 @@ class Settings(BaseSettings):
         None, description="File with that key, created with mode 0600 if missing; by default secret.key in DATA_DIR."
     )
 
-    runner: Literal["docker", "process"] = Field(
-        "docker", description="docker, or process: training as a plain process of the worker's user, without isolation."
+    runner: str = Field(
+        "docker",
+        pattern=r"^[a-z][a-z0-9_-]{0,15}$",
+        description="docker; process: training as a plain process of the worker's user, without isolation; "
+        "or another runner that is installed.",
     )
     worker_host: str = Field(
         default_factory=socket.gethostname,

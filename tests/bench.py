@@ -18,7 +18,8 @@ from shared.jobs.model import NewJob
 from shared.scheduling.hosts import Host
 from shared.sql import SqlStore, schema
 from tests import bench_followers, bench_hostile
-from worker.runners.docker.runner import DockerRunner, engine_version
+from worker.runners.docker.kind import Docker
+from worker.runners.docker.runner import DockerRunner
 from worker.runners.seam import AttemptSpec
 
 ROUNDS = 50
@@ -42,7 +43,7 @@ def main() -> int:
         _line("memory of the API then, MB (PSS)", followed.pss_bytes / 1e6, alone.pss_bytes / 1e6, "by none")
         beset, honest = bench_hostile.costs()
         _line("an answer beside hostile clients, p99 ms", beset.p99_seconds * 1000, honest.p99_seconds * 1000, "alone")
-        if engine_version(os.environ):
+        if Docker.find_version(os.environ):
             source = folder / "project"
             source.mkdir()
             _line("an empty attempt in a container, s", _attempt(source), _docker_run(), "docker run --rm")

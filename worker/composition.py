@@ -1,9 +1,7 @@
 """A worker's parts, put together. The one place that does it: `python -m worker`, fakes and the simulation call it."""
 
-import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +24,6 @@ from worker.alerts.registry import channels_of
 from worker.alerts.sender import AlertSender
 from worker.attempt.finishing import Finishing
 from worker.attempt.lease import LeaseKeeper
-from worker.attempt.log_keeper import log_bounds
 from worker.attempt.preparation import Preparation
 from worker.attempt.supervision import Supervisor
 from worker.host.disk import DiskGuard
@@ -36,10 +33,7 @@ from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
-from worker.runners.docker.inside import in_containers
-from worker.runners.docker.pulled_images import PulledImages
-from worker.runners.docker.runner import DockerRunner
-from worker.runners.process.runner import ProcessRunner
+from worker.runners.registry import RUNNERS
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
 from worker.source.limits import SourceLimits
@@ -47,8 +41,6 @@ from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register_task, report_to
 from worker.tracking.client import Tracking
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +154,7 @@ def build_process(
     metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
     celery, redactor = make_celery(settings, with_results=True), redactor_of(settings, environment)
-    source, pulled = _source(settings), PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json")
-    runner = _runner(settings, environment, pulled)
+    source, runner = _source(settings), RUNNERS.load(settings.runner).from_settings(settings, environment)
     outside = Outside(
         store=store,
         queue=CeleryQueue(settings, redactor),
@@ -171,7 +162,7 @@ def build_process(
         source=source,
         tracking=Tracking(settings.mlflow_tracking_uri),
         vault=settings.vault(),
-        disk=_disk_guard(settings, runner, source, pulled),
+        disk=_disk_guard(settings, runner, source),
         report=partial(report_to, celery),
         environment=environment,
         machine=machine,
@@ -199,24 +190,9 @@ def _source(settings: Settings) -> GitSource:
     )
 
 
-def _runner(settings: Settings, environment: Mapping[str, str], pulled: PulledImages) -> Runner:
-    if settings.runner == "docker":
-        return DockerRunner(
-            environment,
-            host=settings.worker_host,
-            service=settings.service_id,
-            pulled=pulled,
-            log_bounds=log_bounds(settings),
-            inside=in_containers(settings),
-        )
-    logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
-    folder = settings.data_dir / "processes" / settings.worker_host
-    return ProcessRunner(folder, python=Path(sys.executable), base_env=environment, log_bounds=log_bounds(settings))
-
-
-def _disk_guard(settings: Settings, runner: Runner, source: GitSource, pulled: PulledImages) -> DiskGuard:
+def _disk_guard(settings: Settings, runner: Runner, source: GitSource) -> DiskGuard:
     def folders() -> list[Path]:
         disk = runner.find_disk()
         return [settings.data_dir, *([disk] if disk else [])]
 
-    return DiskGuard(folders, low_bytes=settings.disk_low_bytes, source=source, runner=runner, pulled=pulled)
+    return DiskGuard(folders, low_bytes=settings.disk_low_bytes, source=source, runner=runner)

@@ -19,7 +19,7 @@ import requests
 from deploy.one_machine.stack import FOLDER, REDIS_PORT, is_taken, missing, running_stack
 from shared.errors import RetrainError
 from shared.settings import Settings
-from worker.runners.docker.runner import engine_version
+from worker.runners.registry import RUNNERS
 
 EXAMPLE = "examples/sklearn-dummy"
 IMAGE = "retrain-example-sklearn-dummy"
@@ -64,7 +64,7 @@ def _choose_runner(settings: Settings) -> str:
     asked = settings.runner if "runner" in settings.model_fields_set else ""
     if asked == "process":
         return "process"
-    if engine_version(os.environ) is None:
+    if RUNNERS.load("docker").find_version(os.environ) is None:
         if asked == "docker":
             raise DemoFailed("RUNNER=docker, but Docker does not answer. Start it, or use RUNNER=process.")
         _say("Docker does not answer: training will run as a plain process of your user, without isolation.")

@@ -31,8 +31,8 @@ from shared.own_files import close_to_others, keep_files_private
 from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
-from worker.runners.docker.networks import DEFAULT_BRIDGE, TrainingNetwork, bridge_address
-from worker.runners.docker.runner import engine_version
+from worker.runners.kind import TrainingNetwork
+from worker.runners.registry import RUNNERS
 
 FOLDER = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 20
@@ -93,15 +93,15 @@ def plan() -> Stack:
     if "worker_metrics_port" not in given:
         environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
     environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "")
-    network, confinement = None, ""
-    if environment["RUNNER"] == "docker" and "container_network" not in given:
-        network, confinement = _network_of_trainings(data, environment, processes)
+    find_network, network, confinement = RUNNERS.load(environment["RUNNER"]).find_network, None, ""
+    if "container_network" not in given and (own := find_network(network_name(data))):
+        network, confinement = _network_of_trainings(own, data, environment, processes)
     os.environ.update(environment)
     settings = Settings.load()
-    bridge = network.name if network else DEFAULT_BRIDGE
+    bridge = network or find_network()
     if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK:
         del processes["mlflow"]
-    if _wants_guard(settings) and (address := bridge_address(os.environ, bridge)):
+    if bridge and _wants_guard(settings) and (address := bridge.find_address(os.environ)):
         processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
         environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
         environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
@@ -109,23 +109,22 @@ def plan() -> Stack:
     return Stack(settings, environment, processes, f"{announcement}{confinement}", network)
 
 
-def training_network(data: Path) -> TrainingNetwork:
+def network_name(data: Path) -> str:
     """The network of the stack with these data: another stack on this machine has another one."""
-    return TrainingNetwork(f"retrain-{hashlib.sha256(str(data).encode()).hexdigest()[:7]}")
+    return f"retrain-{hashlib.sha256(str(data).encode()).hexdigest()[:7]}"
 
 
 def _network_of_trainings(
-    data: Path, environment: dict[str, str], processes: dict[str, str]
+    network: TrainingNetwork, data: Path, environment: dict[str, str], processes: dict[str, str]
 ) -> tuple[TrainingNetwork | None, str]:
     """Make the network, with the firewall where this user may set one up; and say what trainings reach.
 
     A machine where that does not work trains on Docker's default bridge, as ever.
     """
-    network = training_network(data)
     if refusal := network.ensure(os.environ):
         return None, f"\nTrainings reach each other and private networks: {refusal}"
     environment["CONTAINER_NETWORK"] = network.name
-    address = bridge_address(os.environ, network.name)
+    address = network.find_address(os.environ)
     if address is not None:
         environment["CONTAINER_HOST_ADDRESS"] = address
     if address is None or tables() is None:
@@ -140,8 +139,8 @@ def _network_of_trainings(
 
 
 def _wants_guard(settings: Settings) -> bool:
-    """Whether trainings here are in containers that reach MLflow over the bridge, by an address of ours."""
-    is_bridged = settings.runner == "docker" and settings.container_network != "host"
+    """Whether trainings on a network of their own reach MLflow over its bridge, by an address of ours."""
+    is_bridged = settings.container_network != "host"
     is_ours = not settings.container_tracking_uri
     return is_bridged and is_ours and urlsplit(settings.mlflow_tracking_uri).scheme in ("http", "https")
 
@@ -165,11 +164,13 @@ def environment_of(process: str, environment: Mapping[str, str], *, lent: Collec
 def _choose_runner(asked: str) -> tuple[str, str]:
     if asked == "process":
         return "process", "Training runs as plain processes of your user: no isolation, no limits (RUNNER=process)."
-    version = engine_version(os.environ)
-    if version is not None:
-        return "docker", f"Training runs in containers (Docker {version})."
-    if asked == "docker":
-        raise ConfigurationError("RUNNER=docker, but Docker does not answer. Start it, or use RUNNER=process.")
+    name = asked or "docker"
+    if version := RUNNERS.load(name).find_version(os.environ):
+        return name, f"Training runs {'in containers' if name == 'docker' else f'by RUNNER={name}'} ({version})."
+    if asked:
+        raise ConfigurationError(
+            f"RUNNER={name}, but {name.capitalize()} does not answer. Start it, or use RUNNER=process."
+        )
     return (
         "process",
         "Docker does not answer, so training runs as plain processes of your user: no isolation, no limits.\n"

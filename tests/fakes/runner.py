@@ -66,6 +66,7 @@ class FakeHost:
     images: list[str] = field(default_factory=list)
     pinned: list[str | None] = field(default_factory=list)
     removed_images: list[str] = field(default_factory=list)
+    unused_images: Callable[[float], list[str]] = lambda _seconds: []
     engine: str | None = None
     gpus: tuple[str, ...] = ()
     disk: Path | None = None
@@ -222,6 +223,11 @@ class FakeRunner:
         """The folder that the test gave to the host."""
         self._answer()
         return self.host.disk
+
+    def find_unused_images(self, *, unused_seconds: float) -> list[str]:
+        """Those that the test says were pulled and not used for long."""
+        self._answer()
+        return self.host.unused_images(unused_seconds)
 
     def remove_image(self, image_id: str) -> bool:
         """Note it, unless an attempt that was not removed uses the image."""

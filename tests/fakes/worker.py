@@ -83,7 +83,7 @@ class FakeWorker:
         self.queue, self.stopping = RecordingQueue(), threading.Event()
         self.source, self.runner = FakeSource(self.folder), HookedRunner(host=self.host)
         self.vault, self.reported = Vault(self.key), list[Job]()
-        self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source)
+        self.disk = DiskGuard(lambda: [self.folder], low_bytes=0, source=self.source, runner=self.runner)
         outside = Outside(
             store=self.store,
             queue=self.queue,

@@ -68,7 +68,7 @@ class PretendedHost:
         runner, source = FakeRunner(host=FakeHost(gpus=("0", "1"))), FakeSource(settings.data_dir)
         self.here = HostOffer(settings, runner)
         self.here.offer_gpus(held=())
-        disk = DiskGuard(lambda: [settings.data_dir], low_bytes=0, source=source)
+        disk = DiskGuard(lambda: [settings.data_dir], low_bytes=0, source=source, runner=runner)
         self._sweep = Sweep(
             settings,
             store,

@@ -6,7 +6,6 @@ from shared.errors import AttemptError, Code, StoreUnavailable
 from shared.jobs.records import Claim
 from shared.jobs.store import Claims
 from shared.secrets.redactor import Redactor
-from shared.settings import Settings
 from worker.attempt.progress_bars import as_last_seen
 from worker.runners.seam import Handle, LogBounds, Runner
 
@@ -15,12 +14,6 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 8 * 1024 * 1024  # taken at once at most, or a little more
 LONGEST_LINE_BYTES = 256 * 1024  # one that is longer is cut into pieces
 LONGEST_SECRET_BYTES = 16 * 1024
-
-
-def log_bounds(settings: Settings) -> LogBounds:
-    """What the operator lets an attempt print."""
-    kept = settings.log_limit_bytes
-    return LogBounds(kept_bytes=kept, flood_bytes=kept * settings.log_flood_factor)
 
 
 class LogKeeper:

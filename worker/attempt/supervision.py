@@ -27,12 +27,12 @@ from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.finishing import Finishing, failure, losses
 from worker.attempt.lease import LeaseKeeper
-from worker.attempt.log_keeper import LogKeeper, log_bounds
+from worker.attempt.log_keeper import LogKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt_name import attempt_name
 from worker.host.disk_watch import Verdicts
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
-from worker.runners.seam import Exit, Handle, Runner
+from worker.runners.seam import Exit, Handle, Runner, log_bounds
 
 logger = logging.getLogger(__name__)
 

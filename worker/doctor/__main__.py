@@ -14,11 +14,11 @@ from shared.settings import Settings
 from worker.doctor import report
 from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
-from worker.doctor.docker_host import check_docker
 from worker.doctor.examination import Check, examine
 from worker.doctor.git_hosts import check_git
 from worker.doctor.own_settings import as_make_up_has_it, check_settings, unreadable
 from worker.doctor.redis_server import check_redis
+from worker.doctor.runner import check_runner
 from worker.doctor.tracking_server import check_tracking
 from worker.doctor.webhooks import check_webhooks
 from worker.findings.finding import Finding
@@ -47,7 +47,7 @@ def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, C
     """The checks by what they look at, in the order in which they are told."""
     return {
         "settings": partial(check_settings, settings),
-        "Docker": partial(check_docker, settings, environment),
+        settings.runner.capitalize(): partial(check_runner, settings, environment),
         "Redis": partial(check_redis, settings),
         "database": partial(check_database, settings),
         "MLflow": partial(check_tracking, settings),

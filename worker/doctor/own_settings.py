@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
 from shared.settings import Settings
+from worker.findings.disk import disk
 from worker.findings.finding import Finding, failure, ok, skipped
-from worker.folder_tree import free_bytes
 
 SUBJECT = "settings"
 MAKE_UP_REDIS_PORT = 6389
@@ -27,19 +27,6 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     yield _key(settings)
     yield _data_folder(settings.data_dir.resolve())
     yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
-
-
-def disk(subject: str, folder: Path, low_bytes: int) -> Finding:
-    """Hold the folder's disk to DISK_LOW_BYTES."""
-    free = free_bytes(folder)
-    seen = f"{free / 1e9:.1f} GB free at {folder}"
-    if free >= low_bytes:
-        return ok(subject, seen)
-    advice = (
-        f"No attempt starts with less than DISK_LOW_BYTES ({low_bytes / 1e9:.1f} GB). Free some (docker system df, "
-        "docker image prune), or lower DISK_LOW_BYTES."
-    )
-    return failure(subject, seen, advice)
 
 
 def as_make_up_has_it(settings: Settings) -> Settings:

@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 from shared.settings import Settings
 from worker.findings.clocks import compare
 from worker.findings.finding import Finding, failure, ok, skipped, warning
+from worker.findings.mlflow_answers import ASKED, refused
 from worker.findings.network import Reply, ask
 
 SUBJECT, ARTIFACTS = "MLflow", "MLflow artifacts"
-ASKED = "/api/2.0/mlflow/experiments/search?max_results=1"
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/"
-WRONG_HOST = "Invalid Host header"
-STARTED = "Start the MLflow server, or correct MLFLOW_TRACKING_URI (host, port, scheme); check the firewall."
 DISABLED = "--serve-artifacts"  # what a server that passes none on says of itself
 
 
@@ -29,26 +27,6 @@ def check_tracking(settings: Settings) -> Iterator[Finding]:
         yield failure(SUBJECT, f"{settings.mlflow_tracking_uri} is no server", advice)
     else:
         yield from _look(settings)
-
-
-def refused(reply: Reply, address: str) -> tuple[str, str] | None:
-    """What is wrong with an answer, and what to do; None where the server does what it was asked."""
-    host = urlsplit(address).netloc
-    if reply.status is None:
-        return f"{address} does not answer: {reply.said}", STARTED
-    if reply.status == 403 and WRONG_HOST in reply.said:
-        return (
-            f"{address} answers 403: it does not know itself as {host}",
-            f"Start the server with {host} among its --allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS).",
-        )
-    if reply.status in (401, 403):
-        return (
-            f"{address} answers {reply.status}: it refuses our user or password",
-            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user that may read and write.",
-        )
-    if reply.status != 200:
-        return f"{address} answers {reply.status} to MLflow's API", f"Something else may listen there. {STARTED}"
-    return None
 
 
 def _look(settings: Settings) -> Iterator[Finding]:

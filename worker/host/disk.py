@@ -3,12 +3,10 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from shared.errors import AttemptError
 from worker.folder_tree import free_bytes
-from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.seam import Runner
 from worker.source.checkout import GitSource
 
@@ -19,13 +17,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DiskGuard:
-    """Looks at the disks of ``folders``. Without ``runner`` and ``pulled`` there are no images to remove."""
+    """Looks at the disks of ``folders``."""
 
     folders: Callable[[], Sequence[Path]]
     low_bytes: int
     source: GitSource
-    runner: Runner | None = None
-    pulled: PulledImages | None = None
+    runner: Runner
     free: Callable[[Path], int] = free_bytes
 
     def is_low(self) -> bool:
@@ -41,26 +38,29 @@ class DiskGuard:
 
     def _remove_images(self) -> int:
         """Remove pulled images. Where their disk cannot be seen from here, it may be the one that is full."""
-        if self.runner is None or self.pulled is None:
-            return 0
         removed = 0
-        for image_id in _unused_images(self.pulled):
+        for image_id in self._unused_images():
             try:
-                disk = self.runner.find_disk()
-                if not (self._is_low(disk) if disk else self.is_low()):
+                if not self._needs_room_for_images():
                     break
                 removed += self.runner.remove_image(image_id)
             except AttemptError as error:  # the others must not wait for it
                 logger.warning("image not removed", extra={"image": image_id, "cause": error.message})
         return removed
 
+    def _unused_images(self) -> list[str]:
+        try:
+            return self.runner.find_unused_images(unused_seconds=JUST_USED_SECONDS)
+        except AttemptError as error:  # the mirrors must not wait for it
+            logger.warning("images not looked at", extra={"cause": error.message})
+            return []
+
+    def _needs_room_for_images(self) -> bool:
+        disk = self.runner.find_disk()
+        return self._is_low(disk) if disk else self.is_low()
+
     def _remove_mirrors(self) -> int:
         removed = 0
         while self._is_low(self.source.mirrors) and self.source.remove_oldest_mirror():
             removed += 1
         return removed
-
-
-def _unused_images(pulled: PulledImages) -> list[str]:
-    used_before = pulled.now() - timedelta(seconds=JUST_USED_SECONDS)
-    return [image.id for image in pulled.by_use() if image.last_used_at < used_before]

@@ -4,28 +4,19 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 
 from shared.errors import InfrastructureError
 from shared.requests.retrain_request import KNOWN_FIELDS
 from shared.scheduling.hosts import Host, Machine, QueueCode
 from shared.settings import Settings
+from worker.runners.firewall import is_fresh
 from worker.runners.gpus import gpus_of
 from worker.runners.seam import Runner
 
-FIREWALL_SECONDS = 30  # without a sign of it
 GPU_LABEL, CPU_LABEL = "gpu", "cpu"
 LEAST_SLOTS = 2  # where nobody says how many
 
 logger = logging.getLogger(__name__)
-
-
-def is_fresh(file: Path) -> bool:
-    """Whether the firewall (deploy/firewall.py) has seen its rules stand a moment ago."""
-    try:
-        return abs(time.time() - file.stat().st_mtime) < FIREWALL_SECONDS
-    except OSError:
-        return False
 
 
 class HostOffer:

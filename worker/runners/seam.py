@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.errors import AttemptError
+from shared.settings import Settings
 from worker.interruption import NEVER, Interruption
 
 PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend puts a project
@@ -17,6 +18,12 @@ class LogBounds:
 
     kept_bytes: int
     flood_bytes: int
+
+
+def log_bounds(settings: Settings) -> LogBounds:
+    """Return what the operator lets an attempt print."""
+    kept = settings.log_limit_bytes
+    return LogBounds(kept_bytes=kept, flood_bytes=kept * settings.log_flood_factor)
 
 
 LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # what Settings has by default
@@ -184,6 +191,9 @@ class Runner(Protocol):
 
     def find_disk(self) -> Path | None:
         """The folder where it keeps images and containers; None where that is not on a disk seen from here."""
+
+    def find_unused_images(self, *, unused_seconds: float) -> list[str]:
+        """The ids of images that this service pulled and did not use for so long, the longest unused first."""
 
     def remove_image(self, image_id: str) -> bool:
         """Remove an image that this service pulled; False where something uses it or it is not ours to remove.

@@ -19,7 +19,7 @@ from tests.support.network.devices import ip, require_root
 from tests.support.network.namespace import NetworkNamespace, network_namespace
 from tests.support.network.reaching import reached
 from tests.support.waiting import wait_until
-from worker.runners.docker.networks import TrainingNetwork, bridge_address
+from worker.runners.docker.networks import BridgeNetwork, bridge_address
 
 IMAGE = "python:3.11-slim"
 METADATA = ("169.254.169.254", 80)
@@ -37,8 +37,8 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="module")
-def network(engine: docker.DockerClient) -> Iterator[TrainingNetwork]:
-    made = TrainingNetwork(f"retrain-{secrets.token_hex(4)[:7]}")
+def network(engine: docker.DockerClient) -> Iterator[BridgeNetwork]:
+    made = BridgeNetwork(f"retrain-{secrets.token_hex(4)[:7]}")
     assert made.ensure(os.environ) is None
     assert made.ensure(os.environ) is None  # a second stack of the same data
     yield made
@@ -49,7 +49,7 @@ def network(engine: docker.DockerClient) -> Iterator[TrainingNetwork]:
 
 
 @pytest.fixture(scope="module")
-def trainings(engine: docker.DockerClient, network: TrainingNetwork) -> Iterator[list[Any]]:
+def trainings(engine: docker.DockerClient, network: BridgeNetwork) -> Iterator[list[Any]]:
     """Two, each of which listens as MLflow does."""
     command = ["python3", "-m", "http.server", str(PORT)]
     started: list[Any] = []
@@ -79,7 +79,7 @@ def private() -> Iterator[NetworkNamespace]:
 
 
 @pytest.fixture
-def firewall(network: TrainingNetwork, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+def firewall(network: BridgeNetwork, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**settings: str) -> "subprocess.Popen[bytes]":
@@ -128,7 +128,7 @@ def test_trainings_do_not_reach_each_other_and_have_no_ipv6(trainings: list[Any]
 
 
 def test_with_the_firewall_they_reach_mlflow_and_what_is_named_and_nothing_else_that_is_private(
-    network: TrainingNetwork, trainings: list[Any], private: NetworkNamespace, firewall: Run, tmp_path: Path
+    network: BridgeNetwork, trainings: list[Any], private: NetworkNamespace, firewall: Run, tmp_path: Path
 ) -> None:
     one, other = trainings
     gateway = bridge_address(os.environ, network.name)
@@ -146,7 +146,7 @@ def test_with_the_firewall_they_reach_mlflow_and_what_is_named_and_nothing_else_
 
 
 def test_a_container_that_is_announced_is_reached_by_all_and_rules_that_go_come_back(
-    network: TrainingNetwork, trainings: list[Any], private: NetworkNamespace, firewall: Run, tmp_path: Path
+    network: BridgeNetwork, trainings: list[Any], private: NetworkNamespace, firewall: Run, tmp_path: Path
 ) -> None:
     one, mlflow = trainings
     (tmp_path / "tracking").write_text(f"{address(mlflow)}\n")
@@ -165,7 +165,7 @@ def test_a_container_that_is_announced_is_reached_by_all_and_rules_that_go_come_
 
 
 def test_nothing_of_the_firewall_is_left_when_no_training_is(engine: docker.DockerClient, firewall: Run) -> None:
-    empty = TrainingNetwork(f"retrain-{secrets.token_hex(4)[:7]}")
+    empty = BridgeNetwork(f"retrain-{secrets.token_hex(4)[:7]}")
     assert empty.ensure(os.environ) is None
     process = firewall(TRAINING_BRIDGE=empty.bridge)  # type: ignore[call-arg]
     assert rules(empty.bridge) != []

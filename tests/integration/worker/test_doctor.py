@@ -34,15 +34,15 @@ from tests.support.servers.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
 from worker.doctor.__main__ import findings_of
 from worker.doctor.database import check_database
-from worker.doctor.docker_host import check_docker
 from worker.doctor.git_hosts import check_git, refusal
 from worker.doctor.own_settings import as_make_up_has_it, check_settings
 from worker.doctor.redis_server import check_redis
 from worker.doctor.tracking_server import check_tracking
-from worker.doctor.trial_containers import LABEL
 from worker.doctor.webhooks import check_webhooks
 from worker.findings.finding import Finding, State
 from worker.host.machine import this_machine
+from worker.runners.docker.checks.engine_set_up import check_docker
+from worker.runners.docker.checks.trial_containers import LABEL
 from worker.runners.docker.networks import bridge_address
 
 ROOT = Path(__file__).parents[3]

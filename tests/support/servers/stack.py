@@ -16,10 +16,11 @@ import psutil
 import requests
 from docker.errors import NotFound
 
-from deploy.one_machine.stack import FOLDER, is_taken, missing, training_network
+from deploy.one_machine.stack import FOLDER, is_taken, missing, network_name
 from tests.support.engines import docker_or_skip
 from tests.support.network.ports import free_port
 from tests.support.waiting import wait_until
+from worker.runners.docker.networks import BridgeNetwork
 
 READY_SECONDS = 120
 STOP_SECONDS = 20
@@ -54,7 +55,7 @@ class Stack:
     @property
     def network(self) -> str:
         """The Docker network of its trainings."""
-        return training_network(self.data.resolve()).name
+        return network_name(self.data.resolve())
 
     @property
     def urls(self) -> dict[str, str]:
@@ -133,7 +134,7 @@ class Stack:
         for container in self.containers(all_states=True) if self.runner == "docker" else []:
             remove_container(container)
         if self.runner == "docker":
-            training_network(self.data.resolve()).remove_unused(os.environ)
+            BridgeNetwork(network_name(self.data.resolve())).remove_unused(os.environ)
 
     def processes(self, *, training: bool = True) -> list[psutil.Process]:
         """Every process of this machine that was started by this stack, except for trainings where not wanted."""

@@ -11,7 +11,7 @@ import pytest
 from deploy.firewall import Firewall, Place, Plan, Refused, Tables, is_fresh, is_in_use, keep, plan_of
 from shared.scheduling.hosts import QueueCode
 from tests.fakes.worker import FakeWorker
-from worker.host.offer import FIREWALL_SECONDS
+from worker.runners.firewall import FIREWALL_SECONDS
 
 BRIDGE = {"TRAINING_BRIDGE": "train"}
 

@@ -158,7 +158,7 @@ def test_how_long_gpus_are_kept_free_is_part_of_the_limits(monkeypatch: pytest.M
         ("DISK_LOW_BYTES", "-1", "greater than or equal to 0"),
         ("API_PORT", "hunter2", "integer"),
         ("API_PORT", "70000", "65535"),
-        ("RUNNER", "podman", "'docker' or 'process'"),
+        ("RUNNER", "pod man", "match pattern"),
         ("SLOTS", "0", "greater than or equal to 1"),
         ("LEASE_SECONDS", "1", "greater than or equal to 3"),
         ("RETRY_ON", "user_error,weather", "'user_error', 'infrastructure'"),

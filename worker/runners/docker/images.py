@@ -51,6 +51,10 @@ class DockerImages:
             logger.warning("the pinned image is gone; the name may mean another", extra={"image": name, "id": pinned})
         return self._bring(name, limits=limits)
 
+    def find_unused(self, seconds: float) -> list[str]:
+        """Return the ids of images that this service pulled and did not use for so long, the longest unused first."""
+        return self._pulled.unused(seconds) if self._pulled else []
+
     def remove(self, image_id: str) -> bool:
         """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
         known = self._pulled.find(image_id) if self._pulled else None

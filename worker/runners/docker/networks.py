@@ -20,7 +20,7 @@ DEVICE = "com.docker.network.bridge.name"
 
 
 @dataclass(frozen=True)
-class TrainingNetwork:
+class BridgeNetwork:
     """A network with a device of a name that firewall rules can be about; 15 characters are the kernel's most."""
 
     name: str
@@ -42,6 +42,10 @@ class TrainingNetwork:
         except ENGINE_ERRORS as error:
             return str(error)
         return None
+
+    def find_address(self, environment: Mapping[str, str]) -> str | None:
+        """Return this machine's address on it; None where containers reach loopback by another way."""
+        return bridge_address(environment, self.name)
 
     def remove_unused(self, environment: Mapping[str, str]) -> None:
         """Remove it, unless training that goes on is on it: the engine refuses that."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -81,6 +81,11 @@ class PulledImages:
     def by_use(self) -> list[PulledImage]:
         """All of them, the one that was not used for longest first."""
         return sorted(self._known().values(), key=lambda image: image.last_used_at)
+
+    def unused(self, seconds: float) -> list[str]:
+        """Return the ids of those that were not used for so long, the longest unused first."""
+        used_before = self.now() - timedelta(seconds=seconds)
+        return [image.id for image in self.by_use() if image.last_used_at < used_before]
 
     def _known(self) -> dict[str, PulledImage]:
         try:

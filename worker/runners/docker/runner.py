@@ -10,11 +10,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import CancellableStream
-from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 from worker.interruption import NEVER, Interruption
@@ -34,7 +32,6 @@ from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle,
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
 IN_IMAGES = Inside(runs_images=True)
-PROBE_SECONDS = 10
 USERS_FILE_BYTES = 1024**2
 
 logger = logging.getLogger(__name__)
@@ -202,6 +199,10 @@ class DockerRunner:
         folder = Path(str(self._engine_info["DockerRootDir"]))
         return folder if folder.is_dir() else None
 
+    def find_unused_images(self, *, unused_seconds: float) -> list[str]:
+        """What this service pulled, by its record of pulls and uses."""
+        return self._images.find_unused(unused_seconds)
+
     def remove_image(self, image_id: str) -> bool:
         """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
         return self._images.remove(image_id)
@@ -338,12 +339,3 @@ def _close(stream: "CancellableStream[bytes]") -> None:
 
 def _handle(container: Container, name: str) -> Handle:
     return Handle(id=str(container.id), name=name)
-
-
-def engine_version(environment: Mapping[str, str]) -> str | None:
-    """The version of the Docker engine that answers here, or None."""
-    try:
-        with closing(docker.DockerClient(timeout=PROBE_SECONDS, **kwargs_from_env(environment=environment))) as client:
-            return str(client.version()["Version"])
-    except ENGINE_ERRORS:
-        return None

@@ -187,6 +187,10 @@ class ProcessRunner:
         """The state folder."""
         return self._state_folder
 
+    def find_unused_images(self, *, unused_seconds: float) -> list[str]:
+        """Return none: there are none."""
+        return []
+
     def remove_image(self, image_id: str) -> bool:
         """Return False: there are none."""
         return False

@@ -18,15 +18,16 @@ from shared.settings import Settings
 from worker.doctor import __main__ as program
 from worker.doctor.__main__ import without_secrets
 from worker.doctor.examination import examine
-from worker.doctor.gpu_access import check_gpus
 from worker.doctor.own_settings import check_settings
 from worker.doctor.report import as_json, as_text, has_failure
-from worker.doctor.seen_from_containers import check_from_container
-from worker.doctor.tracking_server import check_tracking, refused
-from worker.doctor.trial_containers import Trial
+from worker.doctor.tracking_server import check_tracking
 from worker.findings.clocks import compare
 from worker.findings.finding import Finding, State, failure, ok, skipped, warning
+from worker.findings.mlflow_answers import refused
 from worker.findings.network import Reply
+from worker.runners.docker.checks.gpu_access import check_gpus
+from worker.runners.docker.checks.seen_from_containers import check_from_container
+from worker.runners.docker.checks.trial_containers import Trial
 
 ROOT = Path(__file__).parents[4]
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -30,6 +30,7 @@ class Scene:
             self.now = LONG_AGO + timedelta(days=day)
             self.pulled.note_pull(f"sha256:{name}", {name})
         self.now = datetime.now(UTC)
+        self.host.unused_images = self.pulled.unused
         for name in ("old", "new"):
             self.mirror(name)
 
@@ -46,7 +47,6 @@ class Scene:
             low_bytes,
             self.source,
             self.runner,
-            self.pulled,
             free=lambda each: 100 - self.used_bytes(each),
         )
 
@@ -119,7 +119,7 @@ def test_a_failure_to_remove_one_image_keeps_no_other_from_going(scene: Scene, m
 
 def test_without_a_record_of_pulls_only_mirrors_go(scene: Scene) -> None:
     scene.mirror("used a moment ago").touch()
-    guard = DiskGuard(lambda: [scene.folder], 100, scene.source, free=lambda _folder: 0)
+    guard = DiskGuard(lambda: [scene.folder], 100, scene.source, FakeRunner(), free=lambda _folder: 0)
     assert guard.is_low()
     assert guard.clean() == 2
     assert [each.stem for each in scene.source.mirrors.glob("*.git")] == ["used a moment ago"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import ConfigurationError, InfrastructureError
-from worker.doctor.trial_containers import Trial
 from worker.findings.finding import Finding, failure, ok, skipped
+from worker.runners.docker.checks.trial_containers import Trial
 from worker.runners.docker.engine import engine_said
 from worker.runners.docker.options import device_request
 from worker.runners.gpus import NONE, cdi_gpus, find_gpus, named_gpus

@@ -2,10 +2,10 @@
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
-from worker.doctor.tracking_server import ASKED, refused
-from worker.doctor.trial_containers import Trial
 from worker.findings.finding import Finding, failure, ok, skipped
+from worker.findings.mlflow_answers import ASKED, refused
 from worker.findings.network import Reply
+from worker.runners.docker.checks.trial_containers import Trial
 from worker.runners.docker.engine import engine_said
 from worker.runners.docker.inside import tracking_uri_in_containers
 from worker.runners.docker.options import network_options

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
-from worker.doctor.gpu_access import check_gpus
-from worker.doctor.own_settings import disk
-from worker.doctor.seen_from_containers import check_from_container
-from worker.doctor.trial_containers import TrialContainers
 from worker.findings.clocks import compare
+from worker.findings.disk import disk
 from worker.findings.finding import Finding, failure, ok, skipped, warning
 from worker.findings.network import root_cause
-from worker.host.offer import is_fresh
+from worker.runners.docker.checks.gpu_access import check_gpus
+from worker.runners.docker.checks.seen_from_containers import check_from_container
+from worker.runners.docker.checks.trial_containers import TrialContainers
 from worker.runners.docker.engine import Engine, engine_answers, engine_said
+from worker.runners.firewall import is_fresh
 
 SUBJECT = "Docker"
 FIREWALL = "training firewall"
@@ -47,9 +47,6 @@ WRONG_ADDRESS = (
 
 def check_docker(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Look at the engine, and let it start a container or two."""
-    if settings.runner == "process":
-        yield skipped(SUBJECT, "RUNNER=process: training runs as plain processes, not isolated")
-        return
     address = environment.get("DOCKER_HOST") or DEFAULT_ADDRESS
     if refusal := _refusal(address):
         words, advice = WHY.get(type(refusal), (root_cause(refusal), WRONG_ADDRESS))

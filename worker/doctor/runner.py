@@ -1,0 +1,18 @@
+"""What runs trainings on this host, looked at by its own kind of runner."""
+
+from collections.abc import Iterator, Mapping
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+from worker.findings.finding import Finding, failure
+from worker.runners.registry import RUNNERS
+
+
+def check_runner(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Let the runner that RUNNER names look; say so where it names none."""
+    try:
+        kind = RUNNERS.load(settings.runner)
+    except ConfigurationError as error:
+        yield failure("runner", error.message, "Correct RUNNER, or install the distribution that brings the runner.")
+        return
+    yield from kind.check(settings, environment)
