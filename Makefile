@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 COMPOSED := $(wildcard deploy/.env)
 
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
-.PHONY: reference docs docs-screenshot lock clean
+.PHONY: released-openapi reference docs docs-screenshot lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +61,8 @@ check: .venv/ready ## Lint, types, layers, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m api.openapi | diff docs/openapi.json - || { echo "docs/openapi.json is out of date. Run: make openapi"; exit 1; }
+	@$(BIN)/python -m api.openapi build/openapi.json
+	@$(BIN)/python -m api.openapi.breaking docs/openapi.json build/openapi.json
 	@$(BIN)/python -m deploy.settings_table --check
 	@$(BIN)/python -m deploy.docs --check
 
@@ -75,8 +76,11 @@ bench: .venv/ready ## Measure speed and memory, as ratios against a baseline of 
 scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
 	@$(BIN)/python -m tests.scale $(ARGS)
 
-openapi: .venv/ready ## Regenerate docs/openapi.json, and the reference pages that follow from it
-	@$(BIN)/python -m api.openapi docs/openapi.json
+openapi: .venv/ready ## Write the API's document to build/openapi.json (docs/openapi.json is that of the last release)
+	@$(BIN)/python -m api.openapi build/openapi.json
+
+released-openapi: openapi ## At a release: keep the API's document in docs/openapi.json, with the pages that follow from it
+	@cp build/openapi.json docs/openapi.json
 	@$(BIN)/python -m deploy.docs
 
 settings: .venv/ready ## Regenerate the tables of settings in docs/reference and deploy/.env.example

@@ -1,16 +1,17 @@
 """The documentation: what it must name, how its links are turned round, and what is found wrong with a built site."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
+from api.openapi.document import document
+from api.views import operations
 from deploy.docs.built_site import faults
 from deploy.docs.site import Stage, staged_path
 
 ROOT = Path(__file__).parents[3]
-SCHEMAS = json.loads((ROOT / "docs/openapi.json").read_text())["components"]["schemas"]
+SCHEMAS = document(operations())["components"]["schemas"]
 ROW = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 
 
