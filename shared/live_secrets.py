@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
     return {name: text for name, text in dotenv_values(".env").items() if text} | dict(os.environ)
 
 
-def redactor_of(settings: Settings, variables: Mapping[str, str]) -> Redactor:
+def redactor_of(settings: Settings, variables: Mapping[str, str], *, also: Iterable[str] = ()) -> Redactor:
     """The one redactor of a process; a job's own credentials are added to it."""
     return Redactor(
         [
@@ -42,6 +42,7 @@ def redactor_of(settings: Settings, variables: Mapping[str, str]) -> Redactor:
             *_of_key_file(settings),
             *_of_variables(settings, variables),
             *_of_registries(variables),
+            *also,
         ]
     )
 

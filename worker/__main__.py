@@ -14,7 +14,7 @@ from celery.signals import setup_logging, worker_shutting_down
 
 from shared import logs
 from shared.errors import RetrainError, StoreUnavailable
-from shared.live_secrets import environment, redactor_of
+from shared.live_secrets import environment
 from shared.own_files import close_to_others, keep_files_private
 from shared.queue import celery_queues
 from shared.scheduling.hosts import Machine
@@ -22,6 +22,7 @@ from shared.settings import Settings
 from shared.sql import SqlStore, schema
 from worker.composition import WorkerProcess, build_process
 from worker.host.machine import only_worker_here
+from worker.runners.registry import worker_redactor
 from worker.tracking.client import configure_client
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def main() -> int:
         keep_files_private()
         close_to_others(settings.data_dir)
         variables = environment()
-        logs.configure(settings.log_level, settings.log_format, redactor_of(settings, variables))
+        logs.configure(settings.log_level, settings.log_format, worker_redactor(settings, variables))
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
         configure_client(os.environ)
         with only_worker_here(settings) as machine:

@@ -14,7 +14,6 @@ from celery import Celery
 from shared.alerts.model import Channel
 from shared.jobs.model import Job
 from shared.jobs.store import JobStore
-from shared.live_secrets import redactor_of
 from shared.queue import CeleryQueue, JobQueue, make_celery
 from shared.scheduling.hosts import Machine
 from shared.secrets.vault import Vault
@@ -33,7 +32,7 @@ from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
-from worker.runners.registry import RUNNERS
+from worker.runners.registry import RUNNERS, worker_redactor
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
 from worker.source.limits import SourceLimits
@@ -153,7 +152,7 @@ def build_process(
     """Build a worker for this process, with all that it works with."""
     metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
-    celery, redactor = make_celery(settings, with_results=True), redactor_of(settings, environment)
+    celery, redactor = make_celery(settings, with_results=True), worker_redactor(settings, environment)
     source, runner = _source(settings), RUNNERS.load(settings.runner).from_settings(settings, environment)
     outside = Outside(
         store=store,

@@ -26,13 +26,13 @@ from deploy.firewall import tables
 from deploy.one_machine.bound import BoundProcess
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
-from shared.live_secrets import environment, redactor_of
+from shared.live_secrets import environment
 from shared.own_files import close_to_others, keep_files_private
 from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
 from worker.runners.kind import TrainingNetwork
-from worker.runners.registry import RUNNERS
+from worker.runners.registry import RUNNERS, worker_redactor
 
 FOLDER = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 20
@@ -367,7 +367,7 @@ def main() -> int:
     try:
         stack = plan()
         close_to_others(stack.settings.data_dir)
-        redactor = redactor_of(stack.settings, environment())
+        redactor = worker_redactor(stack.settings, environment())
         logs.configure(stack.settings.log_level, stack.settings.log_format, redactor)
         print(stack.announcement, flush=True)
         with data_lock(stack.settings.data_dir):

@@ -11,7 +11,6 @@ from functools import cached_property
 from shared.errors import Code, LeaseLost, UserError
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
-from shared.live_secrets import redactor_of
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets
@@ -23,6 +22,7 @@ from worker.attempt_name import attempt_name
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
 from worker.project.entry_points import EntryPoint, Project, Rendered, assemble, render
+from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.tracking import base_model
@@ -85,7 +85,7 @@ class Preparation:
     @cached_property
     def redactor(self) -> Redactor:
         """Knows every secret of this worker, what it lends among them."""
-        return redactor_of(self.settings, self.host_environment)
+        return worker_redactor(self.settings, self.host_environment)
 
     def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
         """Do all that comes before the container runs, recording what is found out. Raises AttemptError.

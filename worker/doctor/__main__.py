@@ -22,6 +22,7 @@ from worker.doctor.runner import check_runner
 from worker.doctor.tracking_server import check_tracking
 from worker.doctor.webhooks import check_webhooks
 from worker.findings.finding import Finding
+from worker.runners.registry import worker_redactor
 
 
 def findings(environment: Mapping[str, str]) -> list[Finding]:
@@ -35,7 +36,12 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
 
 def findings_of(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Look at everything that the settings name."""
-    return without_secrets(examine(checks_of(settings, environment)), redactor_of(settings, environment))
+    found = examine(checks_of(settings, environment))
+    try:
+        redactor = worker_redactor(settings, environment)
+    except ConfigurationError:  # there is no such runner, which is a finding
+        redactor = redactor_of(settings, environment)
+    return without_secrets(found, redactor)
 
 
 def without_secrets(found: Iterable[Finding], redactor: Redactor) -> list[Finding]:

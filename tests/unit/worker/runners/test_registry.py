@@ -5,9 +5,17 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
+from tests.support.distributions import install
 from worker.doctor.runner import check_runner
 from worker.findings.finding import State
-from worker.runners.registry import RUNNERS
+from worker.runners.registry import RUNNERS, worker_redactor
+
+OTHER = """
+class Other:
+    @staticmethod
+    def secrets(settings, environment):
+        yield environment["CLUSTER"] + "-" + settings.worker_host
+"""
 
 
 def settings(folder: Path, **fields: str) -> Settings:
@@ -50,3 +58,10 @@ def test_the_doctor_names_the_runners_that_there_are_where_the_setting_names_non
 def test_the_doctor_lets_the_runner_look_for_itself(tmp_path: Path) -> None:
     (found,) = check_runner(settings(tmp_path, runner="process"), {})
     assert (found.subject, found.state) == ("Docker", State.SKIPPED)
+
+
+def test_what_the_runner_alone_knows_to_be_secret_is_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other_runner.py").write_text(OTHER)
+    install(tmp_path, monkeypatch, name="other", group="retrain.runners", entry_points={"other": "other_runner:Other"})
+    redactor = worker_redactor(settings(tmp_path, runner="other"), {"CLUSTER": "hunter2"})
+    assert redactor.text("it says hunter2-host-a") == "it says ***"
