@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tests.drill.parts import Part
@@ -34,27 +35,32 @@ def forward(site: Site, versions: Versions) -> None:
     site.end_wait(retried, in_seconds=NEXT_HOUR_SECONDS)
     trained = [old_api.submit(site.project.request(f"trained-{number}", gate="a")) for number in range(3)]
     old_api.wait_for_lines(trained)
+    site.mlflow.signal(signal.SIGSTOP)  # what is prepared waits for it
+    prepared = old_api.submit(site.project.request("prepared", gate="a"))
+    old_api.wait_for(prepared, "starting")
     queued = old_api.submit(site.project.request("queued-before", gate="a"))
-    say("an old API and worker: 3 jobs run, one is queued, one waits for its next attempt")
+    say("an old API and worker: 3 jobs run, one is prepared, one is queued, one waits for its next attempt")
 
     _migrate(site, versions.this)
     api = site.api(versions.this)
     queued_after = old_api.submit(site.project.request("queued-after", gate="a"))
     new = api.submit(site.project.request("of-the-new-api", gate="a"))
     old_api.wait_for_lines(trained)
-    _all_listed(api, old_api, [retried, *trained, queued, queued_after, new])
+    _all_listed(api, old_api, [retried, *trained, prepared, queued, queued_after, new])
     say("the schema is this version's: the old API and worker go on, and both APIs list all jobs")
 
-    _end(old_worker)
+    _end_as_an_engine_does(old_worker)
     api.post(f"/jobs/{trained[2]}/cancel", {})
     site.worker(versions.this, HOST)
     api.wait_for_lines(trained[:2])
+    site.mlflow.signal(signal.SIGCONT)
+    api.wait_for(prepared, "running")
     _end(old_api.part)
     site.end_wait(retried, in_seconds=0)
     say("the worker of this version follows what the old one began")
 
     site.project.open("a")
-    waited = [retried, queued, queued_after, new]
+    waited = [retried, prepared, queued, queued_after, new]
     ends = dict.fromkeys([*trained[:2], *waited], "succeeded") | {trained[2]: "cancelled"}
     expect(site, api, ends, attempts={retried: 2})
     say(f"{len(ends)} jobs ended once, each attempt was started once, and every log is whole")
@@ -139,7 +145,7 @@ def back(site: Site, versions: Versions) -> None:
     api.wait_for_lines(trained)
     say("the old worker of the host follows what one of this version began")
 
-    _end(old_worker)
+    old_worker.end(signal.SIGKILL)
     _end(old_api.part)
     for part in (site.make_worker(versions.old, HOST), replace(old_api.part, name="api-again")):
         _refuses_to_start(part)
@@ -161,6 +167,12 @@ def _start_old(site: Site, versions: Versions) -> tuple[Api, Part]:
 
 def _end(part: Part) -> None:
     part.end(signal.SIGTERM, seconds=END_SECONDS)
+
+
+def _end_as_an_engine_does(part: Part) -> None:
+    """SIGTERM, and SIGKILL when it is not over then: the old version waits for what it prepares."""
+    with suppress(AssertionError):
+        part.end(signal.SIGTERM)
 
 
 def _migrate(site: Site, version: Version) -> None:

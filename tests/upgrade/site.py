@@ -15,10 +15,9 @@ import sqlalchemy as sa
 
 from shared.sql import SqlStore
 from shared.sql.tables import jobs
-from tests.drill.parts import Part, is_worker_ready
+from tests.drill.parts import KillableMlflow, Part, is_worker_ready
 from tests.support.engines import docker_or_skip
 from tests.support.network.ports import free_port
-from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.servers.stack import HOST_LABEL, processes_of, remove_container
 from tests.support.servers.valkey import running_valkey
 from tests.support.waiting import wait_until
@@ -31,7 +30,7 @@ MIGRATE_SECONDS = 60
 END_SECONDS = 60
 SETTINGS = {
     "GIT_SCHEMES": "file",
-    "SLOTS": "3",
+    "SLOTS": "4",
     "LEASE_SECONDS": "3",
     "SWEEP_SECONDS": "0.5",
     "RESEND_AFTER_SECONDS": "2",
@@ -115,7 +114,7 @@ class Site:
     folder: Path
     database_url: str
     redis_url: str
-    mlflow: MlflowServer
+    mlflow: KillableMlflow
     project: Project
     parts: list[Part] = field(default_factory=list)
 
@@ -174,6 +173,7 @@ class Site:
                 process.kill()
         for container in self._containers():
             remove_container(container)
+        self.mlflow.stop()
 
     def _containers(self) -> list[Any]:
         if self.project.runner != "docker":
@@ -216,9 +216,10 @@ def running_site(folder: Path, *, runner: str, database_url: str | None = None) 
     project = Project(folder, runner)
     project.make()
     url = database_url or f"sqlite:///{folder / 'jobs.db'}"
-    with running_valkey() as valkey, started_mlflow_server(folder / "mlflow") as mlflow:
-        site = Site(folder, url, valkey.url, mlflow, project)
+    with running_valkey() as valkey:
+        site = Site(folder, url, valkey.url, KillableMlflow(folder / "mlflow"), project)
         try:
+            site.mlflow.start()
             yield site
         finally:
             site.close()
