@@ -102,7 +102,7 @@ def main(released: str, new: str) -> int:
     if changes:
         sys.stderr.write(
             f"This breaks what {released} promised to callers. Undo it, or raise the major version in "
-            "api/openapi/document.py.\n"
+            "api/__init__.py.\n"
         )
     return 1 if changes else 0
 

@@ -7,15 +7,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from api import API_VERSION
 from api.http.problems import Problem
 from api.openapi.describing import BEARER, SCHEMAS, Models, describe
 from api.operations.answers import Tag
 from api.operations.operation import Operation
 
-VERSION = "1.0.0"
 INFO = {
     "title": "Automated Training",
-    "version": VERSION,
+    "version": API_VERSION,
     "description": "Retrains models: send it a git repository with an MLflow Project, and follow the job.",
 }
 Schemas = dict[str, Any]

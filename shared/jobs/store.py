@@ -232,6 +232,9 @@ class Watching(Protocol):
     def get_statistics(self) -> Statistics:
         """Return how much waits, runs and has ended, all at one moment."""
 
+    def schema_revision(self) -> str:
+        """Return the revision of the store's schema, which a newer program may have raised meanwhile."""
+
     def ping(self) -> None:
         """Write something and read it back; StoreUnavailable when that fails."""
 

@@ -14,6 +14,8 @@ from shared.sql.engine import Database, Transaction
 from shared.sql.tables import alerts, jobs, workers
 from shared.sql.usage import running, to_host
 
+applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic writes it
+
 
 class Watching(Database):
     """The part of the JobStore that only looks."""
@@ -33,6 +35,11 @@ class Watching(Database):
                 alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
                 workers=read_workers(transaction),
             )
+
+    def schema_revision(self) -> str:
+        """Return the last migration that was applied."""
+        with self.reading() as transaction:
+            return str(transaction.execute(sa.select(applied.c.version_num)).scalar_one())
 
 
 def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Worker]:

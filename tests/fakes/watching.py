@@ -33,6 +33,10 @@ class MemoryWatching(MemoryHosts):
                 workers=self._workers(now),
             )
 
+    def schema_revision(self) -> str:
+        with self._transaction():
+            return "in memory"
+
     def _workers(self, now: datetime) -> list[Worker]:
         return [self._worker(known, now) for _, known in sorted(self._beats.items())]
 

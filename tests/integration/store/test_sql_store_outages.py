@@ -66,6 +66,7 @@ WRITES: dict[str, Call] = {
     "drain": lambda store: store.drain("gpu-1", reason=""),
     "undrain": lambda store: store.undrain("gpu-1"),
     "ping": lambda store: store.ping(),
+    "schema_revision": lambda store: store.schema_revision(),
     "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
     "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
     "ask_for_trials": lambda store: store.ask_for_trials({"a"}),

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 import tests.unit.api
 from api.operations.operation import Operation
-from shared.errors import Code, FailureType
+from shared.errors import Code, FailureType, StoreUnavailable
 from shared.jobs.model import JobState, Reason
 from shared.jobs.records import Ending, Resolution
 from tests.fakes.queue import RecordingQueue
@@ -90,6 +90,7 @@ def asks(operation: Operation, api: Api) -> dict[str, Ask]:
         str(int(operation.answers[0].status)): send,
         **(_of_checks(send, api, takes_body=takes_body) if operation.needs_token else {}),
         **(_of_bodies(send) if takes_body else {}),
+        **({"503": partial(_without_store, send, api)} if StoreUnavailable in operation.errors else {}),
         **asking.others,
     }
 
@@ -102,10 +103,6 @@ def _documented() -> Documented:
 
 
 def _of_checks(send: Callable[..., TestResponse], api: Api, *, takes_body: bool) -> dict[str, Ask]:
-    def without_store() -> TestResponse:
-        api.store.down = True
-        return send()
-
     def with_broken_store() -> TestResponse:
         for name in _methods(api.store):
             api.monkeypatch.setattr(api.store, name, lambda *_args, **_kwargs: 1 / 0)
@@ -116,8 +113,12 @@ def _of_checks(send: Callable[..., TestResponse], api: Api, *, takes_body: bool)
         "403": partial(send, headers={"Host": "elsewhere.example.org"}),
         "422": partial(send, json={"what": 1}) if takes_body else partial(send, query="?what=1"),
         "500": with_broken_store,
-        "503": without_store,
     }
+
+
+def _without_store(send: Ask, api: Api) -> TestResponse:
+    api.store.down = True
+    return send()
 
 
 def _of_bodies(send: Callable[..., TestResponse]) -> dict[str, Ask]:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,13 @@ def test_an_image_holds_all_that_its_program_imports(tmp_path: Path, stage: str,
     command = [sys.executable, "-c", OURS.format(program=program)]
     ours = subprocess.run(command, cwd=tmp_path, env={}, check=True, capture_output=True, text=True).stdout.splitlines()
     assert [path for path in ours if not Path(path).is_relative_to(tmp_path)] == []  # mypackage may be installed, too
+
+
+def test_the_api_s_image_knows_which_version_it_is(tmp_path: Path) -> None:
+    copy_as_the_image("api-build", tmp_path)
+    command = [sys.executable, "-c", "from shared.version import service_version; print(service_version())"]
+    said = subprocess.run(command, cwd=tmp_path, env={}, check=True, capture_output=True, text=True).stdout.strip()
+    assert said == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def copy_as_the_image(stage: str, folder: Path) -> None:
