@@ -5,19 +5,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dataset import azure_blob, dvc_repository, http, local
-from .dataset.addresses import keep_to_pin
-from .dataset.archives import ArchiveLimits
-from .dataset.cache import Cache
+from .dataset import origins
+from .dataset.dvc_repository import DvcRepository
 from .dataset.errors import DatasetError
 from .dataset.git import clone
+from .dataset.http import HttpArchive, with_checksum
 from .dataset.lfs_pointers import refuse_pointers
 from .dataset.records import DatasetRecord, record
-from .protocol import PINNED_DATASET_VARIABLE
 
 __all__ = ["DatasetError", "base_model_path", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
-ORIGINS = ("http", "dvc_repo", "azure_blob", "local")
+FROM_FILE = "http"  # its address stands in the file json_dir, as the predecessor had it; all others' in repo_url
 MODEL_FOLDER = "version"
 ADDRESSES_EXAMPLE = '{"dataset": "https://…/data.zip", "model": "https://…/model.zip"}'
 
@@ -31,15 +29,16 @@ def data_and_model_prep(
     at the repository's top. "http" takes the archive that the file ``json_dir`` names as {"dataset": URL}, with its
     checksum as {"dataset_sha256": …} or at the URL's end, #sha256=…. Where that file exists and names a {"model": URL}
     too, the archive of the base model is unpacked into the folder ``version``. "azure_blob" takes the blobs under
-    ``repo_url``, https://account.blob.core.windows.net/container/prefix; "local" the folder or archive there.
+    ``repo_url``, https://account.blob.core.windows.net/container/prefix; "local" the folder or archive there. Another
+    name is that of an origin of another distribution (dataset/origins.py).
     """
-    if ds_origin not in ORIGINS:
-        raise DatasetError(f"ds_origin is {ds_origin!r}; it must be one of: {', '.join(ORIGINS)}.")
+    origin = origins.load(ds_origin).of(os.environ)
     Path(dst_dir).mkdir(parents=True, exist_ok=True)
-    addresses = _read_addresses(Path(json_dir), required=ds_origin == "http")
+    addresses = _read_addresses(Path(json_dir), required=ds_origin == FROM_FILE)
     if "model" in addresses:
         fetch_archive(addresses["model"], Path(MODEL_FOLDER), sha256=addresses.get("model_sha256", ""))
-    fetched = _fetch(ds_origin, repo_url, Path(dst_dir), addresses)
+    address = _from_file(addresses) if ds_origin == FROM_FILE else repo_url
+    fetched = origins.fetch(origin, address, Path(dst_dir))
     refuse_pointers(Path(dst_dir), shown=fetched.repo or ds_origin)
     record(fetched)
 
@@ -58,26 +57,18 @@ def base_model_path(base_model: str | None, dst_dir: str = "base_model") -> str 
     return base_models.path_of(base_model, Path(dst_dir))
 
 
-def _fetch(ds_origin: str, repo_url: str, target: Path, addresses: Mapping[str, str]) -> DatasetRecord:
-    match ds_origin:
-        case "dvc_repo":
-            return fetch_dvc_dataset(repo_url, target)
-        case "azure_blob":
-            return azure_blob.fetch(repo_url, target, cache=Cache.of(os.environ))
-        case "local":
-            return local.fetch(repo_url, target, limits=ArchiveLimits.of(os.environ))
-    return fetch_archive(addresses["dataset"], target, sha256=addresses.get("dataset_sha256", ""))
-
-
 def fetch_archive(url: str, target: Path, *, sha256: str = "") -> DatasetRecord:
     """Download a zip or tar archive and unpack it into the folder."""
-    return http.fetch(url, target, sha256=sha256, cache=Cache.of(os.environ), limits=ArchiveLimits.of(os.environ))
+    return origins.fetch(HttpArchive.of(os.environ), with_checksum(url, sha256), target)
 
 
 def fetch_dvc_dataset(repo_url: str, target: Path) -> DatasetRecord:
     """Put what the git repository tracks with DVC into the folder; ``repo_url`` is URL, URL@rev or URL@rev:path."""
-    pinned = keep_to_pin(repo_url, os.environ.get(PINNED_DATASET_VARIABLE, ""))
-    return dvc_repository.fetch(pinned, target, cache=Cache.of(os.environ))
+    return origins.fetch(DvcRepository.of(os.environ), repo_url, target)
+
+
+def _from_file(addresses: Mapping[str, str]) -> str:
+    return with_checksum(addresses["dataset"], addresses.get("dataset_sha256", ""))
 
 
 def _read_addresses(file: Path, *, required: bool) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from .errors import DatasetError
 
 # What may stand before a repository's path and hold an '@' of its own: https://user:password@host/, git@host:
 HEAD = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/]*/?|[^@/:]+@[^@/:]+:)?")
+SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ def shown(url: str) -> str:
     if address.scheme in ("http", "https"):
         return address._replace(netloc=host(address), query="", fragment="").geturl()
     return url
+
+
+def secrets_in(url: str) -> list[str]:
+    """What the URL has that is not to be shown: its password, or a token in the place of the user, and its query."""
+    address = urlsplit(url)
+    token = address.username if len(address.username or "") >= SHORTEST_TOKEN else None  # shorter: git@host
+    written = [address.password or token, address.query]
+    return [text for each in written if each for text in {each, unquote(each)}]
 
 
 def host(address: SplitResult) -> str:

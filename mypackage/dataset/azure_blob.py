@@ -3,26 +3,62 @@
 import hashlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from .addresses import shown
+from .addresses import secrets_in, shown
 from .archives import inner_path
 from .cache import Cache
-from .errors import DatasetError, PassingError
+from .errors import DatasetError, PassingError, needed
 from .patience import Patience, may_pass
 from .progress import Progress
 from .records import DatasetRecord
 
+ADVICE = "A dataset in Azure needs its library in the image: pip install azure-storage-blob"
 AT_A_TIME = 8
 PART_BYTES = 4 << 20
 TIMEOUT_SECONDS = 60
+CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 SECRETS = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCESS_KEY")
+
+
+@dataclass(frozen=True)
+class AzureBlobs:
+    """The origin "azure_blob"."""
+
+    cache: Cache
+    environment: Mapping[str, str] = field(repr=False)
+    patience: Patience = field(default_factory=Patience)
+    form = "https://account.blob.core.windows.net/container/prefix"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Make it from the training's variables."""
+        return cls(Cache.of(environment), environment)
+
+    def check(self) -> None:
+        """It needs Azure's library."""
+        _import()
+
+    def takes(self, address: str) -> bool:
+        """Whether it is an http or https address without a user."""
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and "@" not in parts.netloc
+
+    def secrets(self, address: str) -> Iterable[str]:
+        """What opens the account."""
+        text = self.environment.get(CONNECTION_STRING, "")
+        keys = [part.partition("=")[2] for part in text.split(";") if part.startswith(("AccountKey", "SharedAccess"))]
+        return [*secrets_in(address), text, *keys, *(self.environment.get(name, "") for name in SECRETS)]
+
+    def fetch(self, address: str, target: Path) -> DatasetRecord:
+        """Bring its blobs."""
+        return fetch(address, target, cache=self.cache, environment=self.environment, patience=self.patience)
 
 
 @dataclass(frozen=True)
@@ -39,14 +75,21 @@ class _Blob:
         return f"{self.md5.hex() if self.md5 else self.etag}  {self.size}  {self.place.as_posix()}\n"
 
 
-def fetch(url: str, target: Path, *, cache: Cache, patience: Patience | None = None) -> DatasetRecord:
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    cache: Cache,
+    environment: Mapping[str, str] = os.environ,
+    patience: Patience | None = None,
+) -> DatasetRecord:
     """Put the blobs under https://account.blob.core.windows.net/container/prefix into the folder.
 
     AZURE_STORAGE_CONNECTION_STRING opens the account, or a SAS or key in one of the other variables; none is needed
     for a public container. A SAS may also stand in the URL.
     """
     patience = patience or Patience()
-    account, container_name, prefix = _split(url, os.environ)
+    account, container_name, prefix = _split(url, environment)
     with _explained(url), account, account.get_container_client(container_name) as container:
         blobs = patience.persist(lambda: _list(container, prefix, url))
         digest = f"sha256:{hashlib.sha256(''.join(blob.line for blob in blobs).encode()).hexdigest()}"
@@ -64,13 +107,11 @@ def _split(url: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
     storage, address = _import(), urlsplit(url)
     options = {"retry_total": 0, "max_single_get_size": PART_BYTES, "max_chunk_get_size": PART_BYTES}
     options |= {"connection_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS}
-    if address.scheme not in ("http", "https") or "@" in address.netloc:
-        raise DatasetError(f"'{shown(url)}' must be like https://account.blob.core.windows.net/container/prefix.")
-    if text := environment.get("AZURE_STORAGE_CONNECTION_STRING"):
+    if text := environment.get(CONNECTION_STRING):
         account = storage.BlobServiceClient.from_connection_string(text, **options)
         base = shown(account.url).rstrip("/")
         if not shown(url).startswith(f"{base}/"):
-            raise DatasetError(f"AZURE_STORAGE_CONNECTION_STRING opens {base}, which '{shown(url)}' is not in.")
+            raise DatasetError(f"{CONNECTION_STRING} opens {base}, which '{shown(url)}' is not in.")
     else:
         first = "" if _names_account(address.hostname or "") else f"/{address.path.split('/')[1]}"
         base = f"{address.scheme}://{address.netloc}{first}"
@@ -174,12 +215,7 @@ def _explained(url: str) -> Iterator[None]:
 
 
 def _import() -> Any:
-    try:
-        return importlib.import_module("azure.storage.blob")
-    except ImportError as error:
-        raise DatasetError(
-            "A dataset in Azure needs its library in the image: pip install azure-storage-blob"
-        ) from error
+    return needed("azure.storage.blob", ADVICE)
 
 
 def _size(file: Path) -> int:

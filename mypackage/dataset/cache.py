@@ -63,7 +63,7 @@ class Cache:
             if not entry.exists():
                 return ""
             os.utime(entry)
-            with _folder_beside(target) as temporary:
+            with folder_beside(target) as temporary:
                 shutil.copytree(entry / "files", temporary / "files", symlinks=True)
                 move_into(temporary / "files", target)
             return str(json.loads((entry / "about.json").read_text())["digest"])
@@ -127,14 +127,15 @@ class Cache:
 
 
 def _bring_uncached(target: Path, fill: Fill) -> str:
-    with _folder_beside(target) as temporary:
+    with folder_beside(target) as temporary:
         digest = fill(temporary)
         move_into(temporary / "files", target)
         return digest
 
 
 @contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
+def folder_beside(target: Path) -> Iterator[Path]:
+    """A folder on the target's disk that goes with the block: what is to be there whole is made in it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)

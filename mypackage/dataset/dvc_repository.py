@@ -1,20 +1,58 @@
 """Datasets that a git repository tracks with DVC, read at one revision from whatever remote the repository names."""
 
-import importlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from .addresses import parse_repository_address, shown
+from ..protocol import PINNED_DATASET_VARIABLE
+from .addresses import keep_to_pin, parse_repository_address, secrets_in, shown
 from .archives import inner_path
 from .cache import Cache
 from .contents import digest_of
-from .errors import DatasetError
+from .errors import DatasetError, needed
 from .git import clone
 from .records import DatasetRecord
+
+ADVICE = (
+    'A dataset from a DVC repository needs DVC in the training image: pip install "dvc", with the extra of the '
+    'remote that the repository uses, for example "dvc[azure]".'
+)
+
+
+@dataclass(frozen=True)
+class DvcRepository:
+    """The origin "dvc_repo". ``pin`` is the address with the revision that the service found for this job."""
+
+    cache: Cache
+    pin: str = ""
+    form = "URL, URL@rev or URL@rev:path of a git repository"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Make it from the training's variables."""
+        return cls(Cache.of(environment), environment.get(PINNED_DATASET_VARIABLE, ""))
+
+    def check(self) -> None:
+        """It needs DVC, and git."""
+        _import("dvc.repo")
+        if shutil.which("git") is None:
+            raise DatasetError("A dataset from a DVC repository needs git in the training image.")
+
+    def takes(self, address: str) -> bool:
+        """Whether there is one; git knows many forms."""
+        return bool(address)
+
+    def secrets(self, address: str) -> Iterable[str]:
+        """What opens the repository; what opens its remote, DVC takes from where we do not look."""
+        return secrets_in(parse_repository_address(address).url)
+
+    def fetch(self, address: str, target: Path) -> DatasetRecord:
+        """Clone the repository, and bring what it tracks."""
+        return fetch(keep_to_pin(address, self.pin), target, cache=self.cache)
 
 
 def fetch(repo_url: str, target: Path, *, cache: Cache) -> DatasetRecord:
@@ -82,7 +120,8 @@ def _private(temporary: Path) -> dict[str, Any]:
 
 @contextmanager
 def _explained(path: str, url: str) -> Iterator[None]:
-    errors = (_import("dvc.exceptions").DvcException, OSError)
+    # A listing with ".." in its names, which somebody must have written by hand, sends DVC round in circles.
+    errors = (_import("dvc.exceptions").DvcException, OSError, RecursionError)
     try:
         yield
     except errors as error:
@@ -90,10 +129,4 @@ def _explained(path: str, url: str) -> Iterator[None]:
 
 
 def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DatasetError(
-            'A dataset from a DVC repository needs DVC in the training image: pip install "dvc", with the extra of the '
-            'remote that the repository uses, for example "dvc[azure]".'
-        ) from error
+    return needed(name, ADVICE)

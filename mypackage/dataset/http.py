@@ -2,14 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from urllib.parse import urldefrag, urlsplit
 
 import requests  # MLflow's own HTTP library, so it is always here
 
-from .addresses import host, shown
+from .addresses import host, secrets_in, shown
 from .archives import ArchiveLimits, unpack
 from .cache import Cache
 from .errors import DatasetError, PassingError
@@ -24,14 +26,47 @@ CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEn
 CHECKSUM = re.compile(r"^[0-9a-f]{64}$")
 
 
+@dataclass(frozen=True)
+class HttpArchive:
+    """The origin "http"."""
+
+    cache: Cache
+    limits: ArchiveLimits
+    patience: Patience = field(default_factory=Patience)
+    form = "https://host/data.zip, with #sha256=… at its end where you know that"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Make it from the training's variables."""
+        return cls(Cache.of(environment), ArchiveLimits.of(environment))
+
+    def check(self) -> None:
+        """It needs no more than MLflow does."""
+
+    def takes(self, address: str) -> bool:
+        """Whether it is an http or https address."""
+        return urlsplit(address).scheme in ("http", "https")
+
+    def secrets(self, address: str) -> Iterable[str]:
+        """What opens the address."""
+        return secrets_in(address)
+
+    def fetch(self, address: str, target: Path) -> DatasetRecord:
+        """Download and unpack it."""
+        return fetch(address, target, cache=self.cache, limits=self.limits, patience=self.patience)
+
+
+def with_checksum(url: str, sha256: str) -> str:
+    """Return the URL with its content's checksum at its end, where there is one."""
+    return f"{urldefrag(url).url}#sha256={sha256}" if sha256 else url
+
+
 def fetch(
     url: str, target: Path, *, cache: Cache, limits: ArchiveLimits, sha256: str = "", patience: Patience | None = None
 ) -> DatasetRecord:
     """Download a zip or tar archive and unpack it into the folder. A checksum may also end the URL: #sha256=…"""
     url, fragment = urldefrag(url)
     checksum = (sha256 or (fragment[7:] if fragment.startswith("sha256=") else "")).lower().removeprefix("sha256:")
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DatasetError(f"'{shown(url)}' is no http or https address.")
     if checksum and not CHECKSUM.match(checksum):
         raise DatasetError(f"The SHA-256 of '{shown(url)}' must be 64 hexadecimal digits.")
     patience = patience or Patience()

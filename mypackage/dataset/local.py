@@ -3,12 +3,44 @@
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from .archives import ArchiveLimits, unpack
+from .archives import ArchiveLimits, move_into, unpack
+from .cache import folder_beside
 from .contents import digest_of
 from .errors import DatasetError
 from .records import DatasetRecord
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """The origin "local"."""
+
+    limits: ArchiveLimits
+    form = "a path, such as /mnt/data/set or data.zip"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Make it from the training's variables."""
+        return cls(ArchiveLimits.of(environment))
+
+    def check(self) -> None:
+        """It needs no library."""
+
+    def takes(self, address: str) -> bool:
+        """Whether it is a path, or a file:// address."""
+        return bool(address) and "://" not in address.removeprefix("file://")
+
+    def secrets(self, address: str) -> Iterable[str]:
+        """There are none."""
+        return ()
+
+    def fetch(self, address: str, target: Path) -> DatasetRecord:
+        """Copy or unpack what is there."""
+        return fetch(address, target, limits=self.limits)
 
 
 def fetch(path: str, target: Path, *, limits: ArchiveLimits) -> DatasetRecord:
@@ -17,17 +49,23 @@ def fetch(path: str, target: Path, *, limits: ArchiveLimits) -> DatasetRecord:
     Copies, not links: a training may write into its dataset, and the original must not change with it.
     """
     source = Path(path.removeprefix("file://")).expanduser()
-    target.mkdir(parents=True, exist_ok=True)
     try:
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        elif _is_archive(source):
-            unpack(source, target, shown=str(source), limits=limits)
-        else:
-            shutil.copy(source, target / source.name)
+        with folder_beside(target) as temporary:
+            _copy(source, temporary / "files", limits)
+            move_into(temporary / "files", target)
     except (OSError, shutil.Error) as error:
         raise DatasetError(f"Copying '{source}' failed: {error}") from error
     return DatasetRecord("local", repo=str(source), digest=digest_of(source))
+
+
+def _copy(source: Path, folder: Path, limits: ArchiveLimits) -> None:
+    if source.is_dir():
+        shutil.copytree(source, folder)
+    elif _is_archive(source):
+        unpack(source, folder, shown=str(source), limits=limits)
+    else:
+        folder.mkdir()
+        shutil.copy(source, folder / source.name)
 
 
 def _is_archive(file: Path) -> bool:
