@@ -11,10 +11,10 @@ COMPOSED := $(wildcard deploy/.env)
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
 .PHONY: released-openapi reference docs docs-screenshot lock clean
 
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## Make .venv with all locked dependencies (the other targets do it by themselves)
+setup: .venv/ready ## Create .venv with all locked dependencies (other targets do this themselves)
 
 .venv/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.x")'
@@ -29,34 +29,34 @@ demo: .venv/ready ## Start everything, retrain an example twice, show the result
 up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; Ctrl-C stops them
 	@$(BIN)/python -m deploy.one_machine.stack
 
-secrets: ## Make deploy/secrets for docker compose; overwrites nothing
+secrets: ## Create deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
 
-backup: $(if $(COMPOSED),,.venv/ready) ## Save records and models while all runs, of Compose where deploy/.env is (FOLDER=backups/...)
+backup: $(if $(COMPOSED),,.venv/ready) ## Back up records and models, of Compose if there is deploy/.env (FOLDER=backups/...)
 	@$(if $(COMPOSED),deploy/compose-backup.sh,$(BIN)/python -m deploy.one_machine.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))
 
-restore: $(if $(COMPOSED),,.venv/ready) ## Put a backup back, of Compose where deploy/.env is (FOLDER=backups/...)
+restore: $(if $(COMPOSED),,.venv/ready) ## Restore a backup, of Compose if there is deploy/.env (FOLDER=backups/...)
 	@$(if $(COMPOSED),deploy/compose-restore.sh,$(BIN)/python -m deploy.one_machine.data_backup restore) $(or $(FOLDER),$(error Say which: make restore FOLDER=backups/...))
 
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema
 
-doctor: .venv/ready ## Check Docker, Redis, database, MLflow, git, alerts and clocks as a worker here sees them
+doctor: .venv/ready ## Check everything a worker depends on, from here: Docker, Redis, database, MLflow, git, alerts, clocks
 	@$(BIN)/python -m worker.doctor $(ARGS)
 
 test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer suites)
 	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
-drill: .venv/ready ## Break everything under load and check that nothing is lost (FAULTS=200 SEED=7)
+drill: .venv/ready ## Break everything under load; check that nothing is lost (FAULTS=200 SEED=7)
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
 
-upgrade: .venv/ready ## Upgrade from an older commit under training, with both versions at once, and back (OLD=1f42d56)
+upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)
 
-parity: .venv/ready ## Run project files through mlflow run and through us; the table goes to build/parity.md (ARGS="bash:")
+parity: .venv/ready ## Run project files with mlflow run and with this service; compare in build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)
 
-check: .venv/ready ## Lint, types, layers, generated files
+check: .venv/ready ## Lint, format, types, import layers, generated files, API compatibility
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -70,16 +70,16 @@ format: .venv/ready ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: .venv/ready ## Measure speed and memory, as ratios against a baseline of the same run
+bench: .venv/ready ## Measure speed and memory, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.bench
 
-scale: .venv/ready ## Measure what a job store carries as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
+scale: .venv/ready ## Measure a job store as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
 	@$(BIN)/python -m tests.scale $(ARGS)
 
-openapi: .venv/ready ## Write the API's document to build/openapi.json (docs/openapi.json is that of the last release)
+openapi: .venv/ready ## Write the API's document to build/openapi.json (docs/openapi.json is the last release's)
 	@$(BIN)/python -m api.openapi build/openapi.json
 
-released-openapi: openapi ## At a release: keep the API's document in docs/openapi.json, with the pages that follow from it
+released-openapi: openapi ## For a release: update docs/openapi.json and the pages generated from it
 	@cp build/openapi.json docs/openapi.json
 	@$(BIN)/python -m deploy.docs
 
@@ -89,11 +89,11 @@ settings: .venv/ready ## Regenerate the tables of settings in docs/reference and
 reference: .venv/ready ## Regenerate the pages on API, request, command line and decisions
 	@$(BIN)/python -m deploy.docs
 
-docs: .venv-docs/ready ## Build the documentation's site into build/site; a warning or a dead link fails
+docs: .venv-docs/ready ## Build the documentation site in build/site; warnings, dead links and misspellings fail
 	@$(PYTHON) -m deploy.docs.site
 
-docs-screenshot: docs ## Take a picture of the site's first page into docs/images (needs chromium)
-	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,900 \
+docs-screenshot: docs ## Save a picture of the site's first page in docs/images (needs chromium)
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1440,900 \
 		--screenshot=docs/images/site.png file://$(CURDIR)/build/site/index.html 2>/dev/null
 
 .venv-docs/ready: requirements-docs.txt
@@ -104,10 +104,10 @@ docs-screenshot: docs ## Take a picture of the site's first page into docs/image
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 
-lock: .venv/ready ## Resolve the dependencies of all groups into requirements.txt (ARGS="--upgrade" for newer ones)
+lock: .venv/ready ## Resolve all dependencies again (ARGS="--upgrade" for newer ones)
 	@$(RESOLVE) $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
 		--output-file requirements.txt $(ARGS)
 	@$(RESOLVE) --group docs --output-file requirements-docs.txt $(ARGS)
 
-clean: ## Remove .venv and caches (not .data, where jobs and models are)
+clean: ## Delete .venv and caches (not .data, which has jobs and models)
 	@rm -rf .venv .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -6,8 +6,10 @@ from deploy.docs.schemas import table, type_of
 
 HEAD = """# HTTP API
 
-Generated from [openapi.json](../openapi.json) by `make reference`. The service shows the same, to try out, at `/docs`,
-and serves the document at `/openapi.json`. Errors are `application/problem+json` (RFC 9457) with a `code` for programs.
+The API of the last release, generated from its [openapi.json](../openapi.json) by `make reference`. A running service
+shows its own at `/docs`, to try out, and serves the document at `/openapi.json`.
+
+Errors are `application/problem+json` (RFC 9457) with a `code` for programs.
 
 With `API_TOKENS` set, every request but those of `health` needs `Authorization: Bearer TOKEN`.
 """

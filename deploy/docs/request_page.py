@@ -6,8 +6,9 @@ from deploy.docs.schemas import references, table
 
 HEAD = """# Fields of POST /retrain
 
-Generated from the API's own document by `make reference`. A field that is unknown or wrong is refused with 422, and the
-answer names it. Names in the column *type* link to the table of their fields.
+The fields of the last release, generated from its [openapi.json](../openapi.json) by `make reference`. A field that is
+unknown or wrong is refused with 422, and the answer names it.
+Names in the column *type* link to the table of their fields.
 """
 
 
