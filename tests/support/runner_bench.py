@@ -1,4 +1,4 @@
-"""A runner under test with what it started: the fake, the process runner or the Docker runner, by the same words."""
+"""A runner under test with what it started: the fake, ours, or one of another distribution, by the same words."""
 
 import os
 import secrets
@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.settings import Settings
 from tests.fakes.runner import FakeRunner, Script
 from tests.support.engines import docker_or_skip
 from tests.support.waiting import wait_until
 from worker.runners.docker.runner import DockerRunner
 from worker.runners.process.runner import ProcessRunner
+from worker.runners.registry import RUNNERS
 from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Exit, Handle, LogBounds, Runner
 
+REAL_KINDS = os.environ.get("CONTRACT_RUNNERS", "process,docker").split(",")  # that run commands
+KINDS = REAL_KINDS if "CONTRACT_RUNNERS" in os.environ else ["fake", *REAL_KINDS]
 IMAGE = "python:3.11-slim"
 HOST_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "REDIS_URL": "redis://secret"}
 HANDLES_SIGTERM = """
@@ -100,6 +104,17 @@ def _fake_bench(source: Path, log_bounds: LogBounds) -> Bench:
     return Bench(runner, runner.restarted, source)
 
 
+def _registered_bench(kind: str, source: Path, folder: Path, log_bounds: LogBounds) -> Bench:
+    """Make one as a worker does: from its settings, by the registry."""
+    kept, flood = log_bounds.kept_bytes, log_bounds.flood_bytes // log_bounds.kept_bytes
+    settings = Settings.load(_env_file=None, runner=kind, data_dir=folder, log_limit_bytes=kept, log_flood_factor=flood)
+
+    def runner() -> Runner:
+        return RUNNERS.load(kind).from_settings(settings, HOST_ENV)
+
+    return Bench(runner(), runner, source)
+
+
 def open_bench(kind: str, folder: Path, log_bounds: LogBounds = LOG_BOUNDS) -> Iterator[Bench]:
     """Yield one of its kind; what it started is removed afterwards."""
     source = folder / "source"
@@ -109,8 +124,10 @@ def open_bench(kind: str, folder: Path, log_bounds: LogBounds = LOG_BOUNDS) -> I
             bench = _docker_bench(source, log_bounds)
         case "process":
             bench = _process_bench(source, folder / "state", log_bounds)
-        case _:
+        case "fake":
             bench = _fake_bench(source, log_bounds)
+        case _:
+            bench = _registered_bench(kind, source, folder / "state", log_bounds)
     yield bench
     for handle in bench.runner.list_mine():
         bench.runner.remove(handle)

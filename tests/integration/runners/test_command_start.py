@@ -16,7 +16,7 @@ import pytest
 
 from shared.errors import AttemptError, Code
 from tests.support.engines import docker_or_skip
-from tests.support.runner_bench import IMAGE, Bench, open_bench
+from tests.support.runner_bench import IMAGE, REAL_KINDS, Bench, open_bench
 from tests.support.servers.made_image import FOREIGN_PROGRAM, make_image
 from worker.project.entry_points import COMMAND_BYTES
 from worker.runners.process.runner import ProcessRunner
@@ -25,7 +25,7 @@ from worker.runners.seam import AttemptSpec, Exit, Handle
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('LEVEL')]))"
 
 
-@pytest.fixture(params=["process", "docker"])
+@pytest.fixture(params=REAL_KINDS)
 def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from open_bench(request.param, tmp_path)
 

@@ -11,19 +11,19 @@ import pytest
 
 from shared.errors import AttemptError, Code
 from tests.fakes.runner import Script
-from tests.support.runner_bench import HANDLES_SIGTERM, IMAGE, Bench, open_bench
+from tests.support.runner_bench import HANDLES_SIGTERM, IMAGE, KINDS, REAL_KINDS, Bench, open_bench
 from worker.runners.private_files import private_files
 from worker.runners.seam import Exit
 
 LINES = b"".join(b"%d\n" % number for number in range(1, 5001))
 
 
-@pytest.fixture(params=["fake", "process", "docker"])
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from open_bench(request.param, tmp_path)
 
 
-@pytest.fixture(params=["process", "docker"])
+@pytest.fixture(params=REAL_KINDS)
 def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """A runner that runs commands; the fake has nothing to say about what they see."""
     yield from open_bench(request.param, tmp_path)

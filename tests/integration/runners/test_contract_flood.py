@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.runner import Script
 from tests.support.engines import docker_or_skip, require
-from tests.support.runner_bench import Bench, open_bench
+from tests.support.runner_bench import KINDS, Bench, open_bench
 from tests.support.waiting import wait_until
 from worker.runners.seam import Exit, Handle, LogBounds
 
@@ -17,7 +17,7 @@ BEGIN = b"begin\n"
 FLOODS = [f"yes '{'x' * 99}' | head -c 20000000", "head -c 20000000 /dev/zero | tr '\\0' x"]
 
 
-@pytest.fixture(params=["fake", "process", "docker"])
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from open_bench(request.param, tmp_path, BOUNDS)
 

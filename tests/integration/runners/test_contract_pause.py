@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.runner import Script
-from tests.support.runner_bench import HANDLES_SIGTERM, Bench, open_bench
+from tests.support.runner_bench import HANDLES_SIGTERM, KINDS, Bench, open_bench
 from tests.support.waiting import wait_until
 from worker.runners.seam import Exit, Handle
 
@@ -16,7 +16,7 @@ COUNTING = "i=1; while [ $i -le 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done"
 COUNTED = [b"%d" % number for number in range(1, 41)]
 
 
-@pytest.fixture(params=["fake", "process", "docker"])
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from open_bench(request.param, tmp_path)
 
