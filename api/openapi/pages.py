@@ -5,12 +5,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from flask import Blueprint, Flask, Response, jsonify
+from flask import Blueprint, Flask, Response, jsonify, send_from_directory
 
 from api.openapi.document import document
 from api.operations.operation import Operation
 
-SWAGGER = str(files("flask_openapi3_swagger") / "templates" / "swagger")
 PAGE = files("api") / "docs_page"
 # The browser itself keeps the page from loading anything from elsewhere.
 CONTENT_SECURITY_POLICY = (
@@ -21,7 +20,7 @@ CONTENT_SECURITY_POLICY = (
 
 def register(app: Flask, operations: Sequence[Operation]) -> None:
     """Add both to the app. The document is made when somebody asks for it: it costs as much as the app's start."""
-    blueprint = Blueprint("docs", __name__, static_folder=SWAGGER, static_url_path="/docs/swagger")
+    blueprint = Blueprint("docs", __name__)
     html, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("index.html", "start.js"))
 
     @blueprint.get("/docs")
@@ -31,6 +30,10 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
     @blueprint.get("/docs/start.js")
     def start() -> Response:
         return Response(script, mimetype="text/javascript")
+
+    @blueprint.get("/docs/swagger/<path:name>")
+    def swagger(name: str) -> Response:
+        return send_from_directory(str(files("flask_swagger_ui") / "dist"), name)
 
     @cache
     def described() -> dict[str, Any]:
