@@ -29,7 +29,8 @@ def register(app: Flask, settings: Settings, store: JobStore) -> None:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(StoreCollector(store, lost_after_seconds=settings.host_lost_after_seconds))
+    channels = settings.destinations.names
+    registry.register(StoreCollector(store, lost_after_seconds=settings.host_lost_after_seconds, channels=channels))
     _measure(app, registry)
 
     @app.get("/metrics")

@@ -1,13 +1,12 @@
 """What the job store knows, as metrics that are read anew at each scrape."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.alerts.model import Channel
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Statistics, Worker, WorkerState
@@ -23,8 +22,9 @@ STORE_UP = "Whether the job store answers (1 or 0); while it does not, all that 
 class StoreCollector(Collector):
     """Asks the store whenever Prometheus asks the API."""
 
-    def __init__(self, store: Watching, *, lost_after_seconds: float) -> None:
+    def __init__(self, store: Watching, *, lost_after_seconds: float, channels: Collection[str]) -> None:
         self._store = store
+        self._channels = channels
         self._lost_after_seconds = lost_after_seconds
 
     def collect(self) -> Iterator[Metric]:
@@ -37,7 +37,7 @@ class StoreCollector(Collector):
             return
         yield GaugeMetricFamily("retrain_store_up", STORE_UP, 1)
         yield from _of_jobs(statistics)
-        yield from _of_alerts(statistics)
+        yield from _of_alerts(statistics, self._channels)
         yield from _of_workers(statistics.workers, self._lost_after_seconds)
 
 
@@ -51,11 +51,10 @@ def _of_jobs(statistics: Statistics) -> Iterator[Metric]:
     yield _gauge("retrain_oldest_queued_job_seconds", "How long the first of a queue has waited.", "queue", ages)
 
 
-def _of_alerts(statistics: Statistics) -> Iterator[Metric]:
-    channels = {
-        channel: statistics.alerts.get(channel, NONE_WAITS) for channel in sorted({*Channel} | statistics.alerts.keys())
-    }
-    counts, ages = _counts(channels), _ages(channels)
+def _of_alerts(statistics: Statistics, channels: Collection[str]) -> Iterator[Metric]:
+    names = sorted({*channels} | statistics.alerts.keys())
+    waiting = {name: statistics.alerts.get(name, NONE_WAITS) for name in names}
+    counts, ages = _counts(waiting), _ages(waiting)
     yield _gauge("retrain_waiting_alerts", "Alerts that are not sent yet.", "channel", counts)
     yield _gauge("retrain_oldest_waiting_alert_seconds", "How long the oldest of them waits.", "channel", ages)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
 WORD_BYTES = 24
+ALERTS = "alerts"  # in it a file for each secret of alert channels that have none here, by its setting's name
 GIVEN = (  # by somebody else; an empty file is as good as none
     "alert_webhook_secret",
     "alert_webhook_url",
@@ -51,6 +52,8 @@ def made_of(known: Mapping[str, str]) -> dict[str, str]:
 def fill(folder: Path) -> list[str]:
     """Write the files that are missing; return their names."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / ALERTS).mkdir(exist_ok=True)
+    (folder / ALERTS).chmod(0o755)  # whatever the umask
     made = _write_missing(folder, made_up())
     made += _write_missing(folder, made_of({name: (folder / name).read_text().strip() for name in made_up()}))
     return made + _write_missing(folder, dict.fromkeys(GIVEN, ""))
@@ -80,7 +83,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     print(f"{folder}: {'made ' + ', '.join(made) if made else 'nothing was missing'}.")
-    print(f"Empty until you fill what you need: {', '.join(GIVEN)}.")
+    print(f"Empty until you fill what you need: {', '.join(GIVEN)}, and the folder {ALERTS}.")
     return 0
 
 

@@ -1,6 +1,7 @@
-"""Write the tables of settings in docs/reference/settings.md and deploy/.env.example (`--check` only compares)."""
+"""Write the tables of settings: docs/reference, and deploy/.env.example (`--check` only compares)."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from shared.alerts.kinds import OURS, kinds
 from shared.secrets.files import is_secret
 from shared.settings import Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
+CHANNELS = PAGE.parent / "alert-channels"
 EXAMPLE = Path(__file__).resolve().parent / ".env.example"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 EXAMPLE_BEGIN, EXAMPLE_END = "# --- settings of the service", "# --- end of the settings"
@@ -19,6 +22,7 @@ EXAMPLE_BEGIN, EXAMPLE_END = "# --- settings of the service", "# --- end of the 
 COMPOSED = frozenset(
     {
         *(
+            "alert_secrets_folder",
             "api_host",
             "api_port",
             "artifacts_destination",
@@ -34,12 +38,17 @@ COMPOSED = frozenset(
 )
 
 
-def table() -> str:
+def table(fields: Mapping[str, FieldInfo]) -> str:
     """The table in Markdown: variable, default, meaning."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, field in fields.items():
         rows.append(f"| `{name.upper()}` | {_default(field)} | {field.description} |")
     return "\n".join(rows)
+
+
+def channel_tables() -> dict[Path, str]:
+    """The tables of our alert channels, each for the page of its own, so that a new one touches no other."""
+    return {CHANNELS / f"{name}.md": table(kinds()[name].model_fields) for name in OURS}
 
 
 def example() -> str:
@@ -71,8 +80,9 @@ def _text(value: Any) -> str:
 def main() -> int:
     """Write both files, or compare."""
     wanted = {
-        PAGE: _with_part(PAGE, BEGIN, END, table()),
+        PAGE: _with_part(PAGE, BEGIN, END, table(Settings.model_fields)),
         EXAMPLE: _with_part(EXAMPLE, EXAMPLE_BEGIN, EXAMPLE_END, example()),
+        **{page: _with_part(page, BEGIN, END, text) for page, text in channel_tables().items()},
     }
     for path, text in wanted.items():
         if "--check" not in sys.argv[1:]:

@@ -8,23 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from shared.alerts.webhooks import AlertWebhook
 from shared.requests.lent_values import is_private
+from shared.secrets.addresses import SECRET_NAME, secrets_in_address
 from shared.secrets.forms import SHORT
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 
-SECRET_NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_?STRING|AUTH|COOKIE|SIG(NATURE)?|SAS)$",
-    re.IGNORECASE,
-)
 WORD_OR_NUMBER = re.compile(r"[A-Za-z]*|[0-9]*")
-TOKEN_CHARACTERS = 16  # a part of a webhook's path that is as long, and holds a digit, is no word but a token
 # Of a service on this machine these say no more than where it is, unless somebody logs in.
 ONLY_ADDRESSES = frozenset({"database_url", "redis_url", "mlflow_database_url"})
 
@@ -39,6 +33,7 @@ def redactor_of(settings: Settings, variables: Mapping[str, str], *, also: Itera
     return Redactor(
         [
             *_of_settings(settings),
+            *settings.destinations.secrets(),
             *_of_key_file(settings),
             *_of_variables(settings, variables),
             *_of_registries(variables),
@@ -56,35 +51,20 @@ def _of_settings(settings: Settings) -> Iterator[str]:
 
 def _of_setting(name: str, value: object) -> Iterator[str]:
     match value:
-        case AlertWebhook():
-            yield from _of_webhook(value.url.get_secret_value(), is_discord=value.is_discord)
-        case SecretStr() if name in ("discord_webhook_url", "alert_webhook_url"):
-            yield from _of_webhook(value.get_secret_value(), is_discord=name == "discord_webhook_url")
         case SecretStr():
             secret = value.get_secret_value()
-            if name not in ONLY_ADDRESSES or list(_in_address(secret)):
+            if name not in ONLY_ADDRESSES or list(secrets_in_address(secret)):
                 yield secret
             yield from _within(secret)
             if name == "flower_basic_auth":
                 yield secret.partition(":")[2]
         case str():
-            yield from _in_address(value)
+            yield from secrets_in_address(value)
 
 
 def _of_key_file(settings: Settings) -> Iterator[str]:
     with suppress(OSError, UnicodeError):  # made at the first start; another process's alone
         yield (settings.secret_key_file or settings.data_dir / "secret.key").read_text().strip()
-
-
-def _of_webhook(url: str, *, is_discord: bool) -> Iterator[str]:
-    yield url
-    yield from _in_address(url)
-    path = url.partition("?")[0].partition("://")[2].partition("/")[2]
-    *others, last = path.split("/")
-    tokens = [each for each in (*others, last) if len(each) >= TOKEN_CHARACTERS and re.search("[0-9]", each)]
-    for token in [last] if is_discord else tokens:
-        yield from (token, unquote(token))
-    yield from (value for _, value in parse_qsl(url.partition("?")[2]) if len(value) >= SHORT)
 
 
 def _of_variables(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
@@ -94,7 +74,7 @@ def _of_variables(settings: Settings, variables: Mapping[str, str]) -> Iterator[
             yield value
             yield from _within(value)
         else:
-            yield from _in_address(value)  # such as a proxy's password
+            yield from secrets_in_address(value)  # such as a proxy's password
 
 
 def _is_telling(value: str) -> bool:
@@ -121,7 +101,7 @@ def _of_login(login: Mapping[str, str]) -> Iterator[str]:
 
 def _within(value: str) -> Iterator[str]:
     """The parts that are secret by themselves: of an address, a connection string, a key file in JSON."""
-    yield from _in_address(value)
+    yield from secrets_in_address(value)
     pairs = [each.partition("=") for each in value.split(";")] if ";" in value else []
     yield from (secret.strip() for name, _, secret in pairs if SECRET_NAME.search(name.strip()))
     if value.lstrip().startswith(("{", "[")):
@@ -138,15 +118,3 @@ def _in_json(value: Any, name: str = "") -> Iterator[str]:
             yield from _in_json(item, name)
     elif isinstance(value, str) and SECRET_NAME.search(name):
         yield value
-
-
-def _in_address(value: str) -> Iterator[str]:
-    """Passwords in an address. Not by urlsplit: it refuses some that a database's driver takes."""
-    _, scheme_end, rest = value.partition("://")
-    if not scheme_end:
-        return
-    login = rest.rpartition("@")[0]
-    found = [login.partition(":")[2]] if login else []
-    found += [text for name, text in parse_qsl(rest.partition("?")[2]) if SECRET_NAME.search(name)]
-    for secret in filter(None, found):
-        yield from (secret, unquote(secret))

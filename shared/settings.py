@@ -5,33 +5,20 @@ import socket
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import NoDecode
 
-from shared.alerts.model import AlertEvent, Alerting, Channel
-from shared.alerts.webhooks import AlertWebhook, is_web_address, parse_alert_webhooks
-from shared.errors import ConfigurationError, FailureType
+from shared.alerts.destinations import Destinations
+from shared.alerts.model import AlertEvent, Alerting
+from shared.alerts.named import NamedChannel, parse_named_channels
+from shared.environment_settings import EnvironmentSettings
+from shared.errors import FailureType
 from shared.jobs.model import RetryPolicy
 from shared.requests.retrain_request import HOST_NAME, Retry, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.scheduling.limits import Limits
-from shared.secrets.files import SecretFiles
 from shared.secrets.vault import Vault
 
 
@@ -54,17 +41,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HOST_FROM_CONTAINER = "host.docker.internal"  # this machine's name in containers
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
+    _destinations: Destinations = PrivateAttr(default_factory=Destinations)
 
     data_dir: Path = Field(Path(".data"), description="Folder for all data that is kept on this machine.")
     database_url: SecretStr = Field(
@@ -327,34 +307,27 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log format: text for people, or json: one JSON object per line, for programs."
     )
-    discord_webhook_url: SecretStr = Field(
-        SecretStr(""),
-        validation_alias=AliasChoices("discord_webhook_url", "webhook_url"),
-        description="Discord webhook for alerts (the predecessor's name webhook_url works, too).",
-    )
-    discord_thread_id: str = Field(
-        "", pattern=r"^[0-9]{0,20}$", description="Thread of the Discord channel; empty for the channel itself."
-    )
-    alert_webhook_url: SecretStr = Field(SecretStr(""), description="Any other webhook: it receives alerts as JSON.")
-    alert_webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Signs the JSON that webhooks receive (HMAC-SHA256); empty for no signature."
-    )
-    alert_webhooks: Annotated[tuple[AlertWebhook, ...], NoDecode, BeforeValidator(parse_alert_webhooks)] = Field(
+    alert_webhooks: Annotated[tuple[NamedChannel, ...], NoDecode, BeforeValidator(parse_named_channels)] = Field(
         (),
-        description="Named channels that requests may use in alerts.to: name=discord:https://… or "
-        "name=json:https://…, comma separated.",
+        description="Named channels that requests may use in alerts.to: name=kind:address, comma separated, such as "
+        "team-a=discord:https://… or ci=json:https://….",
         examples=["team-a=discord:https://…,ci=json:https://…"],
+    )
+    alert_secrets_folder: Path | None = Field(
+        None,
+        description="Folder of files with secrets of alert channels, each with its setting's name in small letters; "
+        "empty for none.",
     )
     alert_events: Annotated[frozenset[AlertEvent], NoDecode, BeforeValidator(_split)] = Field(
         frozenset(AlertEvent) - {AlertEvent.ADOPTED},
         description="Events that alerts tell about, comma separated; adopted: a worker died, its attempt continues.",
     )
 
-    @field_validator("discord_webhook_url", "alert_webhook_url")
+    @field_validator("alert_secrets_folder")
     @classmethod
-    def _is_web_address(cls, value: SecretStr) -> SecretStr:
-        if value and not is_web_address(value.get_secret_value()):
-            raise ValueError("must be a web address, such as https://…")
+    def _is_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
         return value
 
     @field_validator("host_lost_after_seconds")
@@ -366,29 +339,18 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before .env, and both before the files that they name."""
-        variables = {
-            **cast(EnvSettingsSource, dotenv_settings).env_vars,
-            **cast(EnvSettingsSource, env_settings).env_vars,
-        }
-        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, variables)
-
-    @classmethod
-    def load(cls, **overrides: Any) -> "Settings":
+    def load(cls, **overrides: Any) -> Self:
         """Read the environment; ConfigurationError names each wrong variable and what would be right."""
-        try:
-            return cls(**overrides)
-        except ValidationError as error:
-            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
-            raise ConfigurationError(f"Wrong settings in the environment or .env: {wrong}") from error
+        settings = super().load(**overrides)
+        settings._destinations = Destinations.load(
+            settings.alert_webhooks, _secrets_dir=settings.alert_secrets_folder, **overrides
+        )
+        return settings
+
+    @property
+    def destinations(self) -> Destinations:
+        """Where alerts can go."""
+        return self._destinations
 
     @cached_property
     def store_url(self) -> str:
@@ -436,14 +398,13 @@ class Settings(BaseSettings):
 
     @property
     def alerting(self) -> Alerting:
-        """What is told of a job that asks for nothing else, and where: on the webhooks that are set."""
-        urls = {Channel.DISCORD: self.discord_webhook_url, Channel.WEBHOOK: self.alert_webhook_url}
-        return Alerting(self.alert_events, frozenset(channel for channel, url in urls.items() if url))
+        """What is told of a job that asks for nothing else, and where."""
+        return Alerting(self.alert_events, self.destinations.defaults)
 
     @property
     def alert_channels(self) -> frozenset[str]:
-        """What a request may name: the webhooks with names, and those of all jobs where they are set."""
-        return self.alerting.channels | {webhook.name for webhook in self.alert_webhooks}
+        """What a request may name: the channels with names, and those of all jobs where they are set up."""
+        return frozenset(self.destinations.by_name)
 
     @property
     def disk_stop_below(self) -> int:

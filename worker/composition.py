@@ -11,7 +11,6 @@ from pathlib import Path
 
 from celery import Celery
 
-from shared.alerts.model import Channel
 from shared.jobs.model import Job
 from shared.jobs.store import JobStore
 from shared.queue import CeleryQueue, JobQueue, make_celery
@@ -150,7 +149,7 @@ def build_process(
     settings: Settings, environment: Mapping[str, str], stopping: threading.Event, machine: Machine
 ) -> WorkerProcess:
     """Build a worker for this process, with all that it works with."""
-    metrics = WorkerMetrics(settings.worker_queues, {*Channel, *settings.alert_channels})
+    metrics = WorkerMetrics(settings.worker_queues, settings.destinations.names)
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
     celery, redactor = make_celery(settings, with_results=True), worker_redactor(settings, environment)
     source, runner = _source(settings), RUNNERS.load(settings.runner).from_settings(settings, environment)

@@ -25,9 +25,11 @@ from honcho.printer import Printer
 from deploy.firewall import tables
 from deploy.one_machine.bound import BoundProcess
 from shared import logs
+from shared.alerts.kinds import kinds
 from shared.errors import ConfigurationError, RetrainError
 from shared.live_secrets import environment
 from shared.own_files import close_to_others, keep_files_private
+from shared.secrets.files import is_secret, names_of
 from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
 from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
@@ -40,21 +42,17 @@ MLFLOW_PORT = 5007
 REDIS_PORT = 6389
 WORKER_METRICS_PORT = 5006
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
-SECRETS = {  # and which processes need them; of webhooks the API needs to know that there are any
-    "ALERT_WEBHOOK_SECRET": {"worker"},
+SECRETS = {  # and which processes need them; of alert channels the API needs to know that there are any
     "ALERT_WEBHOOKS": {"api", "worker"},
-    "ALERT_WEBHOOK_URL": {"api", "worker"},
     "API_TOKENS": {"api"},
     "AZURE_STORAGE_ACCESS_KEY": {"mlflow"},
     "AZURE_STORAGE_CONNECTION_STRING": {"mlflow"},
     "DATABASE_URL": {"api", "worker"},
-    "DISCORD_WEBHOOK_URL": {"api", "worker"},
     "FLOWER_BASIC_AUTH": {"flower"},
     "MLFLOW_DATABASE_URL": {"mlflow"},
     "MLFLOW_TRACKING_PASSWORD": {"guard", "worker"},
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
-    "WEBHOOK_URL": {"api", "worker"},
 }
 
 
@@ -157,8 +155,20 @@ def environment_of(process: str, environment: Mapping[str, str], *, lent: Collec
 
     ``lent``: variables that projects may copy, so that a worker needs them, too.
     """
-    business = {**SECRETS, **{name: SECRETS[name] | {"worker"} for name in lent if name in SECRETS}}
+    known = {**SECRETS, **_secrets_of_channels()}
+    business = {**known, **{name: known[name] | {"worker"} for name in lent if name in known}}
     return {name: value for name, value in environment.items() if process in business.get(name.upper(), {process})}
+
+
+def _secrets_of_channels() -> dict[str, set[str]]:
+    """The secrets of alert channels; the API needs to know where alerts can go, and not how to send them."""
+    return {
+        variable.upper(): {"api", "worker"} if name == kind.switch else {"worker"}
+        for kind in kinds().values()
+        for name, field in kind.model_fields.items()
+        if is_secret(field)
+        for variable in names_of(field, name)
+    }
 
 
 def _choose_runner(asked: str) -> tuple[str, str]:

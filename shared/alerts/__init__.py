@@ -1,1 +1,1 @@
-"""Alerts: what is told about jobs, and the webhooks that operators name."""
+"""Alerts: what is told about jobs, and the channels that are set up for it."""

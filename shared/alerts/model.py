@@ -31,13 +31,6 @@ class AlertState(StrEnum):
     GIVEN_UP = "given_up"
 
 
-class Channel(StrEnum):
-    """Where the alerts of a job go that asks for nothing else. All other channels have names of the operator's."""
-
-    DISCORD = "discord"
-    WEBHOOK = "webhook"
-
-
 @dataclass(frozen=True)
 class Alerting:
     """Which events are recorded, and for which channels; by default nothing."""

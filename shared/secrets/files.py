@@ -32,7 +32,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         path = self._variables.get(variable)
         if not path or variable in self.settings_cls.model_fields:  # SECRET_KEY_FILE is a setting itself
             return None, field_name, False
-        for name in _names(field, field_name):
+        for name in names_of(field, field_name):
             if self._variables.get(name):
                 raise ConfigurationError(f"{name.upper()} and {variable.upper()} are both set. Keep one of them.")
         return _read(Path(path), variable.upper()), field_name, False
@@ -40,10 +40,11 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 def is_secret(field: FieldInfo) -> bool:
     """Whether a setting holds secrets."""
-    return any(word in str(field.annotation) for word in ("SecretStr", "AlertWebhook"))
+    return any(word in str(field.annotation) for word in ("SecretStr", "NamedChannel"))
 
 
-def _names(field: FieldInfo, field_name: str) -> list[str]:
+def names_of(field: FieldInfo, field_name: str) -> list[str]:
+    """Return the variables that a setting is read from, in small letters."""
     alias = field.validation_alias
     return [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [field_name]
 

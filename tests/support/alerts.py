@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.alerts.model import Alert, AlertEvent, Channel
+from shared.alerts.destinations import Destination
+from shared.alerts.kinds import kinds
+from shared.alerts.model import Alert, AlertEvent
 from shared.errors import Code, FailureType
 from shared.jobs.model import Attempt, Job, Reason
 from shared.links import Links
 from tests.support.jobs import HOST
-from worker.alerts.sender import News
+from worker.alerts.seam import News
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 JOB_ID = "96d46092-ca69-42c5-b9db-fd6fe51ed556"
@@ -28,6 +30,12 @@ RESULT = {
     "decision": DECISION,
 }
 EXITED = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, "Training ended with exit code 1.")
+
+
+def a_destination(kind: str = "discord", **fields: Any) -> Destination:
+    """The channel of this kind that all jobs go to, as these settings make it."""
+    settings = kinds()[kind].load(_env_file=None, **fields)
+    return Destination(kind, kind, settings, settings.address, is_default=True)
 
 
 def a_job(**fields: Any) -> Job:
@@ -54,5 +62,5 @@ def a_job(**fields: Any) -> Job:
 def news(event: AlertEvent, *, output: str = "", job: Job | None = None, **fields: Any) -> News:
     """An alert about the job's first attempt."""
     told = job or a_job(result=RESULT if event is AlertEvent.SUCCEEDED else None)
-    alert = Alert(told.id, 1, event, Channel.DISCORD, AT, AT, tries=1)
+    alert = Alert(told.id, 1, event, "discord", AT, AT, tries=1)
     return News(replace(alert, **fields), told, output)

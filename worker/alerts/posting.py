@@ -4,33 +4,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 import requests
 
+from worker.alerts.seam import Answer, Verdict
+
 CONNECT_SECONDS, READ_SECONDS = 5, 10
 MOST_ANSWER_BYTES = 16384
 HEADERS = {"Content-Type": "application/json", "User-Agent": "automated-training"}
-WRONG_ADDRESS = (401, 403, 404)
-
-
-class Verdict(Enum):
-    """What an answer means for the alert."""
-
-    SENT = auto()
-    LATER = auto()  # nobody is at fault: it is worth another try
-    REFUSED = auto()  # this alert never gets through
-    CLOSED = auto()  # no alert gets through at this address
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A verdict; ``pause_seconds`` is how long the other side asks to be left alone."""
-
-    verdict: Verdict
-    cause: str = ""
-    pause_seconds: float | None = None
+WRONG_ADDRESS = (401, 403, 404, 410)
+TRY = "`retrain alerts test` sends a message."
 
 
 @dataclass(frozen=True)
@@ -57,6 +41,13 @@ class Endpoint:
                 return judge(response.status_code, response.headers, said)
         except requests.RequestException as error:  # its text holds the address
             return Answer(Verdict.LATER, type(error).__name__)
+
+
+def unreachable(setting: str) -> str:
+    """What the doctor advises where nobody answers."""
+    return (
+        f"Check {setting}, and that this host gets there (firewall; proxy: https_proxy). Alerts wait for up to a day."
+    )
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:

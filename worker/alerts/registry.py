@@ -1,34 +1,33 @@
-"""The channels that the settings name, put together; what in the settings is secret shows in none of them."""
+"""The channels that are set up, put together; what in the settings is secret shows in none of them."""
 
-from pydantic import SecretStr
+from importlib.metadata import EntryPoint
+from typing import cast
 
-from shared.alerts.model import Channel
+from shared.alerts.destinations import Destination
+from shared.alerts.kinds import GROUP
+from shared.errors import ConfigurationError
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
-from worker.alerts.discord.channel import Discord
-from worker.alerts.posting import Endpoint
-from worker.alerts.sender import AlertChannel
-from worker.alerts.webhook.channel import Webhook
+from worker.alerts.seam import AlertChannel
 
 
 def channels_of(settings: Settings, redactor: Redactor) -> dict[str, AlertChannel]:
-    """Make the channels that are set."""
+    """Make the channels that are set up; ConfigurationError where what delivers cannot be loaded."""
     links = Links.of(settings)
-    secret = settings.alert_webhook_secret.get_secret_value()
-
-    def discord(url: SecretStr, thread_id: str = "") -> AlertChannel:
-        endpoint = Discord.endpoint(url.get_secret_value(), thread_id)
-        return Discord(endpoint, links=links, redactor=redactor)
-
-    def webhook(url: SecretStr) -> AlertChannel:
-        return Webhook(Endpoint(url.get_secret_value(), {}), secret=secret, links=links, redactor=redactor)
-
-    channels = {
-        each.name: discord(each.url) if each.is_discord else webhook(each.url) for each in settings.alert_webhooks
+    return {
+        name: channel_class(each).from_settings(each, links=links, redactor=redactor)
+        for name, each in settings.destinations.by_name.items()
     }
-    if settings.discord_webhook_url:
-        channels[Channel.DISCORD] = discord(settings.discord_webhook_url, settings.discord_thread_id)
-    if settings.alert_webhook_url:
-        channels[Channel.WEBHOOK] = webhook(settings.alert_webhook_url)
-    return channels
+
+
+def channel_class(destination: Destination) -> type[AlertChannel]:
+    """Import what delivers to a channel."""
+    place = destination.settings.delivered_by
+    try:
+        return cast(type[AlertChannel], EntryPoint(destination.name, place, GROUP).load())
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"Alerts to {destination.name} cannot be sent: {place} cannot be imported: {error}. "
+            "Correct its installation."
+        ) from error

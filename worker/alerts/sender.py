@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Channel, Trial, TrialState
+from shared.alerts.kinds import what_to_check
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, TrialState
 from shared.errors import JobNotFound
-from shared.jobs.model import Attempt, Job, Reason
 from shared.jobs.store import Outbox
 from shared.logs import log_context
-from worker.alerts.posting import Answer, Verdict
+from worker.alerts.seam import Answer, Delivers, News, Verdict
 from worker.resilience import survive
 
 logger = logging.getLogger(__name__)
@@ -29,11 +28,6 @@ GIVE_UP_AFTER_SECONDS = 86400.0
 STRAY_SECONDS = 60.0  # a channel that is not known here may be known to a worker that was started later
 FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 1.0, 300.0
 OUTPUT_BYTES = 16384
-SETTING: dict[str, str] = {
-    Channel.DISCORD: "DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID",
-    Channel.WEBHOOK: "ALERT_WEBHOOK_URL",
-}
-
 TRIED = {
     Verdict.SENT: TrialState.SENT,
     Verdict.REFUSED: TrialState.REFUSED,
@@ -42,42 +36,11 @@ TRIED = {
 }
 
 
-@dataclass(frozen=True)
-class News:
-    """What an alert tells: the job as it stands now, and the end of the attempt's log where that failed."""
-
-    alert: Alert
-    job: Job
-    output: str = ""
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The attempt that it is about; None where the job ended before its first one."""
-        return next((each for each in self.job.attempts if each.number == self.alert.attempt), None)
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why the attempt failed, or the job did."""
-        if self.alert.event is AlertEvent.RETRYING:  # the job itself has none any more once the next attempt begins
-            return self.attempt.reason if self.attempt else None
-        return self.job.reason
-
-
-class AlertChannel(Protocol):
-    """A place where people, or programs, hear of jobs."""
-
-    def send(self, news: News) -> Answer:
-        """Send it once, and say what came of that."""
-
-    def send_trial(self, trial: Trial) -> Answer:
-        """Likewise with a test message."""
-
-
 @dataclass
 class Line:
     """A channel, and when it may be used."""
 
-    channel: AlertChannel
+    channel: Delivers
     free_at: float = 0.0  # on the sender's clock
     asked_until: float = 0.0  # the other side wants no post before that
     failures: int = 0  # one after the other
@@ -90,7 +53,7 @@ class AlertSender:
     def __init__(
         self,
         store: Outbox,
-        channels: Mapping[str, AlertChannel],
+        channels: Mapping[str, Delivers],
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -144,7 +107,7 @@ class AlertSender:
             self._note_answer(line, answer)
         state, cause = TRIED[answer.verdict], answer.cause
         if answer.verdict is Verdict.CLOSED:
-            cause = f"{cause}; check {_setting(trial.channel)}"
+            cause = f"{cause}; check {what_to_check(trial.channel)}"
         logger.info("channel tried", extra={"channel": trial.channel, "outcome": state, "cause": cause})
         self._store.end_trial(replace(trial, state=state, cause=cause))
         return True
@@ -160,7 +123,7 @@ class AlertSender:
             self._strays_looked_for_at = self._clock()
             return False
         with _context_of(stray):
-            self._give_up(stray, f"this worker has no such channel (any more): check {_setting(stray.channel)}")
+            self._give_up(stray, f"this worker has no such channel (any more): check {what_to_check(stray.channel)}")
         return True
 
     def _note_sent(self) -> None:
@@ -188,7 +151,7 @@ class AlertSender:
         elif answer.verdict is Verdict.REFUSED:
             self._give_up(alert, answer.cause)
         else:  # one line says so, and not one for each alert
-            advice = f"check {_setting(alert.channel)}, and start the worker anew: it sends no more there"
+            advice = f"check {what_to_check(alert.channel)}, and start the worker anew: it sends no more there"
             self._give_up(alert, f"{answer.cause}; {advice}")
 
     def _note_answer(self, line: Line, answer: Answer) -> float:
@@ -215,10 +178,6 @@ class AlertSender:
 
 def _context_of(alert: Alert) -> AbstractContextManager[None]:
     return log_context(job_id=alert.job_id, attempt=alert.attempt or None)
-
-
-def _setting(channel: str) -> str:
-    return SETTING.get(channel, f"{channel} in ALERT_WEBHOOKS")
 
 
 def _facts(alert: Alert) -> dict[str, object]:

@@ -12,6 +12,7 @@ from shared.live_secrets import redactor_of
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from worker.doctor import report
+from worker.doctor.alert_channels import check_alert_channels
 from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
 from worker.doctor.examination import Check, examine
@@ -20,7 +21,6 @@ from worker.doctor.own_settings import as_make_up_has_it, check_settings, unread
 from worker.doctor.redis_server import check_redis
 from worker.doctor.runner import check_runner
 from worker.doctor.tracking_server import check_tracking
-from worker.doctor.webhooks import check_webhooks
 from worker.findings.finding import Finding
 from worker.runners.registry import worker_redactor
 
@@ -58,7 +58,7 @@ def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, C
         "database": partial(check_database, settings),
         "MLflow": partial(check_tracking, settings),
         "git": partial(check_git, settings, environment),
-        "alerts": partial(check_webhooks, settings),
+        "alerts": partial(check_alert_channels, settings),
         "backup": partial(check_backup, settings),
     }
 

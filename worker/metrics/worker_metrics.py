@@ -17,7 +17,7 @@ from prometheus_client import (
     start_http_server,
 )
 
-from shared.alerts.model import AlertEvent, Channel
+from shared.alerts.model import AlertEvent
 from shared.errors import Code, ConfigurationError, FailureType
 from shared.jobs.model import TERMINAL
 
@@ -34,7 +34,7 @@ M = TypeVar("M", Counter, Histogram)
 class WorkerMetrics:
     """Counts since the worker's start, in a registry of their own."""
 
-    def __init__(self, queues: Collection[str], channels: Collection[str] = tuple(Channel)) -> None:
+    def __init__(self, queues: Collection[str], channels: Collection[str]) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.live_secrets import redactor_of
+from shared.plugins import Registry
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
-from worker.plugins import Registry
 from worker.runners.kind import RunnerKind
 
 RUNNERS: Final = Registry[RunnerKind](

@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests import Response
 
-from shared.alerts.model import AlertEvent, Channel
+from shared.alerts.model import AlertEvent
 from shared.sql import SqlStore
 from tests.support.network.ports import free_port
 from tests.support.servers.api_server import ApiServer, running_api
@@ -225,7 +225,7 @@ def test_what_the_api_itself_ends_is_recorded_for_the_webhook(tmp_path: Path) ->
         job = post(api).json()
         requests.post(f"{api.url}/jobs/{job['id']}/cancel", timeout=TIMEOUT_SECONDS).raise_for_status()
     store = SqlStore(f"sqlite:///{tmp_path / 'jobs.db'}")
-    alert = store.take_alert({Channel.DISCORD}, lease_seconds=60)
+    alert = store.take_alert({"discord"}, lease_seconds=60)
     store.close()
     assert alert is not None
     assert (alert.job_id, alert.event) == (job["id"], AlertEvent.CANCELLED)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.alerts.kinds import kinds
 from shared.settings import Settings
 from tests.support.engines import require
 
@@ -57,7 +58,8 @@ def test_a_worker_joins_with_three_settings_and_its_secrets_come_as_files() -> N
     mounted = {each["source"]: each["target"] for each in worker["secrets"]}
     assert mounted.pop("docker_config") == f"{environment['DOCKER_CONFIG']}/config.json"
     assert set(files.values()) == {f"/run/secrets/{name}" for name in mounted}
-    known = {name.upper() for name in Settings.model_fields} | {"TMPDIR", "DOCKER_CONFIG"}
+    channels = {name.upper() for kind in kinds().values() for name in kind.model_fields}
+    known = channels | {name.upper() for name in Settings.model_fields} | {"TMPDIR", "DOCKER_CONFIG"}
     assert {name.removesuffix("_FILE") for name in environment} <= known
 
 

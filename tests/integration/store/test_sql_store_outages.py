@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from shared.alerts.model import Alert, AlertEvent, Channel, Trial
+from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
 from shared.jobs.records import JobFilter, Resolution
@@ -30,7 +30,7 @@ from tests.support.servers.postgres import PostgresServer
 from tests.support.threads import at_once
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-ALERT = Alert("id", 1, AlertEvent.FAILED, Channel.DISCORD, NOW, NOW, tries=1)
+ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
@@ -67,7 +67,7 @@ WRITES: dict[str, Call] = {
     "undrain": lambda store: store.undrain("gpu-1"),
     "ping": lambda store: store.ping(),
     "schema_revision": lambda store: store.schema_revision(),
-    "take_alert": lambda store: store.take_alert({Channel.DISCORD}, lease_seconds=1),
+    "take_alert": lambda store: store.take_alert({"discord"}, lease_seconds=1),
     "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
     "ask_for_trials": lambda store: store.ask_for_trials({"a"}),
     "take_trial": lambda store: store.take_trial({"a"}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.alerts.model import AlertEvent, Alerting, Channel
+from shared.alerts.model import AlertEvent, Alerting
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, WorkerState
 from shared.jobs.store import JobStore
@@ -23,7 +23,7 @@ def clock() -> HeldClock:
 @pytest.fixture
 def watched(make_store: MakeStore, clock: HeldClock) -> JobStore:
     """A store that goes by ``clock``, and tells Discord of ends."""
-    alerting = Alerting(frozenset({AlertEvent.SUCCEEDED}), frozenset({Channel.DISCORD}))
+    alerting = Alerting(frozenset({AlertEvent.SUCCEEDED}), frozenset({"discord"}))
     return make_store(clock=clock, limits=Limits(per_key=100), alerting=alerting)
 
 
@@ -103,9 +103,9 @@ def test_alerts_are_counted_while_they_wait(watched: JobStore, clock: HeldClock)
     clock.pass_seconds(30)
     ended(watched)
     clock.pass_seconds(10)
-    assert watched.get_statistics().alerts == {Channel.DISCORD: Backlog(2, 40)}
+    assert watched.get_statistics().alerts == {"discord": Backlog(2, 40)}
     for _ in range(2):
-        taken = watched.take_alert([Channel.DISCORD], lease_seconds=60)
+        taken = watched.take_alert(["discord"], lease_seconds=60)
         assert taken is not None
         watched.alert_sent(taken)
     assert watched.get_statistics().alerts == {}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.alerts.model import AlertEvent, Alerting, Channel, Trial, TrialState
+from shared.alerts.model import AlertEvent, Alerting, Trial, TrialState
 from shared.errors import JobEnded
 from shared.jobs.model import Job, JobState
 from shared.jobs.records import Claim
@@ -26,9 +26,10 @@ from tests.support.jobs import FAILED, SUCCEEDED, ended, running, submit, try_cl
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 from worker.alerts.discord.channel import TITLES, Discord
-from worker.alerts.posting import Answer, Endpoint, Verdict
+from worker.alerts.posting import Endpoint
 from worker.alerts.registry import channels_of
-from worker.alerts.sender import LEASE_SECONDS, AlertSender, News
+from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.sender import LEASE_SECONDS, AlertSender
 
 JOBS, STEPS, SENDERS = 6, 120, 3
 LONG_SECONDS = 400.0  # longer than any backoff
@@ -50,7 +51,7 @@ def clock() -> HeldClock:
 @pytest.fixture
 def store(sql_url: str, clock: HeldClock) -> Iterator[SqlStore]:
     """A store that records every event for Discord."""
-    alerting = Alerting(frozenset(AlertEvent), frozenset({Channel.DISCORD}))
+    alerting = Alerting(frozenset(AlertEvent), frozenset({"discord"}))
     made = SqlStore(sql_url, clock=clock, limits=Limits(per_key=9), alerting=alerting)
     yield made
     made.close()
@@ -90,7 +91,7 @@ class MortalChannel:
 
 
 def _sender(store: SqlStore, url: str, clock: HeldClock, *, dies: Callable[[], bool] = lambda: False) -> AlertSender:
-    channels: dict[str, MortalChannel] = {Channel.DISCORD: MortalChannel(url, dies)}
+    channels: dict[str, MortalChannel] = {"discord": MortalChannel(url, dies)}
     return AlertSender(store, channels, clock=clock.monotonic, jitter=Random(0).random)  # noqa: S311 - jitter
 
 
@@ -299,9 +300,9 @@ def test_what_was_sent_by_one_who_died_before_saying_so_comes_twice_rather_than_
     server = serve()
     held = running(store)
     settings = Settings.load(_env_file=None, discord_webhook_url=SecretStr(server.url))
-    alert = store.take_alert({Channel.DISCORD}, lease_seconds=LEASE_SECONDS)
+    alert = store.take_alert({"discord"}, lease_seconds=LEASE_SECONDS)
     assert alert is not None
-    discord = channels_of(settings, Redactor())[Channel.DISCORD]
+    discord = channels_of(settings, Redactor())["discord"]
     discord.send(News(alert, store.get(held.job.id)))  # and dies before it says so
     clock.pass_seconds(LEASE_SECONDS)
     _send_all(_sender(store, server.url, clock))

@@ -33,12 +33,12 @@ from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.valkey import Valkey, running_valkey
 from tests.support.waiting import wait_until
 from worker.doctor.__main__ import findings_of
+from worker.doctor.alert_channels import check_alert_channels
 from worker.doctor.database import check_database
 from worker.doctor.git_hosts import check_git, refusal
 from worker.doctor.own_settings import as_make_up_has_it, check_settings
 from worker.doctor.redis_server import check_redis
 from worker.doctor.tracking_server import check_tracking
-from worker.doctor.webhooks import check_webhooks
 from worker.findings.finding import Finding, State
 from worker.host.machine import this_machine
 from worker.runners.docker.checks.engine_set_up import check_docker
@@ -387,7 +387,7 @@ def test_a_deleted_webhook_of_discord_is_named_and_its_setting(
     gone = discord.url.replace("/1/", "/2/")
     asked = {"discord_webhook_url": gone} if name == "discord" else {"alert_webhooks": f"team-a=discord:{gone}"}
     setting = next(iter(asked)).upper()
-    found = check_webhooks(settings(**asked))
+    found = check_alert_channels(settings(**asked))
     assert_named(
         found, f"alerts to {name}", seen="HTTP 404", advice=f"make one in the channel's settings, for {setting}"
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from shared.alerts.model import AlertEvent, Alerting, Channel
+from shared.alerts.kinds import kinds
+from shared.alerts.model import AlertEvent, Alerting
 from shared.errors import Code, ConfigurationError, FailureType, LeaseLost
 from shared.jobs.model import JobState, Reason
 from shared.jobs.records import Claim, Ending
@@ -38,7 +39,7 @@ EXIT_1 = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, "Training ended with 
 
 @pytest.fixture
 def metrics() -> WorkerMetrics:
-    return WorkerMetrics({"default", "slow"})
+    return WorkerMetrics({"default", "slow"}, kinds())
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def clock() -> HeldClock:
 
 @pytest.fixture
 def store(sqlite_url: str, metrics: WorkerMetrics, clock: HeldClock) -> Iterator[CountedStore]:
-    alerting = Alerting(frozenset({AlertEvent.SUCCEEDED}), frozenset({Channel.DISCORD}))
+    alerting = Alerting(frozenset({AlertEvent.SUCCEEDED}), frozenset({"discord"}))
     store = CountedStore(sqlite_url, metrics, limits=Limits(per_key=100), alerting=alerting, clock=clock)
     yield store
     store.close()
@@ -177,7 +178,7 @@ def test_a_renewal_that_comes_after_the_attempts_own_end_is_no_loss(
 def test_alerts_are_counted_when_they_are_sent_or_given_up(store: CountedStore, metrics: WorkerMetrics) -> None:
     for _ in range(2):
         store.finish(running(store), SUCCEEDED)
-    sent, refused = (store.take_alert([Channel.DISCORD], lease_seconds=60) for _ in range(2))
+    sent, refused = (store.take_alert(["discord"], lease_seconds=60) for _ in range(2))
     assert sent is not None
     assert refused is not None
     store.alert_sent(sent)
@@ -190,7 +191,7 @@ def test_alerts_are_counted_when_they_are_sent_or_given_up(store: CountedStore, 
 
 def test_two_workers_in_one_process_count_apart(store: CountedStore, metrics: WorkerMetrics) -> None:
     store.finish(running(store), SUCCEEDED)
-    assert count(WorkerMetrics({"default"}), "jobs_ended_total", state="succeeded") == 0
+    assert count(WorkerMetrics({"default"}, kinds()), "jobs_ended_total", state="succeeded") == 0
     assert count(metrics, "jobs_ended_total", state="succeeded") == 1
 
 
@@ -217,7 +218,7 @@ def test_what_can_happen_is_served_at_zero_before_it_does(port: int) -> None:
 
 def test_a_port_that_is_taken_stops_the_start_with_the_settings_name(port: int) -> None:
     with pytest.raises(ConfigurationError, match="WORKER_METRICS_PORT"):
-        WorkerMetrics({"default"}).serve("127.0.0.1", port)
+        WorkerMetrics({"default"}, kinds()).serve("127.0.0.1", port)
 
 
 def test_a_worker_process_serves_what_it_has_done(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from shared.alerts.model import Trial
 from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Host
-from worker.alerts.posting import Answer, Verdict
-from worker.alerts.sender import AlertSender, News
+from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.sender import AlertSender
 
 STOP_SECONDS = 10
 

@@ -11,7 +11,7 @@ from tests.fakes.store import MemoryStore
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import HOST, MakeApp
-from worker.alerts.posting import Answer, Verdict
+from worker.alerts.seam import Answer, Verdict
 
 NAMED = "team-a=json:https://hooks.example/hunter2,ci=discord:https://hooks.example/hunter3"
 DEFAULT = "https://hooks.example/hunter4"

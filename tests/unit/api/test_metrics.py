@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from shared.alerts.model import AlertEvent, Alerting, Channel
+from shared.alerts.model import AlertEvent, Alerting
 from shared.scheduling.hosts import Host, QueueCode
 from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
@@ -21,7 +21,7 @@ def clock() -> HeldClock:
 
 @pytest.fixture
 def store(clock: HeldClock) -> MemoryStore:
-    alerting = Alerting(frozenset({AlertEvent.CANCELLED}), frozenset({Channel.WEBHOOK}))
+    alerting = Alerting(frozenset({AlertEvent.CANCELLED}), frozenset({"webhook"}))
     return MemoryStore(limits=Limits(per_key=100), clock=clock, alerting=alerting)
 
 

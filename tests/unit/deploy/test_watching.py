@@ -13,6 +13,7 @@ import yaml
 from flask.testing import FlaskClient
 from prometheus_client import generate_latest
 
+from shared.alerts.kinds import kinds
 from tests.support.engines import require
 from tests.support.metrics import families_of, names_in, names_of
 from worker.metrics.worker_metrics import WorkerMetrics
@@ -27,7 +28,8 @@ OTHERS = ("process_", "python_")  # the libraries' own names
 def texts(client: FlaskClient) -> dict[str, str]:
     """What the API and a worker serve."""
     client.get("/jobs")
-    return {"api": client.get("/metrics").text, "worker": generate_latest(WorkerMetrics({"default"}).registry).decode()}
+    worker = generate_latest(WorkerMetrics({"default"}, kinds()).registry).decode()
+    return {"api": client.get("/metrics").text, "worker": worker}
 
 
 def rules() -> list[dict[str, Any]]:

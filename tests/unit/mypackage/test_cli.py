@@ -29,7 +29,7 @@ from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp
-from worker.alerts.posting import Answer, Verdict
+from worker.alerts.seam import Answer, Verdict
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"

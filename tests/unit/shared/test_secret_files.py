@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.alerts.kinds import kinds
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
@@ -14,7 +15,8 @@ URL = "postgresql://retrain:hunter2@postgres/retrain"
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither this machine's variables nor its .env."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    channels = [name for kind in kinds().values() for name in kind.model_fields]
+    for name in (*Settings.model_fields, *channels):
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
@@ -48,7 +50,7 @@ def test_the_env_file_may_name_the_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_WEBHOOK_URL_FILE", a_file(tmp_path, "\n"))
-    assert not Settings.load().discord_webhook_url
+    assert not Settings.load().alert_channels
 
 
 def test_what_a_file_says_is_checked_as_what_a_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +85,21 @@ def test_what_is_no_secret_is_not_read_from_files_and_the_key_file_stays_a_setti
     settings = Settings.load()
     assert (settings.api_port, settings.secret_key.get_secret_value()) == (5005, "")
     assert settings.secret_key_file == Path(path)
+
+
+def test_secrets_of_alert_channels_are_read_from_their_folder_under_the_settings_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "alerts"
+    folder.mkdir()
+    (folder / "discord_webhook_url").write_text("https://discord.example/hunter2\n")
+    (folder / "alert_webhook_url").write_text("\n")
+    monkeypatch.setenv("ALERT_SECRETS_FOLDER", str(folder))
+    channels = Settings.load().destinations.by_name
+    assert {name: each.address for name, each in channels.items()} == {"discord": "https://discord.example/hunter2"}
+
+
+def test_a_folder_of_secrets_that_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERT_SECRETS_FOLDER", "none")
+    with pytest.raises(ConfigurationError, match=r"ALERT_SECRETS_FOLDER: .*there is no folder none"):
+        Settings.load()

@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from deploy.artifact_store import storage_credentials
+from shared.alerts.kinds import kinds
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs.model import RetryPolicy
 from shared.requests.retrain_request import Retry
@@ -31,7 +32,8 @@ SECRETS = {
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither this machine's variables nor its .env."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    channels = [name for kind in kinds().values() for name in kind.model_fields]
+    for name in (*Settings.model_fields, *channels):
         monkeypatch.delenv(name.upper(), raising=False)
     for name in ("webhook_url", "WEBHOOK_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -68,7 +70,7 @@ def test_the_predecessors_env_file_is_read_as_it_is(tmp_path: Path) -> None:
     settings = Settings.load()
     assert settings.mlflow_tracking_uri == "http://mlflow.example:5007"
     assert settings.azure_storage_access_key.get_secret_value() == "key=="
-    assert settings.discord_webhook_url.get_secret_value() == "https://discord.example/api/webhooks/1/x"
+    assert settings.destinations.by_name["discord"].address == "https://discord.example/api/webhooks/1/x"
 
 
 def test_the_mlflow_server_is_given_what_opens_its_artifacts_and_only_what_is_set(tmp_path: Path) -> None:
@@ -82,16 +84,16 @@ def test_the_mlflow_server_is_given_what_opens_its_artifacts_and_only_what_is_se
 
 def test_the_predecessors_example_file_with_its_empty_strings_gives_the_defaults(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text('MLFLOW_TRACKING_URI=""\nAZURE_STORAGE_ACCESS_KEY=""\nwebhook_url=""\n')
-    assert Settings.load() == Settings()
+    assert Settings.load().model_dump() == Settings().model_dump()
     assert Settings.load().mlflow_tracking_uri == "http://127.0.0.1:5007"
 
 
 def test_both_names_of_the_webhook_work_and_ours_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _load(monkeypatch, webhook_url="https://old.example").discord_webhook_url.get_secret_value() == (
+    assert _load(monkeypatch, webhook_url="https://old.example").destinations.by_name["discord"].address == (
         "https://old.example"
     )
     both = _load(monkeypatch, DISCORD_WEBHOOK_URL="https://new.example")
-    assert both.discord_webhook_url.get_secret_value() == "https://new.example"
+    assert both.destinations.by_name["discord"].address == "https://new.example"
 
 
 def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,6 @@ def test_how_long_gpus_are_kept_free_is_part_of_the_limits(monkeypatch: pytest.M
         ("ALERT_WEBHOOKS", "team-a=json:ftp://hunter2", "name=discord:https"),
         ("ALERT_WEBHOOKS", "team-a=json:https://[hunter2", "name=discord:https"),
         ("ALERT_WEBHOOKS", "a=json:https://hunter2,a=json:https://x", "one name to two"),
-        ("ALERT_WEBHOOKS", "discord=json:https://hunter2", "another name than discord"),
         ("LIMIT_TOTAL", "0", "greater than or equal to 1"),
         ("RETRAIN_GPUS", "0;rm", "match pattern"),
         ("HOST_LOST_AFTER_SECONDS", "0", "greater than 0"),
@@ -261,3 +262,11 @@ def test_only_credentials_that_are_set_reach_mlflows_client(monkeypatch: pytest.
     settings = _load(monkeypatch, MLFLOW_TRACKING_USERNAME="bot", MLFLOW_TRACKING_PASSWORD="hunter2")
     expected = {"MLFLOW_TRACKING_USERNAME": "bot", "MLFLOW_TRACKING_PASSWORD": "hunter2"}
     assert settings.tracking_credentials() == expected
+
+
+def test_a_named_channel_takes_no_name_that_another_setting_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="another name than discord: DISCORD_WEBHOOK_URL has it") as caught:
+        _load(monkeypatch, ALERT_WEBHOOKS="discord=json:https://hunter2", WEBHOOK_URL="https://hunter2")
+    assert "hunter2" not in caught.value.message
+    monkeypatch.delenv("WEBHOOK_URL")
+    assert Settings.load().alert_channels == {"discord"}

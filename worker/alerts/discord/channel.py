@@ -6,17 +6,21 @@ Whatever stands in it comes from users and trainings, so it is redacted, and sho
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self, cast
 from urllib.parse import quote, urlsplit
 
+from shared.alerts.channels.discord import Discord as DiscordSettings
+from shared.alerts.destinations import Destination
 from shared.alerts.model import AlertEvent, Trial
 from shared.links import Links
 from shared.requests.retrain_request import with_defaults
 from shared.secrets.redactor import Redactor
 from worker.alerts.advice import ADVICE
 from worker.alerts.discord.text import code_block, last_lines, plain, printable, size
-from worker.alerts.posting import Answer, Endpoint
-from worker.alerts.sender import News
+from worker.alerts.posting import TRY, WRONG_ADDRESS, Endpoint, unreachable
+from worker.alerts.seam import Answer, News
+from worker.findings.finding import Finding, failure, ok, warning
+from worker.findings.network import ask
 
 DESCRIPTION, VALUE, EMBED = 4096, 1024, 6000  # Discord's limits, in characters
 NAME_CHARACTERS, TEXT_CHARACTERS, CAUSE_CHARACTERS = 200, 250, 1000
@@ -51,6 +55,13 @@ class Discord:
         self._links = links
         self._redactor = redactor
 
+    @classmethod
+    def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
+        """Make the channel; a thread is of the default channel alone."""
+        thread_id = cast(DiscordSettings, destination.settings).discord_thread_id if destination.is_default else ""
+        endpoint = cls.endpoint(destination.address, thread_id)
+        return cls(endpoint, links=links, redactor=redactor)
+
     @staticmethod
     def endpoint(url: str, thread_id: str) -> Endpoint:
         """Where to post, asking Discord to answer only when the message is really there."""
@@ -69,6 +80,25 @@ class Discord:
         }
         message = {"embeds": [embed], "allowed_mentions": {"parse": []}}
         return self._endpoint.post(json.dumps(message).encode(), HEADERS)
+
+    @classmethod
+    def check(cls, destination: Destination) -> Finding:
+        """Ask Discord whether the webhook is there, which posts nothing."""
+        subject, setting = f"alerts to {destination.name}", destination.variable
+        reply = ask("GET", cls.endpoint(destination.address, "").url, headers=HEADERS)
+        if reply.status is None:
+            return failure(subject, f"Discord does not answer: {reply.said}", unreachable(setting))
+        if reply.status < 300:
+            return ok(subject, f"Discord knows the webhook. {TRY}")
+        seen = f"Discord answers HTTP {reply.status}"
+        if reply.status in WRONG_ADDRESS:
+            advice = (
+                f"The webhook was deleted, or its address is wrong: make one in the channel's settings, for {setting}."
+            )
+            return failure(subject, f"{seen}: it knows no such webhook", advice)
+        return warning(
+            subject, seen, "Discord has trouble of its own, or is asked too much: alerts wait for it. Look again."
+        )
 
     def message(self, news: News) -> dict[str, Any]:
         """The message's JSON."""

@@ -4,13 +4,17 @@ import hashlib
 import hmac
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self, cast
 
+from shared.alerts.channels.webhook import Webhook as WebhookSettings
+from shared.alerts.destinations import Destination
 from shared.alerts.model import Trial
 from shared.links import Links
 from shared.secrets.redactor import Redactor
-from worker.alerts.posting import Answer, Endpoint
-from worker.alerts.sender import News
+from worker.alerts.posting import TRY, Endpoint, unreachable
+from worker.alerts.seam import Answer, News
+from worker.findings.finding import Finding, failure, ok
+from worker.findings.network import ask
 
 ID_HEADER = "X-Retrain-Alert-Id"
 SIGNATURE_HEADER = "X-Retrain-Signature-256"
@@ -27,6 +31,13 @@ class Webhook:
         self._links = links
         self._redactor = redactor
 
+    @classmethod
+    def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
+        """Make the channel; all of this kind sign with the same secret."""
+        secret = cast(WebhookSettings, destination.settings).alert_webhook_secret.get_secret_value()
+        endpoint = Endpoint(destination.address, {})
+        return cls(endpoint, secret=secret, links=links, redactor=redactor)
+
     def send(self, news: News) -> Answer:
         """Post the alert. Sent again it has the same id, and the job as it stands then."""
         return self._post(news.alert.id, self._redactor.within(self.body(news)))
@@ -35,6 +46,15 @@ class Webhook:
         """Post a test message: an event about no job."""
         nothing = {"attempt": 0, "retry_in_seconds": None, "job": None}
         return self._post(trial.id, {"event": "test", "at": trial.at.isoformat(), **nothing})
+
+    @classmethod
+    def check(cls, destination: Destination) -> Finding:
+        """Ask by HEAD, which no receiver takes for an alert; what it answers to that means nothing."""
+        subject = f"alerts to {destination.name}"
+        reply = ask("HEAD", destination.address)
+        if reply.status is None:
+            return failure(subject, f"does not answer: {reply.said}", unreachable(destination.variable))
+        return ok(subject, f"answers. {TRY}")
 
     def _post(self, alert_id: str, content: Any) -> Answer:
         body = json.dumps(content).encode()

@@ -20,7 +20,7 @@ from worker.alerts.advice import ADVICE
 from worker.alerts.discord.channel import LOG_LINES, Discord
 from worker.alerts.discord.text import code_block, cut, last_lines, plain, printable, size
 from worker.alerts.posting import Endpoint
-from worker.alerts.sender import News
+from worker.alerts.seam import News
 
 NO_LINKS = Links(mlflow=None, flower="", api=None)
 ENDPOINT = Endpoint("https://discord.example/api/webhooks/1/hunter2", {})

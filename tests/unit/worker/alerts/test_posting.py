@@ -2,7 +2,8 @@
 
 import pytest
 
-from worker.alerts.posting import Answer, Endpoint, Verdict, judge
+from worker.alerts.posting import Endpoint, judge
+from worker.alerts.seam import Answer, Verdict
 
 SENT, LATER, REFUSED, CLOSED = Verdict.SENT, Verdict.LATER, Verdict.REFUSED, Verdict.CLOSED
 

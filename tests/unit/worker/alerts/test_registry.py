@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared.alerts.model import AlertEvent, Alerting, Channel, Trial
+from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import ConfigurationError
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from tests.support.alerts import AT, EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
 from worker.alerts.discord.channel import Discord
-from worker.alerts.posting import Answer, Endpoint, Verdict
+from worker.alerts.posting import Endpoint
 from worker.alerts.registry import channels_of
-from worker.alerts.sender import News
+from worker.alerts.seam import Answer, News, Verdict
 from worker.alerts.webhook.channel import ID_HEADER, SIGNATURE_HEADER, Webhook
 
 DISCORD_URL = "https://discord.example/api/webhooks/1/hunter2-token"
@@ -107,8 +107,8 @@ def test_only_the_channels_that_are_set_are_made_and_recorded_for() -> None:
     assert channels_of(_settings(), Redactor()) == {}
     assert _settings().alerting.channels == frozenset()
     both = _settings(discord_webhook_url=DISCORD_URL, alert_webhook_url=HOOK_URL)
-    assert set(channels_of(both, Redactor())) == both.alerting.channels == set(Channel)
-    assert set(channels_of(_settings(webhook_url=DISCORD_URL), Redactor())) == {Channel.DISCORD}
+    assert set(channels_of(both, Redactor())) == both.alerting.channels == {"discord", "webhook"}
+    assert set(channels_of(_settings(webhook_url=DISCORD_URL), Redactor())) == {"discord"}
 
 
 def test_named_webhooks_are_channels_of_their_own_and_no_defaults() -> None:

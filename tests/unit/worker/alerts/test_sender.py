@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.alerts.model import AlertEvent, Alerting, Channel, Trial, TrialState
+from shared.alerts.model import AlertEvent, Alerting, Trial, TrialState
 from shared.errors import StoreUnavailable
 from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
 from tests.support.jobs import FAILED, claimed, ended, running
-from worker.alerts.posting import Answer, Verdict
-from worker.alerts.sender import GIVE_UP_AFTER_SECONDS, LEASE_SECONDS, STRAY_SECONDS, AlertSender, News
+from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.sender import GIVE_UP_AFTER_SECONDS, LEASE_SECONDS, STRAY_SECONDS, AlertSender
 
 SENT = Answer(Verdict.SENT)
 BROKEN = Answer(Verdict.LATER, "HTTP 500")
 GONE = Answer(Verdict.CLOSED, "HTTP 404, code 10015")
 REFUSED = Answer(Verdict.REFUSED, "HTTP 400, code 50035")
 TEAM = "team-a"
-DISCORD = frozenset({Channel.DISCORD})
+DISCORD = frozenset({"discord"})
 ASKS = {"request": {"alerts": {"to": [TEAM], "events": None}}}
 Event = AlertEvent
 
@@ -68,7 +68,7 @@ class Bench:
 
     def another_sender(self) -> AlertSender:
         """A sender in another worker. Its backoff has no jitter."""
-        channels: dict[str, ScriptedChannel] = {Channel.DISCORD: self.channel, TEAM: self.other}
+        channels: dict[str, ScriptedChannel] = {"discord": self.channel, TEAM: self.other}
         return AlertSender(self.store, channels, clock=self.clock.monotonic, jitter=lambda: 1.0)
 
     def send_all(self, sender: AlertSender | None = None) -> int:
@@ -119,7 +119,7 @@ def test_a_broken_server_is_asked_again_after_twice_as_long_each_time() -> None:
 
 def test_the_backoff_has_full_jitter() -> None:
     bench = Bench(*[BROKEN] * 5)
-    channels: dict[str, ScriptedChannel] = {Channel.DISCORD: bench.channel}
+    channels: dict[str, ScriptedChannel] = {"discord": bench.channel}
     rolls = iter([0.0, 0.0, 0.5, 0.5])
     sender = AlertSender(bench.store, channels, clock=bench.clock.monotonic, jitter=lambda: next(rolls, 1.0))
     running(bench.store)
@@ -205,7 +205,7 @@ def test_what_is_a_day_old_is_given_up_unsent(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_channels_do_not_wait_for_each_other() -> None:
-    bench = Bench(GONE, channels=frozenset({Channel.DISCORD, TEAM}))
+    bench = Bench(GONE, channels=frozenset({"discord", TEAM}))
     ended(bench.store)
     assert bench.send_all() == 1
     assert bench.other.events == [Event.STARTED, Event.SUCCEEDED]
@@ -298,7 +298,7 @@ def test_a_named_webhook_that_was_deleted_is_closed_alone_and_told_by_its_name(
     assert "check team-a in ALERT_WEBHOOKS" in vars(line)["cause"]
 
 
-def tried(bench: Bench, channel: str = Channel.DISCORD) -> tuple[str, str]:
+def tried(bench: Bench, channel: str = "discord") -> tuple[str, str]:
     """Ask for a test message, and send what is due: what became of it."""
     [trial] = bench.store.ask_for_trials([channel])
     bench.send_all()

@@ -19,8 +19,8 @@ from tests.support.jobs import DOCKER_AWAY, claimed, running
 from tests.support.log_lines import Log
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
-from worker.alerts.posting import Answer, Verdict
-from worker.alerts.sender import AlertSender, News
+from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.sender import AlertSender
 from worker.attempt.lease import LeaseKeeper
 from worker.host.heartbeat import Heartbeat
 from worker.runners.seam import AttemptSpec, Handle

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
+from shared.plugins import Registry
 from tests.support.distributions import install
-from worker.plugins import Registry
 
 GROUP = "retrain.tests"
 REGISTRY = Registry[type](GROUP, setting="RUNNER", ours={"ours": "fractions:Fraction", "gone": "fractions:Gone"})

@@ -1,0 +1,1 @@
+"""What the operator says of each kind of alert channel: a module each, which shared.alerts.kinds finds here."""
