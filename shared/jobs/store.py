@@ -121,7 +121,7 @@ class Scheduling(Reading, Protocol):
         """
 
     def find_overdue(self) -> Sequence[str]:
-        """Ids of jobs that have waited for their first attempt longer than they may."""
+        """Ids of jobs that have waited for an attempt longer than they may."""
 
     def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
         """Fail a job that nobody supervises and none may start any more; False when it moved on meanwhile."""

@@ -105,7 +105,7 @@ class Resources(_Body):
 class Timeouts(_Body):
     """How long each step may take, in seconds; null for the service's default."""
 
-    queue_seconds: StrictFloat | None = Field(None, gt=0, le=10**8, description="Waiting for a first free slot.")
+    queue_seconds: StrictFloat | None = Field(None, gt=0, le=10**8, description="Each wait for a free slot.")
     run_seconds: StrictFloat | None = Field(None, gt=0, le=10**8, description="The training itself.")
     git_seconds: StrictFloat | None = Field(None, gt=0, le=86400, description="Fetching the source.")
     pull_seconds: StrictFloat | None = Field(None, gt=0, le=86400, description="Pulling the image.")

@@ -20,7 +20,7 @@ class Waiting:
     key: str
     gpus: int
     priority: int
-    queued_at: datetime
+    created_at: datetime  # a job that is tried again keeps its place
     wanted_host: str | None = None  # None: any
     wanted_labels: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()  # the fields that its request sets
@@ -28,7 +28,7 @@ class Waiting:
     @property
     def order(self) -> tuple[int, datetime, str]:
         """Smaller goes first: by priority, then age."""
-        return -self.priority, self.queued_at, self.id
+        return -self.priority, self.created_at, self.id
 
     def goes_before(self, other: "Waiting") -> bool:
         """Whether it starts first of one key's jobs: wherever the other one could start, it could too."""

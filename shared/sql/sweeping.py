@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -71,7 +72,8 @@ class Sweeping(Database):
             waiting = sa.select(jobs).where(jobs.c.state == JobState.RETRY_WAIT, due)
             rows = transaction.all(waiting.with_for_update(skip_locked=True))
             for row in rows:
-                values = {"queued_at": transaction.now, "sent_at": None, "next_attempt_at": None}
+                times = {"queued_at": transaction.now, "queue_deadline_at": _next_deadline(row, transaction.now)}
+                values = {**times, "sent_at": None, "next_attempt_at": None}
                 move_job(transaction, row, JobState.QUEUED, "the wait before the next attempt is over", **values)
             return len(rows)
 
@@ -110,13 +112,11 @@ class Sweeping(Database):
             return True
 
     def find_overdue(self) -> Sequence[str]:
-        """Ids of jobs that have waited for their first attempt longer than they may."""
+        """Ids of jobs that have waited for an attempt longer than they may."""
         with self.reading() as transaction:
-            waiting = (
-                jobs.c.state == JobState.QUEUED,
-                jobs.c.attempt == 0,
-                jobs.c.queue_deadline_at <= transaction.now,
-            )
+            is_over = jobs.c.queue_deadline_at <= transaction.now
+            is_of_this_wait = jobs.c.queue_deadline_at >= jobs.c.queued_at  # older workers did not set it again
+            waiting = (jobs.c.state == JobState.QUEUED, is_over, is_of_this_wait)
             return [row.id for row in transaction.all(sa.select(jobs.c.id).where(*waiting))]
 
     def running_on(self, host: str) -> Sequence[Job]:
@@ -206,6 +206,14 @@ def _mark_sent(transaction: Transaction, chosen: Sequence[str], span: Span) -> l
     for row in rows:
         mark_job(transaction, row, sent_at=transaction.now)
     return with_attempts(transaction, rows)
+
+
+def _next_deadline(row: sa.Row[Any], now: datetime) -> datetime | None:
+    """Return until when the job may wait this time: as long as the last time."""
+    if row.queue_deadline_at is None or row.queue_deadline_at < row.queued_at:
+        return None
+    deadline: datetime = now + (row.queue_deadline_at - row.queued_at)
+    return deadline
 
 
 def _began_to_wait_later(transaction: Transaction) -> sa.ColumnElement[bool]:

@@ -80,8 +80,8 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index(None, "created_at", "id"),
-    Index(None, "state", "queue", "priority", "queued_at"),
-    Index(None, "concurrency_key", "state", "queue", "priority", "queued_at", "id"),
+    Index(None, "state", "queue", "priority", "created_at"),
+    Index(None, "concurrency_key", "state", "queue", "priority", "created_at", "id"),
     Index(None, "host", "state"),
     Index(None, "state", "gpus"),
     Index(None, "state", "sent_at"),
@@ -91,9 +91,9 @@ jobs = Table(
 )
 IS_QUEUED = jobs.c.state == literal_column("'queued'")  # no parameter: then every plan may use the index below
 Index(  # of those that wait alone, in the order in which they start: as small as the queue, whatever has ended
-    "ix_jobs_waiting",
+    "ix_jobs_waiting_in_order",
     jobs.c.priority.desc(),
-    jobs.c.queued_at,
+    jobs.c.created_at,
     jobs.c.id,
     postgresql_where=IS_QUEUED,
     sqlite_where=IS_QUEUED,

@@ -20,15 +20,15 @@ from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 AHEAD_READ = 20  # more that a worker does not know stand before no job
 RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
 WAITING = (
-    *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.queued_at),
+    *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.created_at),
     *(jobs.c.wanted_host, jobs.c.wanted_labels, jobs.c.request),
 )
-IN_ORDER = (jobs.c.priority.desc(), jobs.c.queued_at, jobs.c.id)
+IN_ORDER = (jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
 
 def to_waiting(row: sa.Row[Any]) -> Waiting:
     """A queued job's row, as limits look at it."""
-    order, wanted = (row.priority, row.queued_at), (row.wanted_host, row.wanted_labels)
+    order, wanted = (row.priority, row.created_at), (row.wanted_host, row.wanted_labels)
     return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, *wanted, fields_of(row.request))
 
 
@@ -39,7 +39,7 @@ def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Ru
         sa.select(jobs.c.id, jobs.c.concurrency_key, jobs.c.host, attempts.c.gpu_ids)
         .join(attempts, devices)
         .where(jobs.c.state.in_(SUPERVISED), *where)
-        .order_by(jobs.c.queued_at, jobs.c.id)
+        .order_by(jobs.c.created_at, jobs.c.id)
     )
     return [
         Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ())) for row in transaction.all(statement)
@@ -106,7 +106,7 @@ def find_long_waiting(
     """The queued jobs that wait for GPUs for so long that some are kept for them; none that its key holds back."""
     earlier = jobs.alias("earlier")
     since = transaction.now - timedelta(seconds=limits.reserve_gpus_after_seconds)
-    conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.queued_at <= since, *where]
+    conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.created_at <= since, *where]
     if ahead_of is not None:
         conditions.append(before(ahead_of))
     statement = sa.select(*WAITING).where(*conditions, sa.not_(_goes_before(earlier, jobs.c)))
@@ -154,7 +154,7 @@ def _bound(job: Waiting) -> Any:
         concurrency_key=job.key,
         gpus=sa.literal(job.gpus),
         priority=sa.literal(job.priority),
-        queued_at=sa.bindparam(None, job.queued_at, jobs.c.queued_at.type),
+        created_at=sa.bindparam(None, job.created_at, jobs.c.created_at.type),
         wanted_host=sa.bindparam(None, job.wanted_host, jobs.c.wanted_host.type),
         wanted_labels=sa.bindparam(None, job.wanted_labels, jobs.c.wanted_labels.type),
     )
@@ -162,7 +162,7 @@ def _bound(job: Waiting) -> Any:
 
 def _before(first: Any, second: Any) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Two ways to come first. Apart, each is one range of an index."""
-    moments = sa.tuple_(first.queued_at, first.id) < sa.tuple_(second.queued_at, second.id)
+    moments = sa.tuple_(first.created_at, first.id) < sa.tuple_(second.created_at, second.id)
     return first.priority > second.priority, sa.and_(first.priority == second.priority, moments)
 
 

@@ -65,7 +65,7 @@ class Record:
         """A queued job, as limits look at it."""
         job = self.job
         wanted = (job.wanted_host, job.wanted_labels)
-        order = (job.priority, job.queued_at)
+        order = (job.priority, job.created_at)
         return Waiting(job.id, job.queue, job.concurrency_key, job.gpus, *order, *wanted, fields_of(job.request))
 
     @property

@@ -283,6 +283,8 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
         with self._transaction() as now:
             due = [record for record in self._records.values() if is_due(record.job, now)]
             for record in due:
+                if record.deadline_at is not None:
+                    record.deadline_at = now + (record.deadline_at - record.job.queued_at)
                 values = {"queued_at": now, "next_attempt_at": None}
                 record.move(JobState.QUEUED, "the wait before the next attempt is over", now, **values)
                 record.sent_at = None
@@ -307,7 +309,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
 
     def find_overdue(self) -> Sequence[str]:
         with self._transaction() as now:
-            waiting = (r for r in self._records.values() if r.job.state is JobState.QUEUED and not r.job.attempts)
+            waiting = (r for r in self._records.values() if r.job.state is JobState.QUEUED)
             return [r.job.id for r in waiting if r.deadline_at is not None and r.deadline_at <= now]
 
     def running_on(self, host: str) -> Sequence[Job]:
@@ -364,7 +366,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
 
     def _running(self) -> Sequence[Running]:
         supervised = [record for record in self._records.values() if record.is_supervised]
-        return [one.running for one in sorted(supervised, key=lambda one: (one.job.queued_at, one.job.id))]
+        return [one.running for one in sorted(supervised, key=lambda one: (one.job.created_at, one.job.id))]
 
     def _waiting(self) -> Sequence[Waiting]:
         queued = [one.waiting for one in self._records.values() if one.job.state is JobState.QUEUED]
@@ -377,7 +379,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
         return [
             job
             for job in waiting
-            if job.gpus and job.queued_at <= since and busy[job.key] < self.limits.for_key(job.key)
+            if job.gpus and job.created_at <= since and busy[job.key] < self.limits.for_key(job.key)
             if not any(other.goes_before(job) for other in waiting)
         ]
 

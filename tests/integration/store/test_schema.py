@@ -20,10 +20,13 @@ from shared.sql.tables import metadata
 from tests.support.jobs import submit
 from tests.support.threads import at_once
 
-NEXT_MIGRATION = """
+VERSIONS = Path(schema.__file__).with_name("migrations") / "versions"
+LATEST = max(each.name for each in VERSIONS.glob("*.py")).partition("_")[0]
+NEXT = f"{int(LATEST) + 1:04}"
+NEXT_MIGRATION = f"""
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "0013", "0012"
+revision, down_revision = "{NEXT}", "{LATEST}"
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("note", sa.Text(), nullable=True))
@@ -61,7 +64,7 @@ def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sql_url
     folder = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
-    (folder / "versions" / "0013_a_note.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / f"{NEXT}_a_note.py").write_text(NEXT_MIGRATION)
     this_version = schema._config
 
     def config() -> Config:
@@ -144,14 +147,15 @@ def test_an_upgrade_keeps_the_jobs(sql_url: str) -> None:
 
 
 def test_a_missing_schema_names_the_command_that_makes_it(empty: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing, and 0012 is needed. Run: python -m shared.sql.schema"):
+    with pytest.raises(ConfigurationError, match=rf"missing, and {LATEST} is needed. Run: python -m shared.sql.schema"):
         schema.check(empty)
 
 
 @pytest.mark.usefixtures("next_version")
 def test_an_old_schema_names_both_versions_and_the_command(sql_url: str) -> None:
     database = Database(sql_url)
-    with pytest.raises(ConfigurationError, match=r"is 0012, and 0013 is needed. Run: python -m shared.sql.schema"):
+    advice = rf"is {LATEST}, and {NEXT} is needed. Run: python -m shared.sql.schema"
+    with pytest.raises(ConfigurationError, match=advice):
         schema.check(database)
     database.close()
 
@@ -199,7 +203,7 @@ def test_the_command_makes_the_configured_database(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert schema.main([]) == 0
     with sqlite3.connect(tmp_path / "data" / "jobs.db") as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0012",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(LATEST,)]
     connection.close()
 
 

@@ -69,10 +69,24 @@ def test_jobs_are_sent_by_priority_and_then_by_age(store: JobStore) -> None:
     assert _take(store, limit=2) == [newer, idle]
 
 
+def test_a_job_that_is_tried_again_keeps_its_place(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    first = in_retry_wait(store, seconds=30)
+    clock.pass_seconds(1)
+    later = _unsent(store)
+    clock.pass_seconds(60)
+    assert store.wake_retries() == 1
+    position = store.find_queue_position(later)
+    assert position is not None
+    assert position.position == 2
+    assert _take(store) == [first, later]
+
+
 def _later(store: JobStore, than: str, *, priority: int) -> str:
     """Submit a job with a later time, on a clock of milliseconds too."""
-    earlier = store.get(than).queued_at
-    wait_until(lambda: store.get(ended(store)).queued_at > earlier)
+    earlier = store.get(than).created_at
+    wait_until(lambda: store.get(ended(store)).created_at > earlier)
     return _unsent(store, priority=priority)
 
 
@@ -199,7 +213,7 @@ def test_jobs_are_sent_in_order_over_many_pages(make_store: MakeStore) -> None:
         jobs.append(_unsent(store, concurrency_key=key))
     sent = _take(store, limit=500)
     assert set(sent) == set(jobs[:120])
-    order = [(store.get(job_id).queued_at, job_id) for job_id in sent]
+    order = [(store.get(job_id).created_at, job_id) for job_id in sent]
     assert order == sorted(order)
 
 

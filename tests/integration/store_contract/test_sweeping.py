@@ -141,14 +141,24 @@ def test_running_on_a_host_are_its_supervised_jobs_whatever_their_lease(store: J
     assert all(isinstance(job, Job) and len(job.attempts) == 1 for job in jobs)
 
 
-def test_overdue_is_a_job_that_waited_too_long_for_its_first_attempt(store: JobStore) -> None:
+def test_overdue_is_a_job_that_waited_too_long_for_its_attempt(store: JobStore) -> None:
     short = submit(store, queue_timeout_seconds=SHORT_LEASE_SECONDS)
     submit(store, queue_timeout_seconds=LONG)
     submit(store)
     claimed(store, queue_timeout_seconds=0)
-    store.finish(claimed(store, queue_timeout_seconds=0), replace(FAILED, retry_in_seconds=0))
-    wait_until(store.wake_retries)
     wait_until(lambda: list(store.find_overdue()) == [short])
+
+
+def test_a_job_may_wait_as_long_again_for_each_attempt(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    job_id = in_retry_wait(store, seconds=0, queue_timeout_seconds=60)
+    clock.pass_seconds(50)
+    assert store.wake_retries() == 1
+    clock.pass_seconds(59)
+    assert store.find_overdue() == []
+    clock.pass_seconds(2)
+    assert store.find_overdue() == [job_id]
 
 
 def test_an_overdue_job_is_failed_once_with_the_reason(store: JobStore) -> None:
