@@ -16,7 +16,10 @@ from typing import Any
 
 import requests
 
-from deploy.one_machine.stack import FOLDER, REDIS_PORT, is_taken, missing, running_stack
+from deploy.one_machine.plan import FOLDER, REDIS_PORT
+from deploy.one_machine.ports import is_taken
+from deploy.one_machine.readiness import missing
+from deploy.one_machine.stack import running_stack
 from shared.errors import RetrainError
 from shared.settings import Settings
 from worker.runners.registry import RUNNERS

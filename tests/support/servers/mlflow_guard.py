@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.one_machine.stack import is_taken
+from deploy.one_machine.ports import is_taken
 from tests.support.network.ports import free_port
 from tests.support.waiting import wait_until
 

@@ -16,7 +16,9 @@ import psutil
 import requests
 from docker.errors import NotFound
 
-from deploy.one_machine.stack import FOLDER, is_taken, missing, network_name
+from deploy.one_machine.plan import FOLDER, network_name
+from deploy.one_machine.ports import is_taken
+from deploy.one_machine.readiness import missing
 from tests.support.engines import docker_or_skip
 from tests.support.network.ports import free_port
 from tests.support.waiting import wait_until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.one_machine.stack import environment_of
+from deploy.one_machine.process_secrets import environment_of
 
 GIVEN = {
     "discord_webhook_url": "https://discord.example",

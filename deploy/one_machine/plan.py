@@ -1,0 +1,147 @@
+"""What `make up` starts, decided from the settings and from what answers on this machine."""
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from honcho.environ import parse_procfile
+
+from deploy.firewall import tables
+from shared.errors import ConfigurationError
+from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
+from worker.runners.kind import TrainingNetwork
+from worker.runners.registry import RUNNERS
+
+FOLDER = Path(__file__).resolve().parents[2]
+MLFLOW_PORT = 5007
+REDIS_PORT = 6389
+WORKER_METRICS_PORT = 5006
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What `make up` starts, and what its processes are told."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    processes: Mapping[str, str]
+    announcement: str
+    network: TrainingNetwork | None = None  # that is ours
+
+
+def plan() -> Stack:
+    """Decide what is started here, from the settings and from what answers on this machine."""
+    asked = Settings.load()
+    given = asked.model_fields_set
+    data = asked.data_dir.resolve()
+    environment = {**os.environ, "DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    if "worker_host" not in given:  # a laptop's name changes with its network, and jobs belong to a host by its name
+        environment["WORKER_HOST"] = _kept(data / "worker-host", asked.worker_host)
+    if "git_schemes" not in given:
+        environment["GIT_SCHEMES"] = "https,ssh,file"  # this machine's own user is the operator
+    if "git_private_networks" not in given and not asked.api_tokens and not asked.serves_public_address:
+        environment["GIT_PRIVATE_NETWORKS"] = "true"  # whoever may send requests is in that network, too
+    processes = dict(parse_procfile((FOLDER / "deploy/Procfile").read_text()).processes)
+    if "redis_url" in given:
+        del processes["redis"]
+    else:
+        password = _kept_secret(data / "redis-password")
+        environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{environment.get('REDIS_PORT', REDIS_PORT)}/0"
+    if "flower_basic_auth" not in given:
+        environment["FLOWER_BASIC_AUTH"] = f"admin:{_kept_secret(data / 'flower-password')}"
+    if "worker_metrics_port" not in given:
+        environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
+    environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "")
+    find_network, network, confinement = RUNNERS.load(environment["RUNNER"]).find_network, None, ""
+    if "container_network" not in given and (own := find_network(network_name(data))):
+        network, confinement = _network_of_trainings(own, data, environment, processes)
+    os.environ.update(environment)
+    settings = Settings.load()
+    bridge = network or find_network()
+    if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK:
+        del processes["mlflow"]
+    if bridge and _wants_guard(settings) and (address := bridge.find_address(os.environ)):
+        processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
+        environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
+        environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
+        settings = Settings.load()
+    return Stack(settings, environment, processes, f"{announcement}{confinement}", network)
+
+
+def network_name(data: Path) -> str:
+    """The network of the stack with these data: another stack on this machine has another one."""
+    return f"retrain-{hashlib.sha256(str(data).encode()).hexdigest()[:7]}"
+
+
+def _network_of_trainings(
+    network: TrainingNetwork, data: Path, environment: dict[str, str], processes: dict[str, str]
+) -> tuple[TrainingNetwork | None, str]:
+    """Make the network, with the firewall where this user may set one up; and say what trainings reach.
+
+    A machine where that does not work trains on Docker's default bridge, as ever.
+    """
+    if refusal := network.ensure(os.environ):
+        return None, f"\nTrainings reach each other and private networks: {refusal}"
+    environment["CONTAINER_NETWORK"] = network.name
+    address = network.find_address(os.environ)
+    if address is not None:
+        environment["CONTAINER_HOST_ADDRESS"] = address
+    if address is None or tables() is None:
+        return (
+            network,
+            "\nTrainings do not reach each other, but private networks (a firewall takes root and iptables).",
+        )
+    environment["TRAINING_BRIDGE"] = network.bridge
+    environment["TRAINING_FIREWALL_FILE"] = str(data / "firewall")
+    processes["firewall"] = "exec python -m deploy.firewall"
+    return network, "\nTrainings do not reach each other, nor private networks but TRAINING_ALLOWED_NETWORKS."
+
+
+def _wants_guard(settings: Settings) -> bool:
+    """Whether trainings on a network of their own reach MLflow over its bridge, by an address of ours."""
+    is_bridged = settings.container_network != "host"
+    is_ours = not settings.container_tracking_uri
+    return is_bridged and is_ours and urlsplit(settings.mlflow_tracking_uri).scheme in ("http", "https")
+
+
+def _guard_uri(settings: Settings) -> str:
+    """The guard as containers know it; at the port of our own server where it stands before that."""
+    asked = urlsplit(settings.mlflow_tracking_uri)
+    port = asked.port if asked.hostname in LOOPBACK else None
+    return f"http://{HOST_FROM_CONTAINER}:{port or MLFLOW_PORT}"
+
+
+def _choose_runner(asked: str) -> tuple[str, str]:
+    if asked == "process":
+        return "process", "Training runs as plain processes of your user: no isolation, no limits (RUNNER=process)."
+    name = asked or "docker"
+    if version := RUNNERS.load(name).find_version(os.environ):
+        return name, f"Training runs {'in containers' if name == 'docker' else f'by RUNNER={name}'} ({version})."
+    if asked:
+        raise ConfigurationError(
+            f"RUNNER={name}, but {name.capitalize()} does not answer. Start it, or use RUNNER=process."
+        )
+    return (
+        "process",
+        "Docker does not answer, so training runs as plain processes of your user: no isolation, no limits.\n"
+        "Start Docker, or say RUNNER=docker to insist on it.",
+    )
+
+
+def _kept_secret(path: Path) -> str:
+    return _kept(path, secrets.token_urlsafe(24))
+
+
+def _kept(path: Path, first: str) -> str:
+    """What the file says; the first time, what it is to say from now on."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(first)
+    return path.read_text()
