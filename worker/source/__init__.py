@@ -1,1 +1,1 @@
-"""The source of a job: from a git address and a ref to a folder of exactly one commit. Only this room runs git."""
+"""Fetches a job's source: turns a git address and a ref into a folder with one commit. Only this room runs git."""

@@ -1,4 +1,4 @@
-"""The project's source: from an address and a ref to a folder of exactly one commit, with its submodules."""
+"""Checks out a project's source: turns an address and a ref into a folder with one commit and its submodules."""
 
 import hashlib
 import itertools
@@ -29,19 +29,19 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 600.0
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SUGGESTED_FOLDERS = 5
-DOORFULS = 3  # a shallow fetch, perhaps the history after it, and LFS files: each of them at most SOURCE_MAX_BYTES
+DOORFULS = 3  # a shallow fetch, perhaps the history after it, and LFS files: each at most SOURCE_MAX_BYTES
 
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What to fetch. ``uri`` holds no credentials; ``commit_sha`` is what an earlier attempt trained."""
+    """What to fetch. ``uri`` contains no credentials; ``commit_sha`` is what an earlier attempt trained."""
 
     uri: str
     ref: str
     commit_sha: str | None = None
     subfolder: str = ""
     credentials: Credentials | None = None
-    what: str = "git_uri"  # the field of the request that it stands in
+    what: str = "git_uri"  # the field of the request that it comes from
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Checkout:
 
 
 class GitSource:
-    """Fetches sources into ``work``, by way of the mirrors. Safe to share between threads and processes."""
+    """Fetches sources into ``work``, through the mirrors. Safe to share between threads and processes."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class GitSource:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         interruption: Interruption = NEVER,
     ) -> Checkout:
-        """Make the folder ``work/name`` anew with the commit that the request means.
+        """Create the folder ``work/name`` from scratch, with the commit that the request means.
 
-        Discarding it is the caller's, after a failure too.
+        The caller discards it, after a failure too.
         """
         try:
             return self._checkout(request, name, self._deadline(request, timeout_seconds, interruption))
@@ -107,7 +107,7 @@ class GitSource:
             raise explain_os_error(error, uri=request.uri) from error
 
     def allows(self, uri: str) -> bool:
-        """Whether the operator's rules let this service ask the address."""
+        """Return whether the operator's rules let this service fetch from the address."""
         try:
             self._rules.check(parse_git_uri(uri), what="the address", code=Code.INVALID_PARAMETER)
         except (ValueError, UserError):
@@ -124,32 +124,32 @@ class GitSource:
             unpacking = Unpacking(git, self._rules, Allowance(self._limits, git.uri))
             unpacking.unpack(folder, resolved.commit_sha, uri=mirror.url)
         project_folder = find_project_folder(folder, request.subfolder)
-        logger.info("source is here", extra={"uri": address.uri, "commit_sha": resolved.commit_sha})
+        logger.info("source checked out", extra={"uri": address.uri, "commit_sha": resolved.commit_sha})
         return Checkout(folder, project_folder, resolved.commit_sha, resolved.branch)
 
     def discard(self, name: str) -> None:
-        """Remove an attempt's folder; where there is none, it is no error."""
+        """Remove an attempt's folder; do nothing if there is none."""
         folder = self._folder(name)
         with suppress(FileNotFoundError):
             remove_tree(folder)
 
     def list_names(self) -> list[str]:
-        """The attempts whose folders are here."""
+        """Return the names of the attempts whose folders are here."""
         with suppress(FileNotFoundError):
             return sorted(folder.name for folder in self._work.iterdir())
         return []
 
     def remove_mirrors(self, older_than_seconds: float) -> int:
-        """Remove the mirrors that no attempt used for so long; return how many."""
+        """Remove the mirrors that no attempt has used for that long; return how many."""
         return remove_unused_mirrors(self.mirrors, older_than_seconds)
 
     def remove_oldest_mirror(self) -> bool:
-        """Remove the mirror that was not used for longest; False where none may go now."""
+        """Remove the least recently used mirror; return False if none may be removed now."""
         return remove_oldest_mirror(self.mirrors)
 
     def _folder(self, name: str) -> Path:
         if not NAME.match(name):
-            raise ValueError(f"{name!r} is no name of an attempt")
+            raise ValueError(f"{name!r} is not the name of an attempt")
         return self._work / name
 
     def _deadline(self, request: SourceRequest, timeout_seconds: float, interruption: Interruption) -> Deadline:
@@ -161,16 +161,16 @@ class GitSource:
 
     @contextmanager
     def _git_for(self, request: SourceRequest, deadline: Deadline) -> Iterator[tuple[GitUri, Git]]:
-        """The request's address, and git with its way out, which is closed in the end."""
+        """Yield the request's address, and git with its way out, which is closed at the end."""
         address = _parsed(request.uri, request.what)
         self._rules.check(address, what=request.what, code=Code.INVALID_PARAMETER)
         git = self._git(address, request.credentials or address.credentials, deadline)
-        if git.has_proxy():  # the operator's, which looks names up itself, and says who may be reached
+        if git.has_proxy():  # the operator's, which looks names up itself and decides who may be reached
             yield address, git
             return
         most = DOORFULS * self._limits.max_bytes
-        with Door(self._rules.allowed, what=f"What {address.uri} leads to", max_bytes=most) as door:
-            # git would show the credentials, as a header of ours, to whatever host it is redirected to
+        with Door(self._rules.allowed, what=f"The address that {address.uri} leads to", max_bytes=most) as door:
+            # git would send the credentials, which are an extra header, to any host that it is redirected to
             yield address, replace(git, door=door, follow_redirects=git.credentials is None)
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
@@ -188,13 +188,13 @@ class GitSource:
 
 
 def find_project_folder(folder: Path, subfolder: str) -> Path:
-    """Return the real folder of a project in a work tree; it may be named by its MLproject file too."""
+    """Return the real folder of a project in a work tree; ``subfolder`` may also name its MLproject file."""
     parts = Path(subfolder.strip()).parts
     if subfolder.startswith(("/", "\\")) or ".." in parts or ".git" in parts or "\0" in subfolder:
-        raise _no_such_project(folder, subfolder, "is no folder inside the repository")
+        raise _no_such_project(folder, subfolder, "is not a folder inside the repository")
     real = _real_folder(folder.joinpath(*parts))
     if real is None:
-        raise _no_such_project(folder, subfolder, "is no folder in this commit")
+        raise _no_such_project(folder, subfolder, "is not a folder in this commit")
     if not real.is_relative_to(folder.resolve()):
         raise _no_such_project(folder, subfolder, "is a symlink that leaves the repository")
     return real
@@ -204,13 +204,13 @@ def _real_folder(path: Path) -> Path | None:
     try:
         real = path.parent.resolve() if path.name == "MLproject" and path.is_file() else path.resolve()
         return real if real.is_dir() else None
-    except (OSError, RuntimeError):  # a circle of symlinks, a name that no file system takes
+    except (OSError, RuntimeError):  # a loop of symlinks, or a name that no file system accepts
         return None
 
 
 def _no_such_project(folder: Path, subfolder: str, why: str) -> UserError:
     found = tuple(itertools.islice(_folders_with_a_project(folder), SUGGESTED_FOLDERS))
-    hint = f"Folders with an MLproject file: {', '.join(found)}" if found else "No folder of it has an MLproject file"
+    hint = f"Folders with an MLproject file: {', '.join(found)}" if found else "No folder in it has an MLproject file"
     message = f"MLproject_location {subfolder[:200]!r} {why}. {hint}."
     return UserError(Code.INVALID_PROJECT, message, subfolder=subfolder, project_folders=found)
 

@@ -1,7 +1,7 @@
-"""The door by which git goes out: a proxy on loopback, open for one checkout, that connects to allowed hosts only.
+"""The door through which git reaches the network: a proxy on loopback, open for one checkout, to allowed hosts only.
 
-A check of an address before git is started would come too early: git looks the name up again and follows redirects, and
-git-lfs goes wherever its host says. Here, what is connected to is what was checked.
+Checking an address before git starts would be too early: git looks the name up again and follows redirects, and
+git-lfs goes wherever its host says. Here, the address that is connected to is the one that was checked.
 """
 
 import base64
@@ -31,7 +31,7 @@ class _NotServed(Exception):
 
 
 def look_up(name: str, port: int) -> list[str]:
-    """Return the addresses that the name has here; OSError where it has none."""
+    """Return the addresses that the name resolves to here; raise OSError if there are none."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
@@ -40,7 +40,7 @@ def look_up(name: str, port: int) -> list[str]:
 
 
 class Door:
-    """``what`` is how the message of a refusal begins; ``max_bytes``, if any, is the most that comes in."""
+    """``what`` is how the message of a refusal begins; ``max_bytes``, if any, is the most that may come in."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Door:
         self._what = what
         self._left_bytes = max_bytes
         self.refusal: AddressRefusal | None = None
-        self.trouble = ""  # why the last host could not be reached; git only sees that the door did not open
+        self.trouble = ""  # why the last host could not be reached; git only sees that the proxy refused
         self._token = secrets.token_urlsafe(16)
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
@@ -71,14 +71,14 @@ class Door:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close it and all connections through it."""
+        """Close the door and all connections through it."""
         self.cut()
         for thread in self._threads:
             thread.join()
         self._listener.close()
 
     def cut(self) -> None:
-        """End all connections through it, and take no more; for another thread, too."""
+        """End all connections through it and accept no more; another thread may call this too."""
         with self._lock:
             self._is_closed = True
             for each in (self._listener, *self._connections):
@@ -86,7 +86,7 @@ class Door:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether more came in than may."""
+        """Return whether more came in than is allowed."""
         return self._left_bytes < 0
 
     def _accept(self) -> None:
@@ -105,7 +105,7 @@ class Door:
         return thread
 
     def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):  # git itself tells what became of its connection
+        with client, suppress(OSError):  # git itself reports what became of its connection
             self._keep(client)
             try:
                 self._connect_and_relay(client)
@@ -148,7 +148,7 @@ class Door:
         return request, rest
 
     def _connect(self, name: str, port: int) -> socket.socket:
-        """Connect to one of the host's addresses that were looked at."""
+        """Connect to one of the host's addresses, each of which was checked."""
         refusal = self.allowed.refusal_of_host(name, what=self._what)
         try:
             for address in [] if refusal else self._look_up(name, port):
@@ -178,7 +178,7 @@ class Door:
             return self._left_bytes >= 0
 
     def _keep(self, connection: socket.socket) -> None:
-        """Note a connection, so that closing the door ends it; at once, where it is closed already."""
+        """Note a connection, so that closing the door ends it; end it at once if the door is already closed."""
         with self._lock:
             self._connections.add(connection)
             if self._is_closed:
@@ -190,7 +190,7 @@ class Door:
 
 
 def _pump(source: socket.socket, target: socket.socket, *, count: Callable[[int], bool]) -> None:
-    """Pass on what comes until it ends, or is too much."""
+    """Pass data on until it ends or there is too much of it."""
     with suppress(OSError):
         while (chunk := source.recv(CHUNK_BYTES)) and count(len(chunk)):
             target.sendall(chunk)

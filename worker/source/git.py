@@ -1,4 +1,4 @@
-"""The one module that runs git: what every command's environment, credentials, deadline and processes are."""
+"""The one module that runs git: it sets each command's environment, credentials, deadline and limits."""
 
 import base64
 import errno
@@ -21,9 +21,9 @@ from worker.source.door import Door
 from worker.source.git_errors import REDIRECTED, explain, too_large
 from worker.source.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
 
-MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may stand for an object of any size
+MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may unpack to an object of any size
 # The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.
-# Without the signal git is told that the file is too large, says so, and removes it.
+# With the signal ignored, git is told that the file is too large, says so, and removes it.
 LIMITED = 'trap "" XFSZ; { ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; } 2>/dev/null; shift 2; exec git "$@"'
 TERMINATE_SECONDS = 3  # git removes its lock files on SIGTERM; on SIGKILL it leaves them
 PASSED_ON = re.compile(
@@ -40,11 +40,11 @@ ALWAYS = (
     ("credential.helper", ""),
     ("fetch.recurseSubmodules", "false"),
     ("fetch.unpackLimit", "1"),  # a fetch is one pack, so that the mirror can count them
-    ("filter.lfs.clean", ""),  # what git-lfs would bring by itself, nobody has looked at: lfs.py does
+    ("filter.lfs.clean", ""),  # git-lfs would download without our checks; lfs.py does it with them
     ("filter.lfs.process", ""),
     ("filter.lfs.required", "false"),
     ("filter.lfs.smudge", ""),
-    ("gc.auto", "0"),  # a gc that git starts by itself outlives the command
+    ("gc.auto", "0"),  # a gc that git starts on its own outlives the command
     ("http.lowSpeedLimit", "1"),  # a host that counts objects sends little, but it does send
     ("http.lowSpeedTime", "120"),
     ("init.defaultBranch", "main"),
@@ -56,7 +56,7 @@ ALWAYS = (
 
 
 class Deadline:
-    """The time that all commands of one checkout have together, and what may end them before that."""
+    """The time that all commands of one checkout share, and what may end them sooner."""
 
     def __init__(
         self,
@@ -72,23 +72,23 @@ class Deadline:
 
     @property
     def remaining_seconds(self) -> float:
-        """What is left; never negative."""
+        """The time that is left; never negative."""
         return max(0.0, self._ends_at - time.monotonic())
 
     def check(self) -> float:
-        """Return what is left, or raise what interrupts the checkout; asked by every wait, every LOOK_SECONDS."""
+        """Return the time left, or raise what interrupts the checkout; every wait calls this every LOOK_SECONDS."""
         self.interruption.check()
         self._check_room()
         return self.remaining_seconds
 
     def half(self) -> "Deadline":
-        """Half of what is left, for what may be left out."""
+        """Return a deadline with half of the time left, for optional work."""
         return Deadline(self.remaining_seconds / 2, self.interruption, check_room=self._check_room)
 
 
 @dataclass(frozen=True)
 class GitResult:
-    """What a git command answered; stderr's end as git wrote it, not redacted."""
+    """What a git command answered; the end of stderr is as git wrote it, not redacted."""
 
     exit_code: int
     stdout: str
@@ -96,22 +96,22 @@ class GitResult:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what it was asked."""
+        """Whether the command succeeded."""
         return self.exit_code == 0
 
     def says(self, *phrases: str) -> bool:
-        """Whether git complained in one of these words."""
+        """Return whether git complained in one of these phrases."""
         return any(phrase in self.stderr for phrase in phrases)
 
     @property
     def redirected(self) -> bool:
-        """Whether the host sent git to another address, where it was not allowed to follow."""
+        """Whether the host redirected git to an address that it may not follow."""
         return REDIRECTED.search(self.stderr) is not None
 
 
 @dataclass(frozen=True)
 class Git:
-    """git, for one repository and one attempt. ``keep_open`` are descriptors that its processes inherit."""
+    """git, for one repository and one attempt. Its processes inherit the descriptors in ``keep_open``."""
 
     uri: str
     deadline: Deadline
@@ -124,15 +124,15 @@ class Git:
     door: Door | None = None  # the way out; without it, git's own
 
     def local(self) -> "Git":
-        """The same, but it speaks to repositories on this machine only, without credentials."""
+        """Return the same, but only for repositories on this machine, and without credentials."""
         return replace(self, schemes=frozenset({"file"}), credentials=None)
 
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
-        """Run one command to its end. With all its processes ended: AttemptTimeout, or what interrupts it."""
+        """Run one command to its end. Raise AttemptTimeout or what interrupts it, once all its processes have ended."""
         return self._run(arguments, cwd=cwd)
 
     def feed(self, take: Callable[[bytes], None], *arguments: str | Path) -> GitResult:
-        """Run one command and give what it prints to ``take`` as it comes; what that raises ends the command."""
+        """Run one command and pass its output to ``take`` as it comes; an exception from ``take`` ends the command."""
         return self._run(arguments, take=take)
 
     def _run(
@@ -165,7 +165,7 @@ class Git:
                 _end(process)
 
     def _program(self, environment: Mapping[str, str]) -> list[str]:
-        """Return git, held to its limits."""
+        """Return the command line for git under its limits."""
         if shutil.which("git", path=environment.get("PATH", os.defpath)) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "git")
         if self.max_file_bytes is None:
@@ -180,14 +180,14 @@ class Git:
         return GitResult(exit_code, stdout.decode(errors="replace"), lines.decode(errors="replace"))
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
-        """Wait for a command that has closed its output, and may still not end."""
+        """Wait for a command that has closed its output but may not have ended yet."""
         while seconds := self.deadline.check():
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(min(seconds, LOOK_SECONDS))
         raise TimeoutError
 
     def has_proxy(self) -> bool:
-        """Whether the environment, or the configuration of the worker's user, sends git through a proxy."""
+        """Return whether the environment or the worker user's configuration sends git through a proxy."""
         if any(
             value and PROXY.fullmatch(name) and not name.lower().startswith("no")
             for name, value in self.environ.items()
@@ -196,7 +196,7 @@ class Git:
         return self.run("config", "--get-regexp", r"^http\.(.*\.)?proxy$", cwd=Path("/")).ok
 
     def proxies(self) -> dict[str, str]:
-        """The proxies of http and https, for what goes out beside git: the door, or the operator's."""
+        """Return the proxies for http and https requests made without git: the door, or the operator's."""
         if self.door:
             return {"http": self.door.url, "https": self.door.url}
         names = {name.lower(): value for name, value in self.environ.items() if PROXY.fullmatch(name) and value}
@@ -205,12 +205,12 @@ class Git:
 
     @property
     def trusted(self) -> str | None:
-        """The file of certificates that git trusts, where the environment names one."""
+        """Return the file of certificates that git trusts, if the environment names one."""
         names = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
         return next((self.environ[name] for name in names if self.environ.get(name)), None)
 
     def must(self, *arguments: str | Path, cwd: Path | None = None) -> str:
-        """Run one command and return what it printed; raise what its failure means."""
+        """Run one command and return what it printed; raise the matching error if it fails."""
         result = self.run(*arguments, cwd=cwd)
         if not result.ok:
             raise self.failure(result)
@@ -227,7 +227,7 @@ class Git:
         return explain(f"{result.stderr}\n{trouble}", uri=self.uri, redactor=self._redactor())
 
     def timeout(self, arguments: Sequence[object]) -> AttemptTimeout:
-        """Return the error for a deadline that is over."""
+        """Return the error for a deadline that has passed."""
         seconds = self.deadline.timeout_seconds
         return AttemptTimeout(
             Code.GIT_TIMEOUT,
@@ -240,21 +240,21 @@ class Git:
 
     def _too_much(self) -> UserError:
         megabytes = MAX_STDOUT_BYTES // 1024**2
-        message = f"{self.uri} has more refs or files than this service reads the names of ({megabytes} MB)."
-        return UserError(Code.INVALID_PROJECT, f"{message} Give a smaller repository.", uri=self.uri)
+        message = f"{self.uri} has more refs or files than this service can list ({megabytes} MB of names)."
+        return UserError(Code.INVALID_PROJECT, f"{message} Use a smaller repository.", uri=self.uri)
 
     def _redactor(self) -> Redactor:
         return Redactor.of([self.credentials] if self.credentials else [])
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in self.environ.items() if PASSED_ON.fullmatch(name)}
-        if self.door:  # what NO_PROXY names would go past it
+        if self.door:  # hosts in NO_PROXY would bypass it
             kept = {name: value for name, value in kept.items() if not PROXY.fullmatch(name)}
         ssh = self.environ.get("GIT_SSH_COMMAND", "ssh")
         config = list(self._config())
         return {
             **kept,
-            "LC_ALL": "C",  # the complaints that git_errors.py knows are the untranslated ones
+            "LC_ALL": "C",  # git_errors.py knows only the untranslated messages
             "GIT_ASKPASS": "",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_SSH_COMMAND": f"{ssh} {SSH_OPTIONS}",
@@ -277,7 +277,7 @@ class Git:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End what still runs of a command: its whole group, since ssh, remote-https and index-pack are processes too."""
+    """End whatever a command still runs: its whole group, since ssh, remote-https and index-pack are processes too."""
     if process.poll() is not None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):

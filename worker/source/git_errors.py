@@ -1,4 +1,4 @@
-"""What git's complaints mean for an attempt: whose turn it is to act, and what git said, redacted and short."""
+"""Turns git's complaints into errors: who must act, and what git said, redacted and shortened."""
 
 import errno
 import re
@@ -27,10 +27,10 @@ UNSAFE_TEXT = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 LARGER_THAN_FETCHED = (
-    "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may have. "
+    "{uri} is larger than this service fetches (setting SOURCE_MAX_BYTES), or needs more memory than git may use. "
     "Train from a smaller repository."
 )
-USERS_TURN = (  # the first that fits
+USERS_TURN = (  # the first match wins
     (TOO_LARGE, Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED),
     (REFUSED, Code.GIT_AUTH_FAILED, "{no_access}"),
     (
@@ -42,7 +42,7 @@ USERS_TURN = (  # the first that fits
     (
         REDIRECTED,
         Code.INVALID_PARAMETER,
-        "The git host redirects {uri} to another address, where credentials would not be safe. Give the new address as "
+        "The git host redirects {uri} to another address, where credentials would not be safe. Send the new address as "
         "git_uri.",
     ),
     (
@@ -69,7 +69,7 @@ def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
 
 
 def too_large(uri: str) -> UserError:
-    """Return the error for a repository of which more came in than may."""
+    """Return the error for a repository that sent more than is allowed."""
     return UserError(Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED.format(uri=uri), uri=uri)
 
 
@@ -77,8 +77,8 @@ def _no_access(uri: str) -> str:
     if uri.startswith("file:"):
         return f"There is no git repository at {uri} that this worker can read. Check the path."
     return (
-        f"The git host gave no access to {uri}: the repository may not exist, or the token in git_uri (or the "
-        "worker's key) may not read it. Check both."
+        f"The git host denied access to {uri}: the repository may not exist, or the token in git_uri (or the "
+        "worker's key) may not have permission to read it. Check both."
     )
 
 
@@ -89,13 +89,13 @@ def explain_os_error(error: OSError, *, uri: str) -> AttemptError:
     return InfrastructureError(
         Code.INTERNAL,
         f"The worker could not fetch {uri}: {error.strerror} ({error.filename}). Check that git is installed and that "
-        "DATA_DIR can be written.",
+        "DATA_DIR is writable.",
         uri=uri,
     )
 
 
 def disk_full(uri: str) -> AttemptError:
-    """Return the error for a disk that has no room for the source."""
+    """Return the error for a disk with no room for the source."""
     message = f"This worker's disk is full; {uri} could not be fetched. Free space on it."
     return InfrastructureError(Code.DISK_FULL, message, uri=uri)
 

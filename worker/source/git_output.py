@@ -1,4 +1,4 @@
-"""What a command of git printed, read within bounds: what a hostile host makes it print has no end."""
+"""Reads the output of a git command within bounds, because a hostile host can make it endless."""
 
 import os
 import selectors
@@ -8,7 +8,7 @@ from typing import IO, Protocol
 from worker.interruption import LOOK_SECONDS
 
 MAX_STDOUT_BYTES = 16 * 1024**2
-KEPT_STDERR_BYTES = 64 * 1024  # what matters is said last
+KEPT_STDERR_BYTES = 64 * 1024  # what matters comes last
 CHUNK_BYTES = 64 * 1024
 
 
@@ -17,7 +17,7 @@ class TooMuchOutput(Exception):
 
 
 class WithPipes(Protocol):
-    """What is read of a process; subprocess itself is git.py's."""
+    """The part of a process that is read; only git.py uses subprocess itself."""
 
     stdout: IO[bytes] | None
     stderr: IO[bytes] | None
@@ -26,9 +26,9 @@ class WithPipes(Protocol):
 def read_output(
     process: WithPipes, *, remaining_seconds: Callable[[], float], take: Callable[[bytes], None] | None = None
 ) -> tuple[bytearray, bytearray]:
-    """Return all of stdout and the end of stderr when both are closed; TooMuchOutput, or TimeoutError.
+    """Return all of stdout and the end of stderr once both are closed; raise TooMuchOutput or TimeoutError.
 
-    ``remaining_seconds`` is asked every LOOK_SECONDS at least, and may raise what ends the reading. With ``take``
+    ``remaining_seconds`` is called at least every LOOK_SECONDS, and may raise to end the reading. With ``take``,
     stdout goes there as it comes, and may be of any length.
     """
     printed, complained = bytearray(), bytearray()
@@ -54,7 +54,7 @@ def read_output(
 
 
 def _keep_end(complained: bytearray) -> None:
-    """Cut the beginning off, up to the end of a line: half of a secret would not be found to be masked."""
+    """Cut the beginning off, up to the end of a line: half a secret would not be recognised and masked."""
     if len(complained) <= 2 * KEPT_STDERR_BYTES:
         return
     del complained[:-KEPT_STDERR_BYTES]

@@ -1,7 +1,7 @@
-"""Git LFS: puts the content into a work tree where pointers stand, by the batch API of the repository's host.
+"""Fetches Git LFS files: replaces the pointers in a work tree by their content, through the host's batch API.
 
-It goes out by the same door as git. git-lfs itself would not: it takes no proxy to loopback, and goes wherever the host
-says.
+Requests go out by the same door as git's. git-lfs itself cannot do that: it uses no proxy on loopback, and goes
+wherever the host says.
 """
 
 import errno
@@ -38,7 +38,7 @@ MEDIA_TYPE = "application/vnd.git-lfs+json"
 def fetch_lfs_files(
     folder: Path, small_files: Sequence[str], *, uri: str, git: Git, rules: AddressRules, allowance: Allowance
 ) -> None:
-    """Replace all pointers of a work tree that came from ``uri``; INVALID_PROJECT names those that stay pointers."""
+    """Replace all pointers in a work tree fetched from ``uri``; raise INVALID_PROJECT naming those without content."""
     pointers = list(find_pointers(folder, small_files))
     for pointer in pointers:
         allowance.take(files=0, size_bytes=pointer.size)
@@ -56,7 +56,7 @@ def fetch_lfs_files(
 
 @contextmanager
 def _ways_out(git: Git) -> Iterator[None]:
-    """Let the door lead to any host outside, where hosts keep such files, and let an interruption close it."""
+    """Let the door lead to any outside host, as LFS files may be stored anywhere; let an interruption close it."""
     if git.door is None:
         yield
         return
@@ -70,7 +70,7 @@ def _ways_out(git: Git) -> Iterator[None]:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Behind the operator's proxy nobody looks where a redirect leads."""
+    """Follows no redirect: behind the operator's proxy, nothing checks where it leads."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         """Follow none."""
@@ -86,7 +86,7 @@ class _Files:
     git: Git
 
     def error(self, why: str, code: Code = Code.INVALID_PROJECT) -> UserError:
-        """Return the error for content that is not to be had."""
+        """Return the error for content that cannot be fetched."""
         names = ", ".join(pointer.path for pointer in self.pointers[:NAMED_FILES])
         more = f" and {len(self.pointers) - NAMED_FILES} more" if len(self.pointers) > NAMED_FILES else ""
         message = (
@@ -97,7 +97,7 @@ class _Files:
         return UserError(code, message, uri=self.uri, files=tuple(each.path for each in self.pointers[:NAMED_FILES]))
 
     def put(self, pointer: Pointer, content: IO[bytes]) -> None:
-        """Write a file's content in the place of its pointer, when it is the whole of it and nothing else."""
+        """Replace a pointer by its file's content, if that is complete and matches the pointer."""
         place, digest, left = self.folder / pointer.path, hashlib.sha256(), pointer.size
         new = self.folder / ".git" / "retrain-lfs"
         with new.open("wb") as file:
@@ -117,7 +117,7 @@ class _Files:
 
 
 def _copy_from(repository: Path, files: _Files) -> None:
-    """Take the content from a repository on this machine, which keeps it in a folder of its own."""
+    """Copy the content from a repository on this machine, which keeps it in a separate folder."""
     for pointer in files.pointers:
         inner = Path("lfs", "objects", pointer.oid[:2], pointer.oid[2:4], pointer.oid)
         found = next((each for each in (repository / ".git" / inner, repository / inner) if each.is_file()), None)
@@ -128,7 +128,7 @@ def _copy_from(repository: Path, files: _Files) -> None:
 
 
 def _endpoint(folder: Path, files: _Files, *, rules: AddressRules) -> GitUri:
-    """Return where the host is asked: what .lfsconfig says, else a path below the repository's address."""
+    """Return the address of the LFS server: what .lfsconfig says, else a path below the repository's address."""
     found = files.git.run("config", "--file", ".lfsconfig", "--get", "lfs.url", cwd=folder)
     address = found.stdout.strip() if found.ok else _default_endpoint(files.uri)
     try:
@@ -136,13 +136,13 @@ def _endpoint(folder: Path, files: _Files, *, rules: AddressRules) -> GitUri:
     except ValueError as error:
         raise files.error(f"the address of its LFS server {error}") from None
     if parsed.scheme not in ("https", "http"):
-        raise files.error("the address of its LFS server (lfs.url) is no https address")
+        raise files.error("the address of its LFS server (lfs.url) is not an https address")
     rules.check(parsed, what=f"The LFS server of {files.uri}", code=Code.INVALID_PROJECT)
     return parsed
 
 
 def _default_endpoint(uri: str) -> str:
-    """Return what git-lfs guesses; of an ssh address the same path by https."""
+    """Return the address that git-lfs would guess; for an ssh address, the same path over https."""
     parsed = parse_git_uri(uri)
     if parsed.scheme == "ssh":
         path = uri.partition("://")[2].partition("/")[2] if "://" in uri else uri.partition(":")[2]
@@ -165,7 +165,7 @@ class _Server:
         )
 
     def fetch(self, pointers: Sequence[Pointer]) -> None:
-        """Ask for some of the files, and bring them."""
+        """Request some of the files and download them."""
         wanted = {pointer.oid: pointer for pointer in pointers}
         for found in self._ask(list(wanted.values())):
             pointer = wanted.pop(str(found.get("oid")), None)
@@ -178,10 +178,10 @@ class _Server:
                 self._files.put(pointer, content)
             self._copy_to_others(pointer, pointers)
         if wanted:
-            raise self._files.error(f"the host says nothing of {next(iter(wanted.values())).path}")
+            raise self._files.error(f"the host did not mention {next(iter(wanted.values())).path}")
 
     def _copy_to_others(self, pointer: Pointer, pointers: Sequence[Pointer]) -> None:
-        """The same content may stand at several paths."""
+        """Copy a file to the other paths that have the same content."""
         for other in pointers:
             if other.oid == pointer.oid and other.path != pointer.path:
                 with (self._files.folder / pointer.path).open("rb") as content:
@@ -190,7 +190,7 @@ class _Server:
     def _ask(self, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:
         objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in pointers]
         body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects}).encode()
-        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             f"{self._address.uri.rstrip('/')}/objects/batch",
             data=body,
             headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
@@ -199,12 +199,12 @@ class _Server:
             try:
                 found = json.loads(answer.read(ANSWER_BYTES))["objects"]
             except (ValueError, KeyError, TypeError):
-                raise self._files.error("its LFS server gives no answer that could be read") from None
+                raise self._files.error("its LFS server sent an unreadable answer") from None
         return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
     @contextmanager
     def _open(self, request: urllib.request.Request, files: _Files) -> Iterator[IO[bytes]]:
-        """Send a request, with the credentials where it goes to their own origin; a redirect does not get them."""
+        """Send a request, with the credentials only if it goes to their own origin; a redirect does not get them."""
         self._check(request)
         if self._credentials and request.full_url.startswith(self._credentials.origin):
             pair = f"{self._credentials.username}:{self._credentials.password}".encode()
@@ -225,15 +225,13 @@ class _Server:
             raise self._unreachable(str(error)) from error
 
     def _check(self, request: urllib.request.Request) -> None:
-        """Hold an address to what git may be led to; hosts keep LFS files in other people's storage, too."""
+        """Check an address by git's rules; hosts also keep LFS files in third-party storage."""
         refusal = self._rules.allowed.with_any_outside().refusal_of_host(
             urlsplit(request.full_url).hostname or "",
             what=f"An LFS file of {self._files.uri}",
         )
         if request.type not in ("http", "https") or request.type not in self._rules.allowed.schemes:
-            raise self._files.error(
-                f"its LFS server names an address by {request.type}, which GIT_SCHEMES does not allow"
-            )
+            raise self._files.error(f"its LFS server names a {request.type} address, which GIT_SCHEMES does not allow")
         if refusal:
             raise UserError(Code.INVALID_PROJECT, refusal.message, uri=self._files.uri, setting=refusal.setting)
 
@@ -242,7 +240,7 @@ class _Server:
         if door and door.refusal:
             return UserError(Code.INVALID_PROJECT, door.refusal.message, setting=door.refusal.setting)
         if status in (401, 403):
-            return self._files.error(f"its LFS server gives no access ({status})", Code.GIT_AUTH_FAILED)
+            return self._files.error(f"its LFS server denies access ({status})", Code.GIT_AUTH_FAILED)
         if status in (404, 410, 422, 501):
             return self._files.error(f"its host does not have their content ({status})")
         return self._unreachable(f"it answers {status}")
@@ -251,12 +249,12 @@ class _Server:
         door = self._files.git.door
         if door and door.refusal:
             return UserError(Code.INVALID_PROJECT, door.refusal.message, setting=door.refusal.setting)
-        message = f"The LFS server of {self._files.uri} could not be asked: {why}. Check that the worker reaches it."
+        message = f"The LFS server of {self._files.uri} could not be reached: {why}. Check the worker's network."
         return InfrastructureError(Code.GIT_UNREACHABLE, message, uri=self._files.uri)
 
 
 def _download(found: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
-    """Return where an object is, and the headers that its server wants to see."""
+    """Return where an object is, and the headers that its server requires."""
     actions = found.get("actions")
     action = actions.get("download") if isinstance(actions, dict) else None
     if not isinstance(action, dict) or not str(action.get("href", "")).startswith(("https://", "http://")):

@@ -1,4 +1,4 @@
-"""Git LFS pointers: the few lines that stand in a repository for a file that is kept elsewhere."""
+"""Recognises Git LFS pointers: a few lines in a repository in place of a file that is stored elsewhere."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ POINTER = re.compile(
 
 @dataclass(frozen=True)
 class Pointer:
-    """A file of the work tree that is a pointer, and what it stands for."""
+    """A pointer file in the work tree, and the content that it refers to."""
 
     path: str
     oid: str
@@ -22,7 +22,7 @@ class Pointer:
 
 
 def find_pointers(folder: Path, paths: Iterable[str]) -> Iterator[Pointer]:
-    """Return those of the work tree's files that are pointers, whatever .gitattributes says."""
+    """Yield the work tree's files that are pointers, whatever .gitattributes says."""
     for path in paths:
         file = folder / path
         if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_BYTES:

@@ -1,7 +1,7 @@
-"""A repository's bare mirror on this host: what is fetched into it, copied out of it, and what is kept.
+"""Keeps a bare mirror of each repository on this host, as a cache: fetches into it, and copies commits out of it.
 
-A mirror is a cache: it may be thrown away at any time. It holds the KEPT_COMMITS that were used last, shallow, and
-after a request that needed the history the remote's branches and tags; the rest goes when it has MAX_PACKS packs.
+A mirror may be deleted at any time. It keeps the KEPT_COMMITS most recently used commits, shallow; after a request that
+needed the history, also the remote's branches and tags. The rest is removed once it has MAX_PACKS packs.
 """
 
 import fcntl
@@ -31,12 +31,12 @@ DAMAGED = ("corrupt", "bad object", "bad tree", "unable to read", "invalid sha1 
 
 
 def lock_of(folder: Path) -> Path:
-    """Return the file that is locked by whoever works with the mirror. It stays when the mirror goes."""
+    """Return the file that whoever uses the mirror locks. It stays when the mirror is removed."""
     return folder.with_suffix(".lock")
 
 
 class Mirror:
-    """One repository's mirror, as one attempt uses it. ``url`` is the address that the host answered at."""
+    """One repository's mirror, as one attempt uses it. ``url`` is the address at which the host answered."""
 
     def __init__(self, folder: Path, git: Git) -> None:
         self._folder = folder.absolute()
@@ -44,7 +44,7 @@ class Mirror:
         self.url = git.uri
 
     def bring(self, ref: str, *, pinned_sha: str | None) -> ResolvedRef:
-        """Make sure that the commit is in the mirror, and that who asks for it may read it."""
+        """Make sure that the commit is in the mirror, and that whoever asks for it may read it."""
         with self._locked(fcntl.LOCK_EX):
             self._prepare()
             try:
@@ -52,7 +52,7 @@ class Mirror:
                 self._keep(resolved.commit_sha)
                 self._collect_garbage()
             finally:
-                self._remove_leftovers()  # half a pack may be large, and nobody may ask for this repository again
+                self._remove_leftovers()  # half a pack may be large, and this repository may never be requested again
         return resolved
 
     def copy(self, commit_sha: str, folder: Path) -> None:
@@ -64,7 +64,7 @@ class Mirror:
             self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
 
     def fetch(self, name: str) -> bool:
-        """Fetch one ref or SHA; False where the remote has none, or does not give it."""
+        """Fetch one ref or SHA; return False if the remote lacks it or refuses it."""
         depth = [] if self._has_history() else ["--depth=1"]
         result = self._ask("fetch", "--no-tags", "--update-shallow", *depth, refspecs=[f"+{name}:{FETCHED}"])
         if result.says(*NO_SUCH_REF):
@@ -80,7 +80,7 @@ class Mirror:
         self._must(self._ask("fetch", "--prune", "--no-tags", "--update-shallow", endless, refspecs=everything))
 
     def list_remote(self) -> RemoteRefs:
-        """Ask the remote what it has."""
+        """List the refs of the remote."""
         asked = self._ask("ls-remote", "--symref", refspecs=["HEAD", "refs/heads/*", "refs/tags/*"])
         return RemoteRefs.parse(self._must(asked))
 
@@ -95,16 +95,16 @@ class Mirror:
         return result.stdout.strip() if result.ok else None
 
     def find_fetched(self) -> str | None:
-        """Return the commit that the last fetch() brought, or None where it is no commit."""
+        """Return the commit that the last fetch() brought, or None if that was not a commit."""
         return self.find_commit(FETCHED)
 
     def find_commits(self, prefix: str) -> set[str]:
-        """Return the commits here whose SHA begins so."""
+        """Return the commits here whose SHA begins with the prefix."""
         objects = self._must(self._run("rev-parse", f"--disambiguate={prefix}")).split()
         return {sha for sha in objects if self.find_commit(sha) == sha}  # trees and blobs have SHAs too
 
     def _ask(self, command: str, *options: str, refspecs: list[str]) -> GitResult:
-        """Ask the remote. GitLab redirects addresses without .git, where we do not follow: go there ourselves."""
+        """Ask the remote. GitLab redirects addresses without .git, and git may not follow: try it ourselves."""
         upload_pack = [UPLOAD_PACK] if self.url.startswith("file:") else []
         arguments = [command, "--quiet", *options, *upload_pack]
         result = self._run(*arguments, self.url, *refspecs)
@@ -122,22 +122,22 @@ class Mirror:
         return result.stdout.strip()
 
     def _failure(self, result: GitResult) -> AttemptError:
-        """Explain a failure; where the mirror itself is damaged, throw it away for the next attempt."""
+        """Explain a failure; if the mirror itself is damaged, delete it so that the next attempt can fetch it again."""
         if not result.says(*DAMAGED):
             return self._git.failure(result)
-        logger.warning("threw a damaged mirror away", extra={"uri": self._git.uri, "mirror": str(self._folder)})
+        logger.warning("deleted a damaged mirror", extra={"uri": self._git.uri, "mirror": str(self._folder)})
         self._throw_away()
-        message = f"The mirror of {self._git.uri} on this worker was damaged. It is fetched anew by the next attempt."
+        message = f"This worker's mirror of {self._git.uri} was damaged. The next attempt fetches it again."
         return InfrastructureError(Code.INTERNAL, message, uri=self._git.uri)
 
     def _has_history(self) -> bool:
-        """Whether the whole history was fetched: a shallow fetch would cut it off again."""
+        """Return whether the whole history was fetched: a shallow fetch would cut it off again."""
         if (self._folder / "shallow").exists():
             return False
         return bool(self._must(self._run("for-each-ref", "--count=1", "refs/heads")))
 
     def _prepare(self) -> None:
-        """Make the mirror, or make it usable again after a git that was killed. Only under the exclusive lock."""
+        """Create the mirror, or repair it after a git process was killed. Only under the exclusive lock."""
         self._remove_leftovers()
         arguments = ("init", "--quiet", "--bare", "--template=", self._folder)
         if not (self._git.run(*arguments).ok and self._run("rev-parse").ok):
@@ -145,7 +145,7 @@ class Mirror:
             self._git.must(*arguments)
 
     def _remove_leftovers(self) -> None:
-        """Remove what a git that was killed has left."""
+        """Remove what a killed git process left behind."""
         locks = (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
         for leftover in (*locks, *(self._folder / "objects" / "pack").glob("tmp_*")):
             leftover.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ class Mirror:
             remove_tree(self._folder)
 
     def _keep(self, commit_sha: str) -> None:
-        """Pin the commit, and let go of those that were not used for longest."""
+        """Pin the commit, and unpin the least recently used ones."""
         uses = self._folder / USES
         uses.mkdir(exist_ok=True)
         self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
@@ -166,7 +166,7 @@ class Mirror:
             marker.unlink()
 
     def _collect_garbage(self) -> None:
-        """Give disk space back now and then. It may fail or run out of time without harm to the attempt."""
+        """Free disk space now and then. It may fail or run out of time without harming the attempt."""
         if len(list((self._folder / "objects" / "pack").glob("*.pack"))) <= MAX_PACKS:
             return
         # what it writes is smaller than what was there
@@ -178,7 +178,7 @@ class Mirror:
 
     @contextmanager
     def _locked(self, mode: int) -> Iterator[None]:
-        """Hold the mirror's lock. git's processes inherit it: one that outlives a killed worker still holds it."""
+        """Hold the mirror's lock. git's processes inherit it, so one that outlives a killed worker still holds it."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_of(self._folder).open("a") as file:
             self._wait_for_lock(file.fileno(), mode)

@@ -1,4 +1,4 @@
-"""What a client asks of an HTTP proxy: where it wants to go, and what the host there is to be sent first."""
+"""Parses what a client asks of an HTTP proxy: where to connect, and what to send to that host first."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ HOP_BY_HOP = re.compile(r"(proxy-[a-z-]*|connection|keep-alive)\s*:", re.IGNOREC
 
 @dataclass(frozen=True)
 class ProxyRequest:
-    """A request's head. A tunnel's client speaks to the host itself; any other request is passed on as ``head``."""
+    """A request's head. Through a tunnel the client talks to the host itself; any other request is sent as ``head``."""
 
     host: str
     port: int
@@ -20,7 +20,7 @@ class ProxyRequest:
 
     @classmethod
     def parse(cls, head: bytes) -> Self:
-        """Read a head without its last empty line; ValueError for what no proxy is asked."""
+        """Parse a head without its last empty line; raise ValueError if it is not a proxy request."""
         first, *headers = head.decode("latin-1").split("\r\n")
         method, target, _version = first.split(" ")
         fields = dict(line.split(":", 1) for line in headers)
@@ -31,7 +31,7 @@ class ProxyRequest:
             raise ValueError("names no host")
         if is_tunnel:
             return cls(address.hostname, address.port or 443, authorization, is_tunnel)
-        # One request a connection: the next one may be for another host, which nobody would look at.
+        # One request per connection: the next one may be for another host, which would go unchecked.
         kept = [line for line in headers if not HOP_BY_HOP.match(line)]
         path = f"{address.path or '/'}?{address.query}".removesuffix("?")
         lines = [f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]

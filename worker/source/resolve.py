@@ -1,4 +1,4 @@
-"""How a branch, tag or SHA becomes the one commit that is trained, and what is said where no commit has that name."""
+"""Resolves a branch, tag or SHA to the one commit that is trained, and explains why when there is none."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ NAMED_BRANCHES = 10
 
 @dataclass(frozen=True)
 class ResolvedRef:
-    """The commit that a ref means now, and the branch, where the ref is one."""
+    """The commit that a ref means now, and the branch if the ref is one."""
 
     commit_sha: str
     branch: str | None = None
@@ -24,14 +24,14 @@ class ResolvedRef:
 
 @dataclass(frozen=True)
 class RemoteRefs:
-    """What a remote has: the commit or tag object of each ref, and the branch that its HEAD names."""
+    """The refs of a remote: the commit or tag object of each, and the branch that its HEAD names."""
 
     tips: Mapping[str, str]
     default_branch: str | None = None
 
     @classmethod
     def parse(cls, listing: str) -> "RemoteRefs":
-        """Read what `git ls-remote --symref` printed."""
+        """Parse the output of `git ls-remote --symref`."""
         tips, default = {}, None
         for line in listing.splitlines():
             value, _, name = line.partition("\t")
@@ -47,7 +47,7 @@ class RemoteRefs:
         return [name.removeprefix("refs/heads/") for name in self.tips if name.startswith("refs/heads/")]
 
     def find(self, ref: str) -> str | None:
-        """Return the full name of a ref: branch first, then tag; HEAD is its branch."""
+        """Return the full name of a ref: branch first, then tag; HEAD means the default branch."""
         if ref == "HEAD":
             branch = f"refs/heads/{self.default_branch}"
             return branch if branch in self.tips else "HEAD" if "HEAD" in self.tips else None
@@ -55,7 +55,7 @@ class RemoteRefs:
         return next((name for name in names if name in self.tips), None)
 
     def commits(self, prefix: str) -> set[str]:
-        """Return the commits at the ends of branches and tags whose SHA begins so."""
+        """Return the commits at the tips of branches and tags whose SHA begins with the prefix."""
         peeled = {name: sha for name, sha in self.tips.items() if f"{name}^{{}}" not in self.tips}
         return {sha for sha in peeled.values() if sha.startswith(prefix)}
 
@@ -64,13 +64,13 @@ class Repository(Protocol):
     """What resolving needs of a mirror."""
 
     def fetch(self, name: str) -> bool:
-        """Fetch one ref or SHA; False where the remote has none, or does not give it."""
+        """Fetch one ref or SHA; return False if the remote lacks it or refuses it."""
 
     def fetch_history(self) -> None:
         """Fetch all branches and tags with all their commits."""
 
     def list_remote(self) -> RemoteRefs:
-        """Ask the remote what it has."""
+        """List the refs of the remote."""
 
     def ask_for_access(self) -> None:
         """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""
@@ -79,17 +79,17 @@ class Repository(Protocol):
         """Return the full SHA of a commit that is here, or None."""
 
     def find_fetched(self) -> str | None:
-        """Return the commit that the last fetch() brought, or None where it is no commit."""
+        """Return the commit that the last fetch() brought, or None if that was not a commit."""
 
     def find_commits(self, prefix: str) -> set[str]:
-        """Return the commits here whose SHA begins so."""
+        """Return the commits here whose SHA begins with the prefix."""
 
 
 def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) -> ResolvedRef:
-    """Bring the commit of a ref here: branch, tag, HEAD, full SHA, short SHA, in this order.
+    """Fetch the commit of a ref, tried as branch, tag, HEAD, full SHA and short SHA, in this order.
 
-    A pinned SHA goes before the ref, and is not fetched where it is here already. The remote is asked in any case: the
-    host, not the mirror, says who may read a private repository.
+    A pinned SHA takes precedence over the ref, and is not fetched if it is already here. The remote is asked in any
+    case: the host, not the mirror, decides who may read a private repository.
     """
     if pinned_sha and (commit := repository.find_commit(pinned_sha)):
         repository.ask_for_access()
@@ -100,7 +100,7 @@ def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) 
         return ResolvedRef(_fetch_sha(repository, ref.lower(), ref))
     if NOT_IN_A_REF.search(ref) or not ref:
         raise ref_not_found(ref, repository.list_remote())
-    if ref != "HEAD":  # the usual case needs no listing, and is one look at the remote: it cannot move in between
+    if ref != "HEAD":  # the usual case needs no listing: one request, so the ref cannot move in between
         name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
         if repository.fetch(name) and (commit := repository.find_fetched()):
             return ResolvedRef(commit, _branch(name))
@@ -118,7 +118,7 @@ def _resolve_listed(repository: Repository, ref: str, remote: RemoteRefs) -> Res
 
 def _fetch_sha(repository: Repository, sha: str, ref: str) -> str:
     if not repository.fetch(sha) and not repository.find_commit(sha):
-        repository.fetch_history()  # the host does not give commits by SHA, or only those that a ref ends at
+        repository.fetch_history()  # the host does not serve commits by SHA, or only those at the tip of a ref
     if commit := repository.find_commit(sha):
         return commit
     raise ref_not_found(ref if ref.lower() == sha else f"{ref} ({sha})", repository.list_remote())
@@ -140,9 +140,9 @@ def _branch(name: str) -> str | None:
 
 
 def ref_not_found(ref: str, remote: RemoteRefs, *, candidates: Sequence[str] = ()) -> UserError:
-    """Return the error for a ref that names no commit, or more than one; it says what there is instead."""
+    """Return the error for a ref that names no commit, or more than one; its message says what exists instead."""
     if candidates:
-        what = f"is ambiguous: {len(candidates)} commits begin so, such as {candidates[0]}. Give more of the SHA"
+        what = f"is ambiguous: {len(candidates)} commits begin with it, such as {candidates[0]}. Send more of the SHA"
     elif not remote.branches:
         what = "names no commit: the repository has no branches. Push to it first"
     else:
@@ -160,7 +160,7 @@ def ref_not_found(ref: str, remote: RemoteRefs, *, candidates: Sequence[str] = (
 
 
 def _likely(ref: str, remote: RemoteRefs) -> tuple[str, ...]:
-    """Some branches, the likeliest first: those that are spelled alike, the default one, the rest by name."""
+    """Return some branches, the likeliest first: similar spellings, the default branch, the rest by name."""
     branches = sorted(remote.branches)
     first: Iterable[str | None] = [*difflib.get_close_matches(ref, branches, cutoff=0.75), remote.default_branch]
     return tuple(dict.fromkeys(name for name in [*first, *branches] if name in branches))[:NAMED_BRANCHES]

@@ -1,4 +1,4 @@
-"""A work tree's submodules: which there are, and whether this service may fetch them from where they say."""
+"""Finds a work tree's submodules, and decides whether this service may fetch them from their addresses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,27 +14,29 @@ MAX_NESTING = 10
 
 @dataclass(frozen=True)
 class Submodule:
-    """One submodule: the commit that is wanted of it, and its address, as git resolved it against origin."""
+    """One submodule: the commit to check out, and its address as git resolved it against origin."""
 
     name: str
     path: str
     folder: Path
     uri: str
-    address: str = field(repr=False)  # as it is in .gitmodules, where the project may have put credentials of its own
+    address: str = field(repr=False)  # as in .gitmodules, where the project may have put credentials of its own
     commit_sha: str
 
     def not_pushed(self, uri: str) -> UserError:
         """Return the error for a commit that the submodule's repository does not have."""
-        message = f"Submodule {self.name!r} of {uri} is to be at {self.commit_sha}, which its repository does not have."
+        message = (
+            f"Submodule {self.name!r} of {uri} is pinned to {self.commit_sha}, which its repository does not have."
+        )
         return UserError(Code.INVALID_PROJECT, f"{message} Push that commit.", uri=uri, submodule=self.name)
 
 
 def find_submodules(
     folder: Path, commits: Mapping[str, str], *, uri: str, git: Git, rules: AddressRules
 ) -> Iterator[Submodule]:
-    """Return the submodules of the work tree; INVALID_PROJECT for an address that git_uri could not have.
+    """Yield the submodules of the work tree; raise INVALID_PROJECT for an address that git_uri could not have.
 
-    Without a .gitmodules file, what looks like a submodule is an empty folder, as for git.
+    Without a .gitmodules file, an apparent submodule is an empty folder, as it is for git.
     """
     if not commits or not (folder / ".gitmodules").is_file():
         return
@@ -53,12 +55,12 @@ def find_submodules(
 
 
 def too_nested(uri: str) -> UserError:
-    """Return the error for submodules in submodules without end."""
+    """Return the error for submodules that are nested too deeply."""
     return UserError(Code.INVALID_PROJECT, f"Submodules of {uri} are nested more than {MAX_NESTING} deep.", uri=uri)
 
 
 def _settings(folder: Path, key: str, *, git: Git, file: str | None = None) -> dict[str, str]:
-    """Return what each submodule has for the key, by its name."""
+    """Return each submodule's value for the key, by its name."""
     where = ["--file", file] if file else []
     found = git.run("config", *where, "--null", "--get-regexp", rf"^submodule\..*\.{key}$", cwd=folder)  # exits 1: none
     pairs = (entry.partition("\n") for entry in found.stdout.split("\0") if entry)
@@ -74,18 +76,18 @@ def _address(name: str, address: str, *, uri: str, rules: AddressRules) -> GitUr
         raise UserError(Code.INVALID_PROJECT, message, uri=uri, submodule=name) from error
     rules.check(parsed, what=what, code=Code.INVALID_PROJECT)
     if parsed.scheme == "file" and not uri.startswith("file:"):
-        message = f"{what} is a folder of this worker's machine, which only a local repository may name."
+        message = f"{what} is a folder on this worker's machine, which only a local repository may name."
         raise UserError(Code.INVALID_PROJECT, f"{message} Give it an address.", uri=uri, submodule=name)
     return parsed
 
 
 def _folder(folder: Path, path: str, *, uri: str) -> Path:
-    """Return where it goes: never through a link, nor into git's own folder."""
+    """Return the folder that it goes into: never through a link, nor inside git's own folder."""
     place = folder / path
     if place.resolve() != folder.resolve().joinpath(*Path(path).parts) or ".git" in (
         part.lower() for part in Path(path).parts
     ):
-        raise _unusable(f"{path!r} of {uri} is no folder of its own in the repository. Move it.", uri, path)
+        raise _unusable(f"{path!r} of {uri} is not a folder of its own in the repository. Move it.", uri, path)
     return place
 
 

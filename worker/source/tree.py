@@ -1,4 +1,4 @@
-"""What a commit holds, listed and counted before it is checked out: a few equal trees may unpack to any size."""
+"""Lists and counts a commit's files before it is checked out, because a few repeated trees can unpack to any size."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,23 +7,23 @@ from shared.errors import Code, UserError
 from worker.source.git import Git
 from worker.source.limits import Allowance
 
-MAX_DEPTH = 200  # what comes after us recurses, in Python and in the engine
-MAX_ENTRY_BYTES = 8192  # a path that a file system takes is half as long
+MAX_DEPTH = 200  # later steps recurse, in Python and in the engine
+MAX_ENTRY_BYTES = 8192  # twice the longest path that a file system accepts
 LARGEST_POINTER_BYTES = 1024  # as Git LFS has it
 
 
 @dataclass
 class Tree:
-    """Of a commit's entries, those that more is done about: submodules by path, and what may be an LFS pointer."""
+    """The entries of a commit that need more work: submodules by path, and files that may be LFS pointers."""
 
     submodules: dict[str, str] = field(default_factory=dict)
     small_files: list[str] = field(default_factory=list)
 
 
 def list_tree(commit_sha: str, *, git: Git, git_folder: str, allowance: Allowance, above: int = 0) -> Tree:
-    """List the commit; UserError as soon as it is seen to be too large, or deeper than MAX_DEPTH with what is above.
+    """List the commit; raise UserError as soon as it is too large, or deeper than MAX_DEPTH counted from ``above``.
 
-    Folders count like files: a tree of a million empty ones takes as long.
+    Folders count as files: a tree of a million empty ones takes as long.
     """
     listing = _Listing(allowance, above)
     result = git.feed(listing.add, f"--git-dir={git_folder}", "ls-tree", "-r", "-t", "-l", "-z", commit_sha)
@@ -33,7 +33,7 @@ def list_tree(commit_sha: str, *, git: Git, git_folder: str, allowance: Allowanc
 
 
 class _Listing:
-    """Reads what `git ls-tree -r -t -l -z` prints, as it comes."""
+    """Parses the output of `git ls-tree -r -t -l -z` as it comes."""
 
     def __init__(self, allowance: Allowance, above: int) -> None:
         self.tree = Tree()
@@ -42,7 +42,7 @@ class _Listing:
         self._rest = b""
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes of output."""
         *entries, self._rest = (self._rest + chunk).split(b"\0")
         for entry in entries:
             self._add_entry(entry)

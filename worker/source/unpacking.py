@@ -1,4 +1,4 @@
-"""From a commit that is here to its work tree: counted, checked out, and its submodules likewise, level by level."""
+"""Turns a fetched commit into a work tree: counts it, checks it out, then does the same for its submodules."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from worker.source.tree import list_tree
 
 @dataclass(frozen=True)
 class Unpacking:
-    """What all repositories of one checkout share."""
+    """What the repositories of one checkout share."""
 
     git: Git
     rules: AddressRules
     allowance: Allowance
 
     def unpack(self, folder: Path, commit_sha: str, *, uri: str, above: int = 0, nesting: int = 0) -> None:
-        """Make the work tree of a folder that git has fetched the commit into; ``uri`` is where it came from."""
+        """Check out the work tree in a folder into which git fetched the commit; ``uri`` is where it came from."""
         tree = list_tree(
             commit_sha, git=self.git, git_folder=str(folder / ".git"), allowance=self.allowance, above=above
         )
@@ -36,7 +36,7 @@ class Unpacking:
             self.unpack(place, submodule.commit_sha, uri=submodule.uri, above=depth, nesting=nesting + 1)
 
     def _bring(self, submodule: Submodule) -> None:
-        """Fetch a submodule's commit; all branches and tags where the host does not give commits by SHA."""
+        """Fetch a submodule's commit; all branches and tags if the host does not serve commits by SHA."""
         folder, sha = submodule.folder, submodule.commit_sha
         self.git.must("init", "--quiet", "--template=", folder)
         self.git.must("-C", folder, "remote", "add", "origin", submodule.address)
