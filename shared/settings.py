@@ -16,7 +16,8 @@ from shared.alerts.named import NamedChannel, parse_named_channels
 from shared.environment_settings import EnvironmentSettings
 from shared.errors import FailureType
 from shared.jobs.model import RetryPolicy
-from shared.requests.retrain_request import HOST_NAME, Retry, Word
+from shared.requests.parts import Retry
+from shared.requests.texts import HOST_NAME, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.scheduling.limits import Limits
 from shared.secrets.vault import Vault

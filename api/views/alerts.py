@@ -10,7 +10,7 @@ from api.http.models import AnswerBody, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
-from shared.requests.retrain_request import Word
+from shared.requests.texts import Word
 
 
 class AlertTestRequest(RequestBody):

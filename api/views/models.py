@@ -11,7 +11,7 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.rollback import Champion, roll_back
 from api.services import services
-from shared.requests.retrain_request import Text
+from shared.requests.texts import Text
 
 MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff/:]{1,256}")
 

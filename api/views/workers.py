@@ -13,7 +13,7 @@ from api.services import services
 from shared.errors import HostNotFound
 from shared.jobs import statistics
 from shared.jobs.statistics import WorkerState
-from shared.requests.retrain_request import Text
+from shared.requests.texts import Text
 from shared.scheduling.hosts import QueueCode
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from shared.requests.retrain_request import ParameterValue
+from shared.requests.texts import ParameterValue
 
 FOLDER = Path(__file__).parent / "cases"
 LOCAL, DOCKER = "local", "docker"

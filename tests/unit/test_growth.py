@@ -21,7 +21,8 @@ from shared.addresses.dataset_address import parse_dataset_address
 from shared.addresses.git_uri import parse_git_uri
 from shared.addresses.public_text import require_no_credentials
 from shared.errors import RetrainError
-from shared.requests.retrain_request import RetrainRequest, memory_bytes
+from shared.requests.parts import memory_bytes
+from shared.requests.retrain_request import RetrainRequest
 from shared.scheduling.limits import Limits
 from tests.support.growth import grows_faster_than_its_input
 from worker.attempt.progress_bars import as_last_seen

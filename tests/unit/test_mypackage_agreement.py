@@ -11,7 +11,8 @@ from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from mypackage.gate import decision as gate
 from mypackage.gate import rules
-from shared.requests.retrain_request import Direction, Promotion
+from shared.requests.parts import Promotion
+from shared.requests.texts import Direction
 from tests.fakes.worker import FakeWorker
 from worker.tracking import training_tags
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.errors import Code, UserError
-from shared.requests.retrain_request import Resources, memory_bytes
+from shared.requests.parts import Resources, memory_bytes
 from shared.settings import Settings
 from worker.runners.seam import Capacity, Exit
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mypackage.gate.rules import FIELDS, Guardrail, Rules, merged, read_promotion, rules_of
-from shared.requests.retrain_request import Promotion
+from shared.requests.parts import Promotion
 
 
 def rules(from_code: dict[str, Any], from_request: dict[str, Any], *, lower_is_better: bool = False) -> Rules:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import FailureType
-from shared.requests.retrain_request import RetrainRequest, Retry, memory_bytes
+from shared.requests.parts import Retry, memory_bytes
+from shared.requests.retrain_request import RetrainRequest
 from tests.support.retrain_requests import GIT_URI, REQUIRED, WITH_TOKEN, parse, refused
 
 HARMLESS = (

@@ -10,7 +10,7 @@ from deploy.artifact_store import storage_credentials
 from shared.alerts.kinds import kinds
 from shared.errors import ConfigurationError, FailureType
 from shared.jobs.model import RetryPolicy
-from shared.requests.retrain_request import Retry
+from shared.requests.parts import Retry
 from shared.scheduling.limits import Limits
 from shared.secrets.vault import JobSecrets
 from shared.settings import Settings

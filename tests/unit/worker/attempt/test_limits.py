@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Code, UserError
 from shared.jobs.model import JobState
-from shared.requests.retrain_request import Resources
+from shared.requests.parts import Resources
 from shared.settings import Settings
 from tests.fakes.runner import Script
 from tests.fakes.worker import FakeWorker

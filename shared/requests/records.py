@@ -1,0 +1,45 @@
+"""From a model to what is recorded of it, and back: without defaults, and tolerant of other versions' fields."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def field_names(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Yield all fields by shared.requests.fields' names."""
+    for name, field in model.model_fields.items():
+        yield f"{before}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from field_names(field.annotation, f"{before}{name}.")
+
+
+def without_defaults(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs. pydantic's exclude_defaults keeps the defaults of fields with a serializer of their own."""
+    return {
+        name: without_defaults(value, defaults[name]) if isinstance(defaults.get(name), dict) else value
+        for name, value in sent.items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
+def filled(default: Any, value: Any) -> Any:
+    """Return the value as it is shown: with the defaults of fields in it that are not set."""
+    return {**default, **value} if isinstance(default, dict) and isinstance(value, Mapping) else value
+
+
+def as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:
+    """Return the model with what the record says and the model knows; nothing is checked again."""
+    known = {
+        name: _value(model.model_fields[name], value) for name, value in record.items() if name in model.model_fields
+    }
+    return model.model_construct(**known)
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return as_recorded(field.annotation, value)
+    return frozenset(value) if isinstance(value, list) else value  # of a set JSON makes a list; there are no others
