@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from honcho.environ import parse_procfile
 
-from deploy.firewall import tables
+from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
 from worker.runners.kind import TrainingNetwork

@@ -1,16 +1,8 @@
 """The service from Python, over HTTP: users import `Client` from here. Needs requests only, and no MLflow."""
 
-from .client import (
-    ENDED,
-    Client,
-    ClientError,
-    JobHandle,
-    NotAuthenticated,
-    Refused,
-    ServerUnreachable,
-    UnexpectedAnswer,
-    WaitTimeout,
-)
+from .client import Client
+from .errors import ClientError, NotAuthenticated, Refused, ServerUnreachable, UnexpectedAnswer, WaitTimeout
+from .job import ENDED, JobHandle
 
 __all__ = [
     "ENDED",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.projects.tree_bomb import commit_tree_bomb
-from tests.support.servers.git_server import RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
 
 IMAGE = "python:3.11-slim"
 LEDGER_IN_CONTAINER = "/ledger"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.drill.project import Ledger
-from tests.support.servers.git_server import RepositoryOnServer, bare_repository
+from tests.support.servers.git_repository import RepositoryOnServer, bare_repository
 
 IMAGE = "python:3.11-slim"
 LEDGER_IN_CONTAINER = "/ledger"

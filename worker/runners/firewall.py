@@ -1,4 +1,4 @@
-"""The sign by which a worker knows that the firewall of trainings (deploy/firewall.py) stands."""
+"""The sign by which a worker knows that the firewall of trainings (deploy/firewall) is in place."""
 
 import time
 from pathlib import Path

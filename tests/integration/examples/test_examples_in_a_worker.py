@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from shared.errors import Code
 from shared.jobs.model import Job
-from tests.support.servers.git_server import bare_repository
+from tests.support.servers.git_repository import bare_repository
 from tests.support.servers.mlflow_server import running_mlflow_server
 from tests.support.servers.valkey import running_valkey
 from tests.support.servers.worker import WorkerProcess, worker_process

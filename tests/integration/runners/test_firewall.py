@@ -13,7 +13,9 @@ from typing import Any
 import docker
 import pytest
 
-from deploy.firewall import Firewall, Plan, is_fresh, tables
+from deploy.firewall.__main__ import is_fresh
+from deploy.firewall.iptables import Firewall, tables
+from deploy.firewall.rules import Plan
 from tests.support.engines import docker_or_skip
 from tests.support.network.devices import ip, require_root
 from tests.support.network.namespace import NetworkNamespace, network_namespace

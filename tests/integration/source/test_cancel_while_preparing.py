@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import Code
 from shared.jobs.model import Job, JobState
-from tests.support.servers.git_server import GitServer, bare_repository
+from tests.support.servers.git_repository import bare_repository
+from tests.support.servers.git_server import GitServer
 from tests.support.servers.mlflow_server import started_mlflow_server
 from tests.support.servers.valkey import running_valkey
 from tests.support.servers.worker import WorkerProcess, worker_process

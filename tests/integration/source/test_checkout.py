@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Code, UserError
-from tests.support.servers.git_server import GitServer, RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.mirror import KEPT_COMMITS, MAX_PACKS
 

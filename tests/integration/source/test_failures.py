@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from shared.errors import AttemptTimeout, Code, InfrastructureError, UserError
-from tests.support.servers.git_server import GitServer, RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 
 

@@ -13,7 +13,8 @@ import pytest
 from shared.addresses.git_uri import AllowedAddresses
 from shared.errors import Code, InfrastructureError, UserError
 from tests.support.engines import require
-from tests.support.servers.git_server import GitServer, RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.door import Door
 from worker.source.limits import SourceLimits

@@ -9,7 +9,8 @@ import pytest
 
 from shared.addresses.git_uri import parse_git_uri
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
-from tests.support.servers.git_server import GitServer, RepositoryOnServer, bare_repository
+from tests.support.servers.git_repository import RepositoryOnServer, bare_repository
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.limits import SourceLimits
 

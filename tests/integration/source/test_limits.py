@@ -11,7 +11,8 @@ import pytest
 
 from shared.errors import Code, InfrastructureError, UserError
 from tests.support.projects.tree_bomb import commit_tree_bomb
-from tests.support.servers.git_server import GitServer, RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.limits import SourceLimits
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers.git_server import GitServer, RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
+from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 
 DAY_SECONDS = 86400

@@ -11,7 +11,8 @@ import pytest
 
 from shared.addresses.git_uri import Credentials, parse_git_uri
 from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError, UserError
-from tests.support.servers.git_server import GitServer, RepositoryOnServer, bare_repository
+from tests.support.servers.git_repository import RepositoryOnServer, bare_repository
+from tests.support.servers.git_server import GitServer
 from tests.support.waiting import wait_until
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from tests.support.log_lines import objects
 from tests.support.network.ports import free_port
 from tests.support.servers.api_server import ROOT, running_api
-from tests.support.servers.git_server import bare_repository
+from tests.support.servers.git_repository import bare_repository
 from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.servers.valkey import Valkey, running_valkey
 from tests.support.servers.worker import worker_process

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from shared.jobs.model import Job, JobState
 from shared.scheduling.hosts import Machine
 from shared.sql.tables import workers
-from tests.support.servers.git_server import bare_repository
+from tests.support.servers.git_repository import bare_repository
 from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.servers.valkey import Valkey, running_valkey
 from tests.support.servers.worker import WorkerProcess, on_host

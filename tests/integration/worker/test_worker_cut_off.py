@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from shared.jobs.model import JobState
-from tests.support.servers.git_server import bare_repository
+from tests.support.servers.git_repository import bare_repository
 from tests.support.servers.mlflow_server import MlflowServer
 from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.valkey import running_valkey

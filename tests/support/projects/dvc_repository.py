@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.servers.git_server import RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
 
 TIMEOUT_SECONDS = 120
 

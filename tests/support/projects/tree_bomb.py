@@ -1,6 +1,6 @@
 """A repository of a few hundred bytes that unpacks to any size: trees of equal trees."""
 
-from tests.support.servers.git_server import RepositoryOnServer
+from tests.support.servers.git_repository import RepositoryOnServer
 
 PROJECT = 'name: bomb\nentry_points:\n  main:\n    command: "true"\n'
 

@@ -8,7 +8,9 @@ from threading import Event
 
 import pytest
 
-from deploy.firewall import Firewall, Place, Plan, Refused, Tables, is_fresh, is_in_use, keep, plan_of
+from deploy.firewall.__main__ import is_fresh, is_in_use, keep
+from deploy.firewall.iptables import Firewall, RuleRefused, Tables
+from deploy.firewall.rules import Place, Plan, plan_of
 from shared.scheduling.hosts import QueueCode
 from tests.fakes.worker import FakeWorker
 from worker.runners.firewall import FIREWALL_SECONDS
@@ -28,7 +30,7 @@ class FakeTables(Tables):
     def run(self, *words: str, text: str | None = None, tool: str = "") -> str:
         """As iptables and iptables-restore --noflush."""
         if self.refusals:
-            raise Refused(self.refusals[0])
+            raise RuleRefused(self.refusals[0])
         if tool:
             self._restore(text or "")
             return ""
@@ -43,7 +45,7 @@ class FakeTables(Tables):
         elif action == "--insert":
             self.chains[chain].insert(0, rule)
         elif rule not in self.chains[chain]:
-            raise Refused("no such rule")
+            raise RuleRefused("no such rule")
         elif action == "--delete":
             self.chains[chain].remove(rule)
         return ""

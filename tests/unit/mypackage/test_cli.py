@@ -165,7 +165,7 @@ def test_interrupting_leaves_the_job_alone(run: RetrainCommand, monkeypatch: pyt
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mypackage.client.client.JobHandle.wait", interrupt)
+    monkeypatch.setattr("mypackage.client.job.JobHandle.wait", interrupt)
     assert "goes on" in run("wait", job_id, code=130).stderr
 
 
