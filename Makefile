@@ -86,13 +86,14 @@ released-openapi: openapi ## For a release: update docs/openapi.json and the pag
 settings: .venv/ready ## Regenerate the tables of settings in docs/reference and deploy/.env.example
 	@$(BIN)/python -m deploy.settings_table
 
-reference: .venv/ready ## Regenerate the pages on API, request, command line and decisions
+reference: .venv/ready ## Regenerate the reference pages: API, request, command line
 	@$(BIN)/python -m deploy.docs
 
 docs: .venv-docs/ready ## Build the documentation site in build/site; warnings, dead links and misspellings fail
 	@$(PYTHON) -m deploy.docs.site
 
 docs-screenshot: docs ## Save a picture of the site's first page in docs/images (needs chromium)
+	@mkdir -p docs/images
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1440,900 \
 		--screenshot=docs/images/site.png file://$(CURDIR)/build/site/index.html 2>/dev/null
 

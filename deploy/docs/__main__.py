@@ -1,14 +1,13 @@
-"""Write the pages that follow from the code and from other pages (`--check` only compares)."""
+"""Write the reference pages that follow from the code (`--check` only compares)."""
 
 import json
 import sys
 from pathlib import Path
 
-from deploy.docs import api_page, cli_page, decisions_page, request_page
+from deploy.docs import api_page, cli_page, request_page
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs/reference"
-DECISIONS = ROOT / "docs/decisions"
 
 
 def pages() -> dict[Path, str]:
@@ -18,7 +17,6 @@ def pages() -> dict[Path, str]:
         REFERENCE / "api.md": api_page.text(document),
         REFERENCE / "request.md": request_page.text(document),
         REFERENCE / "cli.md": cli_page.text(),
-        DECISIONS / "index.md": decisions_page.text(DECISIONS),
     }
 
 

@@ -4,6 +4,7 @@ Pages link to files of the repository as Markdown does everywhere, so that they 
 such a link goes to the page made of that file, or to a copy of the file.
 """
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -72,14 +73,31 @@ class Stage:
             return found[0]
         path = _inside(PurePosixPath(page).parent / address)
         if path and (self.root / path).is_dir():
-            path = f"{path}/{'index.md' if path.startswith('docs/') else 'README.md'}"
-        if not path or not (self.root / path).is_file():
+            path = self._page_of_folder(path)
+        target = staged_path(path)
+        if not path or not ((self.folder / target).is_file() or (self.root / path).is_file()):
             self.faults.append(f"{page}: {address} is not in this repository")
             return found[0]
         self._add(path)
-        target = staged_path(path)
         kept = anchor if target.endswith(".md") else ""
         return f"{before}{relpath(target, PurePosixPath(staged_path(page)).parent)}{kept}{after}"
+
+    def _page_of_folder(self, path: str) -> str:
+        """The page of a folder; one of docs/ that has none gets a list of its pages."""
+        if not path.startswith("docs/"):
+            return f"{path}/README.md"
+        index = f"{path}/index.md"
+        staged = self.folder / staged_path(index)
+        if not (self.root / index).exists() and not staged.exists():
+            pages = sorted((self.root / path).glob("*.md"))
+            heading = f"# {PurePosixPath(path).name.replace('-', ' ').capitalize()}\n"
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_text("\n".join([heading, *(f"- [{_heading(page)}]({page.name})" for page in pages)]))
+        return index
+
+
+def _heading(page: Path) -> str:
+    return page.read_text().partition("\n")[0].removeprefix("# ")
 
 
 def staged_path(path: str) -> str:
@@ -107,7 +125,14 @@ def _inside(path: PurePosixPath) -> str:
 
 
 def build() -> None:
-    """Stage, build strictly, and check; DocsError says what is wrong."""
+    """Stage, build strictly, and check; DocsError says what is wrong. One build at a time: others wait."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "docs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _build()
+
+
+def _build() -> None:
     shutil.rmtree(STAGE, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)
     stage = Stage(ROOT, STAGE / "pages")
