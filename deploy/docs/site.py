@@ -26,7 +26,7 @@ PAGES_OF_ROOT = {
     "SECURITY.md": "security.md",
 }
 LINK = re.compile(r"(?<!`)(!?\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
-FENCE = re.compile(r"^\s*(```|~~~)")
+FENCED = re.compile(r"^(\s*```.*?^\s*```)$", re.DOTALL | re.MULTILINE)
 
 
 class DocsError(Exception):
@@ -61,11 +61,12 @@ class Stage:
         target.write_text(self._turned_round((self.root / path).read_text(), path))
 
     def _turned_round(self, text: str, page: str) -> str:
-        lines, in_fence = [], False
-        for line in text.split("\n"):
-            in_fence ^= bool(FENCE.match(line))
-            lines.append(line if in_fence else LINK.sub(lambda found: self._link(found, page), line))
-        return "\n".join(lines)
+        parts = FENCED.split(text)  # text and code in turn
+        turned = [
+            part if index % 2 else LINK.sub(lambda found: self._link(found, page), part)
+            for index, part in enumerate(parts)
+        ]
+        return "".join(turned)
 
     def _link(self, found: re.Match[str], page: str) -> str:
         before, address, anchor, after = found[1], found[2], found[3] or "", found[4]

@@ -75,6 +75,8 @@ def stage_of(tmp_path: Path, text: str) -> tuple[Stage, str]:
         ("[a](../../shared/errors.py#L10)", "[a](../source/shared/errors.py.txt)"),
         ("[a](https://example.com/README.md)", "[a](https://example.com/README.md)"),
         ("[a](#here)", "[a](#here)"),
+        ("[two\nlines](../../README.md)", "[two\nlines](../index.md)"),
+        ("```\ncode\n```\n[a](../../README.md)", "```\ncode\n```\n[a](../index.md)"),
         ("```\n[a](../../README.md)\n```", "```\n[a](../../README.md)\n```"),
     ],
 )
