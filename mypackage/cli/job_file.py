@@ -1,6 +1,7 @@
-"""A job's request in a YAML or JSON file: the fields of POST /retrain."""
+"""The fields of POST /retrain in YAML or JSON: those of a file, and single ones of the command line."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,34 @@ def read_job_file(path: Path) -> dict[str, Any]:
     return value
 
 
-def require_json(path: Path, value: dict[str, Any]) -> None:
-    """Refuse what YAML has and JSON has not."""
+def read_fields(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the fields that are written as NAME=VALUE or GROUP.NAME=VALUE, with values as in a file."""
+    fields: dict[str, Any] = {}
+    for text in texts:
+        name, equals, written = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter("must be NAME=VALUE or GROUP.NAME=VALUE")
+        try:
+            value = yaml.safe_load(written)
+        except yaml.YAMLError as error:
+            raise click.BadParameter(f"The value of {name} is not YAML: put quotes around it.") from error
+        group, dot, inner = name.partition(".")
+        fields = laid_over(fields, {group: {inner: value} if dot else value})
+    require_json("--set", fields)
+    return fields
+
+
+def laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return both, with the values of ``over`` where both have one; groups are merged field by field."""
+    groups = {name for name, value in over.items() if isinstance(value, dict) and isinstance(under.get(name), dict)}
+    return {**under, **over, **{name: laid_over(under[name], over[name]) for name in groups}}
+
+
+def require_json(place: object, value: dict[str, Any]) -> None:
+    """Refuse what YAML has and JSON does not; ``place`` says where it was written."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise click.UsageError(
-            f"{path} holds a date, or another value that JSON has not: put quotes around it."
+            f"{place} holds a date, or another value that JSON does not have: put quotes around it."
         ) from error

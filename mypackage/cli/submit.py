@@ -8,7 +8,7 @@ import click
 from ..client import Client, JobHandle
 from ..plain_text import plain
 from .checkout import LocalCheckout, find_checkout, without_credentials
-from .job_file import read_job_file
+from .job_file import laid_over, read_fields, read_job_file
 from .outcome import exit_code
 from .show import json_option, show_job
 from .waiting import follow_to_end, wait_for
@@ -31,6 +31,14 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
     "path",
     type=click.Path(path_type=Path),
     help="YAML or JSON with fields of POST /retrain; options go first.",
+)
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=lambda _context, _parameter, texts: read_fields(texts),
+    help="Any field of POST /retrain, such as resources.gpus=2; VALUE as in a file; repeatable.",
 )
 @click.option("--experiment-name", metavar="NAME", help="MLflow experiment.")
 @click.option(
@@ -69,6 +77,7 @@ def submit(
       retrain submit --experiment-name iris --model-name iris-classifier --wait
       retrain submit --experiment-name iris --alert-to team-a
       retrain submit --experiment-name iris --host-label a100
+      retrain submit --experiment-name iris --set resources.gpus=2 --set timeouts.run_seconds=3600
     """
     request = complete(merged(read_job_file(path) if path else {}, options))
     job = ctx.ensure_object(Client).retrain(**request)
@@ -89,16 +98,13 @@ def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed:
 
 
 def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The file's fields under those given as options; single parameters and labels are replaced one by one."""
+    """The file's fields under those of --set, and these under other options; parameters are replaced one by one."""
     given = {name: value for name, value in options.items() if value not in (None, {}, ())}
     if names := given.pop("alert_to", None):
         given["alerts"] = {"to": list(names)}
     if placement := {name: given.pop(name) for name in ("host", "host_labels") if name in given}:
         given["resources"] = placement
-    for name in ("parameters", "labels", "alerts", "resources"):
-        if name in given and isinstance(from_file.get(name), dict):
-            given[name] = {**from_file[name], **given[name]}
-    return {**from_file, **given}
+    return laid_over(laid_over(from_file, given.pop("fields", {})), given)
 
 
 def complete(request: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,23 @@ def test_options_go_before_the_file(run: RetrainCommand) -> None:
     assert request["parameters"] == {"alpha": 0.5, "beta": "2"}
 
 
+def test_any_field_is_set_over_the_files_and_under_its_own_option(run: RetrainCommand) -> None:
+    Path("job.yaml").write_text(json.dumps({**BODY, "resources": {"gpus": 2, "cpus": 1}, "priority": 1}))
+    fields = ["resources.gpus=3", "resources.host=gpu-9", "priority=2", "model_name='7'", "labels.a.b=x=y"]
+    options = [text for field in fields for text in ("--set", field)]
+    request = submitted(run("submit", "--file", "job.yaml", *options, "--priority", "3", "--json"))
+    assert {"gpus": 3, "cpus": 1, "host": "gpu-9"}.items() <= request["resources"].items()
+    assert (request["priority"], request["model_name"], request["labels"]) == (3, "7", {"a.b": "x=y"})
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [("priority", "NAME=VALUE"), ("=1", "NAME=VALUE"), ("a=[", "not YAML"), ("a=2026-01-31", "quotes")],
+)
+def test_a_field_that_cannot_be_read_is_refused(run: RetrainCommand, field: str, told: str) -> None:
+    assert told in run("submit", "--set", field, code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [("a: [", "no YAML at line"), ("- a", "must hold fields"), ("a: 2026-01-31", "quotes"), ("a: .nan", "quotes")],
