@@ -15,6 +15,7 @@ from shared.addresses.git_uri import Credentials
 from shared.requests.retrain_request import RetrainRequest
 from tests.support.retrain_requests import WITH_TOKEN, parse, refused
 
+ADDRESSES = {"git_uri", "dataset_repo"}  # which credentials may stand in: they are split off
 PREDECESSORS_BODY = """
 {
   "experiment_name": "name_of_experiment",
@@ -37,12 +38,6 @@ def test_the_predecessors_private_address_gives_its_token_as_credentials() -> No
 @pytest.mark.parametrize(
     "fields",
     [
-        {"MLproject_location": WITH_TOKEN},
-        {"base_model": WITH_TOKEN},
-        {"entry_point": WITH_TOKEN},
-        {"model_name": WITH_TOKEN},
-        {"experiment_name": WITH_TOKEN},
-        {"concurrency_key": WITH_TOKEN},
         {"parameters": {"repo": f"see {WITH_TOKEN}"}},
         {"parameters": {"repo": "s3://key:pass/hunter2@bucket"}},
         {"labels": {"repo": WITH_TOKEN}},
@@ -79,6 +74,14 @@ def test_a_refusal_never_repeats_credentials(fields: dict[str, Any]) -> None:
     refusal = refused(**fields)
     told = refusal.errors(include_input=False, include_url=False)
     assert "hunter2" not in f"{refusal} {refusal!r} {told} {refusal.json(include_input=False)}"
+
+
+@pytest.mark.parametrize("name", sorted(set(RetrainRequest.model_fields) - ADDRESSES))
+def test_no_field_but_an_address_takes_credentials_or_control_characters(name: str) -> None:
+    for text in (WITH_TOKEN, "a\nb", "lone \ud800"):
+        told = str(refused(**{name: text}).errors(include_input=False, include_url=False))
+        assert name in told
+        assert "hunter2" not in told
 
 
 @pytest.mark.parametrize(
