@@ -7,6 +7,7 @@ from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
 from shared.jobs.records import Claim, Ending
 from shared.jobs.store import JobStore
+from shared.requests.retrain_request import KNOWN_FIELDS
 from shared.scheduling.hosts import Host
 
 HOST = "gpu-1"
@@ -21,8 +22,8 @@ FAILED = Ending(JobState.FAILED, DOCKER_AWAY)
 
 
 def a_host(name: str = HOST, **fields: Any) -> Host:
-    """A machine as its worker describes it; it has room for everything unless the test says otherwise."""
-    usual = {"slots": MANY_SLOTS, "queues": QUEUES, "runner": "docker"}
+    """A machine as a worker of today describes it; it has room for everything unless the test says otherwise."""
+    usual = {"slots": MANY_SLOTS, "queues": QUEUES, "runner": "docker", "knows": KNOWN_FIELDS}
     return Host(name, **{**usual, **fields})
 
 

@@ -15,9 +15,9 @@ from tests.support.stores import MakeStore
 
 PLAIN = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git", "parameters": {"epochs": 3}}
 NEWER = {**PLAIN, "resources": {"host_x": "gpu-9"}}
-OLD = a_host("old", knows=KNOWN_FIELDS)
+OLD = a_host("old")
 NEW = a_host("new", knows=KNOWN_FIELDS | {"resources.host_x"})
-EARLIER = a_host("earlier")  # of before workers said what they know
+EARLIER = a_host("earlier", knows=None)  # of before workers said what they know
 
 
 @pytest.fixture
