@@ -34,6 +34,9 @@ class RetrainRequest(Strict):
     model_config = ConfigDict(json_schema_extra=_document_dataset_uri)
 
     experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.", examples=["iris"])
+    run_name: Name | None = Field(
+        None, description="Name of the MLflow run; null for one that MLflow makes up.", examples=["iris, more trees"]
+    )
     git_uri: StrictStr = Field(
         max_length=2048,
         description="The repository. For a private one a token may stand in it, as in https://TOKEN@host/path.git: "

@@ -213,6 +213,7 @@ class Preparation:
             project_env="docker" if loaded.project.image and self.runner.inside.runs_images else None,
             parameters=self.redactor.within(rendered.parameters),
             request_id=claim.job.request_id,
+            run_name=request.run_name,
         )
 
     def _tag_image(self, run: Run, loaded: Loaded, image: Image | None) -> None:

@@ -25,12 +25,14 @@ class RunRequest:
     project_env: str | None = None  # "docker", or None as MLflow leaves it for its env_manager=local
     parameters: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
+    run_name: str | None = None  # None for one that MLflow makes up
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
     """Return the run's tags. No credentials: they are taken out of the address once more."""
     uri = parse_git_uri(request.git_uri).uri
     tags = {
+        "mlflow.runName": request.run_name,
         "mlflow.user": USER,
         "mlflow.source.name": f"{uri}#{request.folder}" if request.folder else uri,
         "mlflow.source.type": "PROJECT",

@@ -61,6 +61,13 @@ def run(tracking: Tracking, request_of_test: RunRequest) -> Run:
     return tracking.ensure_run(request_of_test)
 
 
+def test_a_run_is_named_as_the_request_says(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest
+) -> None:
+    run = tracking.ensure_run(replace(request_of_test, run_name="iris, more trees"))
+    assert client.get_run(run.run_id).info.run_name == "iris, more trees"
+
+
 def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: MlflowClient) -> None:
     found = client.get_run(run.run_id)
     ours = {name: value for name, value in found.data.tags.items() if name != "mlflow.runName"}
