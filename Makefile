@@ -44,8 +44,14 @@ migrate: .venv/ready ## Bring the job store's schema up to date
 doctor: .venv/ready ## Check everything a worker depends on, from here: Docker, Redis, database, MLflow, git, alerts, clocks
 	@$(BIN)/python -m worker.doctor $(ARGS)
 
-test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer suites)
-	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer suites, COVERAGE=1 to measure unit tests)
+	@$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=) $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+	@$(if $(COVERAGE),$(LEAST_COVERED) || true)
+
+# Shown, never a reason to fail.
+LEAST_COVERED = $(BIN)/coverage report --sort=cover > build/coverage/table.txt \
+	&& echo "Statements and branches that the unit tests reach (all files: build/coverage/table.txt):" \
+	&& head -12 build/coverage/table.txt && tail -2 build/coverage/table.txt
 
 drill: .venv/ready ## Break everything under load; check that nothing is lost (FAULTS=200 SEED=7)
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
