@@ -1,1 +1,1 @@
-"""`python -m worker.doctor`: looks at all that a worker here depends on, and says what to do. Changes nothing."""
+"""`python -m worker.doctor`: checks everything that a worker here depends on, and says what to do. Changes nothing."""

@@ -1,4 +1,4 @@
-"""`python -m worker.doctor` (`make doctor`, `retrain doctor`): all checks side by side; 1 if one fails."""
+"""`python -m worker.doctor` (`make doctor`, `retrain doctor`): runs all checks at once; exits with 1 if one fails."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ from worker.runners.registry import worker_redactor
 
 
 def findings(environment: Mapping[str, str]) -> list[Finding]:
-    """What is found where the settings can be read, else that they cannot."""
+    """Return what the checks find, or that the settings cannot be read."""
     try:
         settings = as_make_up_has_it(Settings.load())
     except ConfigurationError as error:
@@ -35,7 +35,7 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def findings_of(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
-    """Look at everything that the settings name."""
+    """Check everything that the settings name."""
     found = examine(checks_of(settings, environment))
     try:
         redactor = worker_redactor(settings, environment)
@@ -45,12 +45,12 @@ def findings_of(settings: Settings, environment: Mapping[str, str]) -> list[Find
 
 
 def without_secrets(found: Iterable[Finding], redactor: Redactor) -> list[Finding]:
-    """Take out what is secret: others repeat in their errors what they were sent."""
+    """Redact secrets: other systems' errors may repeat what they were sent."""
     return [replace(each, seen=redactor.text(each.seen), advice=redactor.text(each.advice)) for each in found]
 
 
 def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Check]:
-    """The checks by what they look at, in the order in which they are told."""
+    """Return the checks by subject, in the order in which they are printed."""
     return {
         "settings": partial(check_settings, settings),
         settings.runner.capitalize(): partial(check_runner, settings, environment),
@@ -64,10 +64,10 @@ def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what is found."""
+    """Print the findings."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.doctor",
-        description="Look at all that a worker on this host depends on, and say what to do about what is wrong.",
+        description="Check everything that a worker on this host depends on, and say how to mend what is wrong.",
         epilog="Exit codes: 0 nothing failed, 1 something did. Settings come from the environment and .env.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")

@@ -1,4 +1,4 @@
-"""The alert channels: each looks for itself whether alerts get there, and sends none."""
+"""Lets each alert channel check whether alerts would get there, without sending any."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ AT_ONCE = 32
 
 
 def check_alert_channels(settings: Settings) -> Iterator[Finding]:
-    """Look at every channel that is set up, of each kind those with names first."""
+    """Check every channel that is set up; of each kind, those with names first."""
     places = sorted(settings.destinations.by_name.values(), key=lambda each: (each.kind, each.is_default))
     if not places:
         yield skipped("alerts", "no webhook is set")

@@ -1,4 +1,4 @@
-"""When `make backup` last saved what this service keeps: it says so in a file in DATA_DIR."""
+"""Checks when `make backup` last ran; a file in DATA_DIR records it."""
 
 import json
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from worker.findings.finding import Finding, ok, skipped, warning
 
 SUBJECT = "backup"
 ADVICE = (
-    "Run make backup, best every night by cron, and keep its folder on another machine. Where something else saves the "
-    "records, or another host, set BACKUP_MAX_AGE_DAYS=0."
+    "Run make backup, ideally every night by cron, and keep its folder on another machine. If something else backs up "
+    "the records, or another host, set BACKUP_MAX_AGE_DAYS=0."
 )
 
 
 def check_backup(settings: Settings, now: datetime | None = None) -> Iterator[Finding]:
-    """Hold the age of the last backup to BACKUP_MAX_AGE_DAYS; before the first one, the age of what would be saved."""
+    """Compare the last backup's age with BACKUP_MAX_AGE_DAYS; before the first, the age of what it would save."""
     if not settings.backup_max_age_days:
         yield skipped(SUBJECT, "BACKUP_MAX_AGE_DAYS=0")
         return

@@ -1,4 +1,4 @@
-"""The job store's database: whether it answers, has this program's schema, and agrees on the time."""
+"""Checks the job store's database: that it answers, has this program's schema, and agrees on the time."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,18 +21,20 @@ from worker.findings.finding import Finding, State, failure, ok, warning
 from worker.host.machine import this_machine
 
 MIGRATE = "Run: make migrate (python -m shared.sql.schema), with this program's version; then start the service."
-RENAME = "Give one of the two another WORKER_HOST, and restart it: a name must be one machine's alone."
+RENAME = "Give one of the two another WORKER_HOST, and restart it: each name must belong to one machine only."
 RECENT_SECONDS = 3600.0
-UPGRADE = "Start the newer program here: another part of the service has migrated the database. There is no way back."
+UPGRADE = (
+    "Start the newer program here: another part of the service has migrated the database. It cannot be migrated back."
+)
 
 OWN_ROLE = (
-    "Give the service a role that owns its database and is no superuser. In Compose, where the volume is of an earlier "
-    "version: make backup, docker compose down, docker volume rm retrain_postgres-data, make restore."
+    "Give the service a role that owns its database and is not a superuser. In Compose, if the volume is from an "
+    "earlier version: make backup, docker compose down, docker volume rm retrain_postgres-data, make restore."
 )
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Look at the database behind DATABASE_URL."""
+    """Check the database at DATABASE_URL."""
     if missing := _missing_file(settings.store_url):
         yield failure("database", f"there is none at {missing} yet", MIGRATE)
         return
@@ -58,12 +60,12 @@ def _look(database: Database, settings: Settings) -> Iterator[Finding]:
         yield _name(database, settings)
     if dialect.name == "postgresql":
         yield _role(database)
-    if dialect.name != "sqlite":  # whose clock is this host's
+    if dialect.name != "sqlite":  # SQLite's clock is this host's
         yield compare("database", theirs, ours)
 
 
 def _name(database: Database, settings: Settings) -> Finding:
-    """Whether another machine has, or wants, this worker's name."""
+    """Check whether another machine has, or wants, this worker's name."""
     name, mine = settings.worker_host, this_machine(settings)
     with database.reading() as transaction:
         worker = next(iter(read_workers(transaction, workers.c.host == name)), None)
@@ -90,12 +92,12 @@ def _role(database: Database) -> Finding:
     with database.reading() as transaction:
         row = transaction.one(sa.text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
     if row is None or not row[0]:
-        return ok("database role", "no superuser")
+        return ok("database role", "not a superuser")
     return warning("database role", "a superuser, who can read the server's files and run programs there", OWN_ROLE)
 
 
 def _missing_file(url: str) -> Path | None:
-    """The file of an SQLite database that is not there: to connect would make one."""
+    """Return the file of an SQLite database that does not exist yet, because connecting would create it."""
     try:
         address = make_url(url)
     except SQLAlchemyError:

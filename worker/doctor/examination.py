@@ -1,4 +1,4 @@
-"""Runs checks side by side. One that fails in itself, or does not come to an end, is a finding like any other."""
+"""Runs checks at the same time. A check that crashes or does not end is reported as a finding like any other."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def examine(checks: Mapping[str, Check], *, limit_seconds: float = LIMIT_SECONDS) -> list[Finding]:
-    """Return what the checks find until the time is over, in the order of the checks."""
+    """Return what the checks find before the time is up, in the order of the checks."""
     looks = [_Look(subject, check) for subject, check in checks.items()]
     for each in looks:
         each.start()
@@ -23,7 +23,7 @@ def examine(checks: Mapping[str, Check], *, limit_seconds: float = LIMIT_SECONDS
 
 
 class _Look(threading.Thread):
-    """One check. Nobody waits for it at the end of the process: what hangs may hang in the kernel."""
+    """One check. The process does not wait for it when it ends: a hung check may hang in the kernel."""
 
     def __init__(self, subject: str, check: Check) -> None:
         super().__init__(name=f"doctor-{subject}", daemon=True)
@@ -36,14 +36,16 @@ class _Look(threading.Thread):
             for finding in self._check():
                 self._findings.append(finding)
         except Exception as error:  # noqa: BLE001 - a thread's outermost frame: whatever it is, it is a finding
-            advice = "The doctor did not expect this. Look at what it names; where that is well, report it as a bug."
+            advice = (
+                "The doctor did not expect this. Check what the error names; if nothing is wrong there, report a bug."
+            )
             self._findings.append(failure(self._subject, f"{type(error).__name__}: {error}", advice))
 
     def until_now(self, limit_seconds: float) -> list[Finding]:
-        """What it has found, and that it is not done where it is not."""
+        """Return what it has found, and a failure if it is not done."""
         is_over = not self.is_alive()
         found = list(self._findings)
         if is_over:
             return found
-        advice = "Something takes the connection and does not answer, or drops what it is sent: a firewall, or a hang."
+        advice = "Something accepts the connection but does not answer, or drops packets: a firewall, or a hung server."
         return [*found, failure(self._subject, f"no answer within {limit_seconds:g} s", advice)]

@@ -1,4 +1,4 @@
-"""git: whether it is here, and whether the hosts of GIT_HOSTS answer it, with the worker's proxy, keys and trust."""
+"""Checks that git is installed and that the hosts of GIT_HOSTS answer it, with the worker's proxy, keys and CA."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,25 +9,25 @@ from worker.findings.finding import Finding, failure, ok, skipped
 from worker.source.git import Deadline, Git
 
 TIMEOUT_SECONDS = 8.0
-NOBODYS = "retrain-doctor/retrain-doctor.git"  # a host that answers for it, with whatever refusal, is there
+NOBODYS = "retrain-doctor/retrain-doctor.git"  # a host that answers for it, even with a refusal, is reachable
 AT_ONCE = 32
 USERS = {"ssh": "git@"}
 ADVICE = (
-    "Check that this host reaches it (proxy: https_proxy; a CA of your own: GIT_SSL_CAINFO; ssh: the key, and a "
-    "network that lets port 22 out), or take it out of GIT_HOSTS."
+    "Check that this host can reach it (proxy: https_proxy; a CA of your own: GIT_SSL_CAINFO; ssh: the key, and a "
+    "network that lets port 22 out), or remove it from GIT_HOSTS."
 )
 
 
 def check_git(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Ask every host that requests may name, by every scheme that they may have."""
+    """Ask every host that requests may name, by every scheme that they may use."""
     try:
         version = _git("", settings, environment).must("--version")
     except OSError as error:
-        yield failure("git", f"cannot be run: {error.strerror}", "Install git where the worker runs, and in its PATH.")
+        yield failure("git", f"cannot be run: {error.strerror}", "Install git on the worker's PATH.")
         return
     yield ok("git", version)
     if not settings.git_hosts:
-        yield skipped("git hosts", "GIT_HOSTS is empty, so requests may name any")
+        yield skipped("git hosts", "GIT_HOSTS is empty, so requests may name any host")
         return
     hosts, schemes = sorted(settings.git_hosts), sorted(settings.git_schemes - {"file"})
     addresses = [f"{scheme}://{USERS.get(scheme, '')}{host}/{NOBODYS}" for host in hosts for scheme in schemes]
@@ -38,7 +38,7 @@ def check_git(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
 
 
 def refusal(uri: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
-    """Return why git cannot reach the address; None where somebody answers, if only that there is no such thing."""
+    """Return why git cannot reach the address; None if anything answers, even if only with a refusal."""
     try:
         _git(uri, settings, environment).must("ls-remote", uri, "HEAD")
     except AttemptTimeout:
@@ -49,7 +49,7 @@ def refusal(uri: str, settings: Settings, environment: Mapping[str, str]) -> str
 
 
 def _judge(host: str, refusals: Mapping[str, str | None]) -> Finding:
-    """One way in is enough: few use https and ssh alike."""
+    """Report success if one scheme works: few use both https and ssh."""
     answering = [scheme for scheme, why in refusals.items() if why is None]
     if answering:
         return ok(f"git host {host}", f"answers by {' and '.join(answering)}")

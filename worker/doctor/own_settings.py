@@ -1,4 +1,4 @@
-"""Whether the settings themselves are right, as far as that shows without asking anybody."""
+"""Checks the settings themselves, as far as that is possible without contacting anything."""
 
 import os
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ MAKE_UP_REDIS_PORT = 6389
 
 
 def unreadable(error: ConfigurationError) -> Iterator[Finding]:
-    """What to say where they cannot be read: nothing else can be looked at then."""
+    """Report settings that cannot be read: nothing else can be checked then."""
     advice = "Correct these variables in the environment or .env; docs/reference/settings.md says what each may be."
     yield failure(SUBJECT, error.message, advice)
-    yield skipped("everything else", "the settings say where it is")
+    yield skipped("everything else", "it needs readable settings")
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Look at the key, the data folder and its disk."""
+    """Check the key, the data folder and its disk."""
     yield _key(settings)
     yield _data_folder(settings.data_dir.resolve())
     yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
 
 
 def as_make_up_has_it(settings: Settings) -> Settings:
-    """Add the password that `make up` gave its own Redis, where this is its data folder and no REDIS_URL is set."""
+    """Add the password that `make up` gave its own Redis, if this is its data folder and REDIS_URL is not set."""
     file = settings.data_dir / "redis-password"
     if "redis_url" in settings.model_fields_set or not os.access(file, os.R_OK):
         return settings
@@ -46,7 +46,7 @@ def _key(settings: Settings) -> Finding:
     try:
         settings.vault()
     except ConfigurationError as error:
-        return failure(SUBJECT, "SECRET_KEY is no Fernet key", error.message)
+        return failure(SUBJECT, "SECRET_KEY is not a Fernet key", error.message)
     return ok(SUBJECT, "readable")
 
 
@@ -54,5 +54,7 @@ def _data_folder(folder: Path) -> Finding:
     here = next(each for each in (folder, *folder.parents) if each.exists())
     if here.is_dir() and os.access(here, os.W_OK | os.X_OK):
         return ok("DATA_DIR", str(folder))
-    advice = f"Let this user (uid {os.getuid()}) write there (chown, or the volume's options), or set another DATA_DIR."
-    return failure("DATA_DIR", f"{here} cannot be written", advice)
+    advice = (
+        f"Give this user (uid {os.getuid()}) write access (chown, or the volume's options), or set another DATA_DIR."
+    )
+    return failure("DATA_DIR", f"{here} is not writable", advice)

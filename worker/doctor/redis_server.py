@@ -1,4 +1,4 @@
-"""Redis: whether it answers, keeps what it takes, and never throws a message away."""
+"""Checks Redis: that it answers, persists what it is sent, and never drops a message."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ LOSES = "Until then a restart loses messages; their jobs start RESEND_AFTER_SECO
 
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Look at the server behind REDIS_URL."""
+    """Check the server at REDIS_URL."""
     try:
         client = Redis.from_url(
             settings.redis_url.get_secret_value(),
@@ -31,7 +31,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         advice = (
             "Give it the form redis://:password@host:6379/0, or rediss:// for TLS; encode special characters (%40)."
         )
-        yield failure("Redis", "REDIS_URL is no address of a Redis", advice)
+        yield failure("Redis", "REDIS_URL is not the address of a Redis server", advice)
         return
     with client:
         try:
@@ -74,7 +74,7 @@ def _writes(client: Redis) -> Finding:
 
 
 def _configured(client: Redis) -> Mapping[str | None, str | None]:
-    """What the server is set to; nothing where a provider forbids to ask."""
+    """Return the server's configuration; nothing if a provider forbids asking."""
     try:
         return client.config_get("*")
     except ResponseError:
@@ -85,16 +85,16 @@ def _append_only(info: dict[str, Any]) -> Finding:
     if info.get("aof_enabled"):
         return ok("Redis appendonly", "yes")
     advice = f"Set `appendonly yes` in redis.conf (now: redis-cli CONFIG SET appendonly yes). {LOSES}"
-    return failure("Redis appendonly", "no: what it was sent is lost with a restart", advice)
+    return failure("Redis appendonly", "no: a restart loses messages", advice)
 
 
 def _append_fsync(value: str | None) -> Finding:
     if value is None:
-        return skipped("Redis appendfsync", "this server does not tell its configuration")
+        return skipped("Redis appendfsync", "this server does not reveal its configuration")
     if value == "always":
         return ok("Redis appendfsync", value)
     advice = f"Set `appendfsync always` in redis.conf (now: redis-cli CONFIG SET appendfsync always). {LOSES}"
-    return warning("Redis appendfsync", f"{value}: a crash loses the last moments", advice)
+    return warning("Redis appendfsync", f"{value}: a crash loses the last second or more", advice)
 
 
 def _eviction(policy: str) -> Finding:
@@ -102,16 +102,16 @@ def _eviction(policy: str) -> Finding:
         return ok("Redis eviction", policy)
     advice = (
         "Set `maxmemory-policy noeviction` in redis.conf (now: redis-cli CONFIG SET maxmemory-policy noeviction): "
-        "else keys go when memory is short, and a queue is a key like any other."
+        "otherwise keys are evicted when memory runs short, and a queue is a key like any other."
     )
     seen = f"maxmemory-policy is {policy}"
-    if policy.startswith("volatile-"):  # what is queued never expires; what is kept of ended tasks does
-        return warning("Redis eviction", f"{seen}: what Flower shows may go early", advice)
+    if policy.startswith("volatile-"):  # queued messages never expire; the results of ended tasks do
+        return warning("Redis eviction", f"{seen}: what Flower shows may disappear early", advice)
     return failure("Redis eviction", seen, advice)
 
 
 def _advice_on_password() -> str:
     return (
-        "Put the right one into REDIS_URL (redis://user:password@host:port/0). That of `make up` is in "
+        "Put the right one into REDIS_URL (redis://user:password@host:port/0). The one that `make up` uses is in "
         "DATA_DIR/redis-password; it is taken from there while REDIS_URL is not set."
     )

@@ -1,4 +1,4 @@
-"""The doctor's findings as people and programs read them."""
+"""Formats the doctor's findings as text for people and JSON for programs."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ ADVICE_MARK = "-> "
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """A line for each finding, with what to do beneath it, and how many of each there are."""
+    """Return a line for each finding, with what to do beneath it, and a count of each state."""
     subject_column = max(len(each.subject) for each in findings) + 2
     lines: list[str] = []
     for each in findings:
@@ -24,13 +24,13 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """All of it, for programs."""
+    """Return all findings as JSON."""
     record = {"ok": not has_failure(findings), "findings": [asdict(each) for each in findings]}
     return json.dumps(record, indent=2) + "\n"
 
 
 def has_failure(findings: Sequence[Finding]) -> bool:
-    """Whether somebody must act."""
+    """Return whether a check failed, so that somebody must act."""
     return any(each.state is State.FAILURE for each in findings)
 
 
@@ -40,5 +40,5 @@ def _counted(findings: Sequence[Finding]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What others said, kept from a terminal's control characters and from lines of its own."""
+    """Return foreign text without control characters and on one line."""
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())

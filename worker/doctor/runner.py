@@ -1,4 +1,4 @@
-"""What runs trainings on this host, looked at by its own kind of runner."""
+"""Lets the runner check whether it can run trainings on this host."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +9,7 @@ from worker.runners.registry import RUNNERS
 
 
 def check_runner(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Let the runner that RUNNER names look; say so where it names none."""
+    """Run the checks of the runner that RUNNER names; report it if there is no such runner."""
     try:
         kind = RUNNERS.load(settings.runner)
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""The MLflow server as this host reaches it: there, open to us under its name, and able to keep an artifact."""
+"""Checks the MLflow server from this host: that it answers under its name, lets us in, and stores artifacts."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from worker.findings.network import Reply, ask
 
 SUBJECT, ARTIFACTS = "MLflow", "MLflow artifacts"
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/"
-DISABLED = "--serve-artifacts"  # what a server that passes none on says of itself
+DISABLED = "--serve-artifacts"  # what a server that does not proxy artifacts says about itself
 
 
 def check_tracking(settings: Settings) -> Iterator[Finding]:
-    """Look at the server behind MLFLOW_TRACKING_URI."""
+    """Check the server at MLFLOW_TRACKING_URI."""
     url = urlsplit(settings.mlflow_tracking_uri)
     if url.password or url.username:
         advice = "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD: the address shows in containers."
-        yield failure(SUBJECT, "MLFLOW_TRACKING_URI holds a user or password", advice)
+        yield failure(SUBJECT, "MLFLOW_TRACKING_URI contains a user or password", advice)
     elif url.scheme not in ("http", "https"):
         advice = "Set MLFLOW_TRACKING_URI to a server's http address: containers cannot log into a folder or file."
-        yield failure(SUBJECT, f"{settings.mlflow_tracking_uri} is no server", advice)
+        yield failure(SUBJECT, f"{settings.mlflow_tracking_uri} is not a server", advice)
     else:
         yield from _look(settings)
 
@@ -44,7 +44,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
 
 
 def _artifacts(uri: str, auth: tuple[str, str] | None) -> Finding:
-    """Keep a few bytes and delete them, as trainings reach the storage: through the server."""
+    """Write a few bytes and delete them, in the way trainings reach the storage: through the server."""
     folder = f"{uri}{ARTIFACT}retrain-doctor-{secrets.token_hex(8)}"
     kept = ask("PUT", f"{folder}/probe.txt", auth=auth, body=b"retrain doctor was here\n")
     if kept.status != 200:
@@ -52,14 +52,14 @@ def _artifacts(uri: str, auth: tuple[str, str] | None) -> Finding:
     gone = ask("DELETE", folder, auth=auth)
     if gone.status == 200:
         return ok(ARTIFACTS, "written and deleted through the server")
-    seen = f"written, and not deleted: {_told(gone)}"
-    return warning(ARTIFACTS, seen, f"Trainings work. Let the server delete, too; {folder.rpartition('/')[2]} is left.")
+    seen = f"written, but not deleted: {_told(gone)}"
+    return warning(ARTIFACTS, seen, f"Training works. Let the server delete, too; {folder.rpartition('/')[2]} is left.")
 
 
 def _not_kept(reply: Reply) -> Finding:
     if reply.status is not None and DISABLED in reply.said:
         return skipped(
-            ARTIFACTS, "the server passes none on (--no-serve-artifacts): trainings need access of their own"
+            ARTIFACTS, "the server does not proxy them (--no-serve-artifacts): training needs its own access"
         )
     advice = (
         "Check --artifacts-destination of the MLflow server: that its user may write there, that its disk has room, or "

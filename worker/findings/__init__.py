@@ -1,1 +1,1 @@
-"""What a check says about one thing, and how it asks: for the doctor, and for runners and alert channels."""
+"""Findings: what a check reports about one thing, for the doctor, the runners and the alert channels."""

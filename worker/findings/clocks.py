@@ -1,4 +1,4 @@
-"""Whether another machine's clock agrees with ours."""
+"""Checks whether another machine's clock agrees with ours."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ ADVICE = (
 
 
 def compare(whose: str, theirs: datetime, ours: datetime) -> Finding:
-    """Judge the difference."""
+    """Report the difference between two clocks."""
     ahead_seconds = (theirs - ours).total_seconds()
     if abs(ahead_seconds) <= MOST_SECONDS:
         return ok(f"{whose} clock", f"within {MOST_SECONDS:g} s of this host's")

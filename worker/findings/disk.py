@@ -1,4 +1,4 @@
-"""Whether a disk has as much room as attempts need to start."""
+"""Checks whether a disk has the room that attempts need to start."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from worker.folder_tree import free_bytes
 
 
 def disk(subject: str, folder: Path, low_bytes: int) -> Finding:
-    """Hold the folder's disk to DISK_LOW_BYTES."""
+    """Compare the free space on the folder's disk with DISK_LOW_BYTES."""
     free = free_bytes(folder)
     seen = f"{free / 1e9:.1f} GB free at {folder}"
     if free >= low_bytes:

@@ -1,21 +1,21 @@
-"""What the doctor says about one thing that it looked at."""
+"""What a check reports about one thing that it looked at."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """How one thing is."""
+    """The state of the thing that was checked."""
 
     OK = "ok"
-    WARNING = "warning"  # it works, and will hurt one day
+    WARNING = "warning"  # it works, but may cause trouble later
     FAILURE = "failure"
     SKIPPED = "skipped"  # nobody knows; ``seen`` says why
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing; ``advice`` is what to do where it is not as it should be."""
+    """One thing that was checked; ``advice`` is what to do if it is not as it should be."""
 
     subject: str
     state: State
@@ -24,20 +24,20 @@ class Finding:
 
 
 def ok(subject: str, seen: str) -> Finding:
-    """It is as it should be."""
+    """Report that it is as it should be."""
     return Finding(subject, State.OK, seen)
 
 
 def warning(subject: str, seen: str, advice: str) -> Finding:
-    """It works for now."""
+    """Report that it works for now."""
     return Finding(subject, State.WARNING, seen, advice)
 
 
 def failure(subject: str, seen: str, advice: str) -> Finding:
-    """Somebody must act."""
+    """Report that somebody must act."""
     return Finding(subject, State.FAILURE, seen, advice)
 
 
 def skipped(subject: str, why: str) -> Finding:
-    """It was not looked at."""
+    """Report that it was not checked."""
     return Finding(subject, State.SKIPPED, why)

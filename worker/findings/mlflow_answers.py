@@ -1,4 +1,4 @@
-"""What an answer of an MLflow server means for whoever asked it for experiments."""
+"""Explains an MLflow server's answer to a request for its experiments."""
 
 from urllib.parse import urlsplit
 
@@ -10,14 +10,14 @@ STARTED = "Start the MLflow server, or correct MLFLOW_TRACKING_URI (host, port, 
 
 
 def refused(reply: Reply, address: str) -> tuple[str, str] | None:
-    """What is wrong with an answer, and what to do; None where the server does what it was asked."""
+    """Return what is wrong with an answer, and what to do; None if nothing is."""
     host = urlsplit(address).netloc
     if reply.status is None:
         return f"{address} does not answer: {reply.said}", STARTED
     if reply.status == 403 and WRONG_HOST in reply.said:
         return (
-            f"{address} answers 403: it does not know itself as {host}",
-            f"Start the server with {host} among its --allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS).",
+            f"{address} answers 403: it does not accept the name {host}",
+            f"Add {host} to the server's --allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS).",
         )
     if reply.status in (401, 403):
         return (

@@ -1,4 +1,4 @@
-"""Asks over HTTP, once and not for long; what nobody answered is told in a few words that hold no address."""
+"""Sends one HTTP request with a short timeout; failures are described briefly, without the address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MOST_CHARACTERS = 2000
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; ``status`` is None where there was none, and ``said`` then is why."""
+    """An answer; if there was none, ``status`` is None and ``said`` is the reason."""
 
     status: int | None
     said: str
@@ -28,7 +28,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> Reply:
-    """Send one request, and follow no redirection."""
+    """Send one request, and follow no redirect."""
     try:
         answer = requests.request(
             method, url, auth=auth, headers=headers, data=body, timeout=TIMEOUT_SECONDS, allow_redirects=False
@@ -41,7 +41,7 @@ def ask(
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the innermost reason: the outer ones repeat the address, and may hold a secret."""
+    """Return the innermost reason: the outer ones repeat the address, which may contain a secret."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     text = getattr(error, "strerror", None) or type(error).__name__

@@ -1,1 +1,1 @@
-"""What this machine offers, its signs of life, and its disks."""
+"""Looks after this machine: what it offers to jobs, its heartbeat, and its disks."""

@@ -10,7 +10,7 @@ from worker.folder_tree import free_bytes
 from worker.runners.seam import Runner
 from worker.source.checkout import GitSource
 
-JUST_USED_SECONDS = 600  # an attempt that is being prepared has no container yet that would hold its image
+JUST_USED_SECONDS = 600  # an attempt in preparation has no container yet to keep its image in use
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ class DiskGuard:
     free: Callable[[Path], int] = free_bytes
 
     def is_low(self) -> bool:
-        """Whether one of the disks is below the low-water mark."""
+        """Return whether one of the disks is below the low-water mark."""
         return any(self._is_low(folder) for folder in self.folders())
 
     def clean(self) -> int:
-        """Remove what can be had again, one at a time, until there is room or nothing is left; return how much."""
+        """Remove what can be fetched again, one at a time, until there is room or nothing is left; return how many."""
         return self._remove_images() + self._remove_mirrors()
 
     def _is_low(self, folder: Path) -> bool:

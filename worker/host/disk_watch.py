@@ -1,4 +1,4 @@
-"""Stops the training that fills a disk, before that takes the other training and the job store."""
+"""Stops a training that fills the disk before it takes down other training and the job store."""
 
 import logging
 import shutil
@@ -17,9 +17,9 @@ from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
 
 LOOK_SECONDS = 1.0
-MEASURE_EVERY_LOOKS = 30  # an engine walks through a container's files to tell its size
-GONE_SECONDS = 30.0  # so long may it take until what was stopped is removed
-LEAST_PART = 10  # what uses less than this part of DISK_STOP_BYTES is not to blame
+MEASURE_EVERY_LOOKS = 30  # an engine walks all of a container's files to tell its size
+GONE_SECONDS = 30.0  # how long removing what was stopped may take
+LEAST_PART = 10  # an attempt using less than this fraction of DISK_STOP_BYTES is not to blame
 
 logger = logging.getLogger(__name__)
 
@@ -38,26 +38,26 @@ def room_of(folder: Path) -> Room:
 
 
 class Verdicts:
-    """Why attempts were stopped from outside of their supervision, for the supervisors to end them with."""
+    """Why attempts were stopped by something other than their supervisors, which then end them with that error."""
 
     def __init__(self) -> None:
         self._errors: dict[str, AttemptError] = {}
         self._lock = threading.Lock()
 
     def say(self, name: str, error: AttemptError) -> None:
-        """Note it, before the attempt is stopped."""
+        """Note the reason, before the attempt is stopped."""
         with self._lock:
             self._errors[name] = error
 
     def take(self, name: str) -> AttemptError | None:
-        """Return it, once."""
+        """Return the reason, once."""
         with self._lock:
             return self._errors.pop(name, None)
 
 
 @dataclass
 class DiskWatch:
-    """Looks every second at the disk where attempts write; what it stops gets no grace, as that has no room."""
+    """Looks every second at the disk where attempts write; it stops without grace, because there is no room for it."""
 
     settings: Settings
     runner: Runner
@@ -74,7 +74,7 @@ class DiskWatch:
             survive("watch disk", self.look)
 
     def look(self) -> None:
-        """Stop what uses more than it may, and where the disk is nearly full the one that uses most."""
+        """Stop attempts that use more than allowed and, if the disk is nearly full, the one that uses most."""
         room = self.room(self.runner.find_disk() or self.settings.data_dir)
         is_full = room.free < self.settings.disk_stop_below
         most = self.settings.attempt_disk_bytes or room.total // self.here.slots
@@ -96,11 +96,11 @@ class DiskWatch:
     def _runs(self, handle: Handle) -> bool:
         try:
             return self.runner.poll(handle) is None
-        except AttemptError:  # gone, never started, or not to be seen now
+        except AttemptError:  # gone, never started, or not visible now
             return False
 
     def _waits_for_room(self) -> bool:
-        """Whether what was stopped a moment ago is about to give its room back."""
+        """Return whether an attempt that was just stopped is about to free its space."""
         now = self.clock()
         self._stopped = {name: at for name, at in self._stopped.items() if now - at < GONE_SECONDS}
         return any(handle.name in self._stopped for handle in self.runner.list_mine())
@@ -124,7 +124,7 @@ def _megabytes(count: int) -> str:
 
 def _over_limit(size: int, most: int) -> UserError:
     message = (
-        f"Training had written {_megabytes(size)} to its host's disk and was stopped: an attempt may have "
+        f"Training had written {_megabytes(size)} to its host's disk and was stopped: an attempt may use "
         f"{_megabytes(most)} (ATTEMPT_DISK_BYTES, or the disk by slots). Keep fewer checkpoints."
     )
     return UserError(Code.DISK_FULL, message, bytes=size, most=most)

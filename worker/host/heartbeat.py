@@ -1,4 +1,4 @@
-"""This host's signs of life, and what follows when they do not get through: its attempts are frozen."""
+"""Sends this host's heartbeats, and freezes its attempts when they do not get through."""
 
 import logging
 import threading
@@ -17,19 +17,19 @@ from worker.runners.seam import Handle, Runner
 
 logger = logging.getLogger(__name__)
 
-SIGNS_PER_LOSS = 3  # a host that itself was silent for this part of HOST_LOST_AFTER_SECONDS judges no other one
+SIGNS_PER_LOSS = 3  # a host that was itself silent for this fraction of HOST_LOST_AFTER_SECONDS judges no other
 LOOKS_PER_FREEZE = 20
 LOOK_SECONDS = 5.0
 NAME_PAUSE_SECONDS = 1.0
 
 
 class Heartbeat:
-    """Tells the store that this host lives, and freezes what trains here when that does not get through.
+    """Tells the store that this host is alive, and freezes the training here when that does not get through.
 
-    A host that is silent for HOST_LOST_AFTER_SECONDS may be given up, its jobs may start elsewhere, and two attempts
-    of one job must not run. So all is frozen a good while before, by a thread that waits for no answer of the store;
-    it goes on where the store, when it is back, says that the job is still this host's. When the worker before this
-    one was last heard of is not known, so a first sign must get through much sooner.
+    A host that is silent for HOST_LOST_AFTER_SECONDS may be given up; its jobs may then start elsewhere, and two
+    attempts of one job must not run. So everything is frozen well before that, by a thread that never waits for the
+    store. An attempt goes on if the store, once it is back, says that the job still belongs to this host. When the
+    previous worker was last heard of is unknown, so the first heartbeat must get through much sooner.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Heartbeat:
         self._look_seconds = settings.freeze_after_seconds / LOOKS_PER_FREEZE
         self._began_at = clock()
         self._seen_at: float | None = None
-        self._is_frozen: bool | None = None  # None: the worker before may have frozen it
+        self._is_frozen: bool | None = None  # None: the previous worker may have frozen it
         self.is_refused = False  # another machine has this host's name
 
     def beat_until(self, stopping: threading.Event) -> None:
-        """Give signs of life until the worker stops, and then sign off."""
+        """Send heartbeats until the worker stops, and then sign off."""
         while not stopping.is_set():
             survive("beat", self.beat)
             stopping.wait(self._settings.sweep_seconds)
         try:
             self._store.leave(self._here.name, self._here.machine)
-        except StoreUnavailable as error:  # then it is counted for a minute more
+        except StoreUnavailable as error:  # then it counts as alive for another minute
             logger.warning("could not sign off", extra={"cause": error.message})
 
     def guard_until(self, stopping: threading.Event) -> None:
@@ -70,9 +70,9 @@ class Heartbeat:
             survive("guard", self.guard)
 
     def take_name(self, pause: Callable[[float], object] = time.sleep) -> None:
-        """Give the first sign of life; HostNameTaken where another machine's worker gives its own meanwhile.
+        """Send the first heartbeat; raise HostNameTaken if a worker on another machine is sending them under this name.
 
-        One that was killed gives none: its name is free a minute later, and at once on its own machine.
+        A killed worker sends none: its name is free after a minute, and at once on its own machine.
         """
         first: HostNameTaken | None = None
         while True:
@@ -89,7 +89,7 @@ class Heartbeat:
             pause(NAME_PAUSE_SECONDS)
 
     def beat(self) -> None:
-        """Give one sign of life; where the name has gone to another machine, freeze what trains here, and stop."""
+        """Send one heartbeat; if another machine now has the name, freeze the training here and stop."""
         try:
             self._say_alive()
         except HostNameTaken as error:
@@ -98,7 +98,7 @@ class Heartbeat:
             self._on_refused()
 
     def _fence(self, error: HostNameTaken) -> None:
-        """Let nothing go on here. Where the other one has the same engine, what is there is its own."""
+        """Let nothing go on here. If the other machine uses the same engine, what runs there belongs to it."""
         self.is_refused = True
         machine = self._here.machine
         if machine is None or machine.engine is None or machine.engine != error.facts["engine"]:
@@ -111,7 +111,7 @@ class Heartbeat:
         self._seen_at = began_at
 
     def guard(self) -> None:
-        """Freeze what trains here, or let it go on, as this host was heard of."""
+        """Freeze the training here or let it go on, depending on whether heartbeats get through."""
         if self.is_refused:
             return
         if self._is_silent():
@@ -125,13 +125,13 @@ class Heartbeat:
         return self._clock() - self._seen_at > self._settings.freeze_after_seconds
 
     def _freeze(self) -> None:
-        """Each time anew: an attempt may have been started or resumed since the last look."""
+        """Freeze on every look: an attempt may have been started or resumed since the last one."""
         handles = self._runner.list_mine()
         if handles and not self._is_frozen:
             why = "another machine has this host's name" if self.is_refused else "the job store is out of reach"
             logger.warning("training frozen", extra={"why": why, **_containers(handles)})
         self._is_frozen = True
-        for handle in handles:  # one that cannot be frozen must not keep the others
+        for handle in handles:  # one that cannot be frozen must not hold up the others
             with named_context(handle.name):
                 survive("freeze", partial(self._runner.pause, handle))
 

@@ -1,8 +1,8 @@
-"""Which machine this is, and that one worker of a name runs on it.
+"""Identifies this machine, and makes sure that only one worker of a name runs on it.
 
-Two machines may have one WORKER_HOST: a cloned machine, a copied .env. Nothing that is copied tells them apart, so the
-id is of what is not: the boot of this kernel, and the file that is locked here, as the file system knows it. Whoever
-has the lock knows that no other worker with this id lives.
+Two machines may have the same WORKER_HOST: a cloned machine, a copied .env. Nothing that gets copied tells them apart,
+so the id is made of what does not: the boot of this kernel, and the file system's identity of the lock file. Whoever
+has the lock knows that no other worker with this id is alive.
 """
 
 import fcntl
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 def this_machine(settings: Settings) -> Machine:
-    """Return the machine, as a worker with these settings calls it; its engine is the runner's to say."""
+    """Return the machine, as a worker with these settings calls it; the runner adds its engine."""
     with _open(settings) as descriptor:
         return _machine(settings, descriptor)
 
 
 @contextmanager
 def only_worker_here(settings: Settings) -> Iterator[Machine]:
-    """Wait until no other worker of this name runs here, such as the one that this one replaces; let none start."""
+    """Wait until no other worker of this name runs here, such as the one being replaced; then keep others out."""
     with _open(settings) as descriptor:
         _lock(descriptor, settings)
         yield _machine(settings, descriptor)
@@ -44,7 +44,7 @@ def only_worker_here(settings: Settings) -> Iterator[Machine]:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[int]:
-    """The file, which stays: a new one would be another machine's."""
+    """Open the lock file, and never remove it: a new file would mean another machine."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     path = settings.data_dir / f"worker-{settings.worker_host}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""What this machine offers now: its slots, queues, labels and GPUs, and whether it takes new attempts."""
+"""Knows what this machine offers now: slots, queues, labels, GPUs, and whether it takes new attempts."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class HostOffer:
-    """Read by every task, written by the sweep. No GPU is offered before the containers here were looked at."""
+    """What this host offers. Tasks read it, the sweep writes it. It has no GPU before the containers are checked."""
 
     def __init__(self, settings: Settings, runner: Runner, machine: Machine | None = None) -> None:
         self._settings = settings
@@ -43,7 +43,7 @@ class HostOffer:
         return self._machine
 
     def now(self) -> Host:
-        """What it offers at this moment."""
+        """Return what it offers at this moment."""
         return Host(
             name=self._settings.worker_host,
             slots=self.slots,
@@ -57,18 +57,18 @@ class HostOffer:
         )
 
     def _why_unguarded(self) -> QueueCode | None:
-        """Looked up whenever an attempt is to start: what trains goes on without the firewall, nothing new begins."""
+        """Check whenever an attempt is to start: without the firewall, training goes on but none starts."""
         file = self._settings.training_firewall_file
         return None if file is None or is_fresh(file) else QueueCode.NO_FIREWALL
 
     def _found_labels(self) -> set[str]:
-        """What jobs may ask for without the operator's help, as soon as it is known."""
+        """Return the labels that jobs may ask for without the operator setting them, once they are known."""
         if self._gpus is None:
             return set()
         return {GPU_LABEL if self._gpus else CPU_LABEL}
 
     def look_around(self) -> None:
-        """Find out, before the worker starts, what there is; slots stay as many, for Celery has as many threads."""
+        """Find out what there is, before the worker starts; the slots then stay, as Celery has one thread for each."""
         try:
             self.find_engine()
             gpus = self._find_gpus()
@@ -78,7 +78,7 @@ class HostOffer:
             self.slots = self._settings.slots or max(LEAST_SLOTS, len(gpus))
 
     def find_engine(self) -> None:
-        """Ask the runner for its engine until it is known: what began on another one is not there to go on with."""
+        """Ask the runner for its engine until it is known: an attempt begun on another engine cannot go on here."""
         if self._machine is not None and self._machine.engine is None and (engine := self._runner.find_engine()):
             says = f"{self._machine.says.removesuffix(')')}, engine {engine[:12]})"
             self._machine = replace(self._machine, engine=engine, says=says)
@@ -90,9 +90,9 @@ class HostOffer:
         return self._gpus
 
     def offer_gpus(self, *, held: Collection[str]) -> None:
-        """Offer this host's GPUs, but for those that containers hold for which no job answers.
+        """Offer this host's GPUs, except those used by containers that belong to no job.
 
-        Called whenever the containers here were compared with the job store; ``seen_at`` is when (Unix, in seconds).
+        Called after the containers here were compared with the job store; ``seen_at`` is when (Unix, in seconds).
         """
         self._offered = tuple(gpu for gpu in self._find_gpus() if gpu not in held)
         self.seen_at = time.time()

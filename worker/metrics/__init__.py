@@ -1,1 +1,1 @@
-"""This worker's own numbers for Prometheus, and the store that counts them."""
+"""This worker's metrics for Prometheus, and the store that counts them."""

@@ -1,4 +1,4 @@
-"""The job store as a worker uses it, counting: what happens to a job is a change in the store, so it is seen here."""
+"""Counts for the metrics what a worker does in the job store: whatever happens to a job is a change there."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from worker.metrics.worker_metrics import LOST_HOST, SAME_HOST, SUCCEEDED, Worke
 
 
 class CountedStore(SqlStore):
-    """A SqlStore that counts what is committed through it, so that no part of the worker need know of metrics."""
+    """A SqlStore that counts what is committed through it, so that no other part of the worker deals with metrics."""
 
     def __init__(self, url: str, metrics: WorkerMetrics, **options: Any) -> None:
         super().__init__(url, **options)
@@ -40,7 +40,7 @@ class CountedStore(SqlStore):
         return claim
 
     def take_from_lost_host(self, job_id: str, *, by: str, after_seconds: float, lease_seconds: float) -> Claim | None:
-        """Count what is taken."""
+        """Count the attempts that are taken over."""
         claim = super().take_from_lost_host(job_id, by=by, after_seconds=after_seconds, lease_seconds=lease_seconds)
         if claim is not None:
             self._is_lost[_key(claim)] = False
@@ -48,12 +48,12 @@ class CountedStore(SqlStore):
         return claim
 
     def release(self, claim: Claim) -> None:
-        """Know that what is refused from now on is no loss."""
+        """Note that writes refused from now on are not a loss."""
         super().release(claim)
         self._is_lost.pop(_key(claim), None)
 
     def finish(self, claim: Claim, ending: Ending) -> Job:
-        """Count the attempt and, where that ends too, the job."""
+        """Count the attempt and, if it ends as well, the job."""
         job = super().finish(claim, ending)
         self._is_lost.pop(_key(claim), None)
         attempt = job.attempt
@@ -92,9 +92,9 @@ class CountedStore(SqlStore):
 
     @contextmanager
     def _fenced(self, claim: Claim) -> Iterator[tuple[Transaction, sa.Row[Any]]]:
-        """Count what is refused: every write that needs a claim goes through here.
+        """Count refused writes: every write that needs a claim goes through here.
 
-        A renewal that comes after the attempt's own end is refused too, and is nothing to count.
+        A renewal that comes after the attempt's own end is refused too, but not counted.
         """
         try:
             with super()._fenced(claim) as held:

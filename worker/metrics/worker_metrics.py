@@ -1,4 +1,4 @@
-"""This worker's own numbers, and the /metrics that shows them to Prometheus. counted_store.py does the counting."""
+"""This worker's metrics, and the /metrics page that serves them to Prometheus. counted_store.py does the counting."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -71,7 +71,7 @@ class WorkerMetrics:
         return _at_zero(Histogram(name, documentation, list(labels), buckets=buckets, registry=self.registry), labels)
 
     def show_look(self, seen_at: Callable[[], float]) -> None:
-        """Show when the worker last had an answer of both, its engine and the job store."""
+        """Show when the worker last had an answer from both its engine and the job store."""
         gauge = Gauge(
             "retrain_containers_seen_timestamp_seconds",
             "When the containers of this host were last compared with the job store.",
@@ -80,7 +80,7 @@ class WorkerMetrics:
         gauge.set_function(seen_at)
 
     def serve(self, host: str, port: int) -> WSGIServer:
-        """Serve /metrics, in a thread that ends with the process at the latest; ConfigurationError where it cannot."""
+        """Serve /metrics in a thread that ends with the process at the latest; ConfigurationError if it cannot."""
         try:
             server, _ = start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
@@ -94,7 +94,7 @@ class WorkerMetrics:
 
 
 def _at_zero(metric: M, labels: Mapping[str, Collection[str]]) -> M:
-    """Show all that can be counted before it happens: Prometheus sees no increase in a series that begins at one."""
+    """Show every series at zero before it counts: Prometheus sees no increase in a series that begins at one."""
     for values in product(*labels.values()) if labels else ():
         metric.labels(*values)
     return metric

@@ -1,1 +1,1 @@
-"""An MLflow Project: its file, its entry points, and the command and environment that they become. Pure."""
+"""Turns an MLflow Project into a command and an environment: its file, its entry points, its parameters. Pure."""

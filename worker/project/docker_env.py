@@ -1,4 +1,4 @@
-"""What of an MLproject's docker_env a project gets on this worker: the operator's allowlists decide."""
+"""Decides which of an MLproject's docker_env variables and volumes a project gets, by the operator's allowlists."""
 
 import os
 import posixpath
@@ -15,7 +15,7 @@ MODES = ("rw", "ro")
 
 @dataclass(frozen=True)
 class Environment:
-    """A project's variables. ``lent`` are the worker's own that nobody but the training may see."""
+    """A project's variables. ``lent`` are copied from the worker's own, and only the training may see them."""
 
     shown: Mapping[str, str]
     lent: Mapping[str, str]
@@ -24,9 +24,9 @@ class Environment:
 def permit_environment(
     project: Project, allowlist: Collection[str], host_environment: Mapping[str, str]
 ) -> Environment:
-    """Return the variables that the project asks for; one of the worker's own only where PROJECT_ENV_ALLOWLIST has it.
+    """Return the variables that the project asks for; one of the worker's own only if PROJECT_ENV_ALLOWLIST names it.
 
-    The service's own variables, such as MLFLOW_RUN_ID, are to be laid over these.
+    The service's own variables, such as MLFLOW_RUN_ID, take precedence over these.
     """
     values = {v.name: _value(v, project, allowlist, host_environment) for v in project.environment}
     lent = {v.name for v in project.environment if v.value is None and is_private(v.name)}
@@ -37,7 +37,7 @@ def permit_environment(
 
 
 def permit_volumes(project: Project, allowlist: Collection[str]) -> tuple[Volume, ...]:
-    """Return the project's volumes, each of which must be, or lie under, an entry of VOLUME_ALLOWLIST."""
+    """Return the project's volumes, each of which must be an entry of VOLUME_ALLOWLIST or lie inside one."""
     return tuple(_volume(text, project, allowlist) for text in project.volumes)
 
 
@@ -79,7 +79,7 @@ def _volume(text: str, project: Project, allowlist: Collection[str]) -> Volume:
 
 
 def _is_under(source: str, allowed: str) -> bool:
-    """Compare both what is written and what it is: a folder that containers write to may hold a link out of it."""
+    """Compare both the path as written and where it leads: a folder that containers write to may contain a link out."""
     if not posixpath.isabs(source) or not posixpath.isabs(allowed):
         return source == allowed  # a named volume
     written = (posixpath.normpath(source), posixpath.normpath(allowed))

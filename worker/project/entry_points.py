@@ -1,6 +1,6 @@
-"""An MLflow Project as this service runs it: its entry points, and the command that an entry point becomes. Pure.
+"""Renders a project's entry point as the shell command to run, as MLflow would. Pure.
 
-worker/tracking/client.py loads one; worker/project/docker_env.py decides what of its docker_env it gets.
+worker/tracking/client.py loads the project; worker/project/docker_env.py decides what it gets of its docker_env.
 """
 
 import re
@@ -27,7 +27,7 @@ DOWNLOAD = "import sys, mlflow.artifacts as a; print(a.download_artifacts(artifa
 
 @dataclass(frozen=True)
 class Parameter:
-    """A declared parameter; without a default it must be given. The default is text as MLflow would write it."""
+    """A declared parameter; without a default it is required. The default is text as MLflow would write it."""
 
     name: str
     type: str = "string"
@@ -44,7 +44,7 @@ class EntryPoint:
 
     @property
     def needed(self) -> frozenset[str]:
-        """The names of those that have no default of the project's own."""
+        """The names of the parameters for which the project has no default."""
         return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
 
     @property
@@ -55,7 +55,7 @@ class EntryPoint:
 
 @dataclass(frozen=True)
 class EnvironmentVariable:
-    """A variable that a project wants; a value of None is copied from the worker's environment."""
+    """A variable that a project wants; if ``value`` is None, it is copied from the worker's environment."""
 
     name: str
     value: str | None = None
@@ -72,7 +72,7 @@ class Project:
     environment: tuple[EnvironmentVariable, ...] = ()
 
     def entry_point(self, name: str) -> EntryPoint:
-        """Return the entry point, or as MLflow does a script of that file name; INVALID_PROJECT for neither."""
+        """Return the entry point or, as MLflow does, the script of that name; INVALID_PROJECT if there is neither."""
         if name in self.entry_points:
             return self.entry_points[name]
         if SCRIPT.match(name) and ".." not in name.split("/"):
@@ -98,10 +98,10 @@ class Rendered:
 def assemble(
     entry_point: EntryPoint, *, fields: Mapping[str, str | None], parameters: Mapping[str, ParameterValue]
 ) -> dict[str, ParameterValue]:
-    """Return the values for the entry point: a request's own fields only where it declares them, parameters always.
+    """Return the values for the entry point: the request's fields only if it declares them, parameters always.
 
-    An undeclared parameter becomes an option of the command, and not every train.py takes an option it does not know.
-    A field that was not sent is None, and leaves the project its own default.
+    An undeclared parameter becomes an option of the command, and not every train.py accepts unknown options.
+    A field that was not sent is None, and leaves the project's default in place.
     """
     declared = entry_point.declared
     given = {name: value for name, value in fields.items() if value is not None and name in declared}
@@ -110,7 +110,7 @@ def assemble(
 
 
 def render(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> Rendered:
-    """Return the command with the values in it as MLflow renders it; UserError says what is wrong with either."""
+    """Return the command with the values filled in as MLflow does; UserError says what is wrong with either."""
     parameters = _texts(entry_point, values)
     quoted = {name: shlex.quote(text) for name, text in parameters.items()}
     downloads = []
@@ -139,7 +139,7 @@ def _texts(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> dic
 def _text(parameter: Parameter, values: Mapping[str, ParameterValue]) -> str:
     if parameter.name in values:
         return text_of(values[parameter.name], name=parameter.name, type_=parameter.type)
-    # A default is the project's own word, such as "None" for a float: MLflow passes it on, and so do we.
+    # A default is the project's own text, such as "None" for a float: MLflow passes it on, and so do we.
     return parameter.default or ""
 
 
@@ -153,7 +153,7 @@ def _filled(entry_point: EntryPoint, quoted: Mapping[str, str]) -> str:
 
 
 def _without_line_end(command: str) -> str:
-    """Cut what `command: |` leaves at the end, so that extra parameters stay on the line of their command."""
+    """Cut the line end that `command: |` leaves, so that extra parameters stay on the command's line."""
     stripped = command.rstrip()
     while stripped.endswith("\\") and command[len(stripped) :].startswith("\n"):
         command = stripped[:-1]
@@ -164,7 +164,7 @@ def _without_line_end(command: str) -> str:
 def _pieces(template: str, entry_point: EntryPoint, quoted: Mapping[str, str]) -> Iterable[str]:
     """Fill in the plain fields of a template for str.format.
 
-    Formats and attributes are refused: nobody needs them in a command, and `{x:>9999999999}` takes all memory.
+    Formats and attributes are refused: nobody needs them in a command, and `{x:>9999999999}` would use all memory.
     """
     length = 0
     try:
@@ -193,7 +193,9 @@ def _checked(command: str, entry_point: EntryPoint) -> str:
     if len(command.encode()) > COMMAND_BYTES:
         raise _too_long(entry_point)
     if "\0" in command:
-        raise UserError(Code.INVALID_PROJECT, f"The command of entry point '{entry_point.name}' holds a NUL character.")
+        raise UserError(
+            Code.INVALID_PROJECT, f"The command of entry point '{entry_point.name}' contains a NUL character."
+        )
     return command
 
 
@@ -212,5 +214,5 @@ def _script_command(name: str) -> str:
         case "py":
             return f"python {quoted}"
         case "sh":
-            return f"bash {quoted}"  # MLflow takes the host's $SHELL, which an image need not have
+            return f"bash {quoted}"  # MLflow uses the host's $SHELL, which an image may lack
     return f"Rscript -e \"mlflow::mlflow_source('{name}')\" --args"

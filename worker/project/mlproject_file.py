@@ -1,4 +1,4 @@
-"""Checks an MLproject file before MLflow's loader reads it: no host file through a link, and errors in plain words."""
+"""Checks an MLproject file before MLflow reads it: no link may lead to a host file, and errors are in plain words."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from shared.errors import Code, UserError
 
 NAME = "mlproject"  # in any case, as MLflow finds it
 MAX_BYTES = 64 * 1024
-MAX_ALIASES = 20  # YAML's aliases and merge keys multiply: a hundred of them fill any memory
+MAX_ALIASES = 20  # YAML's aliases and merge keys multiply: a hundred of them exhaust any memory
 MAX_DEPTH = 50
 LISTED_NAMES = 20
 SHOWN_CHARACTERS = 100
@@ -50,7 +50,7 @@ def _problem_with_link(path: Path, folder: Path) -> str | None:
     if not _stays_inside(path, folder):
         return "is a link that leads out of the project's folder; put the file itself there"
     if not path.is_file():
-        return "is no file"
+        return "is not a file"
     if path.stat().st_size > MAX_BYTES:
         return f"is larger than {MAX_BYTES} bytes"
     return None
@@ -59,12 +59,12 @@ def _problem_with_link(path: Path, folder: Path) -> str | None:
 def _stays_inside(path: Path, folder: Path) -> bool:
     try:
         return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file system takes
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file system accepts
         return False
 
 
 def _problem_with_text(path: Path) -> str | None:
-    """Read the tokens only, and stop early: building the document is what a hostile one wants."""
+    """Read only the tokens, and stop early: it is building the document that a hostile file exploits."""
     depth = aliases = 0
     try:
         for token in yaml.scan(path.read_text(encoding="utf-8")):
@@ -91,15 +91,15 @@ def _problem_with_document(path: Path, folder: Path) -> str | None:
     except yaml.YAMLError as error:
         return _yaml_problem(error)
     except (RecursionError, ValueError):  # ValueError: a date such as 2024-99-99
-        return "holds a value that YAML cannot read"
+        return "contains a value that YAML cannot read"
     if not isinstance(document, Mapping):
-        return "is no mapping; it needs a name, a docker_env and entry_points"
+        return "is not a mapping; it needs a name, a docker_env and entry_points"
     return next(_problems(document, folder), None)
 
 
 def _problems(document: Mapping[Any, Any], folder: Path) -> Iterator[str]:
     if not isinstance(document.get("name", ""), SCALARS):
-        yield "has a name that is no text"
+        yield "has a name that is not a string"
     if "databricks_spark_job" in document:
         yield "describes a databricks_spark_job, which this service does not run"
     yield from _problems_with_environment(document, folder)
@@ -109,16 +109,16 @@ def _problems(document: Mapping[Any, Any], folder: Path) -> Iterator[str]:
 def _problems_with_environment(document: Mapping[Any, Any], folder: Path) -> Iterator[str]:
     docker_env = document.get("docker_env", {})
     if not isinstance(docker_env, Mapping):
-        yield "has a docker_env that is no mapping; it needs an image"
+        yield "has a docker_env that is not a mapping; it needs an image"
     elif "docker_env" in document and not (isinstance(docker_env.get("image"), str) and docker_env["image"].strip()):
         yield "has no docker_env.image; name the image that the training runs in"
     elif not all(map(_is_variable, _list(docker_env.get("environment")))):
-        yield "has a docker_env.environment that is no list of names and [name, value] pairs"
+        yield "has a docker_env.environment that is not a list of names and [name, value] pairs"
     elif not all(isinstance(volume, str) for volume in _list(docker_env.get("volumes"))):
-        yield "has docker_env.volumes that are no list of texts"
+        yield "has docker_env.volumes that are not a list of strings"
     for key in ENVIRONMENT_FILES:
         name = document.get(key)
-        # MLflow looks whether the file exists: without this, whether any file of the worker's does.
+        # MLflow checks whether the file exists: without this, it would reveal whether any file on the worker does.
         if name and not (isinstance(name, str) and _has(folder, name)):
             yield f"names a {key} file that is not in the project's folder"
 
@@ -126,7 +126,7 @@ def _problems_with_environment(document: Mapping[Any, Any], folder: Path) -> Ite
 def _has(folder: Path, name: str) -> bool:
     try:
         return _stays_inside(folder / name, folder) and (folder / name).exists()
-    except OSError:  # too long a name
+    except OSError:  # the name is too long
         return False
 
 
@@ -142,15 +142,15 @@ def _is_variable(entry: object) -> bool:
 
 def _problems_with_entry_points(entry_points: object) -> Iterator[str]:
     if not isinstance(entry_points, Mapping):
-        yield "has entry_points that are no mapping of names to commands"
+        yield "has entry_points that are not a mapping of names to commands"
         return
     for name, entry_point in entry_points.items():
         if not isinstance(name, str) or not isinstance(entry_point, Mapping):
-            yield "has an entry point that is no name with a command"
+            yield "has an entry point that is not a name with a command"
         elif not isinstance(entry_point.get("command"), str) or not entry_point["command"].strip():
             yield f"has no command for its entry point '{name}'"
         elif not isinstance(entry_point.get("parameters", {}), Mapping):
-            yield f"has parameters of its entry point '{name}' that are no mapping of names to types"
+            yield f"has parameters of its entry point '{name}' that are not a mapping of names to types"
         else:
             yield from (
                 f"has a parameter of its entry point '{name}' that MLflow cannot read: "

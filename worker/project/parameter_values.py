@@ -1,4 +1,4 @@
-"""What a value given for a parameter must be, by the parameter's type; the text that reaches the command. Pure."""
+"""Checks a parameter's value against its type, and turns it into the text that reaches the command. Pure."""
 
 import posixpath
 import re
@@ -19,7 +19,7 @@ BOOLS: Mapping[str, bool] = {
 
 
 def text_of(value: ParameterValue, *, name: str, type_: str = "string") -> str:
-    """Return the value as the command gets it, before quoting; INVALID_PARAMETER when it is not of the type.
+    """Return the value as the command gets it, before quoting; raise INVALID_PARAMETER if it does not fit the type.
 
     Types that MLflow does not know are strings, as they are for MLflow.
     """
@@ -96,7 +96,7 @@ def _path(value: ParameterValue) -> str:
         raise ValueError("it must be a path or a URI")
     if not posixpath.isabs(path) and posixpath.normpath(path).split("/")[0] == "..":
         raise ValueError("it leaves the project's folder")
-    # What begins with a dash would be read as an option by the program that gets it.
+    # The program that gets it would read a leading dash as an option.
     return f"./{path}" if path.startswith("-") else path
 
 
@@ -113,14 +113,14 @@ def _split(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError:
-        raise ValueError("it is no URI that can be read") from None
+        raise ValueError("it is not a valid URI") from None
 
 
 def _check_characters(text: str) -> None:
     if LONE_SURROGATES.search(text):
-        raise ValueError("it holds half a character")
+        raise ValueError("it contains half a character")
     if CONTROL_CHARACTERS.search(text):
-        raise ValueError("it holds a control character")
+        raise ValueError("it contains a control character")
 
 
 def _shown(value: ParameterValue) -> str:

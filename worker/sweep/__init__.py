@@ -1,1 +1,1 @@
-"""What keeps jobs moving and a host tidy when messages, workers or Redis are lost."""
+"""Keeps jobs moving and the host tidy when messages, workers or Redis are lost."""

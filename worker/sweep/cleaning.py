@@ -13,13 +13,13 @@ from worker.source.checkout import GitSource
 logger = logging.getLogger(__name__)
 
 DAY_SECONDS = 86400
-HOST_DAYS = 7  # without a sign of life; one that comes back is known again at once
+HOST_DAYS = 7  # without a heartbeat; a host that comes back is known again at once
 DELETED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What the sweep does about space. Nothing that is in use goes, and no image that this service did not pull."""
+    """The sweep's part about space. It removes nothing in use, and no image that this service did not pull."""
 
     settings: Settings
     store: JobStore
@@ -28,7 +28,7 @@ class Cleaning:
     here: HostOffer
 
     def look_at_disk(self) -> None:
-        """Take no new attempts while the disk is nearly full, whatever can be deleted gone."""
+        """Take no new attempts while the disk is nearly full even after deleting what can be deleted."""
         is_low = self.disk.is_low()
         if is_low:
             self.disk.clean()
@@ -41,7 +41,7 @@ class Cleaning:
         self.here.closed_because = QueueCode.DISK_FULL if is_low else None
 
     def tidy(self) -> None:
-        """Delete mirrors that nobody used for long, hosts that are gone, and old history if the operator wants that."""
+        """Delete mirrors that were unused for long, hosts that are gone, and old history if the operator wants that."""
         self.source.remove_mirrors(self.settings.mirror_days * DAY_SECONDS)
         for host in self.store.forget_hosts(silent_seconds=HOST_DAYS * DAY_SECONDS):
             logger.info("forgot a host that is gone", extra={"host": host})

@@ -1,4 +1,4 @@
-"""What keeps jobs moving when messages, workers or Redis are lost. Runs in every worker; many at once do no harm."""
+"""Keeps jobs moving when messages, workers or Redis are lost. Runs in every worker; several at once do no harm."""
 
 import logging
 import threading
@@ -41,7 +41,7 @@ class Active:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, job_id: str) -> bool:
-        """Note the job; False when it is supervised already."""
+        """Note the job; return False if it is already supervised."""
         with self._lock:
             if job_id in self._ids:
                 return False
@@ -64,7 +64,7 @@ class Active:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One worker's sweep."""
+    """The sweep of one worker."""
 
     settings: Settings
     store: JobStore
@@ -86,7 +86,7 @@ class Sweep:
             stopping.wait(self.settings.sweep_seconds)
 
     def once(self, *, reconcile: bool) -> None:
-        """One round; what the store or an engine cannot answer now waits for the next one."""
+        """Do one round; whatever the store or an engine cannot answer now waits for the next one."""
         steps = [self.here.find_engine, self.cleaning.look_at_disk, self._wake, self._give_up, self._recognise]
         steps += [self._adopt, self._end_lost, self.send_next, self.finishing.end_open_runs]
         steps += [self.reconcile, self.cleaning.tidy] if reconcile else []
@@ -94,7 +94,7 @@ class Sweep:
             survive(step.__name__, step)
 
     def send_next(self) -> None:
-        """Send as many jobs as this host has free slots; those that lost their supervisor hold theirs."""
+        """Send as many jobs as this host has free slots; jobs that lost their supervisor keep theirs."""
         jobs = self.store.take_sendable(self.here.now(), resend_after_seconds=self.settings.resend_after_seconds)
         for job in jobs:
             self._send_here(job)
@@ -115,7 +115,7 @@ class Sweep:
                     self.report(self.store.get(job.id))
 
     def _recognise(self) -> None:
-        """Find what this machine ran before it was started again: another one with its name and disk has nothing."""
+        """Find what this machine ran before it was restarted; another one with its name and disk has none of it."""
         if (host := self.here.now()).machine is None:
             return
         for job in self.store.running_on(host.name):
@@ -134,11 +134,11 @@ class Sweep:
                     self._send_here(job)
 
     def _send_here(self, job: Job) -> None:
-        """To this worker and no other one: what it may take, another one may not."""
+        """Send the job to this worker only: no other worker may take it."""
         send_or_leave_to_sweep(job, queue=self.queue, unmark=self.store, host=self.here.name)
 
     def _end_lost(self) -> None:
-        """End the attempts of hosts that gave no sign of life for too long; what may follow is another attempt."""
+        """End the attempts of hosts that were silent for too long; another attempt may follow."""
         after_seconds = self.settings.host_lost_after_seconds
         for job_id in self.store.find_lost(by=self.here.name, after_seconds=after_seconds):
             claim = self.store.take_from_lost_host(

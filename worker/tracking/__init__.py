@@ -1,1 +1,1 @@
-"""MLflow: the tracking server and its loader of projects. Nothing else in the worker imports mlflow."""
+"""Talks to MLflow: its tracking server, and its loader of projects. Nothing else in the worker imports mlflow."""

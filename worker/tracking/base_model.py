@@ -1,7 +1,7 @@
-"""What a request's ``base_model`` may name in MLflow. Pure; worker/tracking/model_lookup.py looks whether it is there.
+"""Parses what a request's ``base_model`` names in MLflow. Pure; model_lookup.py checks whether it exists.
 
-What is neither a run id nor a version or alias of a registered model is a word of the project's own, such as a file's
-name, and left to it. mypackage brings the model's files.
+Anything other than a run id or a version or alias of a registered model is the project's own, such as a file's
+name, and passed on unchanged. mypackage downloads the model's files.
 """
 
 import re
@@ -12,6 +12,6 @@ RUN_ID = re.compile(r"^[0-9a-f]{32}$")
 
 
 def at_version(address: str, version: str | None) -> str:
-    """The same address, of this version."""
+    """Return the address with this version in it."""
     asked = REGISTERED_MODEL.match(address)
     return f"models:/{asked['name']}/{version}" if asked and version else address

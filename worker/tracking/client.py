@@ -1,6 +1,6 @@
-"""MLflow: its loader of MLproject files, and the tracking server; all that the worker asks of MLflow goes through here.
+"""The worker's only way to MLflow: its loader of MLproject files, and its tracking server.
 
-Nothing of mlflow leaves it, neither a type nor an error.
+No type or error of mlflow's leaves this module.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it starts with the import, and calls home
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # telemetry starts on import, and calls home
 
 import mlflow.entities as mlflow_entities
 import mlflow.projects.utils as mlflow_projects
@@ -37,7 +37,7 @@ from worker.tracking.model_lookup import find_version
 from worker.tracking.run_tags import RunRequest, tags_of
 from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
 
-PARAMETER_CHARACTERS = 6000  # MLflow's limit; longer ones it cuts without a word
+PARAMETER_CHARACTERS = 6000  # MLflow's limit; it cuts longer ones silently
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """An MLflow run; ``url`` is its page, where the server has pages."""
+    """An MLflow run; ``url`` is its page, if the server has pages."""
 
     run_id: str
     experiment_id: str
@@ -54,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to. A value that is no finite number is None: JSON has no word for it."""
+    """What a run produced. A value that is not a finite number is None, because JSON cannot express it."""
 
     metrics: Mapping[str, float | None]
     decision: Mapping[str, Any] | None
@@ -64,9 +64,9 @@ class RunResult:
 
 
 def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
-    """Make MLflow's client give up in about a minute instead of its twenty; what the operator has set stays.
+    """Make MLflow's client give up after about a minute instead of twenty; the operator's settings take precedence.
 
-    To be called once, at the start of a process: the environment is the only way to tell MLflow.
+    Call it once, when the process starts: MLflow reads these settings only from the environment.
     """
     environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
     environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -74,7 +74,7 @@ def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: 
 
 
 def load_project(folder: Path) -> Project:
-    """Read the folder's MLproject file with MLflow's own loader; INVALID_PROJECT says what is wrong with it."""
+    """Read the folder's MLproject file with MLflow's own loader; raise INVALID_PROJECT saying what is wrong with it."""
     check_project_file(folder)
     try:
         loaded = mlflow_projects.load_project(str(folder))  # type: ignore[no-untyped-call]
@@ -91,9 +91,9 @@ def load_project(folder: Path) -> Project:
 
 
 def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
-    """Return the variables by which mlflow.start_run() in the training finds the run, as MLflow's own backends do.
+    """Return the variables that let mlflow.start_run() in the training find the run, as MLflow's own backends do.
 
-    MLflow takes MLFLOW_RUN_ID away with its first use; mypackage's gate finds the run by a variable of ours, always.
+    MLflow removes MLFLOW_RUN_ID on first use, so mypackage's gate finds the run by a variable of our own.
     """
     return {
         RUN_VARIABLE: run.run_id,
@@ -109,14 +109,14 @@ class Tracking:
     def __init__(self, tracking_uri: str, *, public_url: str = "") -> None:
         if urlsplit(tracking_uri).password or urlsplit(tracking_uri).username:
             raise ConfigurationError(
-                "MLFLOW_TRACKING_URI holds a user or password, which would show in containers and logs. "
+                "MLFLOW_TRACKING_URI contains a user or password, which would show in containers and logs. "
                 "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             )
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
 
     def ensure_run(self, request: RunRequest) -> Run:
-        """Return the attempt's run, made with its tags when there is none; its parameters are logged either way.
+        """Return the attempt's run, created with its tags if there is none; its parameters are logged either way.
 
         Safe to call again after a failure at any point: job and attempt identify the run.
         """
@@ -134,15 +134,15 @@ class Tracking:
         return Run(run_id, experiment_id, url)
 
     def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:
-        """Return the attempt's run, which may be there although the answer to its creation was lost."""
+        """Return the attempt's run, which may exist even if the answer to its creation was lost."""
         with server_answers("find the run", experiment=experiment_name):
             experiment = self._client.get_experiment_by_name(experiment_name)
             return self._find_run(experiment.experiment_id, job_id, attempt) if experiment else None
 
     def find_base_model(self, address: str) -> str | None:
-        """Return the version that models:/name/version or models:/name@alias is now, None for what is neither.
+        """Return the version that models:/name/version or models:/name@alias means now; None if it is neither.
 
-        Raises INVALID_PARAMETER, with what there is, where there is no such version, alias or run.
+        Raises INVALID_PARAMETER, listing what exists, if there is no such version, alias or run.
         """
         with server_answers("find the base model", base_model=address):
             return find_version(self._client, address)
@@ -156,7 +156,7 @@ class Tracking:
     def finish_run(self, run_id: str, status: str) -> None:
         """Give the run its final status: FINISHED, FAILED or KILLED. Calling again changes nothing.
 
-        The exit code has the last word, over what the training itself said. A run that somebody deleted stays so.
+        The exit code overrules what the training itself reported. A run that somebody deleted stays deleted.
         """
         with server_answers("finish the run", run_id=run_id):
             info = self._find_info(run_id)
@@ -166,13 +166,13 @@ class Tracking:
                 self._client.set_terminated(run_id, status)
 
     def fence_run(self, run_id: str) -> None:
-        """Tell the training, wherever it still runs, that this run is over: mypackage's gate promotes nothing then."""
+        """Tell the training, wherever it still runs, that this run is over: mypackage's gate then promotes nothing."""
         with server_answers("fence the run", run_id=run_id):
             if self._find_info(run_id) is not None:
                 self._client.set_tag(run_id, FENCED_TAG, FENCED)
 
     def log_file(self, run_id: str, path: Path, folder: str) -> None:
-        """Keep a file as an artifact of the run, in this folder of its artifacts."""
+        """Store a file as an artifact of the run, in this folder of its artifacts."""
         with server_answers("keep an artifact", run_id=run_id):
             self._client.log_artifact(run_id, str(path), folder)
 
@@ -203,7 +203,7 @@ class Tracking:
         )
 
     def _versions_of_other_runs(self, run_id: str, decision: Mapping[str, Any]) -> list[ModelVersion]:
-        """The version that the gate decided on, where it made it of a run beside this one, or nested in it."""
+        """Return the version that the gate decided on, if another run of this job made it, such as a nested one."""
         name, version = decision.get("model_name"), decision.get("model_version")
         if not (isinstance(name, str) and isinstance(version, str)):
             return []
@@ -234,7 +234,7 @@ class Tracking:
         return str(experiment.experiment_id)
 
     def _find_run(self, experiment_id: str, job_id: str, attempt: int) -> str | None:
-        """Return the attempt's oldest run. A lost answer makes the client create a second one, which is deleted."""
+        """Return the attempt's oldest run. After a lost answer the client creates a second one, which is deleted."""
         wanted = f"tags.`{JOB_TAG}` = '{job_id}' and tags.`{ATTEMPT_TAG}` = '{attempt}'"
         found = self._client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"])
         for surplus in found[1:]:

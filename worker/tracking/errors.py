@@ -1,4 +1,4 @@
-"""MLflow's errors, as ours: what the request got wrong, or a tracking server that is away."""
+"""Translates MLflow's errors into ours: a mistake in the request, or an unavailable tracking server."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ def server_answers(what: str, **facts: object) -> Iterator[None]:
 
 
 def _failure(error: MlflowException, what: str, facts: Mapping[str, object]) -> AttemptError:
-    # A code that MLflow does not know leaves it without the attribute.
+    # An error with a code that MLflow does not know lacks the attribute.
     if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
         message = f"The tracking server refused to {what}: {short(error)}. Correct it in the request."
         return UserError(Code.INVALID_PARAMETER, message, **facts)
@@ -38,6 +38,6 @@ def _unavailable(error: Exception, what: str, facts: Mapping[str, object]) -> In
 
 
 def short(error: Exception) -> str:
-    """The error's text in one line, without user names and passwords of addresses."""
+    """Return the error's text on one line, without user names and passwords in addresses."""
     text = USER_INFO.sub("//", " ".join(str(error).split())).rstrip(".")
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

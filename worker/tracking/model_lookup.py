@@ -1,4 +1,4 @@
-"""Whether the model to start from is in MLflow, asked before a container is made for nothing; else what there is."""
+"""Checks that the model to start from is in MLflow, before a container is created in vain."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,9 +16,9 @@ SHOWN, COMPARED = 5, 1000  # names in an error
 
 
 def find_version(client: MlflowClient, address: str) -> str | None:
-    """Return the version of a registered model, None where the address names none. Raises UserError if it is not there.
+    """Return the version of a registered model; None if the address names none. Raises UserError if it does not exist.
 
-    That a run has logged a model is not asked for: projects take other files of a run, too.
+    Whether a run has logged a model is not checked: projects use other files of a run, too.
     """
     if asked := REGISTERED_MODEL.match(address):
         return str(_find_registered(client, asked["name"], asked["version"], asked["alias"]).version)

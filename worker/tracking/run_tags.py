@@ -1,4 +1,4 @@
-"""What an MLflow run says about where it came from: MLflow's own tags of a project's run, and ours. Pure."""
+"""Builds the tags that tell where an MLflow run came from: those of MLflow's project runs, and ours. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from mypackage.protocol import ATTEMPT_TAG, JOB_TAG, REQUEST_TAG
 from shared.addresses.git_uri import parse_git_uri
 
 BACKEND = "retrain"
-USER = "retrain"  # MLflow writes the account of its own process, which is the same for all of a service's runs
+USER = "retrain"  # MLflow would write its process's account, which is the same for all runs of a service
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RunRequest:
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
-    """Return the run's tags. No credentials: they are taken out of the address once more."""
+    """Return the run's tags. They contain no credentials: the address is stripped of them once more."""
     uri = parse_git_uri(request.git_uri).uri
     tags = {
         "mlflow.runName": request.run_name,

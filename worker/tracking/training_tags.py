@@ -1,6 +1,6 @@
-"""What a training said in the tags of its run, as far as a job's record can keep it. Pure.
+"""Reads what a training reported in its run's tags, cut to what a job's record can keep. Pure.
 
-mypackage writes them, but any training can: none of it is trusted.
+mypackage writes these tags, but any training can: none of it is trusted.
 """
 
 import json
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def decision_of(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | None:
-    """What the gate decided; None where it did not, or what stands there cannot be read."""
+    """Return the gate's decision; None if there is none, or it cannot be read."""
     if DECISION_TAG not in tags:
         return None
     try:
@@ -40,12 +40,12 @@ def decision_of(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | Non
 
 
 def dataset_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
-    """The data that it fetched."""
+    """Return the dataset that it fetched."""
     return _used(tags, DATASET_TAGS, DATASET_FIELDS)
 
 
 def base_model_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
-    """The model that it started from."""
+    """Return the model that it started from."""
     return _used(tags, BASE_MODEL_TAGS, BASE_MODEL_FIELDS)
 
 
