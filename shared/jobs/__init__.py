@@ -1,1 +1,1 @@
-"""The job model, and what a job store promises."""
+"""The job model, and the interface that every job store implements."""

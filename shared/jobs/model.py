@@ -1,4 +1,4 @@
-"""The job model: states and what may follow what, attempts, and the record that every part reads."""
+"""Defines a job: its states and which may follow which, its attempts, and the record that every part reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Reason:
 
     @classmethod
     def of(cls, error: AttemptError) -> "Reason":
-        """The reason that an error stands for."""
+        """Return the reason that an error gives."""
         return cls(error.code, error.type, error.message)
 
 
@@ -68,7 +68,7 @@ class RetryPolicy:
     max_delay_seconds: float
 
     def delay_seconds(self, attempt: int, reason: Reason, jitter: float) -> float | None:
-        """Seconds to wait after this attempt's failure, None for no more; ``jitter`` is uniform in [0, 1)."""
+        """Return the seconds until the next attempt, None for no more; ``jitter`` is uniform in [0, 1)."""
         if attempt >= self.max_attempts or reason.type not in self.on:
             return None
         bound: float = min(self.max_delay_seconds, self.initial_delay_seconds * 2.0 ** (attempt - 1))
@@ -86,15 +86,15 @@ class Attempt:
     runner: str | None = None
     container: str | None = None
     run_id: str | None = None
-    machine: str | None = None  # as shared.limits.Machine; None for what an older worker began
+    machine: str | None = None  # as in shared.scheduling.hosts.Machine; None if an older worker began it
     engine: str | None = None  # likewise
-    releases: int = 0  # how often a worker that stopped gave it up in order while it was prepared
+    releases: int = 0  # how often a stopping worker released it during preparation
     gpu_ids: tuple[str, ...] = ()
     exit_code: int | None = None
     oom_killed: bool = False
     reason: Reason | None = None
     log_size: int = 0  # bytes kept
-    log_source_offset: int = 0  # bytes of the container's output that were taken
+    log_source_offset: int = 0  # bytes of the container's output that were read
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A request that was accepted. ``request`` holds no credentials; ``secret`` is their encrypted form."""
+    """A request that was accepted. ``request`` contains no credentials; ``secret`` is their encrypted form."""
 
     id: str
     experiment_name: str
@@ -124,18 +124,18 @@ class NewJob:
     secret: bytes | None = None
     gpus: int = 0
     wanted_host: str | None = None  # None: any
-    wanted_labels: tuple[str, ...] = ()  # of the host, in order
+    wanted_labels: tuple[str, ...] = ()  # labels that the host must have, sorted
     retry_of: str | None = None  # the job that this one repeats
     request_id: str | None = None  # of the HTTP request; None for jobs of an older version
-    commit_sha: str | None = None  # at first where it is pinned, else what the first attempt found
+    commit_sha: str | None = None  # the pinned commit, else what the first attempt resolved
     image_id: str | None = None  # likewise
-    dataset_repo: str | None = None  # likewise, with the full revision in it; None where it is no git repository
-    base_model_version: str | None = None  # likewise; None where base_model is no registered model
+    dataset_repo: str | None = None  # likewise, with the full revision in it; None if it is not a git repository
+    base_model_version: str | None = None  # likewise; None if base_model is not a registered model
 
 
 @dataclass(frozen=True)
 class Job(NewJob):
-    """The record of one request, as it stands. Times are those of the database's clock."""
+    """The current record of one request. Times are from the database's clock."""
 
     state: JobState = JobState.QUEUED
     version: int = 1  # grows with every change
@@ -150,7 +150,7 @@ class Job(NewJob):
     host: str | None = None
     lease_expires_at: datetime | None = None
     next_attempt_at: datetime | None = None
-    cancel_forced: bool = False  # do not wait for the training to end by itself
+    cancel_forced: bool = False  # do not wait for the training to end on its own
     created_at: datetime = field(kw_only=True)
     queued_at: datetime = field(kw_only=True)
     started_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""What a job store takes and gives: submissions, filters, claims, and how an attempt ended."""
+"""The records passed to and from a job store: submissions, filters, claims, and how an attempt ended."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from shared.requests.retrain_request import RetrainRequest
 
 @dataclass(frozen=True)
 class Submission:
-    """The answer to a submit: the job, and whether this call made it."""
+    """The answer to a submit: the job, and whether this call created it."""
 
     job: Job
     created: bool
@@ -21,7 +21,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs to list; None for any."""
+    """Which jobs to list; None means any."""
 
     states: frozenset[JobState] | None = None
     experiment_name: str | None = None
@@ -32,7 +32,7 @@ class JobFilter:
 
 @dataclass(frozen=True)
 class Cursor:
-    """The place after which the next page begins: the last job of the page before it."""
+    """Where the next page begins: after this job, the last one of the previous page."""
 
     created_at: datetime
     id: str
@@ -50,7 +50,7 @@ class LogSlice:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to supervise a job until the lease ends. ``token`` fences out every earlier holder."""
+    """The right to supervise a job until the lease ends. ``token`` fences off every earlier holder."""
 
     job: Job
     token: int
@@ -68,7 +68,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What an attempt found out about its inputs; None leaves what is known."""
+    """What an attempt resolved its inputs to; None leaves what is known unchanged."""
 
     commit_sha: str | None = None
     image: str | None = None
@@ -89,11 +89,11 @@ class Ending:
     oom_killed: bool = False
     result: dict[str, Any] | None = None
     retry_in_seconds: float | None = None
-    leaves_run_open: bool = False  # perhaps; the sweep then looks for the attempt's MLflow run, and ends it
+    leaves_run_open: bool = False  # possibly; the sweep then looks for the attempt's MLflow run and ends it
 
     @property
     def event(self) -> AlertEvent:
-        """What is told of it."""
+        """The event to alert about."""
         return AlertEvent(self.state) if self.retry_in_seconds is None else AlertEvent.RETRYING
 
 
@@ -101,7 +101,7 @@ USER_CANCELLED = Reason.of(AttemptCancelled.on_request())
 
 
 def as_cancelled(ending: Ending) -> Ending:
-    """The same ending, of a job that was being cancelled."""
-    if ending.state is JobState.SUCCEEDED:  # it was faster, and its model may be registered: that is the truth
+    """Return the same ending for a job that was being cancelled."""
+    if ending.state is JobState.SUCCEEDED:  # it finished first, and its model may be registered, so this stays true
         return ending
     return replace(ending, state=JobState.CANCELLED, reason=USER_CANCELLED, retry_in_seconds=None)

@@ -1,4 +1,4 @@
-"""What the store tells whoever watches the service: each host's worker, and numbers of one moment."""
+"""What the store reports to whoever watches the service: each host's worker, and counts at one moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from shared.scheduling.waiting import Running
 
 
 class WorkerState(StrEnum):
-    """Whether a worker is there."""
+    """Whether a host's worker is alive."""
 
     ALIVE = "alive"
-    SILENT = "silent"  # it may come back: its jobs are still its own
+    SILENT = "silent"  # it may come back: it still owns its jobs
     LOST = "lost"  # silent for so long that its jobs go to other hosts
     LEFT = "left"  # it signed off
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A worker of another machine that wanted the same name: which, and when for the last time."""
+    """A worker on another machine that wanted the same name: which one, and when it last did."""
 
     machine: str
     at: datetime
@@ -39,7 +39,7 @@ class Worker:
     refused: Refused | None = None
 
     def state(self, *, lost_after_seconds: float) -> WorkerState:
-        """Whether it is there."""
+        """Return whether the worker is alive."""
         if self.has_left:
             return WorkerState.LEFT
         if self.silent_seconds < LIVE_SECONDS:
@@ -48,13 +48,13 @@ class Worker:
 
     @property
     def used_gpus(self) -> tuple[str, ...]:
-        """The devices that its jobs hold."""
+        """The devices that its jobs use."""
         return tuple(device for job in self.running for device in job.gpu_ids)
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many wait, and for how long the first of them has."""
+    """How many wait, and how long the first of them has waited."""
 
     count: int
     oldest_seconds: float
@@ -62,7 +62,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The service at one moment. What has no job, or no alert that waits, is absent."""
+    """The service at one moment. Anything without jobs, or without waiting alerts, is absent."""
 
     jobs: Mapping[JobState, int]
     queues: Mapping[str, Backlog]

@@ -1,1 +1,1 @@
-"""What may run where, and why a queued job waits. Pure decisions."""
+"""Decides which job may run where, and explains why a queued job waits. Pure."""

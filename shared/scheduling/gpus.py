@@ -1,4 +1,4 @@
-"""GPUs of a host: which are free, and for whom they are kept. Pure decisions, no I/O."""
+"""Decides which GPUs of a host are free, and for which jobs they are kept. Pure, no I/O."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,15 +7,15 @@ from shared.scheduling.waiting import Running, Waiting
 
 
 def free_gpus(host: Host, on_host: Iterable[Running]) -> tuple[str, ...]:
-    """The devices that no supervised job on the host holds, in the host's order."""
+    """Return the devices that no supervised job on the host uses, in the host's order."""
     held = {device for job in on_host for device in job.gpu_ids}
     return tuple(device for device in dict.fromkeys(host.gpus) if device not in held)
 
 
 def find_keeper(job: Waiting, free: int, reserving: Iterable[Waiting]) -> Waiting | None:
-    """A job that this one's start would set back: it is ahead, needs more devices, and more than would be left.
+    """Return a job that this one's start would delay: it is ahead, needs more devices, and too few would be left.
 
-    One that needs as many is not: it could have started in this one's place.
+    A job that needs as many is not delayed: it could have started in this one's place.
     """
     if job.gpus == 0:
         return None
@@ -24,7 +24,7 @@ def find_keeper(job: Waiting, free: int, reserving: Iterable[Waiting]) -> Waitin
 
 
 def reserved_on(host: Host, long_waiting: Iterable[Waiting], live: Collection[Host]) -> list[Waiting]:
-    """Those of the jobs for which this host's GPUs are kept: each has them kept on one host, the largest."""
+    """Return the jobs for which this host's GPUs are kept: each has them kept on one host, the largest."""
     return [job for job in long_waiting if _reserved_host(job, live) == host.name]
 
 

@@ -1,11 +1,11 @@
-"""Hosts: the machine behind a name, what its worker offers, and whether it takes new attempts. Pure, no I/O."""
+"""Defines a host: the machine behind its name, what its worker offers, and whether it takes new attempts. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-LIVE_SECONDS = 60.0  # a host that was silent for longer is not counted on
+LIVE_SECONDS = 60.0  # a host that was silent for longer is not relied on
 
 
 class QueueCode(StrEnum):
@@ -13,7 +13,7 @@ class QueueCode(StrEnum):
 
     NEXT = "NEXT"  # nothing is in its way
     NO_WORKER = "NO_WORKER"
-    NEWER_REQUEST = "NEWER_REQUEST"  # no worker knows all that the request asks for
+    NEWER_REQUEST = "NEWER_REQUEST"  # no worker knows every field of the request
     NO_HOST_FITS = "NO_HOST_FITS"
     SLOTS = "SLOTS"
     KEY_LIMIT = "KEY_LIMIT"
@@ -27,7 +27,7 @@ class QueueCode(StrEnum):
 
 @dataclass(frozen=True)
 class Drain:
-    """That a person wants a host to take no new attempts."""
+    """A person's wish that a host take no new attempts."""
 
     since: datetime
     reason: str
@@ -35,10 +35,10 @@ class Drain:
 
 @dataclass(frozen=True)
 class Machine:
-    """Which machine has a host's name: two of one name are told apart by it.
+    """The machine that has a host's name: it tells two machines of the same name apart.
 
-    ``id`` stays the same when the worker there is started again; its part behind the colon changes when the machine is.
-    ``engine`` stays as long as Docker's data does; None where it is not known yet, or there is none. ``says`` is for
+    ``id`` stays the same when the worker restarts; its part after the colon changes when the machine restarts.
+    ``engine`` stays as long as Docker's data does; None if it is not known yet, or there is none. ``says`` is for
     people.
     """
 
@@ -47,11 +47,11 @@ class Machine:
     says: str = ""
 
     def runs(self, *, machine: str | None, engine: str | None) -> bool:
-        """Whether an attempt that began on that machine, and that engine, is here; older workers said neither."""
+        """Return whether an attempt begun on that machine and engine is here; older workers recorded neither."""
         return machine is None or (machine == self.id and engine in (None, self.engine))
 
     def may_have_run(self, *, machine: str | None, engine: str | None) -> bool:
-        """Whether it may be here from before this machine was started again: what is found here says."""
+        """Return whether it may be here from before this machine was restarted; what is found here decides."""
         is_again = machine is not None and machine != self.id and _file_of(machine) == _file_of(self.id)
         return is_again and engine in (None, self.engine)
 
@@ -62,9 +62,9 @@ def _file_of(machine: str) -> str:
 
 @dataclass(frozen=True)
 class Host:
-    """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts, None when it does.
+    """What a machine with a worker offers. ``closed_because`` says why it takes no new attempts; None if it does.
 
-    A worker knows all of it but ``drain``: that is in the store, and outlasts the worker.
+    A worker knows all of it except ``drain``, which is in the store and outlives the worker.
     """
 
     name: str
@@ -76,13 +76,13 @@ class Host:
     labels: tuple[str, ...] = ()
     drain: Drain | None = None
     machine: Machine | None = None  # None for older workers
-    knows: frozenset[str] | None = None  # fields of requests, as shared.request_fields names them; None likewise
+    knows: frozenset[str] | None = None  # fields of requests, as in shared.requests.fields; None likewise
 
     def drained(self, drain: Drain | None) -> "Host":
-        """The host as it is with what a person wants of it."""
+        """Return the host with a person's wish to drain it applied."""
         return self if drain is None else replace(self, drain=drain, closed_because=QueueCode.DRAINED)
 
 
 def with_host(live: Iterable[Host], host: Host) -> list[Host]:
-    """The live hosts, this one as it says that it is now."""
+    """Return the live hosts, with this one as it describes itself now."""
     return [*(other for other in live if other.name != host.name), host]

@@ -1,4 +1,4 @@
-"""What may run where: limits by key, in all, by slots and by GPU device; and who goes first. Pure decisions, no I/O."""
+"""Decides which job may start on a host: limits by key, in total, by slots and by GPU, and who goes first. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from shared.scheduling.waiting import Running, Waiting
 
 @dataclass(frozen=True)
 class Limits:
-    """How many attempts may run at the same time. ``by_key``: pattern (``*``: anything) and limit; the first wins."""
+    """How many attempts may run at the same time. ``by_key``: pattern (``*``: anything) and limit; first match wins."""
 
     per_key: int = 1
     by_key: tuple[tuple[str, int], ...] = ()
@@ -19,12 +19,12 @@ class Limits:
     reserve_gpus_after_seconds: float = 600
 
     def for_key(self, key: str) -> int:
-        """How many jobs of this key may run at the same time."""
+        """Return how many jobs of this key may run at the same time."""
         return next((limit for pattern, limit in self.by_key if _fits(pattern, key)), self.per_key)
 
 
 def _fits(pattern: str, key: str) -> bool:
-    """Whether the key is as the pattern says. Looks at each part once: keys come from requests."""
+    """Return whether the key fits the pattern. Looks at each part only once, because keys come from requests."""
     first, *parts = pattern.split("*")
     if not parts:
         return key == first
@@ -42,7 +42,7 @@ def _fits(pattern: str, key: str) -> bool:
 
 @dataclass(frozen=True)
 class Usage:
-    """What counts when a job asks to start on a host. ``reserving`` are jobs that the host's GPUs are kept for."""
+    """What is in use when a job is to start on a host. ``reserving`` are the jobs that the host's GPUs are kept for."""
 
     of_key: int
     total: int
@@ -52,7 +52,7 @@ class Usage:
 
 
 def allot(job: Waiting, host: Host, *, usage: Usage, limits: Limits) -> tuple[str, ...] | QueueCode:
-    """The GPU devices that the job starts with on this host, or what holds it back."""
+    """Return the GPU devices that the job starts with on this host, or what holds it back."""
     if usage.is_behind or usage.of_key >= limits.for_key(job.key):
         return QueueCode.KEY_LIMIT
     if limits.total is not None and usage.total >= limits.total:
@@ -63,7 +63,7 @@ def allot(job: Waiting, host: Host, *, usage: Usage, limits: Limits) -> tuple[st
 def allot_on_host(
     job: Waiting, host: Host, *, on_host: Sequence[Running], reserving: Iterable[Waiting]
 ) -> tuple[str, ...] | QueueCode:
-    """The same, for the limits of the host alone."""
+    """Return the same, by the limits of the host alone."""
     if host.closed_because is not None:
         return host.closed_because
     if not job.may_run_on(host):
@@ -80,9 +80,9 @@ def allot_on_host(
 
 @dataclass
 class Sending:
-    """Chooses, of jobs that are offered in their order, those that a host could start now.
+    """Chooses, from jobs offered in order, those that a host could start now.
 
-    ``busy`` counts by key, and ``total`` in all, what is supervised or has a message under way.
+    ``busy`` (by key) and ``total`` count the jobs that are supervised or have a message under way.
     """
 
     host: Host
@@ -93,12 +93,12 @@ class Sending:
     reserving: Sequence[Waiting]
     chosen: list[str] = field(default_factory=list)
     held_keys: set[str] = field(default_factory=set)
-    refused_gpus: set[int] = field(default_factory=set)  # so many are refused to all that follow
+    refused_gpus: set[int] = field(default_factory=set)  # these numbers of GPUs are refused to all later jobs
     refused_labels: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can be chosen."""
+        """Return whether nothing more can be chosen."""
         is_full = self.limits.total is not None and self.total >= self.limits.total
         return is_full or len(self.on_host) >= self.host.slots or self.host.closed_because is not None
 

@@ -1,4 +1,4 @@
-"""Why a queued job does not run, in words for a person and in a code for a program. Pure decisions, no I/O."""
+"""Explains why a queued job does not run, in words for a person and a code for a program. Pure, no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from shared.scheduling.limits import Limits, allot_on_host
 from shared.scheduling.waiting import Running, Waiting
 
 BLOCKING_SHOWN = 20
-HOPE = (QueueCode.NEXT, QueueCode.SLOTS, QueueCode.GPUS, QueueCode.GPUS_RESERVED)  # the rest is for a person to mend
+HOPE = (QueueCode.NEXT, QueueCode.SLOTS, QueueCode.GPUS, QueueCode.GPUS_RESERVED)  # the others need a person to act
 
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a job stands: 1 is the next of its queue; ``blocking`` are ids of jobs that it waits for."""
+    """A job's position: 1 is the next in its queue; ``blocking`` has the ids of jobs that it waits for."""
 
     position: int
     code: QueueCode
@@ -24,18 +24,18 @@ class QueuePosition:
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands, or may stand, in a queued job's way."""
+    """What is, or may be, in a queued job's way."""
 
     position: int
     running: Sequence[Running]  # on all hosts
-    first: Sequence[str]  # ids of queued jobs of its key that go before it
+    first: Sequence[str]  # ids of queued jobs of its key that come before it
     live: Sequence[Host]
     long_waiting: Sequence[Waiting]  # jobs that GPUs may be kept for
 
 
 @dataclass(frozen=True)
 class Hindrance:
-    """What one host, or all, put in a job's way."""
+    """What one host, or all of them, put in a job's way."""
 
     code: QueueCode
     message: str
@@ -43,13 +43,13 @@ class Hindrance:
 
 
 def position_of(job: Waiting, scene: Scene, limits: Limits) -> QueuePosition:
-    """Where the job stands, and the first thing in its way: what holds for all hosts comes before what one lacks."""
+    """Return the job's position and the first thing in its way; what affects all hosts comes first."""
     found = _by_key(job, scene, limits) or _by_total(scene, limits) or _by_hosts(job, scene)
     return QueuePosition(scene.position, found.code, found.message, tuple(found.blocking[:BLOCKING_SHOWN]))
 
 
 def is_known_to_any(job: Waiting, live: Sequence[Host]) -> bool:
-    """Whether a live worker knows all that it asks for; one that none knows stands before no other job."""
+    """Return whether a live worker knows every field of it; a job that none knows holds up no other job."""
     return not live or any(not job.unknown_to(host) for host in live)
 
 
@@ -81,7 +81,7 @@ def _by_hosts(job: Waiting, scene: Scene) -> Hindrance:
 
 
 def _without_host(job: Waiting, serving: Sequence[Host]) -> Hindrance:
-    """What is missing for the job to run anywhere."""
+    """Return what is missing for the job to run anywhere."""
     named = [host for host in serving if job.wanted_host in (None, host.name)]
     if not named:
         where = f" on the host {job.wanted_host} (resources.host)" if job.wanted_host else ""
@@ -150,7 +150,7 @@ def _why_closed(host: Host, code: QueueCode) -> str:
         return f"the disk of host {host.name} is nearly full; free some of it, or see DISK_LOW_BYTES"
     if code is QueueCode.NO_FIREWALL:
         return (
-            f"the firewall that keeps trainings of host {host.name} apart does not stand; start it again "
+            f"the firewall that keeps trainings of host {host.name} apart is not up; start it again "
             "(docker compose up --detach firewall), its log says why"
         )
     return f"host {host.name} takes no new attempts now ({code})"

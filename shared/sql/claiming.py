@@ -1,4 +1,4 @@
-"""What a supervising worker asks of the store: claim, renew, record, finish; every write carries the claim's token."""
+"""What an attempt's supervisor does in the store: claim, renew, record, finish. Writes carry the claim's token."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,22 +51,24 @@ class Claiming(Database):
                 change_job(transaction, row, **lease)
                 message = f"taken over by the worker on {host.name}"
                 add_transition(transaction, row, row.state, message, attempt=row.attempt)
-                if row.state == JobState.RUNNING and row.lease_expires_at is not None:  # nobody gave it up in order
+                if (
+                    row.state == JobState.RUNNING and row.lease_expires_at is not None
+                ):  # its supervisor did not release it
                     record_alert(transaction, row, AlertEvent.ADOPTED, self.alerting)
             else:
                 return None
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
 
     def _allot(self, transaction: Transaction, job: Waiting, host: Host) -> tuple[str, ...] | QueueCode:
-        """Count under locks that are always taken in this order, after the job's row."""
+        """Count under locks, which are always taken in this order, after the lock of the job's row."""
         if self.limits.total is not None:
             transaction.lock("", Lock.TOTAL)
         transaction.lock(job.key)
         transaction.lock(host.name, Lock.HOST)
         host = as_wanted(transaction, host)
-        return allot(job, host, usage=self._read_standing(transaction, job, host), limits=self.limits)
+        return allot(job, host, usage=self._read_usage(transaction, job, host), limits=self.limits)
 
-    def _read_standing(self, transaction: Transaction, job: Waiting, host: Host) -> Usage:
+    def _read_usage(self, transaction: Transaction, job: Waiting, host: Host) -> Usage:
         on_host = running(transaction, jobs.c.host == host.name)
         needs = max(job.gpus, len(free_gpus(host, on_host)) - job.gpus)
         ahead = reserving(transaction, host, limits=self.limits, more_than=needs, ahead_of=job) if job.gpus else []
@@ -79,7 +81,7 @@ class Claiming(Database):
         )
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
-        """Make the lease last that long from now."""
+        """Extend the lease to that long from now."""
         with self._fenced(claim) as (transaction, row):
             mark_job(transaction, row, lease_expires_at=transaction.now + timedelta(seconds=lease_seconds))
 
@@ -91,14 +93,14 @@ class Claiming(Database):
             mark_job(transaction, row, lease_expires_at=None, lease_token=row.lease_token + 1)
 
     def resolve(self, claim: Claim, found: Resolution) -> None:
-        """Record what the attempt found out about its inputs."""
+        """Record what the attempt resolved its inputs to."""
         with self._fenced(claim) as (transaction, row):
             change_job(transaction, row, **{name: value for name, value in asdict(found).items() if value is not None})
             if found.run_id is not None:
                 _change_attempt(transaction, row, run_id=found.run_id)
 
     def begin_start(self, claim: Claim, *, lease_seconds: float) -> bool:
-        """Make the lease last that long, if the job is still starting."""
+        """Extend the lease to that long, if the job is still starting."""
         with self._fenced(claim) as (transaction, row):
             if row.state != JobState.STARTING:
                 return False
@@ -115,7 +117,7 @@ class Claiming(Database):
                 record_alert(transaction, row, AlertEvent.STARTED, self.alerting)
 
     def append_log(self, claim: Claim, data: bytes, *, source_offset: int) -> None:
-        """Add to the attempt's log and record how far its source was read."""
+        """Append to the attempt's log and record how far its source was read."""
         with self._fenced(claim) as (transaction, row):
             mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)
             size = transaction.execute(sa.select(attempts.c.log_size).where(*mine)).scalar_one()
@@ -125,7 +127,7 @@ class Claiming(Database):
             _change_attempt(transaction, row, log_size=size + len(data), log_source_offset=source_offset)
 
     def finish(self, claim: Claim, ending: Ending) -> Job:
-        """End the attempt and its lease; the job ends with it, or waits for the next one."""
+        """End the attempt and its lease; the job ends too, or waits for its next attempt."""
         with self._fenced(claim) as (transaction, row):
             asked, ending = ending, as_cancelled(ending) if row.state == JobState.CANCELLING else ending
             if ending.leaves_run_open or ending.state is not asked.state:  # the run was ended as what was asked
@@ -147,7 +149,7 @@ class Claiming(Database):
             return complete(transaction, read_job(transaction, row.id))
 
     def secret(self, claim: Claim) -> bytes | None:
-        """The job's encrypted credentials."""
+        """Return the job's encrypted credentials."""
         with self._fenced(claim) as (_transaction, row):
             return bytes(row.secret) if row.secret is not None else None
 
@@ -156,15 +158,15 @@ class Claiming(Database):
         with self.writing() as transaction:
             try:
                 row = read_job(transaction, claim.job.id, for_update=True)
-            except JobNotFound as error:  # it ended while its holder was cut off, and its time to be kept is over
+            except JobNotFound as error:  # it ended while its holder was cut off, and has been deleted since
                 raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id) from error
             if row.lease_token != claim.token or row.state not in SUPERVISED:
-                raise LeaseLost(f"Job {row.id} is not this worker's any more (it is {row.state}).", job_id=row.id)
+                raise LeaseLost(f"Job {row.id} no longer belongs to this worker (it is {row.state}).", job_id=row.id)
             yield transaction, row
 
 
 def _may_go_on(row: sa.Row[Any], host: Host) -> bool:
-    """Whether the host's worker may take the attempt over: one that is still prepared it must know all about."""
+    """Return whether the host's worker may take the attempt over; in preparation, only if it knows all its fields."""
     return row.state in SUPERVISED and not (row.state == JobState.STARTING and to_waiting(row).unknown_to(host))
 
 
@@ -174,13 +176,13 @@ def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
 
 
 def _has_name(transaction: Transaction, host: Host) -> bool:
-    """Whether the host's name is this machine's: whoever lost it may not know that yet."""
+    """Return whether this machine has the host's name: a machine that lost it may not know yet."""
     known = transaction.one(sa.select(workers.c.machine).where(workers.c.host == host.name))
     return known is None or host.machine is None or known.machine in (None, host.machine.id)
 
 
 def _is_here(transaction: Transaction, row: sa.Row[Any], host: Host) -> bool:
-    """Whether the job's attempt runs on this machine: the host's name alone does not tell."""
+    """Return whether the job's attempt runs on this machine: the host's name alone does not tell."""
     if row.host != host.name:
         return False
     mine = (attempts.c.job_id == row.id, attempts.c.number == row.attempt)

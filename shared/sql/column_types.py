@@ -1,4 +1,4 @@
-"""Column types that mean the same on every database, and take whatever a program or a URL may hold."""
+"""Column types that mean the same on every database, and accept whatever a program or a URL may contain."""
 
 import math
 import re
@@ -12,21 +12,21 @@ from sqlalchemy.types import TypeDecorator
 
 from shared.words import read_word
 
-NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what no database stores as text
+NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # characters that no database stores as text
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC datetimes, also where the database keeps none (SQLite)."""
+    """Aware UTC datetimes, even on a database without them (SQLite)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store SQLite's as naive UTC."""
+        """Store naive UTC in SQLite."""
         return value.astimezone(UTC).replace(tzinfo=None) if value and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Read all as aware UTC."""
+        """Read every value as aware UTC."""
         if value is None:
             return None
         at: datetime = value
@@ -34,30 +34,30 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def as_text(value: str) -> str:
-    """The text with a replacement character for what no database stores: NUL, and halves of surrogate pairs."""
+    """Return the text with characters that no database stores replaced: NUL, and halves of surrogate pairs."""
     return NOT_TEXT.sub("\ufffd", value)
 
 
 class CleanString(TypeDecorator[str]):
-    """Text from outside: a program's last output, or an id from a URL, may hold anything."""
+    """Text from outside: a program's last output, or an id from a URL, may contain anything."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Store and compare what can be stored."""
+        """Replace what cannot be stored, also in comparisons."""
         return as_text(value) if value is not None else None
 
 
 class CleanText(CleanString):
-    """The same without a length."""
+    """The same, without a maximum length."""
 
     impl = Text
-    cache_ok = True  # SQLAlchemy takes it from no parent
+    cache_ok = True  # SQLAlchemy does not inherit it
 
 
 class Word(CleanString):
-    """A word of ours. One that a later version wrote reads as an unknown member, which keeps its text."""
+    """A member of one of our enums. One written by a later version reads as an unknown member, which keeps its text."""
 
     impl = String
     cache_ok = True
@@ -68,18 +68,18 @@ class Word(CleanString):
         self.length = length
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:
-        """Read it; no word of another version is a reason to fail."""
+        """Read the word; one of another version is not a reason to fail."""
         return read_word(self.words, value) if value is not None else None
 
 
 class Labels(TypeDecorator[tuple[str, ...]]):
-    """Labels in one text, so that SQL can tell whether two lists are the same; they hold no comma."""
+    """Labels in one string, so that SQL can compare two lists; they contain no comma."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
-        """Store them in one order."""
+        """Store them sorted."""
         return None if value is None else ",".join(sorted(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Labels(TypeDecorator[tuple[str, ...]]):
 
 
 def as_json(value: Any) -> Any:
-    """The value as JSON can carry it: a number that is none becomes its name, as in MLflow's own REST API."""
+    """Return the value as JSON can express it: NaN and infinity become their names, as in MLflow's own REST API."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
@@ -97,11 +97,11 @@ def as_json(value: Any) -> Any:
 
 
 class PlainJson(TypeDecorator[Any]):
-    """JSON that every database and every reader takes."""
+    """JSON that every database and every reader accepts."""
 
     impl = JSON
     cache_ok = True
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any | None:
-        """Store numbers that JSON has none for by name: a diverged training's loss is NaN."""
+        """Store NaN and infinity by name: a diverged training's loss is NaN."""
         return as_json(value)

@@ -1,4 +1,4 @@
-"""The database's engine: connections, transactions, the clock, and foreign errors turned into ours."""
+"""Connects to the database: transactions, the database's clock, and SQLAlchemy's errors turned into ours."""
 
 import sqlite3
 import time
@@ -26,7 +26,7 @@ STATEMENT_SECONDS = 30
 BEGIN_OPTION = "retrain_begin"
 DEFAULT_LIMITS = Limits()
 NO_ALERTS = Alerting()
-# A cut network says nothing: without these a statement waits for as long as the kernel likes, which is hours.
+# A cut network raises nothing: without these, a statement waits for the kernel's own timeout, which is hours.
 CUT_IS_NOTICED = {
     "tcp_user_timeout": 8000,
     "keepalives": 1,
@@ -39,7 +39,7 @@ WRITING = {"sqlite": {BEGIN_OPTION: "IMMEDIATE"}, "postgresql": {"isolation_leve
 
 
 class Lock(IntEnum):
-    """Kinds of advisory locks; PostgreSQL keeps these apart from those without a kind (job keys)."""
+    """Kinds of advisory locks; PostgreSQL keeps them apart from locks without a kind (job keys)."""
 
     TOTAL = 1
     HOST = 2
@@ -66,9 +66,9 @@ class Transaction:
         return list(self.connection.execute(statement))
 
     def lock(self, key: str, kind: Lock | None = None) -> None:
-        """Let one transaction at a time pass for this key (SQLite has one writer at a time anyway).
+        """Let only one transaction at a time pass for this key (SQLite has one writer at a time anyway).
 
-        Who takes several takes them by kind, those without one before HOST: whoever goes another way may deadlock.
+        Take several in the order of their kinds, and locks without a kind before HOST: any other order may deadlock.
         """
         if self.connection.dialect.name != "postgresql":
             return
@@ -80,7 +80,7 @@ class Transaction:
 
 
 class Database:
-    """Opens transactions on one database; ``clock`` stands in for the database's, in simulations."""
+    """Opens transactions on one database; ``clock`` replaces the database's clock in simulations."""
 
     def __init__(
         self,
@@ -102,19 +102,19 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """A transaction that sees one state of the database."""
+        """Open a transaction that sees one state of the database."""
         with self._transaction(READING) as transaction:
             yield transaction
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        """A transaction that is committed at the end, or leaves nothing."""
+        """Open a transaction that is committed at the end, or leaves nothing behind."""
         with self._take_turn(), self._transaction(WRITING) as transaction:
             yield transaction
 
     @contextmanager
     def _take_turn(self) -> Iterator[None]:
-        """Queue for SQLite's one write lock: SQLite itself only polls for it, and starves one of many threads."""
+        """Queue for SQLite's only write lock: SQLite itself just polls for it, which can starve a thread."""
         if self.engine.dialect.name != "sqlite":
             yield
             return
@@ -152,12 +152,12 @@ def _now(connection: Connection) -> datetime:
 
 
 def create_engine(url: str) -> Engine:
-    """Make the engine; ConfigurationError for a URL that names no database that we serve."""
+    """Create the engine; raise ConfigurationError if the URL does not name a supported database."""
     try:
         address = make_url(url)
     except SQLAlchemyError as error:
         raise ConfigurationError(
-            "DATABASE_URL is no database URL, such as postgresql://user:password@host/db"
+            "DATABASE_URL is not a database URL, such as postgresql://user:password@host/db"
         ) from error
     match address.get_backend_name():
         case "sqlite":
@@ -172,12 +172,12 @@ def _postgresql(url: URL) -> Engine:
     limits = {
         "lock_timeout": WAIT_SECONDS,
         "statement_timeout": STATEMENT_SECONDS,
-        "idle_in_transaction_session_timeout": STATEMENT_SECONDS,  # of a client that is gone: its locks must go too
+        "idle_in_transaction_session_timeout": STATEMENT_SECONDS,  # for a client that is gone: its locks must go too
     }
     options = " ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())
     return sa.create_engine(
         url,
-        hide_parameters=True,  # in errors: among them are a job's sealed credentials
+        hide_parameters=True,  # in errors: they include a job's sealed credentials
         pool_pre_ping=True,
         pool_timeout=WAIT_SECONDS,
         pool_size=10,
@@ -194,7 +194,7 @@ def _sqlite(url: URL) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by its own rules
+        connection.isolation_level = None  # or the driver begins transactions by its own rules
         connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
         _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
@@ -208,7 +208,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch a new file to WAL; while another process does, SQLite refuses at once, whatever the busy_timeout."""
+    """Switch a new file to WAL; while another process does so, SQLite refuses at once, whatever the busy_timeout."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What the store knows of the hosts: their signs of life, and the jobs of those that have fallen silent."""
+"""What the store records about hosts: their heartbeats, drains, and the jobs of hosts that fell silent."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,9 +22,9 @@ class Hosts(Database):
     """The part of the JobStore that is about hosts."""
 
     def beat(self, host: Host, *, gap_seconds: float) -> None:
-        """Record a worker's sign of life."""
+        """Record a worker's heartbeat."""
         with self.writing() as transaction:
-            transaction.lock(f"worker:{host.name}")  # two of one name may start at once
+            transaction.lock(f"worker:{host.name}")  # two workers of one name may start at once
             known = transaction.one(sa.select(workers).where(workers.c.host == host.name))
             if known is not None and host.machine is not None and _is_taken(known, host.machine, transaction.now):
                 refused = {"refused_says": host.machine.says, "refused_at": transaction.now}
@@ -35,7 +35,7 @@ class Hosts(Database):
         raise _name_taken(host.name, host.machine, known)
 
     def leave(self, host: str, machine: Machine | None = None) -> None:
-        """Say that a host has no worker now, unless another machine has its name."""
+        """Record that a host has no worker now, unless another machine has its name."""
         with self.writing() as transaction:
             mine = [workers.c.host == host]
             if machine is not None:
@@ -43,7 +43,7 @@ class Hosts(Database):
             transaction.execute(sa.update(workers).where(*mine).values(has_left=True))
 
     def forget_hosts(self, *, silent_seconds: float) -> Sequence[str]:
-        """Delete the hosts that were silent for that long; drained ones stay, and those that still have a job."""
+        """Delete the hosts that were silent for that long; those that are drained or still have a job stay."""
         with self.writing() as transaction:
             silent = workers.c.seen_at <= transaction.now - timedelta(seconds=silent_seconds)
             is_needed = sa.or_(
@@ -67,7 +67,7 @@ class Hosts(Database):
             return _change_drain(transaction, host, drained_at=None, drain_reason=None)
 
     def live_workers(self, *, within_seconds: float) -> int:
-        """How many workers gave a sign of life within that time."""
+        """Return how many workers sent a heartbeat within that time."""
         with self.reading() as transaction:
             since = transaction.now - timedelta(seconds=within_seconds)
             alive = sa.select(sa.func.count()).where(workers.c.seen_at > since, sa.not_(workers.c.has_left))
@@ -104,7 +104,7 @@ class Hosts(Database):
 
 
 def _is_taken(known: sa.Row[Any], machine: Machine, now: datetime) -> bool:
-    """Whether another machine's worker lives under the name. On its own machine no two of one name run at once."""
+    """Return whether another machine's worker lives under the name. One machine never runs two of the same name."""
     if known.machine in (None, machine.id) or known.has_left:
         return False
     silence: timedelta = now - known.seen_at
@@ -141,7 +141,7 @@ def _record_beat(transaction: Transaction, host: Host, known: sa.Row[Any] | None
 
 
 def _machine_columns(machine: Machine, known: sa.Row[Any] | None, now: datetime) -> dict[str, Any]:
-    """What is kept of the machine. An engine that is away is still the one that it was."""
+    """Return the machine's columns. An engine that does not answer now is still the same engine."""
     is_known = known is not None and known.machine == machine.id
     engine = machine.engine or (known.engine if known is not None and is_known else None)
     values = {"machine": machine.id, "engine": engine, "machine_says": machine.says}
@@ -151,7 +151,7 @@ def _machine_columns(machine: Machine, known: sa.Row[Any] | None, now: datetime)
 
 
 def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
-    """Under the lock that a claim looks under: one that saw nothing of the change is over before it is made."""
+    """Change it under the lock that claims take: a claim that did not see the change is over before it is made."""
     transaction.lock(host, Lock.HOST)
     transaction.execute(sa.update(workers).where(workers.c.host == host).values(**values))
     for worker in read_workers(transaction, workers.c.host == host):
@@ -162,7 +162,7 @@ def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
 def _watching_since(known: sa.Row[Any] | None, machine: Machine | None, now: datetime, gap_seconds: float) -> datetime:
     if known is None or known.watching_since is None or now - known.seen_at > timedelta(seconds=gap_seconds):
         return now
-    if machine is not None and known.machine not in (None, machine.id):  # that was another one's watch
+    if machine is not None and known.machine not in (None, machine.id):  # that was another machine's watch
         return now
     since: datetime = known.watching_since
     return since
@@ -180,9 +180,9 @@ def _has_watched(transaction: Transaction, host: str, seconds: float) -> bool:
 
 
 def _find_lost(transaction: Transaction, after_seconds: float, *where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
-    """Ids, and when their host was last heard of: at the attempt's start where it never gave a sign of life.
+    """Find lost jobs' ids, and when their host was last heard of: at the attempt's start if it never sent a heartbeat.
 
-    Whoever has taken its name since then speaks for itself alone.
+    Heartbeats of a machine that has since taken the name do not count.
     """
     is_another = sa.or_(attempts.c.machine != workers.c.machine, attempts.c.engine != workers.c.engine)
     heard_at = sa.func.coalesce(

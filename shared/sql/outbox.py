@@ -1,4 +1,4 @@
-"""The outbox: alerts are written in the transaction of the change that they tell, and senders take them from here."""
+"""The outbox of alerts: each is written in the same transaction as the change it reports; senders take it from here."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ def record_alert(
     *,
     retry_in_seconds: float | None = None,
 ) -> None:
-    """Put the event into the outbox, for each channel that the job goes to. The caller has locked the job's row.
+    """Put the event into the outbox, for each of the job's channels. The caller has locked the job's row.
 
-    What happens to an attempt again, as an adoption may, is told once.
+    An event that can recur within an attempt, such as an adoption, is reported once.
     """
     wanted = alerting.of(row.request)
     if event not in wanted.events or not wanted.channels:
@@ -54,18 +54,18 @@ class Outbox(Database):
     def take_stray_alert(
         self, known: Collection[str], *, older_than_seconds: float, lease_seconds: float
     ) -> Alert | None:
-        """Take an alert for a channel that is not among those known, and that waits for longer than that."""
+        """Take an alert for an unknown channel that has waited for longer than that."""
         with self.writing() as transaction:
             is_old = alerts.c.at <= transaction.now - timedelta(seconds=older_than_seconds)
             return _take(transaction, alerts.c.channel.not_in(known), is_old, lease_seconds=lease_seconds)
 
     def alert_sent(self, alert: Alert) -> None:
-        """Record that the alert was sent, also by one who was too late: it must not be sent again."""
+        """Record that the alert was sent, even by a sender whose lease had ended: it must not be sent again."""
         with self.writing() as transaction:
             _change(transaction, alert, state=AlertState.SENT)
 
     def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
-        """Put the alert back, or give it up, unless another sender has taken it meanwhile."""
+        """Put the alert back or give it up, unless another sender has taken it meanwhile."""
         with self.writing() as transaction:
             if retry_in_seconds is None:
                 _change(transaction, alert, alerts.c.tries == alert.tries, state=AlertState.GIVEN_UP)
@@ -93,9 +93,9 @@ def _take(transaction: Transaction, *where: sa.ColumnElement[bool], lease_second
 
 
 def _next_due(now: datetime, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """The alert that has been due for longest, of those whose job has no earlier one left on its channel.
+    """Select the alert that has been due for longest, among those with no earlier one left for their job and channel.
 
-    Events of a later version are left to its workers, and nothing waits for them.
+    Events of a later version are left to that version's workers, and nothing waits for them.
     """
     earlier = alerts.alias()
     is_first = ~sa.exists().where(
@@ -106,7 +106,7 @@ def _next_due(now: datetime, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
         earlier.c.event.in_(AlertEvent),
     )
     farthest = now + timedelta(seconds=LONGEST_WAIT_SECONDS)
-    # What is due later than it could have been put off was written by a clock that has been set back since.
+    # An alert due later than the longest delay was written before the clock was set back.
     is_due = sa.or_(alerts.c.due_at <= now, alerts.c.due_at > farthest)
     waiting = (alerts.c.state == AlertState.WAITING, alerts.c.event.in_(AlertEvent), is_due, is_first)
     oldest = sa.select(alerts).where(*waiting, *where).order_by(alerts.c.due_at, alerts.c.job_id, alerts.c.number)

@@ -1,4 +1,4 @@
-"""What the store knows of a queued job's place: the facts that shared.queue_place decides by."""
+"""Reads the facts from which shared.scheduling.queue_position decides why a job waits."""
 
 import sqlalchemy as sa
 
@@ -17,11 +17,11 @@ from shared.sql.usage import (
 )
 
 
-class Places(Database):
+class QueuePositions(Database):
     """The part of the JobStore that says why a job waits."""
 
     def find_queue_position(self, job_id: str) -> QueuePosition | None:
-        """Where a queued job stands and what it waits for."""
+        """Return a queued job's position and what it waits for."""
         with self.reading() as transaction:
             row = read_job(transaction, job_id)
             if row.state != JobState.QUEUED:

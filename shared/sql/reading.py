@@ -1,4 +1,4 @@
-"""What the API asks of the store: submit, get, list, logs."""
+"""What the API does in the store: submit, get, list, cancel, read logs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,7 +21,7 @@ from shared.words import is_known
 
 
 class Reading(Database):
-    """The half of the JobStore that the API uses."""
+    """The part of the JobStore that the API uses."""
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         """Record the job and the key in one transaction."""
@@ -34,7 +34,7 @@ class Reading(Database):
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
                     transaction.execute(sa.insert(idempotency_keys).values(**key, created_at=transaction.now))
                 return Submission(complete(transaction, read_job(transaction, new.id)), created=True)
-        except IntegrityError:  # two requests with one new key at once: the other one was first
+        except IntegrityError:  # two requests with the same new key at once: the other one was first
             with self.reading() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
@@ -46,7 +46,7 @@ class Reading(Database):
             return complete(transaction, read_job(transaction, job_id))
 
     def cancel(self, job_id: str, *, force: bool) -> Job:
-        """Cancel a job that waits, or have its worker stop it."""
+        """Cancel a waiting job, or have its worker stop it."""
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
             state: JobState = row.state
@@ -82,7 +82,7 @@ class Reading(Database):
             return with_attempts(transaction, rows)
 
     def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
-        """Return part of an attempt's log, from the chunks that hold it."""
+        """Return part of an attempt's log, from the chunks that contain it."""
         with self.reading() as transaction:
             last = read_job(transaction, job_id).attempt
             number = attempt or last
@@ -119,7 +119,7 @@ def _find_key(transaction: Transaction, key: str | None, payload_hash: str) -> s
 
 
 def _for_the_right_workers(transaction: Transaction, new: NewJob) -> NewJob:
-    """The job, kept from workers that would fail it where there is still one that does not say what it knows."""
+    """Label the job so that no older worker takes it and fails, while there is one that does not say what it knows."""
     if not is_for_newer_workers(new.request):
         return new
     earlier = sa.select(workers.c.host).where(workers.c.request_fields.is_(None), sa.not_(workers.c.has_left))
@@ -134,7 +134,7 @@ def _insert(transaction: Transaction, new: NewJob) -> None:
     seconds = values.pop("queue_timeout_seconds")
     now = transaction.now
     deadline = now + timedelta(seconds=seconds) if seconds is not None else None
-    # Marked as sent: the caller publishes next. If it dies first, the sweep sends it when the mark is old enough.
+    # Marked as sent, because the caller publishes it next. If it dies first, the sweep sends it once the mark is old.
     times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
     begin = {"version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False, "had_secret": new.secret is not None}
     transaction.execute(sa.insert(jobs).values(**values, **times, **begin, state=JobState.QUEUED))

@@ -1,4 +1,4 @@
-"""Rows to records and back, and the one way to change a job's row."""
+"""Converts rows to records and back, and is the only way to change a job's row."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name no
 
 
 def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
-    """Return the job's row, locked when it is to be changed; JobNotFound."""
+    """Return the job's row, locked if it is to be changed; raise JobNotFound."""
     statement = sa.select(jobs).where(jobs.c.id == job_id)
     row = transaction.one(statement.with_for_update() if for_update else statement)
     if row is None:
@@ -27,7 +27,7 @@ def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False)
 
 
 def complete(transaction: Transaction, row: sa.Row[Any]) -> Job:
-    """The whole record of one job."""
+    """Return the whole record of one job."""
     changes = transaction.all(
         sa.select(transitions).where(transitions.c.job_id == row.id).order_by(transitions.c.number)
     )
@@ -41,7 +41,7 @@ def with_attempts(
     *,
     history: dict[str, tuple[Transition, ...]] | None = None,
 ) -> list[Job]:
-    """Records of many jobs, with attempts and labels; two queries, however many."""
+    """Return the records of jobs with attempts and labels; two queries, however many jobs."""
     rows = list(rows)
     ids = [row.id for row in rows]
     tries = defaultdict(list)
@@ -85,7 +85,7 @@ def _to_transition(row: sa.Row[Any]) -> Transition:
 
 
 def reason_columns(reason: Reason | None) -> dict[str, Any]:
-    """The three columns of a reason."""
+    """Return the three columns of a reason."""
     return {
         "reason_code": reason.code if reason else None,
         "reason_type": reason.type if reason else None,
@@ -99,12 +99,12 @@ def change_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> Non
 
 
 def mark_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
-    """Write what nobody is shown: the version stays, so that an ETag does not change with it."""
+    """Write columns that nobody is shown: the version stays, so that the ETag does not change."""
     transaction.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values))
 
 
 def move_job(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, **values: Any) -> None:
-    """Change the job's state and write the transition. What may not follow is a fault of ours, whoever asks."""
+    """Change the job's state and record the transition. A forbidden one is a bug of ours, whoever asks."""
     if state not in FOLLOWING.get(row.state, ()):
         raise AssertionError(f"{state} cannot follow {row.state} (job {row.id})")
     change_job(transaction, row, state=state, **values)

@@ -1,4 +1,4 @@
-"""The database's schema: bring it up to date (`python -m shared.sql.schema`), or refuse to start on a wrong one."""
+"""Brings the database's schema up to date (`python -m shared.sql.schema`), or refuses to start on a wrong one."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ def _config() -> Config:
 
 
 def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing; two at once do it one after the other."""
+    """Apply the missing migrations; two processes that do so at once take turns."""
     with database.writing() as transaction:
         transaction.lock("schema")
         config = _config()

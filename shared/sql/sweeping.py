@@ -1,4 +1,4 @@
-"""What the sweep asks of the store: what to send, wake, take over, give up or delete."""
+"""What the sweep does in the store: finds jobs to send, wake, take over, give up or delete."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ from shared.sql.usage import (
 )
 
 PAGE = 100
-PAGES = 50  # enough for thousands of keys that are at their limit, and an end in any case
+PAGES = 50  # enough for thousands of keys at their limit, and the loop always ends
 
 
 class Sweeping(Database):
-    """The part of the JobStore that needs no claim; harmless when many workers do it at once."""
+    """The part of the JobStore that needs no claim; many workers may do it at once."""
 
     def take_sendable(self, host: Host, *, resend_after_seconds: float) -> Sequence[Job]:
-        """Mark as sent, and return, the next jobs that could start on this host."""
+        """Mark as sent and return the next jobs that could start on this host."""
         with self.writing() as transaction:
             span = Span.around(transaction.now, resend_after_seconds)
             host = as_wanted(transaction, host)
@@ -48,7 +48,7 @@ class Sweeping(Database):
             sending = Sending(host, self.limits, on_host, Counter(), total=0, reserving=())
             if sending.is_over or not _is_any_waiting(transaction, host, span):
                 return []
-            transaction.lock("", Lock.SENDING)  # two at once would each send another job of one key
+            transaction.lock("", Lock.SENDING)  # two at once would each send a job of the same key
             self._read_counts(transaction, sending, span)
             _choose(transaction, sending, span)
             return _mark_sent(transaction, sending.chosen, span)
@@ -61,7 +61,7 @@ class Sweeping(Database):
         sending.reserving = reserving(transaction, sending.host, limits=self.limits, more_than=1)
 
     def unmark_sent(self, job_id: str) -> None:
-        """Say that the message was not sent after all."""
+        """Record that the message was not sent after all."""
         with self.writing() as transaction:
             transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(sent_at=None))
 
@@ -78,7 +78,7 @@ class Sweeping(Database):
             return len(rows)
 
     def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
-        """Fail a job that waits; False when it does not wait any more."""
+        """Fail a waiting job; return False if it no longer waits."""
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
             if row.state not in (JobState.QUEUED, JobState.RETRY_WAIT):
@@ -89,7 +89,7 @@ class Sweeping(Database):
             return True
 
     def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
-        """Ids of this host's jobs whose lease has ended, without those that began on another machine of its name."""
+        """Return ids of this host's jobs whose lease has ended, except those begun on another machine of its name."""
         last = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
         with self.reading() as transaction:
             mine = (jobs.c.state.in_(SUPERVISED), jobs.c.host == host, lease_is_over(transaction))
@@ -98,7 +98,7 @@ class Sweeping(Database):
             return [row.id for row in rows if began_here(row, machine)]
 
     def recognise(self, job_id: str, *, host: Host) -> bool:
-        """Say that an attempt was found here, after this machine was started again."""
+        """Record that an attempt was found here after this machine was restarted."""
         with self.writing() as transaction:
             held = (jobs.c.id == job_id, jobs.c.state.in_(SUPERVISED), jobs.c.host == host.name)
             row = transaction.one(sa.select(jobs).where(*held, lease_is_over(transaction)).with_for_update())
@@ -112,33 +112,33 @@ class Sweeping(Database):
             return True
 
     def find_overdue(self) -> Sequence[str]:
-        """Ids of jobs that have waited for an attempt longer than they may."""
+        """Return ids of jobs that have waited too long for an attempt."""
         with self.reading() as transaction:
             is_over = jobs.c.queue_deadline_at <= transaction.now
-            is_of_this_wait = jobs.c.queue_deadline_at >= jobs.c.queued_at  # older workers did not set it again
+            is_of_this_wait = jobs.c.queue_deadline_at >= jobs.c.queued_at  # older workers did not renew it
             waiting = (jobs.c.state == JobState.QUEUED, is_over, is_of_this_wait)
             return [row.id for row in transaction.all(sa.select(jobs.c.id).where(*waiting))]
 
     def running_on(self, host: str) -> Sequence[Job]:
-        """This host's supervised jobs."""
+        """Return this host's supervised jobs."""
         with self.reading() as transaction:
             mine = sa.select(jobs).where(jobs.c.state.in_(SUPERVISED), jobs.c.host == host)
             return with_attempts(transaction, transaction.all(mine))
 
     def find_open_runs(self) -> Sequence[tuple[str, int]]:
-        """Ended attempts whose MLflow runs may not have the end that the attempts have."""
+        """Return ended attempts whose MLflow runs may still be open or have another status."""
         with self.reading() as transaction:
             in_order = sa.select(open_runs).order_by(open_runs.c.job_id, open_runs.c.attempt).limit(PAGE)
             return [(row.job_id, row.attempt) for row in transaction.all(in_order)]
 
     def note_run_ended(self, job_id: str, *, attempt: int) -> None:
-        """Say that such an attempt's run has its end, or that there is none."""
+        """Record that such an attempt's run has its final status, or that there is no run."""
         with self.writing() as transaction:
             this = (open_runs.c.job_id == job_id, open_runs.c.attempt == attempt)
             transaction.execute(sa.delete(open_runs).where(*this))
 
     def delete_ended(self, *, older_than_seconds: float, limit: int) -> int:
-        """Delete jobs that ended longer ago than that, the oldest first; what hangs on them goes with them."""
+        """Delete jobs that ended longer ago than that, with everything that belongs to them, the oldest first."""
         with self.writing() as transaction:
             until = transaction.now - timedelta(seconds=older_than_seconds)
             old = sa.select(jobs.c.id).where(jobs.c.ended_at <= until, jobs.c.state.in_(TERMINAL))
@@ -154,7 +154,7 @@ def _unsent(span: Span) -> sa.ColumnElement[bool]:
 
 
 def _choose(transaction: Transaction, sending: Sending, span: Span) -> None:
-    """Offer the waiting jobs page by page. What is known to be held back is left out, however much it is."""
+    """Offer the waiting jobs page by page. Jobs known to be held back are left out, however many they are."""
     known: set[str] = set()
     last: Waiting | None = None
     for _ in range(PAGES):
@@ -200,7 +200,7 @@ def _read_page(
 
 
 def _mark_sent(transaction: Transaction, chosen: Sequence[str], span: Span) -> list[Job]:
-    """Mark those that nobody has locked: a claim or a cancel is just taking them."""
+    """Mark the jobs that nobody has locked; the others are being claimed or cancelled at this moment."""
     still = (jobs.c.id.in_(chosen), jobs.c.state == JobState.QUEUED, _unsent(span))
     rows = transaction.all(sa.select(jobs).where(*still).order_by(*IN_ORDER).with_for_update(skip_locked=True))
     for row in rows:
@@ -209,7 +209,7 @@ def _mark_sent(transaction: Transaction, chosen: Sequence[str], span: Span) -> l
 
 
 def _next_deadline(row: sa.Row[Any], now: datetime) -> datetime | None:
-    """Return until when the job may wait this time: as long as the last time."""
+    """Return until when the job may wait this time, which is as long as last time."""
     if row.queue_deadline_at is None or row.queue_deadline_at < row.queued_at:
         return None
     deadline: datetime = now + (row.queue_deadline_at - row.queued_at)
@@ -217,6 +217,6 @@ def _next_deadline(row: sa.Row[Any], now: datetime) -> datetime | None:
 
 
 def _began_to_wait_later(transaction: Transaction) -> sa.ColumnElement[bool]:
-    """The condition that a row's last attempt ended after now: the clock was set back."""
+    """Return the condition that a row's last attempt ended after now: the clock was set back."""
     last = (attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     return sa.exists().where(*last, attempts.c.ended_at > transaction.now + CLOCK_SLACK)

@@ -1,4 +1,4 @@
-"""The job store's tables. Alembic makes them (shared/sql/migrations); a test compares the two."""
+"""The job store's tables. Alembic creates them (shared/sql/migrations); a test compares the two."""
 
 from sqlalchemy import (
     BigInteger,
@@ -70,7 +70,7 @@ jobs = Table(
     Column("next_attempt_at", UtcDateTime),
     Column("cancel_forced", Boolean, nullable=False, default=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
-    Column("wanted_host", CleanString(255)),  # None for any
+    Column("wanted_host", CleanString(255)),  # None means any
     Column("wanted_labels", Labels(1300), nullable=False, server_default=text("''")),
     Column("retry_of", CleanString(36)),
     Column("request_id", CleanString(64)),
@@ -89,8 +89,10 @@ jobs = Table(
     Index(None, "experiment_name", "created_at", "id"),
     Index(None, "model_name", "created_at", "id"),
 )
-IS_QUEUED = jobs.c.state == literal_column("'queued'")  # no parameter: then every plan may use the index below
-Index(  # of those that wait alone, in the order in which they start: as small as the queue, whatever has ended
+IS_QUEUED = jobs.c.state == literal_column(
+    "'queued'"
+)  # a literal, not a parameter, so that every plan may use the index below
+Index(  # only the waiting jobs, in the order in which they start: as small as the queue, however many have ended
     "ix_jobs_waiting_in_order",
     jobs.c.priority.desc(),
     jobs.c.created_at,
@@ -119,8 +121,8 @@ attempts = Table(
     Column("run_id", CleanString(64)),
     Column("machine", CleanString(64)),  # None for rows of older workers
     Column("engine", CleanString(128)),
-    Column("releases", Integer, nullable=False, server_default="0"),  # while it was prepared, by workers that stopped
-    Column("gpu_ids", PlainJson),  # None for none: rows of older workers have none
+    Column("releases", Integer, nullable=False, server_default="0"),  # during preparation, by workers that stopped
+    Column("gpu_ids", PlainJson),  # None in rows of older workers
     Column("exit_code", Integer),
     Column("oom_killed", Boolean, nullable=False, default=False),
     Column("reason_code", Word(Code, 40)),
@@ -132,7 +134,7 @@ attempts = Table(
     Column("ended_at", UtcDateTime),
 )
 
-open_runs = Table(  # of ended attempts; the sweep empties it
+open_runs = Table(  # runs of ended attempts; the sweep empties it
     "open_runs",
     metadata,
     _job_id(primary_key=True),
@@ -182,7 +184,7 @@ alerts = Table(
     Column("tries", Integer, nullable=False),
     Column("retry_in_seconds", Float),
     Column("at", UtcDateTime, nullable=False),
-    Column("due_at", UtcDateTime, nullable=False),  # for its next try; while one is under way, the end of its lease
+    Column("due_at", UtcDateTime, nullable=False),  # its next try; while one is under way, the end of its lease
     Index(None, "state", "due_at"),
 )
 
@@ -206,17 +208,17 @@ workers = Table(
     Column("gpus", PlainJson),
     Column("closed_because", Word(QueueCode, 40)),
     Column("seen_at", UtcDateTime, nullable=False),
-    Column("watching_since", UtcDateTime),  # signs of life without a gap since then
+    Column("watching_since", UtcDateTime),  # heartbeats without a gap since then
     Column("has_left", Boolean, nullable=False, server_default=false()),
     Column("labels", PlainJson),
-    Column("request_fields", PlainJson),  # that its worker knows; None for older workers
-    Column("drained_at", UtcDateTime),  # a person wants it to take nothing new since then
+    Column("request_fields", PlainJson),  # the fields that its worker knows; None for older workers
+    Column("drained_at", UtcDateTime),  # since then a person wants it to take nothing new
     Column("drain_reason", CleanText),
-    Column("machine", CleanString(64)),  # which has the name; None for rows of older workers
+    Column("machine", CleanString(64)),  # the machine that has the name; None in rows of older workers
     Column("engine", CleanString(128)),
-    Column("machine_since", UtcDateTime),  # that machine, with that engine
+    Column("machine_since", UtcDateTime),  # since when that machine, with that engine, has it
     Column("machine_says", CleanText),
-    Column("refused_says", CleanText),  # the machine that last wanted the name, too
+    Column("refused_says", CleanText),  # the machine that last wanted the same name
     Column("refused_at", UtcDateTime),
 )
 

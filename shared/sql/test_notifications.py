@@ -30,7 +30,7 @@ class Trials(Database):
             return made
 
     def take_trial(self, channels: Collection[str]) -> Trial | None:
-        """Take the oldest trial that somebody may still wait for."""
+        """Take the oldest test message that somebody may still be waiting for."""
         with self.writing() as transaction:
             is_awaited = trials.c.at > transaction.now - timedelta(seconds=TRIAL_SECONDS)
             waiting = (trials.c.state == TrialState.WAITING, trials.c.channel.in_(channels), is_awaited)
@@ -42,13 +42,13 @@ class Trials(Database):
             return _to_trial(row, state=TrialState.TAKEN)
 
     def end_trial(self, trial: Trial) -> None:
-        """Record what became of it."""
+        """Record the outcome."""
         with self.writing() as transaction:
             ended = sa.update(trials).where(trials.c.id == trial.id)
             transaction.execute(ended.values(state=trial.state, cause=trial.cause))
 
     def list_trials(self, ids: Collection[str]) -> Sequence[Trial]:
-        """Return these trials, by channel."""
+        """Return these test messages, by channel."""
         with self.reading() as transaction:
             found = sa.select(trials).where(trials.c.id.in_(ids)).order_by(trials.c.channel)
             return [_to_trial(row, state=row.state) for row in transaction.all(found)]

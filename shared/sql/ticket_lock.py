@@ -1,11 +1,11 @@
-"""A lock for threads that write to one SQLite file: first come, first served, which a plain lock does not promise."""
+"""A first-come, first-served lock for threads that write to one SQLite file; a plain lock does not guarantee order."""
 
 import threading
 from collections import deque
 
 
 class TicketLock:
-    """One thread at a time has the turn; at its end the one that has waited longest gets it."""
+    """One thread at a time has the turn; after it, the thread that has waited longest."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -13,7 +13,7 @@ class TicketLock:
         self._is_taken = False
 
     def take(self, *, timeout_seconds: float) -> bool:
-        """Wait for the turn; False when it did not come in time."""
+        """Wait for the turn; return False if it did not come in time."""
         with self._lock:
             if not self._is_taken:
                 self._is_taken = True
@@ -29,7 +29,7 @@ class TicketLock:
             return False
 
     def end(self) -> None:
-        """Hand the turn on."""
+        """Pass the turn on."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().set()

@@ -1,4 +1,4 @@
-"""What limits are decided by, read from the jobs' own rows: who runs, who waits, who goes first, which hosts live."""
+"""Reads from the jobs' own rows what limits depend on: which jobs run, wait or come first, and which hosts are live."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,8 +17,8 @@ from shared.scheduling.waiting import Running, Waiting
 from shared.sql.engine import Transaction
 from shared.sql.tables import IS_QUEUED, attempts, jobs, workers
 
-AHEAD_READ = 20  # more that a worker does not know stand before no job
-RESERVING_READ = 100  # the first so many: a start waits for one of them as well as for all
+AHEAD_READ = 20  # at most so many unknown jobs are looked past
+RESERVING_READ = 100  # only the first so many, because one of them is enough to make a start wait
 WAITING = (
     *(jobs.c.id, jobs.c.queue, jobs.c.concurrency_key, jobs.c.gpus, jobs.c.priority, jobs.c.created_at),
     *(jobs.c.wanted_host, jobs.c.wanted_labels, jobs.c.request),
@@ -27,13 +27,13 @@ IN_ORDER = (jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
 
 def to_waiting(row: sa.Row[Any]) -> Waiting:
-    """A queued job's row, as limits look at it."""
+    """Convert a queued job's row to what limits look at."""
     order, wanted = (row.priority, row.created_at), (row.wanted_host, row.wanted_labels)
     return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, *wanted, fields_of(row.request))
 
 
 def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
-    """The supervised jobs, in the order in which they were queued."""
+    """Return the supervised jobs, in the order in which they were queued."""
     devices = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     statement = (
         sa.select(jobs.c.id, jobs.c.concurrency_key, jobs.c.host, attempts.c.gpu_ids)
@@ -47,14 +47,14 @@ def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Ru
 
 
 def count_running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
-    """How many jobs are supervised."""
+    """Return how many jobs are supervised."""
     statement = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(SUPERVISED), *where)
     count: int = transaction.execute(statement).scalar_one()
     return count
 
 
 def count_by_key(transaction: Transaction, *where: sa.ColumnElement[bool]) -> dict[str, int]:
-    """How many jobs there are of each key."""
+    """Return how many jobs there are of each key."""
     statement = (
         sa.select(jobs.c.concurrency_key, sa.func.count().label("number"))
         .where(*where)
@@ -64,27 +64,27 @@ def count_by_key(transaction: Transaction, *where: sa.ColumnElement[bool]) -> di
 
 
 def is_behind(transaction: Transaction, job: Waiting, host: Host) -> bool:
-    """Whether a queued job of its key and queue goes before it, one that the host's worker could begin."""
+    """Return whether a queued job of its key and queue comes first, one that the host's worker could begin."""
     earlier = jobs.alias("earlier")
-    # By an index alone, and for most jobs the whole answer: the records are read where there is something before it.
+    # This needs only an index and settles most cases; records are read only if some job comes before it.
     found: bool = transaction.execute(sa.select(_goes_before(earlier, _bound(job)))).scalar_one()
     return found and any(not other.unknown_to(host) for other in jobs_before(transaction, job, limit=AHEAD_READ))
 
 
 def jobs_before(transaction: Transaction, job: Waiting, *, limit: int) -> list[Waiting]:
-    """The first queued jobs of its key that go before it."""
+    """Return the first queued jobs of its key that come before it."""
     first = sa.select(*WAITING).where(*_same_turn(jobs.c, _bound(job)), before(job)).order_by(*IN_ORDER).limit(limit)
     return [to_waiting(row) for row in transaction.all(first)]
 
 
 def before(job: Waiting, *, columns: Any = jobs.c) -> sa.ColumnElement[bool]:
-    """The condition that a row comes before the job: by priority, then age."""
+    """Return the condition that a row comes before the job: by priority, then age."""
     higher, elder = _before(columns, _bound(job))
     return sa.or_(higher, elder)
 
 
 def after(job: Waiting) -> sa.ColumnElement[bool]:
-    """The condition that a row comes after the job."""
+    """Return the condition that a row comes after the job."""
     higher, elder = _before(_bound(job), jobs.c)
     return sa.or_(higher, elder)
 
@@ -92,7 +92,7 @@ def after(job: Waiting) -> sa.ColumnElement[bool]:
 def reserving(
     transaction: Transaction, host: Host, *, limits: Limits, more_than: int, ahead_of: Waiting | None = None
 ) -> list[Waiting]:
-    """The jobs that have waited so long for more GPUs than that many that this host's are kept for them."""
+    """Return the long-waiting jobs that need more than that many GPUs, and for which this host's are kept."""
     if len(host.gpus) <= more_than:
         return []
     here = (jobs.c.gpus.between(more_than + 1, len(host.gpus)), jobs.c.queue.in_(host.queues), may_be_for(host))
@@ -103,7 +103,7 @@ def reserving(
 def find_long_waiting(
     transaction: Transaction, *where: sa.ColumnElement[bool], limits: Limits, ahead_of: Waiting | None = None
 ) -> list[Waiting]:
-    """The queued jobs that wait for GPUs for so long that some are kept for them; none that its key holds back."""
+    """Return queued jobs that have waited so long for GPUs that some are kept for them; none held back by its key."""
     earlier = jobs.alias("earlier")
     since = transaction.now - timedelta(seconds=limits.reserve_gpus_after_seconds)
     conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.created_at <= since, *where]
@@ -117,14 +117,14 @@ def find_long_waiting(
 
 
 def live_hosts(transaction: Transaction) -> list[Host]:
-    """The hosts that gave a sign of life lately and have not left."""
+    """Return the hosts that sent a heartbeat lately and have not left."""
     since = transaction.now - timedelta(seconds=LIVE_SECONDS)
     rows = transaction.all(sa.select(workers).where(workers.c.seen_at > since, sa.not_(workers.c.has_left)))
     return [to_host(row) for row in rows]
 
 
 def to_host(row: sa.Row[Any]) -> Host:
-    """What a host last said of itself, and what a person wants of it."""
+    """Return what a host last said about itself, with a person's wish to drain it."""
     said = (row.host, row.slots, frozenset(row.queues), row.runner, tuple(row.gpus or ()), row.closed_because)
     machine = Machine(row.machine, row.engine, row.machine_says or "") if row.machine else None
     knows = frozenset(row.request_fields) if row.request_fields is not None else None
@@ -132,7 +132,7 @@ def to_host(row: sa.Row[Any]) -> Host:
 
 
 def as_wanted(transaction: Transaction, host: Host) -> Host:
-    """The host as it says that it is now, and what a person wants of it."""
+    """Return the host as it describes itself now, with a person's wish to drain it."""
     known = transaction.one(sa.select(workers.c.drained_at, workers.c.drain_reason).where(workers.c.host == host.name))
     return host.drained(_to_drain(known) if known is not None else None)
 
@@ -142,12 +142,12 @@ def _to_drain(row: sa.Row[Any]) -> Drain | None:
 
 
 def may_be_for(host: Host) -> sa.ColumnElement[bool]:
-    """The condition that a row's job asks for no other host."""
+    """Return the condition that a row's job does not ask for another host."""
     return sa.or_(jobs.c.wanted_host.is_(None), jobs.c.wanted_host == host.name)
 
 
 def _bound(job: Waiting) -> Any:
-    """The job's values, to stand where a table's columns may."""
+    """Return the job's values in a form that can replace a table's columns."""
     return SimpleNamespace(
         id=sa.literal(job.id),
         queue=job.queue,
@@ -161,7 +161,7 @@ def _bound(job: Waiting) -> Any:
 
 
 def _before(first: Any, second: Any) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """Two ways to come first. Apart, each is one range of an index."""
+    """Return the two ways to come first, separately, because each is then one range of an index."""
     moments = sa.tuple_(first.created_at, first.id) < sa.tuple_(second.created_at, second.id)
     return first.priority > second.priority, sa.and_(first.priority == second.priority, moments)
 
@@ -184,14 +184,14 @@ def _goes_before(earlier: sa.FromClause, later: Any) -> sa.ColumnElement[bool]:
 
 
 def began_here(row: sa.Row[Any], machine: Machine | None) -> bool:
-    """Whether an attempt's row is of this machine; of one that is not known only those of older workers are."""
+    """Return whether an attempt began on this machine; if that is unknown, only those of older workers did."""
     if machine is None:
         return row.machine is None
     return machine.runs(machine=row.machine, engine=row.engine)
 
 
 def lease_is_over(transaction: Transaction) -> sa.ColumnElement[bool]:
-    """The condition that nobody holds a row's job."""
+    """Return the condition that nobody holds a row's job."""
     first, last = ends_of_lease(transaction.now)
     ends_at = jobs.c.lease_expires_at
     return sa.or_(ends_at.is_(None), ends_at <= first, ends_at > last)

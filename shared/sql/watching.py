@@ -1,4 +1,4 @@
-"""What people and Prometheus look at: the hosts' workers, and how much waits, runs and has ended."""
+"""Reads what people and Prometheus look at: each host's worker, and how many jobs wait, run and have ended."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic wr
 
 
 class Watching(Database):
-    """The part of the JobStore that only looks."""
+    """The part of the JobStore for people and Prometheus; it only reads."""
 
     def list_workers(self) -> Sequence[Worker]:
-        """Return each host's worker, by the hosts' names."""
+        """Return each host's worker, sorted by the host's name."""
         with self.reading() as transaction:
             return read_workers(transaction)
 
     def get_statistics(self) -> Statistics:
-        """Count. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
+        """Return the counts. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
         with self.reading() as transaction:
             by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
             return Statistics(
@@ -43,7 +43,7 @@ class Watching(Database):
 
 
 def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Worker]:
-    """Hosts' workers with what those hosts run, by the hosts' names."""
+    """Return hosts' workers with the jobs that they run, sorted by the host's name."""
     by_host: defaultdict[str, list[Running]] = defaultdict(list)
     for job in running(transaction):
         by_host[job.host].append(job)
@@ -69,5 +69,5 @@ def _backlogs(
 
 
 def _seconds_since(at: datetime, transaction: Transaction) -> float:
-    """Never less than none, also when the clock was set back."""
+    """Return the seconds since then; never negative, even if the clock was set back."""
     return max(0.0, (transaction.now - at).total_seconds())

@@ -353,7 +353,7 @@ class MemoryStore(MemoryOutbox, MemoryTrials, MemoryWatching):
                 raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id)
             record = self._record(claim.job.id)
             if record.token != claim.token or record.job.state not in SUPERVISED:
-                raise LeaseLost(f"Job {record.job.id} is not this worker's any more.", job_id=record.job.id)
+                raise LeaseLost(f"Job {record.job.id} no longer belongs to this worker.", job_id=record.job.id)
             yield record, now
 
     def _record(self, job_id: str) -> Record:

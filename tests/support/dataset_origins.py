@@ -1,4 +1,4 @@
-"""Places that each dataset origin fetches from, for its contract: one has a dataset, breaks off, and works again."""
+"""QueuePositions that each dataset origin fetches from, for its contract: one has a dataset, breaks off, and works again."""
 
 import hashlib
 import io

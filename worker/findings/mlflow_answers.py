@@ -17,7 +17,7 @@ def refused(reply: Reply, address: str) -> tuple[str, str] | None:
     if reply.status == 403 and WRONG_HOST in reply.said:
         return (
             f"{address} answers 403: it does not accept the name {host}",
-            f"Add {host} to the server's --allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS).",
+            f"Start the server with {host} among its --allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS).",
         )
     if reply.status in (401, 403):
         return (

@@ -1,4 +1,4 @@
-"""Alembic's environment: runs the migrations on the connection that shared.sql.schema hands over."""
+"""Alembic's environment: runs the migrations on the connection that shared.sql.schema passes in."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from shared.sql.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite alters by copying
+    render_as_batch=True,  # SQLite alters a table by copying it
     transaction_per_migration=False,
 )
 with context.begin_transaction():

@@ -17,7 +17,7 @@ NOWHERE: dict[str, Any] = {"name": "default", "position": None, "code": None, "b
 SECOND = QueuePosition(2, QueueCode.KEY_LIMIT, "Job a has the same concurrency_key.", ("a",))
 
 
-class Places:
+class QueuePositions:
     """A store's answers about the queue, as the test says."""
 
     def __init__(self, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,8 +33,8 @@ class Places:
 
 
 @pytest.fixture
-def places(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Places:
-    return Places(store, monkeypatch)
+def places(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> QueuePositions:
+    return QueuePositions(store, monkeypatch)
 
 
 def get_with_etag(client: FlaskClient, job_id: str, etag: str, query: str = "") -> TestResponse:
@@ -42,7 +42,7 @@ def get_with_etag(client: FlaskClient, job_id: str, etag: str, query: str = "") 
 
 
 def test_a_queued_job_tells_its_place_and_what_it_waits_for(
-    client: FlaskClient, submit: Submit, places: Places
+    client: FlaskClient, submit: Submit, places: QueuePositions
 ) -> None:
     job_id = submit()["id"]
     assert (client.get(f"/jobs/{job_id}").json or {})["queue"] == {
@@ -65,7 +65,7 @@ def test_the_places_are_those_of_the_store(client: FlaskClient, submit: Submit, 
 
 
 def test_a_job_that_is_not_queued_has_no_place(
-    client: FlaskClient, submit: Submit, claim_job: ClaimJob, store: MemoryStore, places: Places
+    client: FlaskClient, submit: Submit, claim_job: ClaimJob, store: MemoryStore, places: QueuePositions
 ) -> None:
     job_id = submit()["id"]
     claim = claim_job(job_id)
@@ -89,7 +89,7 @@ def test_a_job_that_starts_while_it_is_read_is_answered_as_started(
 
 
 def test_lists_and_the_answer_to_a_submission_name_the_queue_only(
-    client: FlaskClient, submit: Submit, places: Places
+    client: FlaskClient, submit: Submit, places: QueuePositions
 ) -> None:
     assert submit()["queue"] == NOWHERE
     page = client.get("/jobs").json or {}
@@ -107,7 +107,7 @@ def test_lists_and_the_answer_to_a_submission_name_the_queue_only(
     ],
 )
 def test_a_changed_place_is_never_hidden_by_a_304(
-    client: FlaskClient, submit: Submit, places: Places, place: QueuePosition
+    client: FlaskClient, submit: Submit, places: QueuePositions, place: QueuePosition
 ) -> None:
     job_id = submit()["id"]
     etag = client.get(f"/jobs/{job_id}").headers["ETag"]
@@ -119,14 +119,14 @@ def test_a_changed_place_is_never_hidden_by_a_304(
     assert get_with_etag(client, job_id, changed.headers["ETag"]).status_code == 304
 
 
-def test_the_etag_of_a_submission_does_not_hide_the_place(client: FlaskClient, places: Places) -> None:
+def test_the_etag_of_a_submission_does_not_hide_the_place(client: FlaskClient, places: QueuePositions) -> None:
     submitted = client.post("/retrain", json={"experiment_name": "e", "git_uri": "https://host/a.git"})
     answer = get_with_etag(client, (submitted.json or {})["id"], submitted.headers["ETag"])
     assert answer.status_code == 200
 
 
 def test_a_place_that_changes_does_not_end_a_wait_but_is_told_at_its_end(
-    client: FlaskClient, submit: Submit, places: Places, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, submit: Submit, places: QueuePositions, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = submit()["id"]
     etag = client.get(f"/jobs/{job_id}").headers["ETag"]
@@ -147,7 +147,7 @@ def test_a_place_that_changes_does_not_end_a_wait_but_is_told_at_its_end(
 
 @pytest.mark.parametrize("sent", ["W/{etag}", '"other", {etag}', "{etag}"])
 def test_an_etag_counts_in_every_form_that_http_has_for_it(
-    client: FlaskClient, submit: Submit, claim_job: ClaimJob, places: Places, sent: str
+    client: FlaskClient, submit: Submit, claim_job: ClaimJob, places: QueuePositions, sent: str
 ) -> None:
     job_id = submit()["id"]
     etag = sent.format(etag=client.get(f"/jobs/{job_id}").headers["ETag"])
