@@ -91,6 +91,7 @@ BREAKING: dict[str, Change] = {
     ),
 }
 HARMLESS: dict[str, Change] = {
+    "any number where a whole one was taken": lambda d: field(d, "priority").update(type="number"),
     "an operation": lambda d: d["paths"].update({"/new": d["paths"]["/jobs"]}),
     "a field that may be sent": lambda d: schema(d, "RetrainRequest")["properties"].update(new={"type": "string"}),
     "a wider range": lambda d: field(d, "priority").update(maximum=99),
