@@ -1,4 +1,4 @@
-"""QueuePositions that each dataset origin fetches from, for its contract: one has a dataset, breaks off, and works again."""
+"""Places that each dataset origin fetches from, for its contract: one has a dataset, breaks off, and works again."""
 
 import hashlib
 import io
