@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 COMPOSED := $(wildcard deploy/.env)
 
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
-.PHONY: released-openapi reference docs docs-screenshot lock clean
+.PHONY: released-openapi reference docs docs-screenshot lock release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ lock: .venv/ready ## Resolve all dependencies again (ARGS="--upgrade" for newer 
 	@$(RESOLVE) $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
 		--output-file requirements.txt $(ARGS)
 	@$(RESOLVE) --group docs --output-file requirements-docs.txt $(ARGS)
+
+release: .venv/ready ## Build wheel, sdist and checksums in dist/, and the images, of the version in pyproject.toml
+	@$(BIN)/python -m deploy.release
 
 clean: ## Delete .venv and caches (not .data, which has jobs and models)
 	@rm -rf .venv .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
