@@ -1,1 +1,1 @@
-"""What the API and the worker must agree on: settings, the job model, the store, the queue, errors."""
+"""What the API and the worker share: settings, the job model, the store, the queue, errors."""

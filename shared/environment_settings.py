@@ -1,4 +1,4 @@
-"""Settings as all of ours are read: from the environment, .env, and the files that NAME_FILE names."""
+"""Reads settings from the environment, .env, and the files that NAME_FILE names."""
 
 from typing import Any, Self, cast
 
@@ -10,7 +10,7 @@ from shared.secrets.files import SecretFiles
 
 
 class EnvironmentSettings(BaseSettings):
-    """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
+    """Each field is an environment variable of the same name in capitals; a secret may also be a file, by NAME_FILE."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -30,7 +30,7 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before .env, and both before the files that they name."""
+        """Prefer the environment to .env, and both to the files that they name."""
         variables = {
             **cast(EnvSettingsSource, dotenv_settings).env_vars,
             **cast(EnvSettingsSource, env_settings).env_vars,
@@ -40,7 +40,7 @@ class EnvironmentSettings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the environment; ConfigurationError names each wrong variable and what would be right."""
+        """Read the environment; raise ConfigurationError naming each wrong variable and what would be right."""
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -49,4 +49,4 @@ class EnvironmentSettings(BaseSettings):
 
 
 def _said(where: tuple[int | str, ...], what: str) -> str:
-    return f"{str(where[0]).upper()}: {what}" if where else what  # what several fields together get wrong has no place
+    return f"{str(where[0]).upper()}: {what}" if where else what  # an error of several fields together has no location

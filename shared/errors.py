@@ -1,19 +1,19 @@
 """Every error that this project raises.
 
 RetrainError
-├── AttemptError            an attempt cannot go on; has a code and one of the types below
+├── AttemptError            an attempt cannot continue; has a code and one of the types below
 │   ├── UserError           the project, its parameters or its code: whoever sent the request must act
 │   ├── InfrastructureError docker, git host, tracking server, disk: worth another attempt
-│   ├── AttemptTimeout      a step took longer than it may
+│   ├── AttemptTimeout      a step took longer than allowed
 │   ├── AttemptCancelled    somebody asked for the job's end
-│   └── InternalError       a fault of ours
+│   └── InternalError       a bug in this service
 ├── JobNotFound             no job has this id
-├── HostNotFound            no worker of this host ever gave a sign of life
+├── HostNotFound            no worker of this host ever sent a heartbeat
 ├── HostNameTaken           another machine's worker lives under this name: stop, and leave everything to it
 ├── IdempotencyKeyReused    the key was used before, with another payload
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── StateUnknown            the job is in a state of a later version: leave it to that version
-├── JobNotEnded             the job goes on: there is nothing to repeat yet
+├── JobNotEnded             the job has not ended: there is nothing to repeat yet
 ├── LeaseLost               another worker holds the job now, or it has ended: stop writing
 ├── StoreUnavailable        the database does not answer
 ├── QueueUnavailable        Redis does not answer
@@ -24,7 +24,7 @@ from enum import StrEnum
 
 
 class FailureType(StrEnum):
-    """Who must act on a failure; says whether another attempt is worth it."""
+    """Who must act on a failure, and hence whether another attempt is worthwhile."""
 
     USER_ERROR = "user_error"
     INFRASTRUCTURE = "infrastructure"
@@ -61,7 +61,7 @@ class Code(StrEnum):
 
 
 class RetrainError(Exception):
-    """Root of this project's errors; ``facts`` holds what the message says, for programs and tests."""
+    """Root of this project's errors; ``facts`` has what the message says, for programs and tests."""
 
     def __init__(self, message: str, **facts: object) -> None:
         super().__init__(message)
@@ -70,7 +70,7 @@ class RetrainError(Exception):
 
 
 class AttemptError(RetrainError):
-    """An attempt cannot go on."""
+    """An attempt cannot continue."""
 
     type: FailureType
 
@@ -92,7 +92,7 @@ class InfrastructureError(AttemptError):
 
 
 class AttemptTimeout(AttemptError):
-    """A step took longer than it may."""
+    """A step took longer than allowed."""
 
     type = FailureType.TIMEOUT
 
@@ -104,12 +104,12 @@ class AttemptCancelled(AttemptError):
 
     @classmethod
     def on_request(cls) -> "AttemptCancelled":
-        """The one thing that it says."""
+        """Return the error with its only message."""
         return cls(Code.USER_CANCELLED, "The job was cancelled on request.")
 
 
 class InternalError(AttemptError):
-    """A fault of ours."""
+    """A bug in this service."""
 
     type = FailureType.INTERNAL
 
@@ -119,11 +119,11 @@ class JobNotFound(RetrainError):
 
 
 class HostNotFound(RetrainError):
-    """No worker of this host ever gave a sign of life."""
+    """No worker of this host ever sent a heartbeat."""
 
 
 class HostNameTaken(RetrainError):
-    """Another machine's worker lives under this name, which is the only one that may."""
+    """Another machine's worker is alive under this name, and only one may be."""
 
 
 class IdempotencyKeyReused(RetrainError):
@@ -145,7 +145,7 @@ class StateUnknown(RetrainError):
 
 
 class JobNotEnded(RetrainError):
-    """The job goes on: there is nothing to repeat yet."""
+    """The job has not ended: there is nothing to repeat yet."""
 
 
 class LeaseLost(RetrainError):

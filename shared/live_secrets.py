@@ -1,4 +1,4 @@
-"""Every secret that is live in a process: its settings, what it lends to trainings, its logins of registries."""
+"""Collects every secret of a process for the redactor: its settings, variables lent to trainings, registry logins."""
 
 import base64
 import json
@@ -19,17 +19,17 @@ from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 
 WORD_OR_NUMBER = re.compile(r"[A-Za-z]*|[0-9]*")
-# Of a service on this machine these say no more than where it is, unless somebody logs in.
+# On this machine, these only say where a service is, unless they contain a login.
 ONLY_ADDRESSES = frozenset({"database_url", "redis_url", "mlflow_database_url"})
 
 
 def environment() -> dict[str, str]:
-    """This process's variables, over those of .env: what is lent to projects may stand where the settings do."""
+    """Return this process's variables over those of .env, which may also contain variables lent to projects."""
     return {name: text for name, text in dotenv_values(".env").items() if text} | dict(os.environ)
 
 
 def redactor_of(settings: Settings, variables: Mapping[str, str], *, also: Iterable[str] = ()) -> Redactor:
-    """The one redactor of a process; a job's own credentials are added to it."""
+    """Return the process's only redactor; a job's own credentials are added to it."""
     return Redactor(
         [
             *_of_settings(settings),
@@ -63,7 +63,7 @@ def _of_setting(name: str, value: object) -> Iterator[str]:
 
 
 def _of_key_file(settings: Settings) -> Iterator[str]:
-    with suppress(OSError, UnicodeError):  # made at the first start; another process's alone
+    with suppress(OSError, UnicodeError):  # created at the first start; readable by its owner only
         yield (settings.secret_key_file or settings.data_dir / "secret.key").read_text().strip()
 
 
@@ -78,14 +78,14 @@ def _of_variables(settings: Settings, variables: Mapping[str, str]) -> Iterator[
 
 
 def _is_telling(value: str) -> bool:
-    """Whether it would be one thing alone in a log: no short word or number, and no place on this machine."""
+    """Return whether it is unmistakable in a log: not a short word or number, nor a path on this machine."""
     if len(value) < SHORT:
         return WORD_OR_NUMBER.fullmatch(value) is None
     return not (value.startswith("/") and os.path.exists(value))
 
 
 def _of_registries(variables: Mapping[str, str]) -> Iterator[str]:
-    """What `docker login` wrote down for the worker's user."""
+    """Yield what `docker login` saved for the worker's user."""
     home = variables.get("DOCKER_CONFIG") or f"{variables.get('HOME', '')}/.docker"
     with suppress(OSError, ValueError, AttributeError):
         logins = json.loads((Path(home) / "config.json").read_text()).get("auths", {})
@@ -100,7 +100,7 @@ def _of_login(login: Mapping[str, str]) -> Iterator[str]:
 
 
 def _within(value: str) -> Iterator[str]:
-    """The parts that are secret by themselves: of an address, a connection string, a key file in JSON."""
+    """Yield the parts that are secret themselves: of an address, a connection string, a key file in JSON."""
     yield from secrets_in_address(value)
     pairs = [each.partition("=") for each in value.split(";")] if ";" in value else []
     yield from (secret.strip() for name, _, secret in pairs if SECRET_NAME.search(name.strip()))

@@ -1,4 +1,4 @@
-"""How all processes log: one line an event, with its own facts and those of the work that it is part of."""
+"""Configures how all processes log: one line per event, with its own facts and those of the work it belongs to."""
 
 import io
 import json
@@ -26,9 +26,9 @@ _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=M
 
 @contextmanager
 def log_context(**facts: object) -> Iterator[None]:
-    """Add these facts to each line that is logged within, those of libraries too; None takes one away.
+    """Add these facts to each line logged within, including libraries' lines; None removes one.
 
-    A thread that is started within has them if it runs in a `contextvars.copy_context()`.
+    A thread started within has them if it runs in a `contextvars.copy_context()`.
     """
     token = _context.set({**_context.get(), **facts})
     try:
@@ -38,12 +38,12 @@ def log_context(**facts: object) -> Iterator[None]:
 
 
 def job_context(job: NewJob, *, attempt: int | None = None) -> AbstractContextManager[None]:
-    """The context of work for a job, whatever was worked on around it."""
+    """Return the log context of work on a job, replacing that of any other job."""
     return log_context(job_id=job.id, attempt=attempt, request_id=job.request_id)
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
-    """Return the context's facts, then the line's own; a line about another job has its own only."""
+    """Return the context's facts, then the line's own; a line about another job has only its own."""
     own = {name: value for name, value in vars(record).items() if name not in STANDARD}
     around = {name: value for name, value in _context.get().items() if value is not None}
     if "job_id" in around and own.get("job_id", around["job_id"]) != around["job_id"]:
@@ -52,7 +52,7 @@ def facts_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 class FactsFormatter(logging.Formatter):
-    """For people: facts as name=value behind the message."""
+    """For people: facts as name=value after the message."""
 
     def __init__(self, form: str | None = None, redactor: Redactor | None = None) -> None:
         super().__init__(form)
@@ -73,7 +73,7 @@ class JsonFormatter(logging.Formatter):
         self._redactor = redactor or Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the object; no fact takes the place of a field that every line has."""
+        """Return the object; no fact replaces a field that every line has."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         fields: dict[str, object] = {
             "timestamp": at.replace("+00:00", "Z"),
@@ -91,15 +91,15 @@ class JsonFormatter(logging.Formatter):
 def _to_json(value: object) -> str:
     try:
         return json.dumps(value, default=str, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):  # a key that is no text, a number that is not finite, a ring
+    except (TypeError, ValueError, RecursionError):  # a key that is not a string, a number that is not finite, a cycle
         return json.dumps(str(value))
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes lines. Of one that cannot be written it says so in a line, where logging would print a bare traceback."""
+    """Writes lines. It reports one that cannot be written in a line, where logging would print a bare traceback."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say which line it was; if that fails too, there is nowhere left to say it."""
+        """Report which line it was; if that fails too, there is nowhere left to report it."""
         if record.msg is UNWRITABLE:
             return
         said = {"name": record.name, "levelname": "ERROR", "levelno": logging.ERROR, "msg": UNWRITABLE}
@@ -108,27 +108,27 @@ class Lines(logging.StreamHandler[TextIO]):
 
 
 class Stray(io.TextIOBase):
-    """Standard output or error for whoever prints there, past logging: each line becomes one of the log."""
+    """Standard output or error for code that prints without logging: each line becomes a log line."""
 
     def __init__(self, level: int) -> None:
         self._level = level
         self._begun = threading.local()
 
     def write(self, text: str) -> int:
-        """Log the whole lines."""
+        """Log the complete lines."""
         *lines, self._begun.line = (getattr(self._begun, "line", "") + text).split("\n")
         for line in filter(str.strip, lines):
             logger.log(self._level, "%s", line)
         return len(text)
 
     def flush(self) -> None:
-        """Log what was begun."""
+        """Log the incomplete line."""
         if getattr(self._begun, "line", ""):
             self.write("\n")
 
 
 class WithoutSecrets:
-    """Standard output or error without secrets, for whatever is printed past our loggers. Whole lines at a time."""
+    """Standard output or error without secrets, for whatever is printed without our loggers. Works line by line."""
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
@@ -136,33 +136,33 @@ class WithoutSecrets:
         self._begun = threading.local()
 
     def write(self, text: str) -> int:
-        """Write the whole lines, and keep what was begun: half a secret would not be known."""
+        """Write the complete lines and keep the rest, because half a secret would not be recognised."""
         whole, end, self._begun.line = (getattr(self._begun, "line", "") + text).rpartition("\n")
         if end:
             self._stream.write(self._redactor.text(whole + end))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write them all."""
+        """Write all lines."""
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Write what was begun, too."""
+        """Write the incomplete line, too."""
         begun, self._begun.line = getattr(self._begun, "line", ""), ""
         self._stream.write(self._redactor.text(begun))
         self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
-        """Be the stream in all else: its descriptor, its encoding, whether it is a terminal."""
+        """Delegate everything else to the stream: its descriptor, its encoding, whether it is a terminal."""
         return getattr(self._stream, name)
 
 
 def configure(level: str, log_format: Literal["text", "json"] = "text", redactor: Redactor | None = None) -> None:
-    """Send all loggers' lines to standard error; as json also warnings, exceptions and what is printed there.
+    """Send all loggers' lines to standard error; as JSON, also warnings, exceptions and what is printed there.
 
-    What the redactor knows is in none of them, nor in what is printed on the standard streams.
+    The redactor's secrets are in none of them, nor in what is printed on the standard streams.
     """
-    handler = Lines(sys.__stderr__)  # the real one, whatever stands in for it now
+    handler = Lines(sys.__stderr__)  # the real one, whatever replaces it now
     is_json = log_format == "json"
     text = FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", redactor)
     handler.setFormatter(JsonFormatter(redactor) if is_json else text)
@@ -178,7 +178,7 @@ def configure(level: str, log_format: Literal["text", "json"] = "text", redactor
 
 
 def hide_in_streams(redactor: Redactor) -> None:
-    """Let nothing secret through the standard streams, the real ones neither: Celery's own handlers write there."""
+    """Redact the standard streams, including the real ones, because Celery's own handlers write there."""
     for name in ("stdout", "stderr"):
         real = getattr(sys, f"__{name}__")
         if real is None or isinstance(real, WithoutSecrets):
@@ -198,7 +198,7 @@ def _loggers() -> list[logging.Logger]:
 
 def _leave_nothing_else() -> None:
     for known in _loggers()[1:]:
-        if known.handlers:  # such as MLflow's, which it makes when imported
+        if known.handlers:  # such as MLflow's, which it creates on import
             known.handlers.clear()
             known.propagate = True
     logging.captureWarnings(True)

@@ -1,11 +1,11 @@
-"""Keeps what the service writes readable by its own user alone: requests, logs, models and private sources."""
+"""Makes what the service writes readable only by its own user: requests, logs, models and private sources."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last saved what is there
-# What the service makes in DATA_DIR. Other things that lie there, such as a cache of datasets, are not ours to close.
+LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last ran
+# What the service creates in DATA_DIR. Other things there, such as a cache of datasets, are not ours to close.
 MADE_IN_DATA_DIR = (
     *("jobs.db", "jobs.db-shm", "jobs.db-wal", "flower.db", "stack.json", "stack.lock"),
     *("mirrors", "mlflow", "processes", "valkey", "work"),
@@ -13,12 +13,12 @@ MADE_IN_DATA_DIR = (
 
 
 def keep_files_private() -> None:
-    """Let no other user read what this process, and those that it starts, write from now on."""
+    """Let no other user read what this process and its children write from now on."""
     os.umask(0o077)
 
 
 def close_to_others(data_dir: Path) -> None:
-    """Close what an earlier version left open; a closed folder closes what is in it."""
+    """Close what an earlier version left readable; a closed folder also closes its contents."""
     for name in MADE_IN_DATA_DIR:
         path = data_dir / name
         with suppress(FileNotFoundError, PermissionError):  # another user's is not ours to change

@@ -1,4 +1,4 @@
-"""What implements a seam, by name: ours from a table, others' from the entry points of installed distributions."""
+"""Loads implementations of a seam by name: ours from a table, others from installed distributions' entry points."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Registry(Generic[T]):
     """The implementations of one seam. ``setting`` is the variable that chooses among them.
 
     ``ours`` maps names to ``module:Class``: api/, worker/ and shared/ are not installed (docs/decisions/0004), so ours
-    have no entry points. Others' are in ``group``; one with a name of ours is not looked at.
+    have no entry points. Others are in ``group``; one with the same name as ours is ignored.
     """
 
     group: str
@@ -27,7 +27,7 @@ class Registry(Generic[T]):
         return tuple(sorted({*self.ours, *entry_points(group=self.group).names}))
 
     def load(self, name: str) -> T:
-        """Import the class of that name; ConfigurationError where there is none, or where it cannot be imported."""
+        """Import the class of that name; raise ConfigurationError if there is none or it cannot be imported."""
         found = self._find(name)
         try:
             return cast(T, found.load())

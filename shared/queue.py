@@ -1,4 +1,4 @@
-"""The queue: how a job's id gets to a worker. A message is a hint; the job store is the truth."""
+"""Sends job ids to workers through Celery and Redis. A message is only a hint; the job store decides."""
 
 import logging
 from typing import Protocol
@@ -25,23 +25,23 @@ SOCKET_SECONDS = 10
 SEND_SECONDS = 2  # a client waits for it
 RESULT_SECONDS = 7 * 86400
 PING_SECONDS = 60
-OWN_QUEUE = "@{host}"  # no queue of a request is called so
+OWN_QUEUE = "@{host}"  # a request's queue cannot have this name
 
 
 class JobQueue(Protocol):
     """Sends a job's id to the workers."""
 
     def send(self, job: Job, *, host: str | None = None) -> None:
-        """Publish the job's message, where a host is named to its worker; QueueUnavailable when Redis refuses it."""
+        """Publish the job's message, to one host's worker if given; raise QueueUnavailable if Redis refuses it."""
 
     def ping(self) -> None:
-        """Write something and read it back; QueueUnavailable when that fails."""
+        """Write something and read it back; raise QueueUnavailable if that fails."""
 
 
 def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float = SOCKET_SECONDS) -> Celery:
-    """The Celery app, set as docs/decisions/0003 explains.
+    """Create the Celery app, configured as docs/decisions/0003 explains.
 
-    A sender is made without a result backend: with one, it would subscribe to the result of all that it ever sent.
+    A sender has no result backend: with one, it would subscribe to the results of everything that it sent.
     """
     url = settings.redis_url.get_secret_value()
     app = Celery("retrain", broker=url, backend=url if with_results else None, set_as_current=with_results)
@@ -79,7 +79,7 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
 
 
 def celery_queues(settings: Settings) -> list[str]:
-    """What this host's worker listens to: its queues, and one of its own (docs/decisions/0010)."""
+    """Return what this host's worker listens to: its queues, and one of its own (docs/decisions/0010)."""
     return [*sorted(settings.worker_queues), OWN_QUEUE.format(host=settings.worker_host)]
 
 
@@ -106,11 +106,11 @@ class CeleryQueue:
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
             )
         except (OperationalError, RedisError, AttributeError) as error:
-            # AttributeError: kombu 5.7 forgets its connection when Redis hangs while it is opened, and then asks it.
+            # AttributeError: kombu 5.7 forgets its connection if Redis hangs while it is opened, and then uses it.
             raise QueueUnavailable(f"Redis does not take messages: {error}") from error
 
     def ping(self) -> None:
-        """Write a key that ends by itself, and read it back."""
+        """Write a key that expires, and read it back."""
         try:
             self._redis.set("retrain:ping", "1", ex=PING_SECONDS)
             if self._redis.get("retrain:ping") != b"1":
@@ -120,7 +120,7 @@ class CeleryQueue:
 
 
 def shown_in_flower(job: Job) -> dict[str, str]:
-    """What a person wants to see of the job there; the record has no credentials, so these have none."""
+    """Return what a person wants to see of the job in Flower; without credentials, as the record has none."""
     facts = {
         "experiment_name": job.experiment_name,
         "model_name": job.model_name,
@@ -131,7 +131,7 @@ def shown_in_flower(job: Job) -> dict[str, str]:
 
 
 def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark", host: str | None = None) -> bool:
-    """Send the job's message; where Redis does not take it, the next sweep sends it."""
+    """Send the job's message; if Redis does not accept it, the next sweep sends it."""
     with job_context(job):
         try:
             queue.send(job, host=host)
@@ -146,4 +146,4 @@ class Unmark(Protocol):
     """The part of the job store that a sender needs."""
 
     def unmark_sent(self, job_id: str) -> None:
-        """Say that the message was not sent after all."""
+        """Record that the message was not sent after all."""

@@ -1,4 +1,4 @@
-"""Celery's results in Redis, for Flower and AsyncResult. The job store is the truth, so a lost one costs nothing."""
+"""Stores Celery's results in Redis, for Flower and AsyncResult. Losing one costs nothing: the job store has it all."""
 
 import logging
 from typing import Any
@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 
 class Results(RedisBackend):
-    """Celery's own, except that a result that Redis does not take is let go.
+    """Celery's own backend, except that a result that Redis does not accept is dropped.
 
-    An error here would end a pool's thread outside the task. Celery 5.7 then counts its request as active for ever,
-    and once that is true of as many as there are slots, the worker takes no message any more.
+    An error here would end a pool's thread outside the task. Celery 5.7 then counts its request as active forever,
+    and once that has happened to as many requests as there are slots, the worker takes no more messages.
     """
 
     def store_result(self, task_id: str, result: Any, state: str, *rest: Any, **named: Any) -> Any:
-        """Store it, or say that it was not."""
+        """Store the result, or log that it was not stored."""
         try:
             return super().store_result(task_id, result, state, *rest, **named)
         except (RedisError, OperationalError, BackendError) as error:

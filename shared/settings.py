@@ -374,13 +374,13 @@ class Settings(EnvironmentSettings):
         return self.api_host not in LOOPBACK
 
     def vault(self) -> Vault:
-        """The vault under the configured key."""
+        """Return the vault with the configured key."""
         if key := self.secret_key.get_secret_value():
             return Vault(key.encode())
         return Vault.from_file(self.secret_key_file or self.data_dir / "secret.key")
 
     def retry_policy(self, request: Retry) -> RetryPolicy:
-        """The request's wishes over the service's defaults."""
+        """Return the request's retry settings over the service's defaults."""
 
         def chosen(wish: Any, default: Any) -> Any:
             return default if wish is None else wish

@@ -1,4 +1,4 @@
-"""Which version of the service this is. The programs run from their folder, so pyproject.toml is there to be read."""
+"""Reads the service's version from pyproject.toml, which is present because the programs run from their folder."""
 
 import tomllib
 from functools import cache
@@ -9,5 +9,5 @@ PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 @cache
 def service_version() -> str:
-    """Return the version as it is released."""
+    """Return the released version."""
     return str(tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"])

@@ -1,4 +1,4 @@
-"""Words of the shared database, which a later version may have more of: read as they are, and never written over."""
+"""Reads enum values from the shared database; those of a later version are kept as they are, never overwritten."""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -7,10 +7,11 @@ W = TypeVar("W", bound=StrEnum)
 
 
 def read_word(words: type[W], text: str) -> W:
-    """The member that the text stands for; for one of a later version a member that is none of ours.
+    """Return the member with this text; for a word of a later version, a new member outside the enum.
 
-    That one keeps the text, so it is shown and written back as it was, and it is in no set of ours: nobody takes an
-    unknown state for one that may be worked on. It is made here alone, so that a request is still held to what we know.
+    That member keeps the text, so it is shown and written back unchanged, and it is in none of our sets, so that nobody
+    takes an unknown state for one that may be worked on. Only this function creates it: requests may still use only
+    the words that we know.
     """
     try:
         return words(text)
@@ -21,5 +22,5 @@ def read_word(words: type[W], text: str) -> W:
 
 
 def is_known(word: StrEnum) -> bool:
-    """Whether this version knows what the word means."""
+    """Return whether this version knows the word."""
     return word.name in type(word).__members__

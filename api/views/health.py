@@ -29,7 +29,7 @@ class Ready(AnswerBody):
     status: Literal["ready"] = "ready"
     store: Literal["ok"]
     redis: Literal["ok"]
-    live_workers: int = Field(description="Workers that gave a sign of life within a minute; none are needed.")
+    live_workers: int = Field(description="Workers that sent a heartbeat within a minute; none are needed.")
 
 
 @operation("GET /healthz", Answer("Alive.", Health), tag=Tag.HEALTH, needs_token=False)

@@ -56,7 +56,7 @@ class Worker(AnswerBody):
 
 
 class WorkerList(AnswerBody):
-    """All workers that gave a sign of life within a week, or have jobs still."""
+    """All workers that sent a heartbeat within a week, or still have jobs."""
 
     workers: list[Worker]
 

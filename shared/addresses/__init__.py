@@ -1,1 +1,1 @@
-"""Addresses in requests: of git repositories and of data, and the text around them."""
+"""Parses the addresses in requests, of git repositories and of data, and keeps credentials out of other text."""

@@ -1,4 +1,4 @@
-"""The addresses that dataset_repo takes: URL, URL@rev, URL@rev:path, or a name that is none; credentials taken out."""
+"""Parses dataset_repo: URL, URL@rev, URL@rev:path, or a name that is not an address; takes credentials out."""
 
 import re
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ class DatasetAddress:
 
 @dataclass(frozen=True)
 class DatasetRepository:
-    """A git repository that holds data, the revision that is meant (empty for its newest), and the path in it."""
+    """A git repository with data, its revision (empty for the newest), and the path in it."""
 
     url: str
     rev: str = ""
     path: str = ""
 
     def at(self, commit_sha: str) -> str:
-        """The address of the same data at one commit."""
+        """Return the address of the same data at one commit."""
         return f"{self.url}@{commit_sha}" + (f":{self.path}" if self.path else "")
 
 
 def find_repository(uri: str) -> DatasetRepository | None:
-    """Return the repository that an address without credentials names; None where it may be something else."""
+    """Return the repository that an address without credentials names; None if it may be something else."""
     match = URL.match(uri)
     if match is None or match["scheme"].lower() not in (*GIT_SCHEMES, "file"):
         return None
@@ -49,7 +49,7 @@ def find_repository(uri: str) -> DatasetRepository | None:
 
 
 def parse_dataset_address(value: str) -> DatasetAddress:
-    """Split an address into what is shown and what is secret; ValueError, which does not repeat it, if unsure."""
+    """Split an address into its public and secret parts; if unsure, raise ValueError, which does not repeat it."""
     match = URL.match(value)
     if match is None:
         return DatasetAddress(_name(value))

@@ -1,4 +1,4 @@
-"""Git addresses from requests: what is accepted, and the credentials taken out of them before anything is stored."""
+"""Parses git addresses from requests: which are accepted, and takes credentials out before anything is stored."""
 
 import re
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ NO_SECRET_USERS = {"", "git"}  # https://git@host/… is the documented form for
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a git host is shown for one origin (``scheme://host[:port]/``)."""
+    """The user and password that git sends to one origin (``scheme://host[:port]/``)."""
 
     origin: str
     username: str
@@ -33,8 +33,8 @@ class Credentials:
     def secrets(self) -> tuple[str, ...]:
         """The strings that must not appear anywhere.
 
-        A token may stand in the place of the user's name: alone, or before a password that only says so. Another
-        user's name is no secret, and masking a short word such as `ci` would spoil every log.
+        A token may take the place of the user's name: alone, or before a password that only marks it. Any other
+        user's name is not secret, and masking a short word such as `ci` would spoil every log.
         """
         if self.password in PLACEHOLDER_PASSWORDS:
             return (self.username,)
@@ -53,7 +53,7 @@ class GitUri:
 
 @dataclass(frozen=True)
 class AddressRefusal:
-    """Why an address may not be asked, and the setting that says so."""
+    """Why an address may not be used, and the setting that decides it."""
 
     message: str
     setting: str
@@ -61,15 +61,15 @@ class AddressRefusal:
 
 @dataclass(frozen=True)
 class AllowedAddresses:
-    """What the operator allows: GIT_SCHEMES and GIT_HOSTS; no hosts means any that is not inside."""
+    """What the operator allows: GIT_SCHEMES and GIT_HOSTS; no hosts means any outside our own network."""
 
     schemes: frozenset[str]
     hosts: frozenset[str] = frozenset()
     private_networks: bool = False
-    any_outside: bool = False  # hosts names those inside, and any other may be asked
+    any_outside: bool = False  # hosts lists those inside, and any other is allowed
 
     def refusal(self, address: GitUri, *, what: str) -> AddressRefusal | None:
-        """Return why not, or None."""
+        """Return why the address may not be used, or None."""
         if address.scheme not in self.schemes:
             names = ", ".join(sorted(self.schemes))
             message = f"{what} has the scheme {address.scheme!r}; this service allows {names} (setting GIT_SCHEMES)."
@@ -77,7 +77,7 @@ class AllowedAddresses:
         return None if address.scheme == "file" else self.refusal_of_host(address.host, what=what)
 
     def refusal_of_host(self, host: str, *, what: str) -> AddressRefusal | None:
-        """Return why not, as far as the host's name says it without a look-up."""
+        """Return why the host may not be used, as far as its name tells without a look-up."""
         if self.names(host):
             return None
         if self.hosts and not self.any_outside:
@@ -88,7 +88,7 @@ class AllowedAddresses:
         return self.refusal_of_address(spelled, host=host, what=what) if spelled else None
 
     def refusal_of_address(self, address: Address, *, host: str, what: str) -> AddressRefusal | None:
-        """Return why not, for an address that the host has."""
+        """Return why one of the host's addresses may not be used, or None."""
         if self.names(host) or not is_inside(address, private_networks=self.private_networks):
             return None
         message = (
@@ -98,30 +98,30 @@ class AllowedAddresses:
         return AddressRefusal(message, "GIT_HOSTS")
 
     def with_any_outside(self) -> "AllowedAddresses":
-        """The same, for what a host that may be asked keeps elsewhere."""
+        """Return the same, but any outside host is allowed, for files that an allowed host stores elsewhere."""
         return replace(self, any_outside=True)
 
     def names(self, host: str) -> bool:
-        """Whether GIT_HOSTS has the host."""
+        """Return whether GIT_HOSTS lists the host."""
         return host in {name.lower() for name in self.hosts}
 
 
 def parse_git_uri(value: str) -> GitUri:
-    """Split a git address into its clean form and its credentials; ValueError says what is wrong with it.
+    """Split a git address into its clean form and its credentials; raise ValueError saying what is wrong with it.
 
-    The message never repeats the value: it may hold a token.
+    The message never repeats the value, which may contain a token.
     """
     if not value:
         raise ValueError("is empty; give the repository's address, such as https://github.com/user/repo.git")
     if FORBIDDEN_CHARACTERS.search(value) or value.startswith("-"):
-        raise ValueError("holds a character that no git address has")
+        raise ValueError("contains a character that no git address has")
     if "://" not in value:
         return _parse_scp_like(value)
     parts = _split(value)
     if parts.fragment or parts.query or value.endswith(("?", "#")):
         raise ValueError("has a '#' or '?' part; name the subfolder in MLproject_location, the ref in commit_hash")
     if CONTROL_CHARACTERS.search(unquote(parts.path)):
-        raise ValueError("holds a character that no git address has")
+        raise ValueError("contains a character that no git address has")
     match parts.scheme:
         case "file":
             return _parse_file(parts)
@@ -135,16 +135,16 @@ def parse_git_uri(value: str) -> GitUri:
 def _split(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
-        _ = parts.port  # read here, because it is checked at the first read only
+        _ = parts.port  # read here, because it is only checked when first read
     except ValueError:  # its text may repeat the value: a malformed [host], a character that NFKC changes
-        raise ValueError("has a host or a port that is none") from None
+        raise ValueError("has an invalid host or port") from None
     return parts
 
 
 def _parse_scp_like(value: str) -> GitUri:
     match = SCP_LIKE.match(value)
     if match is None or AT.search(match["path"]) or match["host"].lower() in SCHEMES:
-        raise ValueError("is no git address; use https://host/path.git or ssh://git@host/path.git")
+        raise ValueError("is not a git address; use https://host/path.git or ssh://git@host/path.git")
     host = _host(match["host"])
     user = f"{_ssh_user(match['user'])}@" if match["user"] else ""
     return GitUri(f"{user}{host}:{match['path']}", "ssh", host)
@@ -152,13 +152,13 @@ def _parse_scp_like(value: str) -> GitUri:
 
 def _parse_file(parts: SplitResult) -> GitUri:
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise ValueError("is no local address; use file:///absolute/path")
+        raise ValueError("is not a local address; use file:///absolute/path")
     return GitUri(f"file://{parts.path}", "file", "")
 
 
 def _parse_ssh(parts: SplitResult) -> GitUri:
     if parts.password:
-        raise ValueError("holds a password for ssh, which git does not use; give the worker a key")
+        raise ValueError("contains a password for ssh, which git does not use; give the worker a key")
     user = f"{_ssh_user(parts.username)}@" if parts.username else ""
     return GitUri(f"ssh://{user}{_netloc(parts)}{_path(parts)}", "ssh", _host(parts.hostname))
 
@@ -174,7 +174,7 @@ def _credentials(origin: str, username: str, password: str) -> Credentials | Non
     if not password and username in NO_SECRET_USERS:
         return None
     if ":" in username or CONTROL_CHARACTERS.search(username + password):
-        raise ValueError("holds a user or password with a character that HTTP Basic cannot carry")
+        raise ValueError("contains a user or password with a character that HTTP Basic cannot carry")
     return Credentials(origin, username, password)
 
 
@@ -195,13 +195,15 @@ def _path(parts: SplitResult) -> str:
     if not parts.path.strip("/"):
         raise ValueError("names no repository; use https://host/path.git")
     if AT.search(parts.path):  # the rest of a password with a '/' in it would be taken for the path, and shown
-        raise ValueError("has an '@' after its host; a user or token stands before the host, with '/' written as %2F")
+        raise ValueError("has an '@' after its host; a user or token goes before the host, with '/' written as %2F")
     return parts.path
 
 
 def _ssh_user(user: str) -> str:
     if not SSH_USER.match(user):
-        raise ValueError("has a user that ssh would not take")
+        raise ValueError("has a user that ssh would not accept")
     if len(user) >= SHORTEST_TOKEN:  # no login is that long, and an ssh user is shown
-        raise ValueError("has a user that looks like a token, which ssh does not take; use https://TOKEN@host/path.git")
+        raise ValueError(
+            "has a user that looks like a token, which ssh does not accept; use https://TOKEN@host/path.git"
+        )
     return user

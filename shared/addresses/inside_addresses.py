@@ -1,4 +1,4 @@
-"""Which addresses lie inside: this machine, its cloud's metadata, private networks; in every spelling of them."""
+"""Recognises inside addresses in every spelling: this machine, its cloud's metadata service, private networks."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -10,13 +10,18 @@ PRIVATE = tuple(
         ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
     )  # RFC 1918, 6598, 4193
 )
-CLOUD = ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")  # metadata, beside 169.254.169.254
+CLOUD = (
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "fd00:ec2::254",
+)  # metadata services besides 169.254.169.254
 METADATA = tuple(map(ip_address, CLOUD))
 LOOPBACK_NAMES = ("localhost", "ip6-localhost", "ip6-loopback")
 
 
 def find_address(host: str) -> Address | None:
-    """Return the address that a host's name spells without any look-up: 127.1, 0x7f000001, 2130706433, localhost."""
+    """Return the address that a host's name spells out, without a look-up: 127.1, 0x7f000001, localhost."""
     name = host.lower().rstrip(".")
     if name in LOOPBACK_NAMES or name.endswith(".localhost"):
         return IPv4Address("127.0.0.1")
@@ -27,7 +32,7 @@ def find_address(host: str) -> Address | None:
 
 
 def is_inside(address: Address, *, private_networks: bool = False) -> bool:
-    """Whether no request of a stranger may lead there; ``private_networks`` leaves those of an organisation open."""
+    """Return whether strangers' requests must not lead there; ``private_networks`` allows an organisation's own."""
     plain = _unwrapped(address)
     if plain in METADATA:
         return True
@@ -38,7 +43,7 @@ def is_inside(address: Address, *, private_networks: bool = False) -> bool:
 
 
 def _unwrapped(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one stands for, where it does."""
+    """Return the IPv4 address that an IPv6 address embeds, if it does."""
     if isinstance(address, IPv4Address):
         return address
     if address in NAT64:

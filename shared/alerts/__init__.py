@@ -1,1 +1,1 @@
-"""Alerts: what is told about jobs, and the channels that are set up for it."""
+"""Alerts: which events of a job are reported, and the channels that are set up for them."""

@@ -1,6 +1,6 @@
-"""The seam of alert channels as API and workers see it: what the operator says of one kind of channel.
+"""The settings of one kind of alert channel: the part of this seam that both the API and workers load.
 
-What delivers is a class of the worker's, which the API does not load; docs/contributing/add-an-alert-channel.md.
+The class that delivers belongs to the worker, and the API does not load it; docs/contributing/add-an-alert-channel.md.
 """
 
 from collections.abc import Iterator
@@ -17,40 +17,40 @@ class ChannelSettings(EnvironmentSettings):
     """Settings of one kind of channel, each an environment variable. Their names begin with the kind's."""
 
     delivered_by: ClassVar[str]  # module:Class, an AlertChannel of worker.alerts.seam
-    switch: ClassVar[str]  # the field with the address that alerts of all jobs go to; empty for no such channel
-    advice: ClassVar[str]  # the variables to look at when that address does not work
+    switch: ClassVar[str]  # the field with the address for alerts of all jobs; empty for none
+    advice: ClassVar[str]  # the variables to check when that address does not work
     word: ClassVar[str]  # for ALERT_WEBHOOKS: name=word:address
     example: ClassVar[str] = "https://…"  # of an address there
 
     @property
     def address(self) -> str:
-        """Where alerts of all jobs go; empty for nowhere."""
+        """The address for alerts of all jobs; empty for none."""
         value = getattr(self, self.switch)
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
     @classmethod
     def is_address(cls, text: str) -> bool:
-        """Whether alerts can go there."""
+        """Return whether the text is an address for alerts."""
         return is_web_address(text)
 
     def problem(self) -> str:
-        """What is missing for a channel of this kind to work, with its variable; empty for nothing."""
+        """Return what is missing for a channel of this kind to work, with its variable; empty if nothing is."""
         return ""
 
     def secrets(self) -> Iterator[str]:
-        """Yield what must show nowhere, whatever the address."""
+        """Yield the secrets that do not depend on the address."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretStr) and name != self.switch and value:
                 yield value.get_secret_value()
 
     def secrets_of(self, address: str) -> Iterator[str]:
-        """Yield what must show nowhere of an address."""
+        """Yield the secrets in an address."""
         yield from secrets_of_webhook(address, ends_with_token=False)
 
 
 def is_web_address(value: str) -> bool:
-    """Whether something can be posted there."""
+    """Return whether something can be posted there."""
     try:
         url = urlsplit(value)
     except ValueError:
@@ -59,7 +59,7 @@ def is_web_address(value: str) -> bool:
 
 
 def web_address(value: SecretStr) -> SecretStr:
-    """Check a setting that is a webhook's address; ValueError repeats nothing of it."""
+    """Check a setting that is a webhook's address; the ValueError repeats nothing of it."""
     if value and not is_web_address(value.get_secret_value()):
         raise ValueError("must be a web address, such as https://…")
     return value

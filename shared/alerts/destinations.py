@@ -1,4 +1,4 @@
-"""Where alerts can go in this installation: the channels that are set up, of all kinds."""
+"""Knows where alerts can go in this installation: the channels that are set up, of all kinds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,14 +28,14 @@ class Destination:
 
 @dataclass(frozen=True)
 class Destinations:
-    """All channels by name, and what the operator says of each kind, whether it is used or not."""
+    """All channels by name, and the settings of each kind, used or not."""
 
     kinds: Mapping[str, ChannelSettings] = field(default_factory=dict)
     by_name: Mapping[str, Destination] = field(default_factory=dict)
 
     @classmethod
     def load(cls, named: Sequence[NamedChannel], **overrides: Any) -> "Destinations":
-        """Read the settings of all kinds; ConfigurationError for one that is wrong, or a name that is taken."""
+        """Read the settings of all kinds; raise ConfigurationError if one is wrong or a name is taken."""
         read = {name: kind.load(**overrides) for name, kind in kinds().items()}
         found = {
             name: Destination(name, name, each, each.address, is_default=True)
@@ -58,16 +58,16 @@ class Destinations:
 
     @property
     def defaults(self) -> frozenset[str]:
-        """Where the alerts of a job go that asks for nothing else."""
+        """The channels for the alerts of a job that does not choose any."""
         return frozenset(name for name, each in self.by_name.items() if each.is_default)
 
     @property
     def names(self) -> frozenset[str]:
-        """What metrics show: the kinds that there are, and the channels with names."""
+        """The names that metrics show: all kinds, and the named channels."""
         return frozenset({*self.kinds, *self.by_name})
 
     def secrets(self) -> Iterator[str]:
-        """Yield what must show nowhere."""
+        """Yield the secrets of all channels."""
         for kind in self.kinds.values():
             yield from kind.secrets()
         for each in self.by_name.values():

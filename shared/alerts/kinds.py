@@ -1,4 +1,4 @@
-"""The registry of alert channels: a class of settings for each kind, ours and those of other distributions."""
+"""The registry of alert channels: the settings class of each kind, ours and those of other distributions."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ REGISTRY: Registry[type[ChannelSettings]] = Registry(GROUP, setting=f"The entry 
 
 @cache
 def kinds() -> Mapping[str, type[ChannelSettings]]:
-    """Return each kind's settings by its name; ConfigurationError for one that cannot be used."""
+    """Return each kind's settings class by its name; raise ConfigurationError if one cannot be loaded."""
     return {name: REGISTRY.load(name) for name in REGISTRY.names()}
 
 
 def by_word() -> Mapping[str, type[ChannelSettings]]:
-    """Return them by what ALERT_WEBHOOKS calls them."""
+    """Return the kinds by the word that ALERT_WEBHOOKS uses for them."""
     return {kind.word: kind for kind in kinds().values()}
 
 
 def what_to_check(channel: str) -> str:
-    """Say which settings to look at when a channel does not work, also one that is not set up here."""
+    """Return which settings to check when a channel does not work, even one that is not set up here."""
     kind = kinds().get(channel)
     return kind.advice if kind else f"{channel} in ALERT_WEBHOOKS"

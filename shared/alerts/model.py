@@ -1,4 +1,4 @@
-"""Alerts: what is told about jobs, and where. Each is a row in the store's outbox until it is sent or given up."""
+"""Defines alerts: the event of a job and its channel. Each is a row in the store's outbox until sent or given up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from typing import Any
 
 from shared.words import read_word
 
-LONGEST_WAIT_SECONDS = 600.0  # of an alert, for its next try; what is due later was dated by a clock that was set back
-TRIAL_SECONDS = 15.0  # a test message that no worker has taken by then is not sent: nobody waits for it any more
+LONGEST_WAIT_SECONDS = 600.0  # until an alert's next try; one due later was written before the clock was set back
+TRIAL_SECONDS = 15.0  # a test message that no worker has taken by then is not sent: nobody is waiting for it by then
 
 
 class AlertEvent(StrEnum):
-    """What can be told of an attempt."""
+    """What can be reported about an attempt."""
 
     STARTED = "started"
     RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    ADOPTED = "adopted"  # its worker died while it ran, and another one watches over it now
+    ADOPTED = "adopted"  # its worker died while it ran, and another one supervises it now
 
 
 class AlertState(StrEnum):
-    """What became of an alert."""
+    """The outcome of an alert."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -39,7 +39,7 @@ class Alerting:
     channels: frozenset[str] = frozenset()
 
     def of(self, request: Mapping[str, Any]) -> "Alerting":
-        """What a job's own request asks for, and the service's defaults for the rest."""
+        """Return what a job's own request asks for, with the service's defaults for the rest."""
         asked = request.get("alerts") or {}  # jobs of older versions have none
         events, channels = asked.get("events"), asked.get("to")
         return Alerting(
@@ -50,41 +50,41 @@ class Alerting:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert that a sender has taken. ``tries`` counts how often that was done, and fences out earlier takers."""
+    """An alert that a sender has taken. ``tries`` counts how often it was taken, and fences off earlier senders."""
 
     job_id: str
-    attempt: int  # 0 where the job ended before its first one
+    attempt: int  # 0 if the job ended before its first one
     event: AlertEvent
     channel: str
     at: datetime
     taken_at: datetime
     tries: int
-    retry_in_seconds: float | None = None  # of retrying: when the next attempt was to follow
+    retry_in_seconds: float | None = None  # for RETRYING: when the next attempt was to follow
 
     @property
     def id(self) -> str:
-        """The same whenever this alert is sent, so that a receiver can tell that it comes again."""
+        """An id that stays the same whenever this alert is sent, so that a receiver can recognise a repetition."""
         return f"{self.job_id}-{self.attempt}-{self.event}"
 
     @property
     def age_seconds(self) -> float:
-        """How long ago it happened, when the alert was taken."""
+        """How old the event was when the alert was taken."""
         return (self.taken_at - self.at).total_seconds()
 
 
 class TrialState(StrEnum):
-    """What became of a test message."""
+    """The outcome of a test message."""
 
     WAITING = "waiting"
     TAKEN = "taken"
     SENT = "sent"
-    REFUSED = "refused"  # and will be until somebody acts
-    NOT_NOW = "not_now"  # nobody answers there, or asks to be left alone for a while
+    REFUSED = "refused"  # until somebody acts
+    NOT_NOW = "not_now"  # the receiver does not answer, or asks for a pause
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A test message for one channel: about no job, tried once, and forgotten soon."""
+    """A test message for one channel: it belongs to no job, is tried once, and deleted soon."""
 
     id: str
     channel: str

@@ -1,4 +1,4 @@
-"""The channels that operators name (ALERT_WEBHOOKS): requests call them by their names, and never hold an address."""
+"""Parses the channels that operators name (ALERT_WEBHOOKS). Requests use these names and never contain an address."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class NamedChannel:
 
 
 def parse_named_channels(value: Any) -> Any:
-    """Take the setting apart; ValueError repeats nothing of it, for the addresses are secret."""
+    """Parse the setting; the ValueError repeats nothing of it, because the addresses are secret."""
     if not isinstance(value, str):
         return value
     found = tuple(_channel(each.strip()) for each in value.split(",") if each.strip())

@@ -1,1 +1,1 @@
-"""The body of POST /retrain: validated at the door, read tolerantly from the record."""
+"""The body of POST /retrain: strictly validated when it arrives, read tolerantly from the record."""

@@ -1,13 +1,13 @@
-"""Which fields a recorded request sets, and which of them a worker of another version does not know. No I/O.
+"""Tells which fields a recorded request sets, and which of them a worker of another version does not know. No I/O.
 
-A field has the names of those around it before its own, as in ``resources.host``.
+A nested field's name includes those around it, as in ``resources.host``.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-# What workers knew before they said what they know: it stays as it is, whatever is added.
+# What workers knew before they reported which fields they know. It never changes, whatever is added.
 KNOWN_TO_EARLIER_WORKERS = frozenset(
     """
     MLproject_location alerts alerts.events alerts.to base_model commit_hash concurrency_key dataset_repo entry_point
@@ -21,12 +21,12 @@ KNOWN_TO_EARLIER_WORKERS = frozenset(
 
 
 def fields_of(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of all that the record sets."""
+    """Return the names of all fields that the record sets."""
     return tuple(_names(record, ""))
 
 
 def is_for_newer_workers(record: Mapping[str, Any]) -> bool:
-    """Whether workers of that time would fail the job: they know nothing of releasing it."""
+    """Return whether earlier workers would fail the job: they cannot release it."""
     return bool(unknown_among(fields_of(record), KNOWN_TO_EARLIER_WORKERS))
 
 
@@ -38,7 +38,7 @@ def _names(record: Mapping[str, Any], before: str) -> Iterator[str]:
 
 
 def unknown_among(asked: Collection[str], known: frozenset[str]) -> list[str]:
-    """Those that are not known. What stands in a known field that has no fields of its own is the caller's word."""
+    """Return the unknown fields. Whatever is inside a known field without subfields belongs to the caller."""
     unknown = [name for name in asked if not _is_known(name, known)]
     return [name for name in unknown if name.rpartition(".")[0] not in unknown]
 

@@ -1,10 +1,10 @@
-"""Which variables that an operator lends to projects (PROJECT_ENV_ALLOWLIST) are kept private, and which cannot be."""
+"""Decides which variables lent to projects (PROJECT_ENV_ALLOWLIST) are kept private, and which cannot be."""
 
 import re
 
-# A private value is exported by the shell just before the command. These are read before that, are the shell's own,
-# which refuses to set some of them (UID), or are a runner's, whose choice of GPUs must stay the last word. The list is
-# exact because secrets have such names, too: NVIDIA_API_KEY, LD_SDK_KEY.
+# A private value is exported by the shell just before the command. These are read before that, belong to the shell
+# itself, which refuses to set some of them (UID), or belong to a runner, whose choice of GPUs must win. The list is
+# exact because secrets have similar names: NVIDIA_API_KEY, LD_SDK_KEY.
 NEEDED_BEFORE = re.compile(
     r"PATH|HOME|USER|LOGNAME|HOSTNAME|TERM|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR"
     r"|LD_LIBRARY_PATH|LD_PRELOAD"
@@ -13,9 +13,9 @@ NEEDED_BEFORE = re.compile(
     r"|UID|EUID|PPID|GROUPS|DIRSTACK|FUNCNAME|S?RANDOM|SECONDS|LINENO|IFS|ENV|PWD|OLDPWD|OPTIND|PS[0-4]|SHELL|SHELLOPTS"
     r"|SHLVL|BASHOPTS|BASH_[A-Z]+|POSIXLY_CORRECT|_"
 )
-SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # others no shell can export
+SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a shell cannot export any other name
 
 
 def is_private(name: str) -> bool:
-    """Whether the variable's value goes to a training in a private file, and is masked in all that is kept or shown."""
+    """Return whether the value goes to a training in a private file, and is masked wherever it is kept or shown."""
     return SHELL_NAME.fullmatch(name) is not None and NEEDED_BEFORE.fullmatch(name) is None

@@ -1,4 +1,4 @@
-"""The groups of fields in a request: resources, timeouts, retry, alerts and promotion."""
+"""The nested objects in a request: resources, timeouts, retry, alerts and promotion."""
 
 import re
 from typing import Annotated
@@ -25,7 +25,7 @@ MOST_BYTES = 2**50
 
 
 class Strict(BaseModel):
-    """What is sent: exactly what is known, and of exactly its type."""
+    """A body from a client: it may contain only known fields, of exactly their types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -82,7 +82,7 @@ class Retry(Strict):
 
     @field_serializer("on")
     def _in_one_order(self, value: frozenset[FailureType] | None) -> list[FailureType] | None:
-        """A set's order differs between processes; the same request must stay the same text."""
+        """Sort the set, whose order differs between processes: the same request must give the same text."""
         return None if value is None else sorted(value)
 
 
@@ -103,7 +103,7 @@ class Alerts(Strict):
 
 
 class Promotion(Strict):
-    """By which rules the new model may become champion; null for what train.py says. Goes before train.py."""
+    """By which rules the new model may become champion; null for what train.py says. Takes precedence over train.py."""
 
     metric: Metric | None = Field(None, description="The logged metric that decides.")
     direction: Direction | None = Field(None, description="Which values of it are better.")
@@ -130,15 +130,15 @@ class Promotion(Strict):
 
     @property
     def as_variable(self) -> str:
-        """What the training gets: only what was asked for, as JSON; empty for nothing."""
+        """Return what the training gets: only the fields that were sent, as JSON; empty if none were."""
         return self.model_dump_json(exclude_defaults=True) if self != Promotion() else ""
 
 
 def memory_bytes(value: str) -> int:
-    """Bytes of a size such as '512m' or '8g' (powers of 1024)."""
+    """Return the bytes of a size such as '512m' or '8g' (powers of 1024)."""
     match = MEMORY.match(value.strip())
     if match is None:
-        raise ValueError("is no size; use a number and a unit, such as 512m or 8g")
+        raise ValueError("is not a size; use a number and a unit, such as 512m or 8g")
     count = int(float(match[1]) * MEMORY_UNITS[match[2].lower()])
     if count > MOST_BYTES:
         raise ValueError("is more than 1024t")

@@ -1,4 +1,4 @@
-"""From a model to what is recorded of it, and back: without defaults, and tolerant of other versions' fields."""
+"""Turns a request into its record and back: without defaults, and tolerant of other versions' fields."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def field_names(model: type[BaseModel], before: str = "") -> Iterator[str]:
-    """Yield all fields by shared.requests.fields' names."""
+    """Yield the names of all fields, as in shared.requests.fields."""
     for name, field in model.model_fields.items():
         yield f"{before}{name}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -18,7 +18,7 @@ def field_names(model: type[BaseModel], before: str = "") -> Iterator[str]:
 
 
 def without_defaults(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what differs. pydantic's exclude_defaults keeps the defaults of fields with a serializer of their own."""
+    """Return what differs; pydantic's exclude_defaults keeps the defaults of fields with their own serializer."""
     return {
         name: without_defaults(value, defaults[name]) if isinstance(defaults.get(name), dict) else value
         for name, value in sent.items()
@@ -32,7 +32,7 @@ def filled(default: Any, value: Any) -> Any:
 
 
 def as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:
-    """Return the model with what the record says and the model knows; nothing is checked again."""
+    """Return the model with the recorded fields that it knows; nothing is validated again."""
     known = {
         name: _value(model.model_fields[name], value) for name, value in record.items() if name in model.model_fields
     }
@@ -42,4 +42,6 @@ def as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:
 def _value(field: FieldInfo, value: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
         return as_recorded(field.annotation, value)
-    return frozenset(value) if isinstance(value, list) else value  # of a set JSON makes a list; there are no others
+    return (
+        frozenset(value) if isinstance(value, list) else value
+    )  # JSON turns a set into a list; there are no other lists

@@ -1,4 +1,4 @@
-"""The body of POST /retrain: the predecessor's fields and ours, validated; credentials are split off at once."""
+"""Validates the body of POST /retrain, the predecessor's fields and ours, and splits credentials off at once."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_
 
 
 def _document_dataset_uri(schema: dict[str, Any]) -> None:
-    """Let the schema say that the other name of dataset_repo is taken, too."""
+    """Document in the schema that dataset_repo's other name is accepted, too."""
     schema["properties"]["dataset_uri"] = {
         "type": "string",
         "maxLength": 2048,
@@ -30,7 +30,7 @@ def _document_dataset_uri(schema: dict[str, Any]) -> None:
 class RetrainRequest(Strict):
     """A retraining: which commit of which MLflow Project, with which data, base model and parameters."""
 
-    # A field's first example stands in the OpenAPI document's example of a request.
+    # A field's first example is used in the OpenAPI document's example of a request.
     model_config = ConfigDict(json_schema_extra=_document_dataset_uri)
 
     experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.", examples=["iris"])
@@ -98,7 +98,7 @@ class RetrainRequest(Strict):
     @model_validator(mode="before")
     @classmethod
     def _dataset_uri_is_dataset_repo(cls, body: Any) -> Any:
-        """Take the name that the predecessor's README documented for the field."""
+        """Accept the name that the predecessor's README documented for the field."""
         if not isinstance(body, dict) or "dataset_uri" not in body:
             return body
         body = dict(body)
@@ -123,14 +123,14 @@ class RetrainRequest(Strict):
     @field_validator("dataset_repo", "base_model")
     @classmethod
     def _empty_is_not_sent(cls, value: str | None) -> str | None:
-        """The predecessor's README has its users send "" for what they do not use."""
+        """Treat "" as not sent: the predecessor's README has its users send it for unused fields."""
         return value or None
 
     @field_validator("commit_hash")
     @classmethod
     def _commit_hash_is_a_ref(cls, value: str) -> str:
         if not REF.match(value):
-            raise ValueError("is no branch, tag or commit SHA")
+            raise ValueError("is not a branch, tag or commit SHA")
         return value
 
     @field_validator("MLproject_location")
@@ -144,27 +144,27 @@ class RetrainRequest(Strict):
     @classmethod
     def _fields_are_not_parameters(cls, value: dict[str, ParameterValue]) -> dict[str, ParameterValue]:
         if twice := sorted(set(value) & set(FIELDS_AS_PARAMETERS)):
-            raise ValueError(f"holds {', '.join(twice)}: give it as a field of the request, beside parameters")
+            raise ValueError(f"contains {', '.join(twice)}: send it as a field of the request, next to parameters")
         return value
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "RetrainRequest":
-        """The request of a recorded job. It was checked at the door, and is not again: that costs, and rules change.
+        """Return the request of a recorded job, without validating it again: that takes time, and rules change.
 
-        What is not in the record has its default. What a later version added is left out: a worker that does not know
-        all of it begins no attempt (shared.requests.fields).
+        Fields that are not in the record have their defaults. Fields that a later version added are left out: a worker
+        that does not know all of them begins no attempt (shared.requests.fields).
         """
         return as_recorded(cls, record)
 
     @property
     def effective_concurrency_key(self) -> str:
-        """The key that limits how many run at once: jobs that write one model run one after the other."""
+        """Return the key that limits how many run at once: jobs that write the same model run one after the other."""
         if self.concurrency_key:
             return self.concurrency_key
         return f"model:{self.model_name}" if self.model_name else f"experiment:{self.experiment_name}"
 
     def as_record(self) -> dict[str, Any]:
-        """What is kept of it: only what differs from the defaults, so that older versions meet no field in vain."""
+        """Return what is recorded: only what differs from the defaults, so that older versions see few new fields."""
         return without_defaults(self.model_dump(mode="json"), DEFAULTS)
 
     def without_credentials(self) -> tuple["RetrainRequest", "JobSecrets"]:
@@ -182,5 +182,5 @@ KNOWN_FIELDS = frozenset(field_names(RetrainRequest))
 
 
 def with_defaults(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded request as it is shown: defaults filled in, and what this version does not know as it is."""
+    """Return a recorded request as it is shown: with defaults filled in, and unknown fields unchanged."""
     return {**DEFAULTS} | {name: filled(DEFAULTS.get(name), value) for name, value in record.items()}

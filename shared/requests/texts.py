@@ -1,4 +1,4 @@
-"""The kinds of text and values that a request holds."""
+"""The types of text and values in a request."""
 
 import re
 from typing import Annotated, Literal
@@ -12,14 +12,14 @@ LONGEST_TEXT = 6000  # of a parameter, as in MLflow
 
 
 def no_control_characters(value: str) -> str:
-    """Return the text, which can be shown and stored; ValueError where it cannot."""
+    """Return the text; raise ValueError if it cannot be shown and stored."""
     if NOT_TEXT.search(value):
-        raise ValueError("holds a control character, or half of a character")
+        raise ValueError("contains a control character, or half of a character")
     return value
 
 
 def _no_longer_than_any_text(value: str) -> str:
-    """Refuse at once what its own limit would refuse only after all of it was read for credentials."""
+    """Refuse long text early: a field's own limit applies only after all of it was searched for credentials."""
     if len(value) > LONGEST_TEXT:
         raise ValueError(f"must have at most {LONGEST_TEXT} characters")
     return value

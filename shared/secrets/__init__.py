@@ -1,1 +1,1 @@
-"""Secrets: where they are read, encrypted, and taken out of all that is kept or shown."""
+"""Handles secrets: reads them from files, encrypts them, and redacts them from everything kept or shown."""

@@ -1,4 +1,4 @@
-"""What is secret in an address: passwords, tokens in its query and, of webhooks, in its path."""
+"""Finds the secrets in an address: passwords, tokens in its query and, for webhooks, in its path."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ SECRET_NAME = re.compile(
     r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_?STRING|AUTH|COOKIE|SIG(NATURE)?|SAS)$",
     re.IGNORECASE,
 )
-TOKEN_CHARACTERS = 16  # a part of a webhook's path that is as long, and holds a digit, is no word but a token
+TOKEN_CHARACTERS = 16  # a part of a webhook's path this long, with a digit in it, is a token and not a word
 
 
 def secrets_in_address(value: str) -> Iterator[str]:
-    """Yield passwords. Not by urlsplit: it refuses some that a database's driver takes."""
+    """Yield passwords. Not by urlsplit, which refuses some that a database's driver accepts."""
     _, scheme_end, rest = value.partition("://")
     if not scheme_end:
         return
@@ -26,9 +26,9 @@ def secrets_in_address(value: str) -> Iterator[str]:
 
 
 def secrets_of_webhook(url: str, *, ends_with_token: bool) -> Iterator[str]:
-    """Yield a webhook's address, and the parts of it that let one post there.
+    """Yield a webhook's address, and the parts of it that allow posting there.
 
-    Which parts those are only its maker knows; the last of the path, where that is said, else those that look like it.
+    Only the receiver knows which parts those are: the last of the path if told so, else those that look like tokens.
     """
     yield url
     yield from secrets_in_address(url)

@@ -1,4 +1,4 @@
-"""Secrets in files, as Docker, Compose and Kubernetes hand them out: NAME_FILE is the path of what NAME would hold."""
+"""Reads secrets from files, as Docker, Compose and Kubernetes mount them: NAME_FILE is the path to NAME's value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +14,23 @@ SUFFIX = "_file"
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads the files that the variables name, for all settings that hold secrets. Variables are in small letters."""
+    """Reads the files that variables name, for every secret setting. Variables are in small letters."""
 
     def __init__(self, settings: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
         super().__init__(settings)
         self._variables = variables
 
     def __call__(self) -> dict[str, Any]:
-        """What stands in the files; ConfigurationError for one that cannot be read, or is not the only word."""
+        """Read the files; raise ConfigurationError if one cannot be read, or its setting is also set directly."""
         fields = self.settings_cls.model_fields
         found = {name: self.get_field_value(field, name)[0] for name, field in fields.items() if is_secret(field)}
         return {name: value for name, value in found.items() if value}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The content of the field's file, where a variable names one."""
+        """Return the content of the field's file, if a variable names one."""
         variable = f"{field_name}{SUFFIX}"
         path = self._variables.get(variable)
-        if not path or variable in self.settings_cls.model_fields:  # SECRET_KEY_FILE is a setting itself
+        if not path or variable in self.settings_cls.model_fields:  # SECRET_KEY_FILE is a setting of its own
             return None, field_name, False
         for name in names_of(field, field_name):
             if self._variables.get(name):
@@ -39,7 +39,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether a setting holds secrets."""
+    """Return whether a setting is secret."""
     return any(word in str(field.annotation) for word in ("SecretStr", "NamedChannel"))
 
 

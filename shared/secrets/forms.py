@@ -1,4 +1,4 @@
-"""The forms in which programs print a secret: escaped, quoted, encoded, in a longer text or line by line. Pure."""
+"""Lists the forms in which programs print a secret: escaped, quoted, encoded, in longer text, line by line. Pure."""
 
 import base64
 import html
@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
-SHORT = 8  # characters; a shorter secret stands in longer words by chance, and is masked only as a word
-LINE_END = re.compile(r"[\r\n]+|(?:\\r)?\\n")  # keys of many lines are lent with the two characters \n, too
+SHORT = 8  # characters; a shorter secret occurs in longer words by chance, and is masked only as a whole word
+LINE_END = re.compile(r"[\r\n]+|(?:\\r)?\\n")  # multi-line keys are also lent with the two characters \n
 PEM_BORDER = "-----"
 PERCENT = re.compile(r"%[0-9A-F]{2}")
-# What leaves these characters as they are: Python's quote with and without a path, JavaScript's two functions.
+# Which characters are left unquoted: by Python's quote with and without a path, and JavaScript's two functions.
 URL_SAFE = ("", "/", "!'()*", "!'()*;/?:@&=+$,#")
 MARKUP = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 
 def forms_of(secret: str) -> frozenset[bytes]:
-    """Return every form; of a short secret only those that still tell it from a word."""
+    """Return every form; for a short secret, only those that cannot be mistaken for a word."""
     if len(secret) < SHORT:
         short = {secret, quote(secret, safe=""), base64.b64encode(_raw(secret)).decode()}
         return frozenset(map(_raw, short))
@@ -26,7 +26,7 @@ def forms_of(secret: str) -> frozenset[bytes]:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """The secret, and the lines that it may be printed or cut in; what frames a key tells nobody anything."""
+    """Yield the secret and the lines in which it may be printed; a key's header and footer are not secret."""
     yield secret
     lines = [line.strip() for line in LINE_END.split(secret)]
     if len(lines) > 1:
@@ -51,7 +51,7 @@ def _as_json(part: str) -> Iterator[str]:
 
 
 def _as_python(part: str) -> Iterator[str]:
-    """As `repr` shows it alone and within a longer text, whose other quotes decide which ones are escaped."""
+    """Yield what `repr` shows, alone and within a longer text, whose other quotes decide which ones are escaped."""
     quotes = "'\""
     for shown in (repr(quotes + part), ascii(quotes + part), repr((quotes + part).encode(errors="surrogatepass"))):
         once = shown.partition(quotes)[2][:-1]
@@ -78,7 +78,7 @@ def _encodings(raw: bytes) -> Iterator[bytes]:
 
 
 def _core(raw: bytes, before: int) -> bytes:
-    """The digits that are the secret's alone when its base64 begins this many bytes into a group of three."""
+    """Return the base64 digits that depend only on the secret if it begins this many bytes into a group of three."""
     first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
     return base64.b64encode(b"\0" * before + raw)[first:end]
 

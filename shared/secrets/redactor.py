@@ -1,4 +1,4 @@
-"""Takes secrets out of all that is kept or shown, in every form in which programs print them."""
+"""Redacts secrets from everything that is kept or shown, in every form in which programs print them."""
 
 import json
 import re
@@ -12,21 +12,22 @@ from shared.secrets.forms import SHORT, forms_of
 
 MASK = "***"
 WORD_CHARACTER = b"[A-Za-z0-9_]"
-ANCHOR_BYTES = 7  # one less than the shortest form that is masked anywhere
-# How often a byte stands in a log, roughly: the fewer places an anchor may begin at, the faster the search.
+ANCHOR_BYTES = 7  # one less than the shortest form that is masked inside words
+# How often a byte occurs in a log, roughly: the fewer places an anchor may begin at, the faster the search.
 FREQUENCY = {**dict.fromkeys(b" etaoinsr", 16), **dict.fromkeys(b"0123456789lhdcumpfg.,:=-_/\"'\n", 8)}
 FREQUENCY |= dict.fromkeys(b"bvwyk", 2)  # any other byte: 1
-# A shorter secret is no secret that masking could keep, and one of these words would be masked all over a log.
+# Masking could not protect a shorter secret, and these words would be masked all over a log.
 TRIVIAL = re.compile(r"\d{1,3}|true|false|yes|no|on|off|none|null|main|master|default", re.IGNORECASE)
 
 Span = tuple[int, int]
 
 
 class Redactor:
-    """Replaces secrets in text. Immutable: `plus` makes another one that knows more.
+    """Replaces secrets in text. Immutable: `plus` returns another one that knows more.
 
-    A text is searched once for anchors, a few bytes of each form that begin with as few different bytes as can be, and
-    only forms whose anchors were seen are looked for. So the time grows with the text, and hardly with the secrets.
+    A text is searched once for anchors: a few bytes of each form, chosen to begin with as few different bytes as
+    possible. Only forms whose anchors were seen are then searched for, so the time grows with the text and hardly with
+    the number of secrets.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -34,23 +35,23 @@ class Redactor:
 
     @classmethod
     def of(cls, credentials: Iterable[Credentials], *others: str) -> "Redactor":
-        """A redactor of what these credentials hold, alone and together as HTTP Basic shows them, and of others."""
+        """Return a redactor of these credentials, alone and joined as in HTTP Basic, and of other secrets."""
         return cls(others).plus(credentials)
 
     def plus(self, credentials: Iterable[Credentials]) -> "Redactor":
-        """Return one that knows these, too."""
+        """Return a redactor that knows these credentials, too."""
         found = list(credentials)
         pairs = [f"{each.username}:{each.password}" for each in found]
         return Redactor([*self._secrets, *(secret for each in found for secret in each.secrets), *pairs])
 
     def text(self, value: str) -> str:
-        """The text without secrets."""
+        """Return the text without secrets."""
         raw = value.encode(errors="surrogatepass")
         clean = self.data(raw)
         return value if clean is raw else clean.decode(errors="surrogatepass")
 
     def data(self, value: bytes) -> bytes:
-        """The bytes without secrets; the very same where there are none."""
+        """Return the bytes without secrets; the same object if there are none."""
         spans = sorted(span for pattern in self._seen_in(value) for span in _spans(pattern, value))
         if not spans:
             return value
@@ -61,13 +62,13 @@ class Redactor:
         return b"".join([*parts, value[at:]])
 
     def json(self, value: str) -> str:
-        """A JSON text without secrets: still JSON, also where a mask would have cut an escape in two."""
+        """Return a JSON text without secrets; it stays valid even where a mask would have cut an escape in two."""
         if self.text(value) == value:
             return value
         return self.text(json.dumps(self.within(json.loads(value))))
 
     def within(self, value: Any) -> Any:
-        """The same value, all texts in it without secrets, names too."""
+        """Return the same value with secrets removed from all strings in it, names included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -98,7 +99,7 @@ class Redactor:
 
     @cached_property
     def _search(self) -> re.Pattern[bytes] | None:
-        """Find anchors, those that overlap too: it takes the first byte and looks ahead for the others."""
+        """Return the pattern of all anchors, overlapping ones too: it matches one byte and looks ahead for the rest."""
         rests = defaultdict(list)
         for anchor in sorted(self._by_anchor):
             rests[anchor[:1]].append(re.escape(anchor[1:]))
@@ -107,7 +108,7 @@ class Redactor:
 
 
 def _anchors(forms: list[bytes]) -> dict[bytes, bytes]:
-    """Choose each form's anchor: greedily the first bytes that most forms have for how common the byte is."""
+    """Choose each form's anchor: greedily, first bytes shared by the most forms relative to how common they are."""
     places = {form: form[: len(form) - ANCHOR_BYTES + 1] for form in forms}
     chosen: dict[bytes, bytes] = {}
     while left := [form for form in forms if form not in chosen]:
@@ -123,7 +124,7 @@ def _anchors(forms: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _pattern(form: bytes) -> re.Pattern[bytes]:
-    """Match a form anywhere, or a short one as a word; an end that is no letter or digit needs no border."""
+    """Match a form anywhere, or a short one as a word; an end that is not a letter or digit needs no boundary."""
     escaped = re.escape(form)
     if len(form) >= SHORT:
         return re.compile(escaped)
@@ -137,7 +138,7 @@ def _spans(pattern: re.Pattern[bytes], value: bytes) -> Iterator[Span]:
 
 
 def _merged(spans: list[Span]) -> Iterator[Span]:
-    """Make one of those that overlap, so that no end of a secret sticks out of another's mask."""
+    """Merge overlapping spans, so that no end of a secret sticks out of another's mask."""
     start, end = spans[0]
     for next_start, next_end in spans[1:]:
         if next_start < end:

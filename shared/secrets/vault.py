@@ -1,4 +1,4 @@
-"""Credentials at rest: encrypted while a job may need them."""
+"""Encrypts the credentials of jobs, which are stored while a job may need them."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ class JobSecrets:
 
     @property
     def all(self) -> tuple[Credentials, ...]:
-        """Those that are there."""
+        """Return the credentials that are present."""
         return tuple(c for c in (self.source, self.dataset) if c)
 
 
@@ -39,21 +39,21 @@ class Vault:
             self._fernet = Fernet(key)
         except ValueError as error:
             raise ConfigurationError(
-                "SECRET_KEY is no Fernet key. Make one with: "
+                "SECRET_KEY is not a Fernet key. Make one with: "
                 "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from error
 
     @classmethod
     def from_file(cls, path: Path) -> "Vault":
-        """Read the key file, making one of mode 0600 where there is none; safe when two processes start at once."""
+        """Read the key file, creating it with mode 0600 if missing; safe when two processes start at once."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            # Not named by process id: in containers that share the folder all are process 1.
+            # Not named by process id: containers that share the folder are all process 1.
             descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
             with os.fdopen(descriptor, "wb") as file:
                 file.write(Fernet.generate_key())
             try:
-                os.link(new, path)  # fails where another process was first; its key counts
+                os.link(new, path)  # fails if another process was first; then its key counts
                 logger.info("made a key file", extra={"path": str(path)})
             except FileExistsError:
                 pass
@@ -62,11 +62,11 @@ class Vault:
         return cls(path.read_bytes().strip())
 
     def seal(self, secrets: JobSecrets) -> bytes | None:
-        """Encrypt; None where there is nothing to keep."""
+        """Encrypt the credentials; return None if there are none."""
         return self._fernet.encrypt(json.dumps(asdict(secrets)).encode()) if secrets else None
 
     def open(self, sealed: bytes | None) -> JobSecrets:
-        """Decrypt what `seal` returned; ConfigurationError when it was sealed under another key."""
+        """Decrypt what `seal` returned; raise ConfigurationError if it was encrypted under another key."""
         if sealed is None:
             return JobSecrets()
         try:

@@ -156,7 +156,7 @@ def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
     transaction.execute(sa.update(workers).where(workers.c.host == host).values(**values))
     for worker in read_workers(transaction, workers.c.host == host):
         return worker
-    raise HostNotFound(f"No worker of a host {host!r} ever gave a sign of life. GET /workers lists those that did.")
+    raise HostNotFound(f"No worker of a host {host!r} ever sent a heartbeat. GET /workers lists those that did.")
 
 
 def _watching_since(known: sa.Row[Any] | None, machine: Machine | None, now: datetime, gap_seconds: float) -> datetime:

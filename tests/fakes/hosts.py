@@ -94,7 +94,7 @@ class MemoryHosts:
 
     def _beat_of(self, host: str) -> Beat:
         if host not in self._beats:
-            raise HostNotFound(f"No worker of a host {host!r} ever gave a sign of life.")
+            raise HostNotFound(f"No worker of a host {host!r} ever sent a heartbeat.")
         return self._beats[host]
 
     def _as_wanted(self, host: Host) -> Host:

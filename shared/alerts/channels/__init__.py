@@ -1,1 +1,1 @@
-"""What the operator says of each kind of alert channel: a module each, which shared.alerts.kinds finds here."""
+"""The settings of each kind of alert channel: one module each, which shared.alerts.kinds finds here."""

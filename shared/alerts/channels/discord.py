@@ -1,4 +1,4 @@
-"""Discord: a webhook, and perhaps a thread of its channel."""
+"""Settings of Discord: a webhook, and optionally a thread of its channel."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
@@ -10,7 +10,7 @@ from shared.secrets.addresses import secrets_of_webhook
 
 
 class Discord(ChannelSettings):
-    """What the operator says of Discord."""
+    """Settings of the Discord channel."""
 
     delivered_by: ClassVar[str] = "worker.alerts.discord.channel:Discord"
     switch: ClassVar[str] = "discord_webhook_url"

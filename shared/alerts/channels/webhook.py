@@ -1,4 +1,4 @@
-"""Any other webhook: it gets JSON, for programs."""
+"""Settings of any other webhook: it receives JSON, for programs."""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +8,7 @@ from shared.alerts.channel_settings import ChannelSettings, web_address
 
 
 class Webhook(ChannelSettings):
-    """What the operator says of webhooks that take JSON."""
+    """Settings of webhooks that receive JSON."""
 
     delivered_by: ClassVar[str] = "worker.alerts.webhook.channel:Webhook"
     switch: ClassVar[str] = "alert_webhook_url"
