@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from deploy.docs import api_page, cli_page, request_page
+from deploy.docs import api_page, cli_page, failure_codes_page, request_page
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs/reference"
@@ -17,6 +17,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "api.md": api_page.text(document),
         REFERENCE / "request.md": request_page.text(document),
         REFERENCE / "cli.md": cli_page.text(),
+        REFERENCE / "failure-codes.md": failure_codes_page.text((REFERENCE / "failure-codes.md").read_text()),
     }
 
 

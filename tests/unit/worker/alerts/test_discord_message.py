@@ -88,8 +88,10 @@ def test_each_event_has_a_colour_and_a_title_of_its_own() -> None:
     assert len({embed["color"] for embed in embeds}) == len({embed["title"] for embed in embeds}) == len(AlertEvent)
 
 
-def test_each_code_has_its_advice() -> None:
-    assert set(ADVICE) == set(Code)
+@pytest.mark.parametrize("code", Code)
+def test_each_code_says_what_failed_and_what_to_do(code: Code) -> None:
+    assert code.meaning
+    assert code.advice.endswith(".")
 
 
 def test_links_lead_to_the_job_its_log_and_the_attempts_run() -> None:
