@@ -9,7 +9,7 @@ from shared.alerts.model import AlertEvent
 from tests.drill.invariants import Outcome
 from tests.drill.records import TransitionRow
 from tests.drill.sampling import Violation
-from worker.alerts.discord.channel import TITLES
+from worker.alerts.content import TITLES
 
 FOOTER = re.compile(r"job (\S+), attempt (\d+)")
 EVENTS = {

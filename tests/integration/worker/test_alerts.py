@@ -25,7 +25,8 @@ from tests.support.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, TIMEOU
 from tests.support.jobs import FAILED, SUCCEEDED, ended, running, submit, try_claim
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
-from worker.alerts.discord.channel import TITLES, Discord
+from worker.alerts.content import TITLES
+from worker.alerts.discord.channel import Discord
 from worker.alerts.posting import Endpoint
 from worker.alerts.registry import channels_of
 from worker.alerts.seam import Answer, News, Verdict

@@ -4,29 +4,25 @@ Whatever stands in it comes from users and trainings, so it is redacted, and sho
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, Self, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from shared.alerts.channels.discord import Discord as DiscordSettings
 from shared.alerts.destinations import Destination
 from shared.alerts.model import AlertEvent, Trial
 from shared.links import Links
-from shared.requests.retrain_request import with_defaults
 from shared.secrets.redactor import Redactor
-from worker.alerts.advice import ADVICE
-from worker.alerts.discord.text import code_block, last_lines, plain, printable, size
+from worker.alerts.content import Content
+from worker.alerts.discord.text import code_block, plain
 from worker.alerts.posting import TRY, WRONG_ADDRESS, Endpoint, unreachable
 from worker.alerts.seam import Answer, News
+from worker.alerts.text import size
 from worker.findings.finding import Finding, failure, ok, warning
 from worker.findings.network import ask
 
 DESCRIPTION, VALUE, EMBED = 4096, 1024, 6000  # Discord's limits, in characters
-NAME_CHARACTERS, TEXT_CHARACTERS, CAUSE_CHARACTERS = 200, 250, 1000
 LOG_LINES = 15
-METRICS_SHOWN = 6
-SHA_CHARACTERS = 12
 OWN_HOSTS = ("discord.com", "discordapp.com")
 HEADERS = {"User-Agent": "DiscordBot (automated-training, 1)"}  # Discord asks for this form, and may block others
 COLOURS = {
@@ -36,14 +32,6 @@ COLOURS = {
     AlertEvent.FAILED: 0xE74C3C,
     AlertEvent.CANCELLED: 0x95A5A6,
     AlertEvent.ADOPTED: 0x9B59B6,
-}
-TITLES = {
-    AlertEvent.STARTED: "training started",
-    AlertEvent.RETRYING: "failed, and is tried again",
-    AlertEvent.SUCCEEDED: "succeeded",
-    AlertEvent.FAILED: "failed",
-    AlertEvent.CANCELLED: "cancelled",
-    AlertEvent.ADOPTED: "goes on under another worker",
 }
 
 
@@ -102,99 +90,31 @@ class Discord:
 
     def message(self, news: News) -> dict[str, Any]:
         """The message's JSON."""
-        job, event = news.job, news.alert.event
-        name = self._text(job.model_name or job.experiment_name, NAME_CHARACTERS)
+        content = Content(news, links=self._links, redactor=self._redactor, shown=plain)
+        fields = [*content.fields(), ("Links", _shown_links(content.pages()))]
         embed: dict[str, Any] = {
-            "title": f"{name}: {TITLES[event]}",
-            "color": COLOURS[event],
-            "fields": [{"name": what, "value": value, "inline": True} for what, value in self._fields(news) if value],
-            "footer": {"text": f"job {job.id}, attempt {news.alert.attempt}"},
+            "title": content.title,
+            "color": COLOURS[news.alert.event],
+            "fields": [{"name": what, "value": value, "inline": True} for what, value in fields if value],
+            "footer": {"text": content.origin},
             "timestamp": news.alert.at.isoformat(),
         }
         used = size(embed["title"]) + size(embed["footer"]["text"])
         used += sum(size(each["name"]) + size(each["value"]) for each in embed["fields"])
-        if description := self._description(news, min(DESCRIPTION, EMBED - used)):
+        if description := _description(content, min(DESCRIPTION, EMBED - used)):
             embed["description"] = description
         return {"embeds": [embed], "allowed_mentions": {"parse": []}}
 
-    def _text(self, value: object, limit: int = TEXT_CHARACTERS) -> str:
-        return plain(self._redactor.text(printable(str(value))), limit)
 
-    def _description(self, news: News, room: int) -> str:
-        told = "\n".join(self._told(news))
-        if news.alert.event is not AlertEvent.FAILED:
-            return told
-        lines = [self._redactor.text(line) for line in last_lines(news.output, LOG_LINES)]
-        block = code_block(lines, room - size(told) - 1)
-        return f"{told}\n{block}" if block else told
+def _description(content: Content, room: int) -> str:
+    told = "\n".join(f"**{label}** {text}" if label else text for label, text in content.told())
+    block = code_block(content.log_lines(LOG_LINES), room - size(told) - 1)
+    return f"{told}\n{block}" if block else told
 
-    def _told(self, news: News) -> Iterator[str]:
-        match news.alert.event:
-            case AlertEvent.RETRYING:
-                yield from self._cause(news)
-                yield f"The next attempt follows in {_duration(news.alert.retry_in_seconds or 0)}."
-            case AlertEvent.FAILED:
-                yield from self._cause(news)
-                if news.reason and (advice := ADVICE.get(news.reason.code)):  # none for a later version's code
-                    yield f"**What to do:** {advice}"
-            case AlertEvent.SUCCEEDED:
-                decision = _mapping(news, "decision")
-                yield self._text(decision.get("reason") or "No decision about a champion was made.", CAUSE_CHARACTERS)
-            case AlertEvent.CANCELLED if news.reason:
-                yield self._text(news.reason.message, CAUSE_CHARACTERS)
-            case AlertEvent.ADOPTED:
-                yield "Its worker died; the training went on, and another worker watches over it now."
 
-    def _cause(self, news: News) -> Iterator[str]:
-        if news.reason:
-            yield f"**{self._text(news.reason.code)}** {self._text(news.reason.message, CAUSE_CHARACTERS)}"
-
-    def _fields(self, news: News) -> Iterator[tuple[str, str]]:
-        """Names and values; an empty value is left out."""
-        job, attempt = news.job, news.attempt
-        yield "Experiment", self._text(job.experiment_name)
-        yield "Model", self._model(news)
-        yield "Commit", self._commit(news)
-        yield "Host", self._text(attempt.host) if attempt else ""
-        if attempt and attempt.ended_at:
-            yield "Duration", _duration((attempt.ended_at - attempt.started_at).total_seconds())
-        if news.alert.event is AlertEvent.SUCCEEDED:
-            yield "Metrics", self._metrics(news)
-        yield "Links", self._shown_links(news)
-
-    def _model(self, news: News) -> str:
-        versions = (news.job.result or {}).get("model_versions") or []
-        if news.alert.event is AlertEvent.SUCCEEDED and versions:
-            return f"{self._text(versions[-1]['name'])}, version {self._text(versions[-1]['version'], 20)}"
-        return self._text(news.job.model_name or "")
-
-    def _commit(self, news: News) -> str:
-        ref, sha = self._text(with_defaults(news.job.request)["commit_hash"]), news.job.commit_sha
-        if sha is None or ref == sha:
-            return ref
-        return f"{sha[:SHA_CHARACTERS]} ({ref})" if ref else sha[:SHA_CHARACTERS]
-
-    def _metrics(self, news: News) -> str:
-        """The metric that decided, with the champion's value; else the first few of the run."""
-        decision = _mapping(news, "decision")
-        if decision.get("metric"):
-            values = (("", decision.get("challenger")), ("champion ", decision.get("champion")))
-            shown = [f"{of}{self._number(value)}" for of, value in values if value is not None]
-            return f"{self._text(decision['metric'], NAME_CHARACTERS)} {', '.join(shown)}".strip()
-        first = sorted(_mapping(news, "metrics").items())[:METRICS_SHOWN]
-        return "\n".join(f"{self._text(name, 100)} {self._number(value)}" for name, value in first)
-
-    def _number(self, value: object) -> str:
-        return f"{value:.6g}" if isinstance(value, int | float) else self._text(value, 50)
-
-    def _shown_links(self, news: News) -> str:
-        """As markup: Discord refuses a whole message for an address in its own fields that it does not like."""
-        job, run_id = news.job, news.attempt.run_id if news.attempt else None
-        page = self._links.job_page(job)
-        pages = {"job": page, "log": f"{page}/logs" if page else None}
-        pages["MLflow run"] = self._links.run(replace(job, run_id=run_id))
-        shown = [f"[{name}]({quote(url, safe=':/?#&=%@,~')})" for name, url in pages.items() if url]
-        return shown_within(shown, VALUE)
+def _shown_links(pages: Mapping[str, str]) -> str:
+    """As markup: Discord refuses a whole message for an address in its own fields that it does not like."""
+    return shown_within([f"[{name}]({url})" for name, url in pages.items()], VALUE)
 
 
 def _versioned(url: str) -> str:
@@ -213,15 +133,3 @@ def shown_within(links: list[str], limit: int) -> str:
     while size(" · ".join(links)) > limit:
         links = links[:-1]
     return " · ".join(links)
-
-
-def _mapping(news: News, name: str) -> Mapping[str, Any]:
-    value = (news.job.result or {}).get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

@@ -2,36 +2,11 @@
 
 import re
 
+from worker.alerts.text import LINE_CHARACTERS, cut, size
+
 ESCAPED = re.compile(r"[\\*_~`|<>\[\]()#@:]|^[+-]")  # a backslash makes any of them plain
-# What a terminal obeys rather than shows, and what turns the direction of the text around it.
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 TWO_BACKTICKS = re.compile("`(?=`)")
-LINE_CHARACTERS = 200  # of a log; one long line must not push the others out
-ELLIPSIS = "…"
 FENCE = "```\n{}\n```"
-
-
-def size(text: str) -> int:
-    """Characters as JavaScript counts them: the strictest way to read Discord's limits."""
-    return len(text) + sum(character > "\uffff" for character in text)
-
-
-def cut(text: str, limit: int) -> str:
-    """The beginning of the text, so that it fits; the cut shows."""
-    if size(text) <= limit:
-        return text
-    if limit <= 0:
-        return ""
-    kept = text[: limit - 1]
-    while size(kept) > limit - 1:
-        kept = kept[:-1]
-    return f"{kept}{ELLIPSIS}"
-
-
-def printable(text: str) -> str:
-    """The text without what no one can see. Secrets are looked for in this: they might be hidden by it otherwise."""
-    return UNPRINTABLE.sub("", ANSI.sub("", text))
 
 
 def plain(text: str, limit: int) -> str:
@@ -42,12 +17,6 @@ def plain(text: str, limit: int) -> str:
         line = cut(line, size(line) - max(1, (size(escaped) - limit) // 2))
         escaped = ESCAPED.sub(r"\\\g<0>", line)
     return escaped
-
-
-def last_lines(output: str, count: int) -> list[str]:
-    """The last lines that show anything."""
-    lines = [printable(line).rstrip() for line in output.split("\n")]
-    return [line for line in lines if line][-count:]
 
 
 def code_block(lines: list[str], limit: int) -> str:

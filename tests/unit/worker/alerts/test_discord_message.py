@@ -18,9 +18,10 @@ from tests.support.alerts import AT, DECISION, EXITED, LINKS, RESULT, a_job, new
 from tests.support.discord import problems_of
 from worker.alerts.advice import ADVICE
 from worker.alerts.discord.channel import LOG_LINES, Discord
-from worker.alerts.discord.text import code_block, cut, last_lines, plain, printable, size
+from worker.alerts.discord.text import code_block, plain
 from worker.alerts.posting import Endpoint
 from worker.alerts.seam import News
+from worker.alerts.text import cut, last_lines, printable, size
 
 NO_LINKS = Links(mlflow=None, flower="", api=None)
 ENDPOINT = Endpoint("https://discord.example/api/webhooks/1/hunter2", {})
