@@ -54,9 +54,7 @@ class Content:
                 yield "", f"The next attempt follows in {_duration(self.news.alert.retry_in_seconds or 0)}."
             case AlertEvent.FAILED:
                 yield from self._cause()
-                if self.news.reason and (
-                    advice := ADVICE.get(self.news.reason.code)
-                ):
+                if self.news.reason and (advice := ADVICE.get(self.news.reason.code)):
                     yield "What to do:", advice
             case AlertEvent.SUCCEEDED:
                 reason = self._mapping("decision").get("reason") or "No decision about a champion was made."

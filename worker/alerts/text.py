@@ -1,6 +1,7 @@
 """Text of users and trainings, before a channel shows it: what can be seen of it, and no more than fits."""
 
 import re
+from itertools import accumulate, takewhile
 
 # What a terminal obeys rather than shows, and what turns the direction of the text around it.
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -20,10 +21,9 @@ def cut(text: str, limit: int) -> str:
         return text
     if limit <= 0:
         return ""
-    kept = text[: limit - 1]
-    while size(kept) > limit - 1:
-        kept = kept[:-1]
-    return f"{kept}{ELLIPSIS}"
+    sizes = accumulate(size(character) for character in text)
+    kept = sum(1 for _ in takewhile(lambda used: used < limit, sizes))
+    return f"{text[:kept]}{ELLIPSIS}"
 
 
 def printable(text: str) -> str:
