@@ -3,7 +3,7 @@
 import http.server
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from tests.support.discord import Trouble
 
@@ -14,11 +14,9 @@ Answer = tuple[int, str]
 class WebhookServer:
     """Serves one address until closed. ``take`` says what comes of a body; 200 means that it was taken."""
 
-    gone: ClassVar[Answer] = (404, "no_service")
-    limited: ClassVar[Answer] = (429, "rate_limited")
-
     def __init__(self, variable: str, take: Callable[[bytes], Answer] = lambda _body: (200, "ok")) -> None:
         self.trouble, self.is_gone = Trouble.NONE, False
+        self.gone: Answer = (404, "no_service")
         self.bodies: list[bytes] = []
         self._take = take
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -44,7 +42,7 @@ class WebhookServer:
         if self.is_gone or path != PATH:
             return self.gone
         if self.trouble is Trouble.TOO_MANY:
-            return self.limited
+            return 429, "rate_limited"
         if self.trouble is Trouble.BROKEN:
             return 500, "internal"
         status, said = self._take(body)
