@@ -31,6 +31,7 @@ from worker.host.offer import HostOffer
 from worker.interruption import SideWork
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
+from worker.revoking import cancel_what_is_revoked
 from worker.runners.registry import RUNNERS, worker_redactor
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
@@ -167,6 +168,7 @@ def build_process(
     )
     parts = build(settings, outside, Running(stopping=stopping, on_refused=_terminate))
     register_task(celery, parts.tasks)
+    cancel_what_is_revoked(store, outside.report)
     metrics.show_look(lambda: parts.here.seen_at)
     alerts = AlertSender(store, channels_of(settings, redactor))
     return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics)

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from flask.testing import FlaskClient
 
 from api.app import create_app
 from shared.jobs.model import Job
+from tests.support.jobs import FAILED, claimed
 from tests.support.network.ports import free_port
 from tests.support.servers.git_server import GitServer
 from tests.support.servers.valkey import Valkey, running_valkey
@@ -98,6 +101,7 @@ def valkey() -> Iterator[Valkey]:
 def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
     with GitServer(tmp_path_factory.mktemp("git"), USERNAME, TOKEN) as server:
         server.create("tiny", {"MLproject": PROJECT})
+        server.create("long", {"MLproject": PROJECT.replace("echo trained", "exec sleep 600")})
         yield server
 
 
@@ -123,18 +127,25 @@ def start(flower: Flower, *, save_seconds: float = NEVER_SECONDS) -> None:
     assert not flower.has_ended(), (flower.folder / "flower.log").read_text()
 
 
+def client_of(worker: WorkerProcess) -> FlaskClient:
+    settings = worker.settings
+    return create_app(settings, store=worker.store, queue=worker.queue, vault=settings.vault()).test_client()
+
+
+def post(worker: WorkerProcess, git_server: GitServer, repository: str = "tiny") -> Job:
+    """Ask the service to train a private repository."""
+    git_uri = git_server.url(repository, with_credentials=True)
+    body = {"experiment_name": "flowers", "model_name": "iris-classifier", "git_uri": git_uri}
+    accepted = client_of(worker).post("/retrain", json=body)
+    assert accepted.json, accepted.text
+    return worker.store.get(accepted.json["id"])
+
+
 def train(worker: WorkerProcess, git_server: GitServer) -> tuple[Job, dict[str, Any]]:
     """Have the service train a private repository; the job's record, and what the API says of it."""
-    settings = worker.settings
-    app = create_app(settings, store=worker.store, queue=worker.queue, vault=settings.vault())
-    client = app.test_client()
-    git_uri = git_server.url("tiny", with_credentials=True)
-    body = {"experiment_name": "flowers", "model_name": "iris-classifier", "git_uri": git_uri}
-    accepted = client.post("/retrain", json=body)
-    assert accepted.json, accepted.text
-    job = worker.ended(worker.store.get(accepted.json["id"]))
+    job = worker.ended(post(worker, git_server))
     assert job.state == "succeeded", job
-    return job, dict(client.get(f"/jobs/{job.id}").json or {})
+    return job, dict(client_of(worker).get(f"/jobs/{job.id}").json or {})
 
 
 def test_without_a_password_it_does_not_start(flower: Flower) -> None:
@@ -196,6 +207,50 @@ def test_after_it_was_killed_it_knows_what_it_had_saved(
     flower.end(signal.SIGKILL)
     start(flower)
     assert flower.shows_success(job)
+
+
+@pytest.mark.parametrize("button", ["revoke?terminate=false", "revoke?terminate=true&signal=SIGKILL"])
+def test_its_revoke_button_cancels_a_job_that_trains(
+    flower: Flower, worker: WorkerProcess, git_server: GitServer, button: str
+) -> None:
+    start(flower)
+    job = post(worker, git_server, "long")
+    wait_until(lambda: worker.store.get(job.id).state == "running", timeout_seconds=60, what="a training")
+    press(flower, job, button)
+    assert worker.ended(job).state == "cancelled"
+
+
+def test_its_revoke_button_cancels_jobs_that_wait(flower: Flower, worker: WorkerProcess) -> None:
+    start(flower)
+    queued = worker.submit(git_uri="https://git.example/tiny.git", queue="nobody's")
+    claim = claimed(worker.store)
+    wakes = worker.store.finish(claim, replace(FAILED, retry_in_seconds=3600))
+    for job in (queued, wakes):
+        press(flower, job, "revoke")
+        wait_until(partial(is_cancelled, worker, job), what="a cancelled job")
+
+
+def is_cancelled(worker: WorkerProcess, job: Job) -> bool:
+    """Whether the record and Celery's result say so."""
+    return worker.store.get(job.id).state == "cancelled" and str(worker.celery.AsyncResult(job.id).state) == "REVOKED"
+
+
+def test_its_revoke_button_leaves_what_has_ended_as_it_is(
+    flower: Flower, worker: WorkerProcess, git_server: GitServer
+) -> None:
+    start(flower)
+    job, _ = train(worker, git_server)
+    press(flower, job, "revoke")
+    again, _ = train(worker, git_server)
+    assert [worker.store.get(each.id).state for each in (job, again)] == ["succeeded", "succeeded"]
+    assert "revoke not followed" in worker.log
+
+
+def press(flower: Flower, job: Job, button: str) -> None:
+    """Press a button of the job's page."""
+    name, _, query = button.partition("?")
+    answer = requests.post(f"{flower.url}/api/task/{name}/{job.id}?{query}", auth=AUTH, timeout=30)
+    assert answer.ok, answer.text
 
 
 def saved_at(flower: Flower) -> int:
