@@ -41,6 +41,16 @@ def test_every_page_is_in_the_site_s_navigation_or_in_the_list_of_its_folder() -
     assert [page.name for page in pages if not is_listed(page)] == []
 
 
+def test_every_page_with_marked_blocks_is_followed_by_a_test() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    marked = [page for page in pages if "\n<!-- test -->\n" in page.read_text()]
+    assert len(marked) >= 3
+    assert [
+        page.name for page in marked if f"{page.parent.name}/{page.name}" not in tests and page.name not in tests
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("path", "staged"),
     [
