@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
 from shared.errors import ConfigurationError
+from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.own_files import keep_files_private
-from shared.settings import HOST_FROM_CONTAINER, Settings
+from shared.settings import Settings
 
 PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # tells MLflow of deploy.mlflow_guard.own_server
 # What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.

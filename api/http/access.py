@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine
 from shared.errors import ConfigurationError
-from shared.settings import LOOPBACK, Settings
+from shared.own_addresses import LOOPBACK
+from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ import aiohttp
 from yarl import URL
 
 from deploy.mlflow_guard.layer import Gone, Receive, Refused, Scope, Send
-from shared.settings import LOOPBACK, Settings
+from shared.own_addresses import LOOPBACK
+from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 17
 CONNECT_SECONDS = 10

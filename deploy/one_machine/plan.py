@@ -13,7 +13,8 @@ from honcho.environ import parse_procfile
 
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
-from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
+from shared.own_addresses import HOST_FROM_CONTAINER, LOOPBACK
+from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
 from worker.runners.registry import RUNNERS
 

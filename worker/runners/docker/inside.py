@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
-from shared.settings import HOST_FROM_CONTAINER, LOOPBACK, Settings
+from shared.own_addresses import HOST_FROM_CONTAINER, LOOPBACK
+from shared.settings import Settings
 from worker.runners.seam import Inside
 
 CACHE_FOLDER = "/mnt/retrain-cache"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.settings import HOST_FROM_CONTAINER
+from shared.own_addresses import HOST_FROM_CONTAINER
 from worker.runners.docker.project_archive import PRIVATE_FOLDER
 from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 

@@ -1,0 +1,23 @@
+"""Types of settings that are lists: words with commas between them, and limits by key."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+
+def split_words(value: Any) -> Any:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def key_limits(value: Any) -> Any:
+    """Take pattern=number pairs apart; a key may hold a "=" itself, so the last one counts."""
+    if not isinstance(value, str):
+        return value
+    pairs = [word.strip().rpartition("=") for word in value.split(",") if word.strip()]
+    if any(not pattern or not number.strip().isdecimal() or int(number) < 1 for pattern, _, number in pairs):
+        raise ValueError("must be pattern=number, comma separated, such as experiment:*=4")
+    return tuple((pattern.strip(), int(number)) for pattern, _, number in pairs)
+
+
+Words = Annotated[frozenset[str], NoDecode, BeforeValidator(split_words)]
