@@ -4,13 +4,17 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from mypackage.protocol import ATTEMPT_VARIABLE, JOB_VARIABLE
+from worker.runners.process.failures import not_started
+from worker.runners.seam import AttemptSpec, Handle
 
+LAUNCH_SECONDS = 30
 KILL_SECONDS = 10
 FREEZE_SECONDS = 10
 POLL_SECONDS = 0.02
@@ -97,3 +101,13 @@ def _is_part(process: psutil.Process, folder: Path, session: str) -> bool:
         return in_session or env.get("TMPDIR") == str(folder / "tmp")
     except (psutil.Error, OSError):  # it has ended
         return False
+
+
+def await_launch(find: Callable[[], Handle | None], *, spec: AttemptSpec) -> Handle:
+    """Return the handle as soon as there is one; InfrastructureError when that takes too long."""
+    deadline = time.monotonic() + LAUNCH_SECONDS
+    while (handle := find()) is None:
+        if time.monotonic() > deadline:
+            raise not_started(spec, TimeoutError(f"no sign of the process within {LAUNCH_SECONDS} s"))
+        time.sleep(POLL_SECONDS)
+    return handle

@@ -5,14 +5,11 @@ that user can; limits but those of disk and log, images, networks and volumes me
 pointed out. A process outlives its worker.
 """
 
-import errno
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -20,15 +17,18 @@ from pathlib import Path
 
 import psutil
 
-from shared.errors import Code, InfrastructureError
+from shared.errors import InfrastructureError
 from worker.folder_tree import remove_tree, tree_bytes
 from worker.interruption import NEVER, Interruption
 from worker.runners.gpus import find_gpus
 from worker.runners.launch import PROOF, START, start_script
 from worker.runners.process import launcher as process_launcher
+from worker.runners.process.attempt_files import copy_whole, passed_on, write
+from worker.runners.process.failures import lost, not_begun, not_started
 from worker.runners.process.family import (
     KILL_SECONDS,
     POLL_SECONDS,
+    await_launch,
     descendants,
     end_what_is_left,
     freeze,
@@ -39,16 +39,10 @@ from worker.runners.process.family import (
 from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
 READ_LIMIT_BYTES = 1024 * 1024
-LAUNCH_SECONDS = 30
 KILLED_EXIT_CODE = 128 + signal.SIGKILL
 NEVER_LAUNCHED = "never launched"
 LAUNCHER = Path(process_launcher.__file__)
 GPUS_FILE = "gpus"
-PASSED_ON = frozenset(
-    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"}
-    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
-    | {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
-)
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +58,7 @@ class ProcessRunner:
         self._state_folder = state_folder.resolve()
         self._python = python
         self._log_bounds = log_bounds
-        self._env = _passed_on(base_env, python)
+        self._env = passed_on(base_env, python)
         self.inside = Inside(has_home="HOME" in self._env)
         self._children: set[int] = set()
 
@@ -91,8 +85,8 @@ class ProcessRunner:
                 interruption.begin()
             self._launch(spec)
         except OSError as error:
-            raise _not_started(spec, error) from error
-        return _wait_for(lambda: self.attach(spec.name), spec=spec)
+            raise not_started(spec, error) from error
+        return await_launch(lambda: self.attach(spec.name), spec=spec)
 
     def attach(self, name: str) -> Handle | None:
         """Return the handle of a started attempt of this name, or None where there is none."""
@@ -112,7 +106,7 @@ class ProcessRunner:
         if ended := self._find_exit(handle):  # it ended between the two looks
             return ended
         self._end_what_is_left(handle)
-        raise _lost(handle)
+        raise lost(handle)
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return output from byte ``offset`` on, at most 1 MiB."""
@@ -124,7 +118,7 @@ class ProcessRunner:
         except FileNotFoundError:
             if folder.exists():
                 return b""
-            raise _lost(handle) from None
+            raise lost(handle) from None
 
     def unkept_bytes(self, handle: Handle) -> int:
         """What the launcher has counted and thrown away."""
@@ -207,11 +201,11 @@ class ProcessRunner:
         for each in (folder, folder / "tmp", folder / "private"):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in spec.private_files.items():
-            _write(folder / "private" / name, content)
-        _write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
-        _copy_whole(spec.source, folder / "code", interruption)
-        _write(folder / START, start_script(spec.command, prelude=spec.prelude))
-        _write(folder / "launcher", LAUNCHER.read_bytes())  # its own: the program may be updated while it runs
+            write(folder / "private" / name, content)
+        write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
+        copy_whole(spec.source, folder / "code", interruption)
+        write(folder / START, start_script(spec.command, prelude=spec.prelude))
+        write(folder / "launcher", LAUNCHER.read_bytes())  # its own: the program may be updated while it runs
 
     def _launch(self, spec: AttemptSpec) -> None:
         folder = self._state_folder / spec.name
@@ -263,7 +257,7 @@ class ProcessRunner:
     def _find_why_not_begun(self, handle: Handle, code: int) -> InfrastructureError | None:
         folder = self._state_folder / handle.name
         leaves_proof = (folder / START).exists()  # not what an earlier version started
-        return _not_begun(handle, code) if leaves_proof and not (folder / PROOF).exists() else None
+        return not_begun(handle, code) if leaves_proof and not (folder / PROOF).exists() else None
 
     def _record_exit(self, handle: Handle, code: int) -> None:
         descriptor = os.open(self._state_folder / handle.name / "exit", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -301,66 +295,3 @@ class ProcessRunner:
                 if os.waitpid(pid, os.WNOHANG) == (0, 0):
                     continue
             self._children.discard(pid)
-
-
-def _passed_on(base_env: Mapping[str, str], python: Path) -> dict[str, str]:
-    env = {name: value for name, value in base_env.items() if name in PASSED_ON or name.startswith("LC_")}
-    return env | {"PATH": os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that only this user reads, whole or not at all."""
-    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    Path(new).replace(path)
-
-
-def _copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
-    """Copy a tree, so that a target that exists is complete."""
-    if target.exists():
-        return
-    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".code."))
-
-    def copy(one: str, to: str) -> str:
-        interruption.check()
-        return shutil.copy2(one, to)
-
-    try:
-        shutil.copytree(source, new / "code", symlinks=True, copy_function=copy)
-        (new / "code").chmod(0o700)  # a folder that may not be written to cannot be moved
-        (new / "code").rename(target)
-    except OSError:
-        if not target.exists():  # else another start was faster
-            raise
-    finally:
-        remove_tree(new)
-
-
-def _wait_for(find: Callable[[], Handle | None], *, spec: AttemptSpec) -> Handle:
-    deadline = time.monotonic() + LAUNCH_SECONDS
-    while (handle := find()) is None:
-        if time.monotonic() > deadline:
-            raise _not_started(spec, TimeoutError(f"no sign of the process within {LAUNCH_SECONDS} s"))
-        time.sleep(POLL_SECONDS)
-    return handle
-
-
-def _not_started(spec: AttemptSpec, error: OSError) -> InfrastructureError:
-    # copytree reports many errors as one that has no errno
-    is_full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
-    code = Code.DISK_FULL if is_full else Code.CONTAINER_FAILED
-    message = f"Process '{spec.name}' did not start: {error}. Check the disk and the worker's state folder."
-    return InfrastructureError(code, message, name=spec.name)
-
-
-def _not_begun(handle: Handle, code: int) -> InfrastructureError:
-    message = f"Process '{handle.name}' ended with exit code {code} before the project's command began."
-    return InfrastructureError(Code.CONTAINER_FAILED, message, name=handle.name, exit_code=code)
-
-
-def _lost(handle: Handle) -> InfrastructureError:
-    message = (
-        f"Process '{handle.name}' is gone without an exit code: it was killed from outside, or this host restarted."
-    )
-    return InfrastructureError(Code.CONTAINER_LOST, message, name=handle.name, process=handle.id)

@@ -1,0 +1,51 @@
+"""What is put into an attempt's folder, and what its environment gets of the worker's."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from worker.folder_tree import remove_tree
+from worker.interruption import Interruption
+
+PASSED_ON = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+    | {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+)
+
+
+def passed_on(base_env: Mapping[str, str], python: Path) -> dict[str, str]:
+    """Return what of the worker's environment every attempt gets; ``python`` is the first that it finds."""
+    env = {name: value for name, value in base_env.items() if name in PASSED_ON or name.startswith("LC_")}
+    return env | {"PATH": os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])}
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that only this user reads, whole or not at all."""
+    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    Path(new).replace(path)
+
+
+def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
+    """Copy a tree, so that a target that exists is complete."""
+    if target.exists():
+        return
+    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".code."))
+
+    def copy(one: str, to: str) -> str:
+        interruption.check()
+        return shutil.copy2(one, to)
+
+    try:
+        shutil.copytree(source, new / "code", symlinks=True, copy_function=copy)
+        (new / "code").chmod(0o700)  # a folder that may not be written to cannot be moved
+        (new / "code").rename(target)
+    except OSError:
+        if not target.exists():  # else another start was faster
+            raise
+    finally:
+        remove_tree(new)
