@@ -44,7 +44,7 @@ class Attempt(AnswerBody):
 
     number: int
     host: str = Field(description="The machine.")
-    runner: str | None = Field(description="docker or process.")
+    runner: str | None = Field(description="docker, process, or another runner that is installed.")
     container: str | None
     run_id: str | None = Field(description="MLflow run.")
     gpu_ids: tuple[str, ...] = Field(description="The GPUs of that machine that were this attempt's alone.")

@@ -40,7 +40,7 @@ class Worker(AnswerBody):
     state: WorkerState
     seen_at: Timestamp = Field(description="Its last sign of life.")
     queues: tuple[str, ...] = Field(description="The queues that it serves.")
-    runner: str = Field(description="docker or process.")
+    runner: str = Field(description="docker, process, or another runner that is installed.")
     slots: int = Field(description="Attempts at the same time.")
     used_slots: int
     labels: tuple[str, ...] = Field(description="What jobs may ask for in resources.host_labels.")

@@ -1,4 +1,4 @@
-"""What can go wrong with a container, as our errors. docker_runner turns the engine's errors into these."""
+"""What can go wrong with a container, as our errors. `DockerRunner` turns the engine's errors into these."""
 
 import errno
 

@@ -1,6 +1,6 @@
 """An attempt's output as bytes from an offset on, out of engine streams that can only start at the beginning.
 
-A thread per open stream reads ahead into a bounded buffer. What opens a stream is docker_runner's.
+A thread per open stream reads ahead into a bounded buffer. `DockerRunner` opens the streams.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Runs attempts as Docker containers. docker is imported here and in the docker_… modules alone."""
+"""Runs attempts as Docker containers. What else it takes has a module each in this folder."""
 
 import logging
 import math

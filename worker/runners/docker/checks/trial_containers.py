@@ -53,7 +53,7 @@ class TrialContainers:
                     container.start()
                     return b"".join(output).decode(errors="replace").strip()
                 finally:
-                    # docker-py's own close() leaves the connection open until it is collected (see docker_runner.py).
+                    # docker-py's own close() leaves the connection open until it is collected (see `_until_it_breaks`).
                     output._response.close()  # type: ignore[attr-defined]
             finally:
                 with suppress(InfrastructureError), engine_answers("remove a container"):
