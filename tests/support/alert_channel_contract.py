@@ -58,7 +58,8 @@ class AlertChannelContract:
             assert part in text.replace("\\", "")
 
     def test_each_event_is_taken(self, far_side: FarSide) -> None:
-        sent = [channel(far_side).send(news(event)).verdict for event in AlertEvent]
+        made = channel(far_side)
+        sent = [made.send(news(event)).verdict for event in AlertEvent]
         assert sent == [Verdict.SENT] * len(AlertEvent)
         assert len(set(far_side.texts())) == len(AlertEvent)
 
@@ -86,8 +87,9 @@ class AlertChannelContract:
 
     @pytest.mark.parametrize("text", HOSTILE)
     def test_whatever_users_and_trainings_write_is_taken_within_the_limits(self, far_side: FarSide, text: str) -> None:
+        made = channel(far_side)
         for event in AlertEvent:
-            answer = channel(far_side).send(news(event, job=hostile_job(text, event), output=f"{text}\n" * 3))
+            answer = made.send(news(event, job=hostile_job(text, event), output=f"{text}\n" * 3))
             assert answer.verdict is Verdict.SENT, answer
 
     def test_no_secret_of_ours_or_of_the_job_gets_out(
@@ -95,10 +97,10 @@ class AlertChannelContract:
     ) -> None:
         secrets = list(loaded(far_side).destinations.secrets())
         assert any(SECRET in secret for secret in secrets)
+        made, told = channel(far_side), " ".join(secrets)
         with caplog.at_level(logging.DEBUG, logger="worker"):
             for event in AlertEvent:
-                told = " ".join(secrets)
-                channel(far_side).send(news(event, job=hostile_job(told, event), output=told))
+                made.send(news(event, job=hostile_job(told, event), output=told))
             far_side.is_gone = True
             refused = channel(far_side).send(news(AlertEvent.STARTED))
             far_side.close()
