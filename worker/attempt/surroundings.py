@@ -22,6 +22,8 @@ from worker.runners.seam import Inside, Volume
 from worker.tracking.client import Run, container_environment
 
 TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
+# Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
+AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
 UNGUARDED = (
     "echo 'This training has the password of the MLflow server: no guard stands before it (TRACKING_GUARD_URI).' >&2\n"
 )
@@ -58,7 +60,7 @@ class Surroundings:
         permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         private = self._private_files(permitted, own, dataset)
         return Given(
-            env={**permitted.shown, **own},
+            env={**AS_IT_IS_PRINTED, **permitted.shown, **own},
             private=private,
             prelude=self._notice + private.prelude,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),

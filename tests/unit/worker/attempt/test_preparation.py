@@ -16,7 +16,8 @@ from shared.jobs.records import Claim
 from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
-from worker.attempt.surroundings import git_config
+from worker.attempt.surroundings import Surroundings, git_config
+from worker.project.entry_points import EnvironmentVariable, Project
 from worker.runners.docker.inside import in_containers, seen_from_container
 from worker.runners.seam import AttemptSpec, Handle, Inside, Volume
 from worker.tracking.run_tags import tags_of
@@ -122,6 +123,16 @@ def test_the_tracking_password_reaches_the_training_in_a_private_file_only(worke
 
     assert b"export MLFLOW_TRACKING_PASSWORD=mlflow-pass\n" in spec.private_files["exports"]
     assert "mlflow-pass" not in f"{spec.env} {spec.command}"
+
+
+@pytest.mark.parametrize(("says", "gets"), [(None, "1"), ("", "")])
+def test_python_prints_at_once_unless_the_project_says_otherwise(
+    worker: FakeWorker, says: str | None, gets: str
+) -> None:
+    own = () if says is None else (EnvironmentVariable("PYTHONUNBUFFERED", says),)
+    surroundings = Surroundings(worker.settings, {}, worker.runner.inside)
+    given = surroundings.give(Project("iris", environment=own), {}, None)
+    assert given.env["PYTHONUNBUFFERED"] == gets
 
 
 def test_what_the_operator_lends_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
