@@ -1,1 +1,1 @@
-"""The side that does the work: claim, source, project, run, container, watch, finish, sweep."""
+"""The worker: claims jobs, fetches their source, runs and supervises their training, and records the result."""

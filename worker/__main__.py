@@ -1,4 +1,4 @@
-"""`python -m worker`: sweeps and sends alerts in threads of their own, and gives Celery the rest."""
+"""`python -m worker`: runs the sweep, the heartbeat and the alerts in threads, and Celery for the jobs."""
 
 import argparse
 import logging
@@ -45,7 +45,7 @@ def main() -> int:
         close_to_others(settings.data_dir)
         variables = environment()
         logs.configure(settings.log_level, settings.log_format, worker_redactor(settings, variables))
-        os.environ.update(settings.tracking_credentials())  # MLflow's client reads them there only
+        os.environ.update(settings.tracking_credentials())  # MLflow's client reads them only there
         configure_client(os.environ)
         with only_worker_here(settings) as machine:
             return _run(settings, variables, machine)
@@ -69,7 +69,7 @@ def _run(settings: Settings, variables: Mapping[str, str], machine: Machine) -> 
 
 
 def _wait_for_store(store: SqlStore) -> None:
-    """Wait for a store that is away, and not end: something must freeze what trains here meanwhile."""
+    """Wait for an unavailable store instead of ending: something must freeze the training here meanwhile."""
     while True:
         try:
             schema.check(store)
@@ -109,9 +109,9 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
 
 
 def _print_nothing() -> None:
-    """Keep what goes past logging out of lines of JSON: MLflow's addresses of runs, Celery's "Warm shutdown"."""
+    """Keep output that bypasses logging out of the lines of JSON: MLflow's run addresses, Celery's "Warm shutdown"."""
     sys.stdout, sys.__stdout__ = logs.Stray(logging.INFO), None  # type: ignore[misc]
-    setup_logging.connect(lambda **_signal: None, weak=False)  # else Celery makes handlers of its own
+    setup_logging.connect(lambda **_signal: None, weak=False)  # otherwise Celery installs handlers of its own
 
 
 def _arguments(settings: Settings, *, slots: int) -> list[str]:
@@ -119,14 +119,14 @@ def _arguments(settings: Settings, *, slots: int) -> list[str]:
     queues = ",".join(celery_queues(settings))
     arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
-    arguments += ["--without-mingle", "--without-gossip"]  # workers meet in the store, not on the bus
-    return ["--quiet", *arguments] if settings.log_format == "json" else arguments  # a banner is no JSON
+    arguments += ["--without-mingle", "--without-gossip"]  # workers coordinate in the store, not through Redis
+    return ["--quiet", *arguments] if settings.log_format == "json" else arguments  # a banner is not JSON
 
 
 def end(code: int) -> NoReturn:
-    """End at once: to take apart all that was imported takes Python seconds, in which nobody supervises the training.
+    """End at once: a normal exit takes Python seconds, in which nobody supervises the training.
 
-    What an interrupted preparation left behind in its thread is not waited for, either.
+    Nor does it wait for the thread of an interrupted preparation.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

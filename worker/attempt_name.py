@@ -1,4 +1,4 @@
-"""The name of an attempt on its host: what its container, process group and folder are called. Made and read here."""
+"""Builds and parses the name of an attempt on its host, which its container, process group and folder have."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ PREFIX = "retrain-"
 
 @dataclass(frozen=True)
 class NamedAttempt:
-    """What a name says: a job's id, and the number of its attempt, where the name is one of ours."""
+    """A parsed name: a job's id, and the number of its attempt, if the name is one of ours."""
 
     job_id: str
     number: int | None
 
 
 def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
-    """Name a job's attempt on its host; by default the one under way."""
+    """Return the name of a job's attempt on its host; by default, the current one."""
     return f"{PREFIX}{job.id}-{(attempt or job.attempt).number}"
 
 
 def parse_attempt_name(name: str) -> NamedAttempt:
-    """Read a name that `attempt_name` made."""
+    """Parse a name that `attempt_name` built."""
     job_id, _, number = name.removeprefix(PREFIX).rpartition("-")
     return NamedAttempt(job_id, int(number) if number.isdecimal() else None)
 
 
 def named_context(name: str) -> AbstractContextManager[None]:
-    """Give the log context of an attempt of which only the name is known."""
+    """Return the log context of an attempt of which only the name is known."""
     named = parse_attempt_name(name)
     return log_context(job_id=named.job_id, attempt=named.number, request_id=None)

@@ -1,4 +1,4 @@
-"""A worker's parts, put together. The one place that does it: `python -m worker`, fakes and the simulation call it."""
+"""Builds a worker from its parts. The only place that does: `python -m worker`, fakes and the simulation call it."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ from worker.tracking.client import Tracking
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """What a worker works with beyond its own process. Tests put fakes here."""
+    """What a worker uses outside its own process. Tests put fakes here."""
 
     store: JobStore
     queue: JobQueue
@@ -60,10 +60,10 @@ class Outside:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """Clock and threads of the worker's process. A simulation has its own."""
+    """Clock and threads of the worker's process. A simulation uses its own."""
 
     stopping: threading.Event
-    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
+    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be changed
     lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper
     side_work: Callable[..., SideWork[Handle]] = SideWork
     on_refused: Callable[[], None] = lambda: None  # another machine has this host's name
@@ -137,7 +137,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerProcess:
-    """The parts of a worker with real ones outside, and what its process serves beside them."""
+    """A worker built with the real outside, and what else its process serves."""
 
     parts: Parts
     store: SqlStore
@@ -149,7 +149,7 @@ class WorkerProcess:
 def build_process(
     settings: Settings, environment: Mapping[str, str], stopping: threading.Event, machine: Machine
 ) -> WorkerProcess:
-    """Build a worker for this process, with all that it works with."""
+    """Build a worker for this process, with everything that it uses."""
     metrics = WorkerMetrics(settings.worker_queues, settings.destinations.names)
     store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
     celery, redactor = make_celery(settings, with_results=True), worker_redactor(settings, environment)
@@ -185,7 +185,7 @@ def _source(settings: Settings) -> GitSource:
         allowed_schemes=settings.git_schemes,
         allowed_hosts=settings.git_hosts,
         private_networks=settings.git_private_networks,
-        # Half of the mark: at the mark itself no attempt starts any more, and the sweep makes room.
+        # Half of the low-water mark: at the mark itself no more attempts start, and the sweep makes room.
         limits=SourceLimits(settings.source_max_files, settings.source_max_bytes, settings.disk_low_bytes // 2),
     )
 

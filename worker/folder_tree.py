@@ -1,4 +1,4 @@
-"""Folder trees that others made, however deep: Python's own functions recurse, and a repository may be deeper."""
+"""Removes and measures folder trees of any depth: Python's own functions recurse, and a repository may be too deep."""
 
 import itertools
 import os
@@ -8,14 +8,14 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-BLOCK_BYTES = 512  # of st_blocks, whatever the disk's own are
+BLOCK_BYTES = 512  # the unit of st_blocks, whatever the disk's blocks are
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all in it, or a file or link of its name; FileNotFoundError where there is none.
+    """Remove a folder and its contents, or a file or link; raise FileNotFoundError if there is none.
 
-    Folders in it are moved up first, so that no path gets too long, and get back the permissions that a training
-    script took from them: without those they cannot be emptied.
+    Nested folders are moved up first, so that no path gets too long, and get back any permissions that a training
+    script removed: without those they cannot be emptied.
     """
     if folder.is_symlink() or not folder.is_dir():
         folder.unlink()
@@ -23,7 +23,7 @@ def remove_tree(folder: Path) -> None:
     prefix, numbers = secrets.token_hex(8), itertools.count()
     folder.chmod(stat.S_IRWXU)
     folders = [folder]
-    for current in folders:  # grows meanwhile
+    for current in folders:  # grows during the loop
         with os.scandir(current) as scanned:
             entries = list(scanned)
         for entry in entries:
@@ -38,9 +38,9 @@ def remove_tree(folder: Path) -> None:
 
 
 def tree_bytes(folder: Path) -> int:
-    """What a folder with all in it takes of its disk; what goes or may not be read meanwhile counts nothing."""
+    """Return the disk space of a folder and its contents; entries that vanish or cannot be read do not count."""
     total, folders = 0, [os.fspath(folder)]
-    for current in folders:  # grows meanwhile
+    for current in folders:  # grows during the loop
         with suppress(OSError), os.scandir(current) as entries:
             for entry in entries:
                 with suppress(OSError):
@@ -51,6 +51,6 @@ def tree_bytes(folder: Path) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what is free on the disk where the folder is, or will be."""
+    """Return the free space on the disk where the folder is, or will be."""
     here = next(each for each in (folder, *folder.parents) if each.exists())
     return shutil.disk_usage(here).free

@@ -1,8 +1,8 @@
-"""How the preparation of an attempt is told to end: every wait in it looks here, and so does the start itself.
+"""Interrupts the preparation of an attempt: every wait in it checks here, and so does the start itself.
 
-Whoever waits for something slow calls `check` at least every LOOK_SECONDS, and so learns within that time of a cancel,
-a lost lease or a worker that stops. What cannot look, such as a request to a server, is left behind in its thread:
-`begin`, right before the container starts, refuses whoever was interrupted meanwhile.
+Code that waits for something slow calls `check` at least every LOOK_SECONDS, and so learns within that time about a
+cancel, a lost lease or a stopping worker. Code that cannot check, such as a request to a server, is left behind in its
+thread: `begin`, right before the container starts, refuses to go on after an interruption.
 """
 
 import threading
@@ -15,7 +15,7 @@ from shared.errors import AttemptCancelled, LeaseLost
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 0.5  # between two looks of a wait
+LOOK_SECONDS = 0.5  # between two checks of a wait
 
 
 class WorkerStopping(Exception):
@@ -23,7 +23,7 @@ class WorkerStopping(Exception):
 
 
 class Interruption:
-    """Why one preparation must end, once there is a reason. ``permit`` asks the store whether it may start still."""
+    """Why one preparation must end, once there is a reason. ``permit`` asks the store whether it may still start."""
 
     def __init__(self, permit: Callable[[], bool] = lambda: True) -> None:
         self._permit = permit
@@ -39,7 +39,7 @@ class Interruption:
             raise self._error
 
     def begin(self) -> None:
-        """Permit the start, and nothing in the way of it from now on; raise where it may not start any more."""
+        """Permit the start, after which no interruption is accepted; raise if it may no longer start."""
         self.check()
         try:
             is_permitted = self._permit()
@@ -53,7 +53,7 @@ class Interruption:
             self._has_begun = True
 
     def interrupt(self, error: Exception) -> bool:
-        """Give the reason; False when it is too late, since the attempt is being started already."""
+        """Set the reason; return False if it is too late, because the attempt is already being started."""
         with self._lock:
             if self._has_begun:
                 return False
@@ -64,7 +64,7 @@ class Interruption:
         return True
 
     def leave_behind(self) -> None:
-        """Say that nobody waits any more for what was interrupted: another worker may have the attempt by now."""
+        """Record that nobody waits for the interrupted work any more: another worker may have the attempt by now."""
         self._is_left_behind = True
 
     @property
@@ -74,13 +74,13 @@ class Interruption:
 
     @property
     def leaves_all(self) -> bool:
-        """Whether what was made so far must stay: it may be another worker's now. Nobody else gets a cancelled job."""
+        """Whether what was created so far must stay, as another worker may use it; never so for a cancelled job."""
         is_elsewhere = isinstance(self._error, LeaseLost) or self._is_left_behind
         return is_elsewhere and not self.is_cancelled
 
     @contextmanager
     def cleaning(self, clean: Callable[[], None]) -> Iterator[None]:
-        """Call ``clean`` where the interruption ends what is entered here, unless ``leaves_all``."""
+        """Call ``clean`` if the interruption ends the block, unless ``leaves_all``."""
         try:
             yield
         except Exception:
@@ -90,7 +90,7 @@ class Interruption:
 
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Call ``stop`` when the interruption comes while this is entered: it breaks off what cannot look by itself."""
+        """Call ``stop`` if the interruption comes during the block, to break off work that cannot check itself."""
         with self._lock:
             self.check()
             self._stops.append(stop)
@@ -105,7 +105,7 @@ NEVER = Interruption()
 
 
 class SideWork(Generic[T]):
-    """Work in a thread of its own, which whoever waits for it may leave behind."""
+    """Work in its own thread, which whoever waits for it may leave behind."""
 
     def __init__(self, work: Callable[[], T], *, name: str) -> None:
         self._work = work
@@ -119,11 +119,11 @@ class SideWork(Generic[T]):
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end for so long; whether it has ended."""
+        """Wait for that long; return whether it has ended."""
         return self._done.wait(seconds)
 
     def result(self) -> T:
-        """Return what it returned, or raise what it raised; only when it has ended."""
+        """Return its result, or raise its error; only once it has ended."""
         if self._error is not None:
             raise self._error
         return cast(T, self._result)

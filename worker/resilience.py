@@ -1,4 +1,4 @@
-"""What a thread of the worker does with a step that fails: it says so, and goes on with the next one."""
+"""Keeps the worker's threads going: a step that fails is logged, and the next one follows."""
 
 import logging
 from collections.abc import Callable
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 def survive(name: str, step: Callable[[], T]) -> T | None:
-    """Return what the step returns, or None where it failed; whoever calls comes back to it in a later round."""
+    """Return the step's result, or None if it failed; the caller tries again in a later round."""
     try:
         return step()
-    except (StoreUnavailable, AttemptError) as error:  # the store, an engine or a server is away now
+    except (StoreUnavailable, AttemptError) as error:  # the store, an engine or a server is unavailable now
         logger.warning("put off", extra={"step": name, "cause": error.message})
-    except Exception:  # a thread's outermost frame: without its sweep or heartbeat a worker would look well and is not
+    except Exception:  # a thread's outermost frame: a worker without its sweep or heartbeat only looks healthy
         logger.exception("step broke", extra={"step": name})
     return None

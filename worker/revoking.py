@@ -1,7 +1,7 @@
-"""Celery's `revoke` and `terminate`, as Flower's buttons and `celery control` send them: they cancel the job.
+"""Makes Celery's `revoke` and `terminate`, which Flower's buttons and `celery control` send, cancel the job.
 
-Celery's own commands cannot stop a thread. And since all messages of a job have its id, a worker would discard them for
-three hours: the job would stay queued, with nothing in its way.
+Celery's own commands cannot stop a thread. And because all messages of a job have its id, a worker would discard them
+for three hours: the job would stay queued for no apparent reason.
 """
 
 import logging
@@ -23,7 +23,7 @@ KILLING = ("KILL", "SIGKILL", "9")
 
 
 def cancel_what_is_revoked(store: Submissions, report: Callable[[Job], None]) -> None:
-    """Put ours in place of Celery's, in this process. All workers get the command; one of them is enough."""
+    """Replace Celery's commands in this process. All workers get the command; one of them is enough."""
     Panel.data.update(revoke=partial(_revoke, store, report), terminate=partial(_terminate, store, report))
 
 
@@ -42,7 +42,7 @@ def _revoke(
     signal: object = None,
     **_: object,
 ) -> dict[str, str]:
-    """Cancel the jobs; killed without the grace where the signal is KILL."""
+    """Cancel the jobs; without the grace period if the signal is KILL."""
     is_forced = terminate and str(signal).upper() in KILLING
     said = [_cancel(store, report, state, str(each), is_forced=is_forced) for each in maybe_list(task_id) or []]
     return {"ok": "; ".join(said)}
@@ -56,7 +56,7 @@ def _cancel(store: Submissions, report: Callable[[Job], None], state: Any, job_i
             logger.warning("revoke not followed", extra={"cause": error.message})
             return error.message
         logger.info("cancelled by a revoke", extra={"state": job.state, "force": is_forced})
-        if job.state.is_terminal:  # it had not started: no task will say so
+        if job.state.is_terminal:  # it had not started: no task will report it
             report(job)
             state.consumer.event_dispatcher.send("task-revoked", uuid=job_id, terminated=False, expired=False)
         return f"job {job_id} is {job.state}"

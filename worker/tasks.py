@@ -1,4 +1,4 @@
-"""The Celery task: claim, supervise, and report the job's end as the task's result."""
+"""The Celery task: claims a job, supervises its attempt, and reports the job's end as the task's result."""
 
 import logging
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class JobFailed(Exception):
 
 @dataclass(frozen=True)
 class TaskRunner:
-    """What stands behind the Celery task."""
+    """Does the work of the Celery task."""
 
     settings: Settings
     store: JobStore
@@ -44,7 +44,7 @@ class TaskRunner:
     here: HostOffer
 
     def run(self, job_id: str) -> Job | None:
-        """Run the job's next attempt if it is this worker's to run; the job if it has ended, else None."""
+        """Run the job's next attempt if it is this worker's to run; return the job if it has ended, else None."""
         if not self.active.add(job_id):
             return None
         try:
@@ -66,12 +66,12 @@ class TaskRunner:
                 return self.supervisor.run(claim)
             except (StoreUnavailable, JobNotFound):
                 raise
-            except Exception as error:  # the outermost frame: whatever it is, the job must not stay running for ever
+            except Exception as error:  # the outermost frame: whatever it is, the job must not stay running forever
                 logger.exception("attempt broke")
                 return self.supervisor.fail(claim, _as_attempt_error(error))
 
     def _after(self, *, is_left: bool) -> None:
-        """A slot is free; and where the job was left, its container may be nobody's now."""
+        """Send the next job, because a slot is free; if this job was left, look for its unsupervised container."""
         try:
             if is_left and not self.supervisor.stopping.is_set():
                 self.sweep.reconcile()
@@ -89,7 +89,7 @@ def _as_attempt_error(error: Exception) -> AttemptError:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """The job's end as Celery's result: what GET /jobs/<id> says, in short."""
+    """Return the job's end as Celery's result: a summary of GET /jobs/<id>."""
     return {
         "job_id": job.id,
         "state": str(job.state),
@@ -101,14 +101,16 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def failure_of(job: Job) -> JobFailed:
-    """The job's failure as Celery's result."""
+    """Return the job's failure as Celery's result."""
     return JobFailed(f"{job.reason.code}: {job.reason.message}" if job.reason else str(job.state))
 
 
 def register_task(celery: Celery, runner: TaskRunner) -> None:
-    """Give the app its one task."""
+    """Register the app's only task."""
 
-    @celery.task(name=TASK, bind=True, shared=False, throws=(JobFailed,))  # shared: other apps would get it, too
+    @celery.task(
+        name=TASK, bind=True, shared=False, throws=(JobFailed,)
+    )  # a shared task would be added to other apps, too
     def run_job(task: Task[Any, Any], /, *, job_id: str, **_shown_in_flower: object) -> dict[str, Any]:
         job = runner.run(job_id)
         if job is not None and job.state is JobState.SUCCEEDED:
@@ -120,7 +122,7 @@ def register_task(celery: Celery, runner: TaskRunner) -> None:
         if job is not None and job.state is JobState.RETRY_WAIT:
             task.update_state(state="RETRY", meta={"exc_type": "JobFailed", "exc_message": str(failure_of(job))})
         if job is not None and job.state is JobState.QUEUED:
-            task.update_state(state="PENDING")  # Celery had noted it as started
+            task.update_state(state="PENDING")  # Celery had marked it as started
         raise Ignore
 
 

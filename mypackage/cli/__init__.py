@@ -1,1 +1,1 @@
-"""The command line `retrain`: what a person or a script asks of the service, through mypackage.client."""
+"""The command line `retrain`: lets a person or a script use the service, through mypackage.client."""

@@ -1,4 +1,4 @@
-"""`python -m mypackage.cli`: for who copied the folder, and has no command `retrain`."""
+"""`python -m mypackage.cli`, for users who copied the folder and have no command `retrain`."""
 
 from .main import main
 

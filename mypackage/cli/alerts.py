@@ -1,4 +1,4 @@
-"""The subcommand alerts: does a message get through to those who are to hear of jobs?"""
+"""The subcommand alerts: sends test messages to the alert channels."""
 
 import click
 
@@ -23,7 +23,7 @@ def alerts() -> None:
 @json_option
 @click.pass_context
 def test(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Send a test message to the alert channels, and say what became of it.
+    """Send a test message to the alert channels, and report the outcome.
 
     Without --to it goes to the channels of a job that names none. The exit code is 0 if every message was sent, 1 if
     one was not, and 2 if the service refuses: there is no channel, or none of this name.

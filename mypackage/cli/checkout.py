@@ -1,4 +1,4 @@
-"""What the git checkout in the current folder says about a job: its repository, commit and folder. Runs git."""
+"""Finds a job's repository, commit and folder in the git checkout of the current folder. Runs git."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ NO_SECRET_USERS = ("", "git")
 
 @dataclass(frozen=True)
 class LocalCheckout:
-    """A checkout as a job's source; ``warnings`` are what the service will not see of it."""
+    """A checkout as a job's source; ``warnings`` say what the service will not see of it."""
 
     git_uri: str
     commit_hash: str
@@ -22,13 +22,13 @@ class LocalCheckout:
 
 
 def find_checkout(folder: Path) -> LocalCheckout | None:
-    """Look at the checkout that the folder is in; None where it is in none with a remote `origin` and a commit."""
+    """Return the checkout that the folder is in; None if there is none with a remote `origin` and a commit."""
     origin, head = git(folder, "remote", "get-url", "origin"), git(folder, "rev-parse", "--verify", "HEAD")
     if not origin or not head:
         return None
     try:
         address = without_credentials(origin)
-    except ValueError:  # what git takes for an address is none to the service, either
+    except ValueError:  # git accepts some addresses that the service does not
         return None
     return LocalCheckout(
         git_uri=address,
@@ -40,7 +40,7 @@ def find_checkout(folder: Path) -> LocalCheckout | None:
 
 
 def warnings_of(folder: Path, head: str) -> list[str]:
-    """What the service will not see of this checkout."""
+    """Return warnings about what the service will not see of this checkout."""
     told = []
     if not git(folder, "for-each-ref", "--count=1", "--contains", head, "refs/remotes/origin"):
         told.append(
@@ -48,23 +48,23 @@ def warnings_of(folder: Path, head: str) -> list[str]:
             "service may not find it."
         )
     if git(folder, "status", "--porcelain"):
-        told.append("there are changes that are not committed; they will not be trained.")
+        told.append("there are uncommitted changes; they will not be trained.")
     return told
 
 
 def without_credentials(address: str) -> str:
-    """Return the address as it may be sent and shown; a folder of this machine as file://."""
+    """Return the address without credentials; a folder on this machine as file://."""
     if "://" not in address:
         return address if ":" in address.partition("/")[0] else Path(address).absolute().as_uri()
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "ssh" and parts.username:  # an ssh user is no secret, and is needed
+    if parts.scheme == "ssh" and parts.username:  # an ssh user is not secret, and is needed
         host = f"{parts.username}@{host}"
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def had_credentials(address: str) -> bool:
-    """Whether more than a user that everybody knows stands before the host."""
+    """Return whether the address has more than a well-known user before its host."""
     parts = urlsplit(address)
     if parts.scheme in ("http", "https"):
         return bool(parts.password) or (parts.username or "") not in NO_SECRET_USERS
@@ -72,7 +72,7 @@ def had_credentials(address: str) -> bool:
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None where it fails; what it may print of an address stays here."""
+    """Return what git prints, or None if it fails; its errors, which may contain an address, are dropped."""
     try:
         done = subprocess.run(
             ["git", *arguments],

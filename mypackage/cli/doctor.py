@@ -1,4 +1,4 @@
-"""Subcommand doctor: starts the service's own checks, where the service is. They are no part of this package."""
+"""The subcommand doctor: starts the service's own checks, which are not part of this package, on a host of it."""
 
 import subprocess
 import sys
@@ -9,10 +9,10 @@ import click
 
 from .show import json_option
 
-SERVICE = Path(__file__).resolve().parents[2]  # its parts are run from their folder, next to this package
+SERVICE = Path(__file__).resolve().parents[2]  # its programs run from their folder, next to this package
 NEEDED = ("celery", "docker", "sqlalchemy")
 NOT_HERE = (
-    "This is no host of the service: its checks must see what a worker sees. Run it on a host that trains: "
+    "This is not a host of the service: its checks must see what a worker sees. Run it on a host that trains: "
     "make doctor in the service's folder, or docker compose exec worker python -m worker.doctor."
 )
 

@@ -1,4 +1,4 @@
-"""The fields of POST /retrain in YAML or JSON: those of a file, and single ones of the command line."""
+"""Reads fields of POST /retrain in YAML or JSON, from a file or the command line."""
 
 import json
 from collections.abc import Iterable
@@ -10,24 +10,24 @@ import yaml
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
-    """Return the request; UsageError, which repeats nothing of the file, where it is none."""
+    """Return the request; raise UsageError, which repeats nothing of the file, if it is not one."""
     try:
         value = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path} cannot be read.") from error
     except yaml.MarkedYAMLError as error:
         place = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise click.UsageError(f"{path} is no YAML{place}: {error.problem}") from None
+        raise click.UsageError(f"{path} is not YAML{place}: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise click.UsageError(f"{path} is no YAML.") from error
+        raise click.UsageError(f"{path} is not YAML.") from error
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise click.UsageError(f"{path} must hold fields of POST /retrain, such as experiment_name: iris")
+        raise click.UsageError(f"{path} must contain fields of POST /retrain, such as experiment_name: iris")
     require_json(path, value)
     return value
 
 
 def read_fields(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the fields that are written as NAME=VALUE or GROUP.NAME=VALUE, with values as in a file."""
+    """Parse fields written as NAME=VALUE or GROUP.NAME=VALUE, with values as in a file."""
     fields: dict[str, Any] = {}
     for text in texts:
         name, equals, written = text.partition("=")
@@ -44,16 +44,16 @@ def read_fields(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return both, with the values of ``over`` where both have one; groups are merged field by field."""
+    """Merge both; ``over`` wins, and groups are merged field by field."""
     groups = {name for name, value in over.items() if isinstance(value, dict) and isinstance(under.get(name), dict)}
     return {**under, **over, **{name: laid_over(under[name], over[name]) for name in groups}}
 
 
 def require_json(place: object, value: dict[str, Any]) -> None:
-    """Refuse what YAML has and JSON does not; ``place`` says where it was written."""
+    """Refuse values that YAML has and JSON does not; ``place`` says where they were written."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise click.UsageError(
-            f"{place} holds a date, or another value that JSON does not have: put quotes around it."
+            f"{place} contains a date, or another value that JSON does not have: put quotes around it."
         ) from error

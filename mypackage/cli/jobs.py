@@ -1,4 +1,4 @@
-"""Subcommands that ask once: status, list, cancel, retry, open."""
+"""The subcommands that send one request: status, list, cancel, retry, open."""
 
 import webbrowser
 from typing import Any
@@ -17,7 +17,7 @@ STATES = ("queued", "starting", "running", "retry_wait", "cancelling", *sorted(E
 @json_option
 @click.pass_obj
 def status(client: Client, job_id: str, as_json: bool) -> None:
-    """Show a job: its state, why, and what came of it.
+    """Show a job: its state, the reason, and the result.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def cancel(client: Client, job_id: str, force: bool, as_json: bool) -> None:
 
 @click.command()
 @job_argument
-@click.option("--pin/--no-pin", default=True, help="Train the same commit again (default), or look its name up anew.")
+@click.option("--pin/--no-pin", default=True, help="Train the same commit again (default), or look its name up again.")
 @click.option(
     "--git-uri",
     envvar="RETRAIN_GIT_URI",

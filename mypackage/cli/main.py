@@ -1,4 +1,4 @@
-"""The command `retrain` itself: where the service is, what becomes of errors, and the subcommands."""
+"""The command `retrain` itself: finds the service, prints errors, and groups the subcommands."""
 
 from typing import Any
 
@@ -17,19 +17,19 @@ from .workers import workers
 
 
 class ServiceError(click.ClickException):
-    """The service does not answer, or refuses."""
+    """The service does not answer, or refuses the request."""
 
     exit_code = SERVICE_ERROR
 
 
 class TimeIsOver(click.ClickException):
-    """The job had not ended in time."""
+    """The job did not end in time."""
 
     exit_code = TIMEOUT
 
 
 class Retrain(click.Group):
-    """A group that tells what the client raises as people read it."""
+    """A group that prints the client's errors for people."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
@@ -54,17 +54,17 @@ class Retrain(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, url: str | None) -> None:
-    """Retrain models: submit jobs to the retraining service, and see how they go.
+    """Retrain models: submit jobs to the retraining service, and follow them.
 
-    The environment variable RETRAIN_TOKEN holds the service's token, where it wants one.
+    The environment variable RETRAIN_TOKEN is the service's token, if it requires one.
 
     \b
     Exit codes:
-      0  done; of wait, --wait and --follow: the job succeeded
-      1  the job failed; of alerts test: a message was not sent; of doctor: a check failed
+      0  done; for wait, --wait and --follow: the job succeeded
+      1  the job failed; for alerts test: a message was not sent; for doctor: a check failed
       2  wrong usage, or the service does not answer or refuses
       3  the job was cancelled
-      4  the time of wait was over before the job had ended
+      4  the time of wait was up before the job had ended
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The subcommand rollback: another version of a model as champion."""
+"""The subcommand rollback: makes another version of a model champion."""
 
 import click
 
@@ -16,7 +16,7 @@ from .show import json_option, show_json
 def rollback(client: Client, /, *, model: str, version: int, reason: str, as_json: bool) -> None:
     """Make another version of a model its champion, such as the one before.
 
-    The champion that makes room keeps the alias previous.
+    The replaced champion gets the alias previous.
 
     \b
     Examples:

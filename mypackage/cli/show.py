@@ -1,4 +1,4 @@
-"""How records and logs are printed: JSON for programs, lines for pipes, tables for people at a terminal."""
+"""Prints records and logs: JSON for programs, lines for pipes, tables for people at a terminal."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ job_argument = click.argument("job_id", metavar="ID")
 
 
 def is_for_people() -> bool:
-    """Whether somebody reads stdout at a terminal."""
+    """Return whether somebody reads stdout at a terminal."""
     return sys.stdout.isatty()
 
 
@@ -44,7 +44,7 @@ def show_job(job: JobHandle, *, as_json: bool) -> None:
 
 
 def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:
-    """Print a list of jobs: a table or, for a pipe, a line each with tabs between."""
+    """Print a list of jobs: a table or, in a pipe, tab-separated lines."""
     if as_json:
         show_json([job.record for job in jobs])
         return
@@ -52,7 +52,7 @@ def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:
 
 
 def show_rows(names: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print a table or, for a pipe, a line for each row with tabs between."""
+    """Print a table or, in a pipe, tab-separated lines."""
     shown = [[plain_line(value) for value in row] for row in rows]
     if is_for_people():
         Console().print(table_of(names, shown) if shown else Text(empty))
@@ -62,12 +62,12 @@ def show_rows(names: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str
 
 
 def show_json(value: Any) -> None:
-    """Print the value; ASCII only, so that no character of it reaches a terminal as itself."""
+    """Print the value in ASCII only, so that no character of it can control a terminal."""
     click.echo(json.dumps(value, indent=2))
 
 
 def show_log(lines: Iterable[LogLine], *, to_stderr: bool = False, write: Callable[[str], None] | None = None) -> None:
-    """Print a log as it comes; the start of a second attempt is told on stderr."""
+    """Print a log as it comes; announce the start of a further attempt on stderr."""
     last = None
     for line in lines:
         if last is not None and line.attempt != last:
@@ -87,7 +87,7 @@ def show_outcome(job: JobHandle) -> None:
 
 
 def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a person wants to know of a job, the most important first; empty where there is nothing to say."""
+    """Return what a person wants to know about a job, the most important first; empty values are left out."""
     request, model, attempts = record["request"], record["model"], record["attempts"]
     return [
         ("job", record["id"]),
@@ -109,24 +109,24 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def columns(record: dict[str, Any]) -> Sequence[str]:
-    """A job as a row of the list."""
+    """Return a job as a row of the list."""
     request = record["request"]
     names = (str(request.get("experiment_name") or ""), str(request.get("model_name") or ""))
     return (record["id"], record["state"], *names, record["created_at"], what_happened(record))
 
 
 def what_happened(record: dict[str, Any]) -> str:
-    """The reason or, where all went well, the decision about the champion."""
+    """Return the reason or, if all went well, the decision about the champion."""
     return message_of(record["reason"]) or str((record["promotion"] or {}).get("reason", ""))
 
 
 def message_of(reason: dict[str, Any] | None) -> str:
-    """A reason as people read it."""
+    """Return a reason as text."""
     return f"{reason['code']}: {reason['message']}" if reason else ""
 
 
 def table_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table; a job's id is never cut, for it is what the other commands take."""
+    """Return a table; a job's id is never cut, because the other commands need it."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for name in names:
         table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=36 if name == "id" else None)
@@ -136,5 +136,5 @@ def table_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def styled(value: str) -> Text:
-    """The value as text, never as rich's markup; states have their colour."""
+    """Return the value as text, never as rich's markup; states are coloured."""
     return Text(value, style={**STATE_STYLES, **WORKER_STYLES}.get(value, ""))

@@ -1,4 +1,4 @@
-"""The subcommand submit: a request from options, a file and the git checkout in the current folder, in that order."""
+"""The subcommand submit: builds a request from options, a file and the current git checkout, in that order."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .waiting import follow_to_end, wait_for
 
 
 def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Read name=value; a value may hold further equals signs."""
+    """Parse name=value; a value may contain further equals signs."""
     found = {}
     for each in values:
         name, equals, value = each.partition("=")
@@ -30,7 +30,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
     "--file",
     "path",
     type=click.Path(path_type=Path),
-    help="YAML or JSON with fields of POST /retrain; options go first.",
+    help="YAML or JSON with fields of POST /retrain; options take precedence.",
 )
 @click.option(
     "--set",
@@ -66,8 +66,8 @@ def submit(
 ) -> None:
     """Submit a job.
 
-    In a git checkout, the repository is its remote origin, the commit its HEAD, and the folder of the MLproject file
-    the current one, where neither an option nor the file says otherwise.
+    In a git checkout, the repository defaults to its remote origin, the commit to its HEAD, and the folder of the
+    MLproject file to the current one.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def submit(
 
 
 def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed: bool, as_json: bool) -> None:
-    """Print the new job, or go on with it to its end."""
+    """Print the new job, or follow it to its end."""
     if not (is_awaited or is_followed):
         show_job(job, as_json=as_json)
         return
@@ -98,7 +98,7 @@ def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed:
 
 
 def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The file's fields under those of --set, and these under other options; parameters are replaced one by one."""
+    """Merge the fields: --set overrides the file, other options override both; parameters are replaced one by one."""
     given = {name: value for name, value in options.items() if value not in (None, {}, ())}
     if names := given.pop("alert_to", None):
         given["alerts"] = {"to": list(names)}
@@ -118,7 +118,7 @@ def complete(request: dict[str, Any]) -> dict[str, Any]:
         )
     if given is None and checkout.origin_had_credentials:
         warn(
-            "the address of origin holds credentials, which were taken out and are not sent. For a private repository "
+            "the address of origin contains credentials, which were removed and are not sent. For a private repository "
             "set RETRAIN_GIT_URI to its address with a token."
         )
     for warning in checkout.warnings if "commit_hash" not in request else ():
@@ -128,13 +128,13 @@ def complete(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_same_repository(given: Any, checkout: LocalCheckout) -> bool:
-    """Whether the address is that of origin, apart from credentials."""
+    """Return whether the address is that of origin, apart from credentials."""
     try:
         return without_credentials(given) == checkout.git_uri
-    except (TypeError, ValueError, AttributeError):  # no address at all: the service says what is wrong with it
+    except (TypeError, ValueError, AttributeError):  # not an address: the service says what is wrong with it
         return False
 
 
 def warn(message: str) -> None:
-    """Say it on stderr, and go on."""
+    """Print a warning on stderr."""
     click.echo(plain(f"Warning: {message}"), err=True)

@@ -1,4 +1,4 @@
-"""Subcommands that go on until a job has ended: wait and logs; submit uses what they do."""
+"""The subcommands that can run until a job has ended: wait and logs. Submit uses them, too."""
 
 import click
 
@@ -11,14 +11,14 @@ from .show import is_for_people, job_argument, json_option, show_job, show_log, 
 
 @click.command()
 @job_argument
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="The longest wait.")
 @json_option
 @click.pass_context
 def wait(ctx: click.Context, job_id: str, timeout: float | None, as_json: bool) -> None:
     """Wait until a job has ended.
 
     The exit code is 0 if it succeeded, 1 if it failed, 2 for wrong usage or no answer from the service, 3 if it was
-    cancelled, and 4 if the time was over; the job goes on then.
+    cancelled, and 4 if the time was up; the job then goes on.
 
     \b
     Examples:
@@ -32,13 +32,13 @@ def wait(ctx: click.Context, job_id: str, timeout: float | None, as_json: bool) 
 
 @click.command()
 @job_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on as it is written, until the job has ended.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of this attempt only; else of the last one.")
+@click.option("-f", "--follow", is_flag=True, help="Print more as it is written, until the job has ended.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Only this attempt; by default the last one.")
 @click.pass_obj
 def logs(client: Client, job_id: str, follow: bool, attempt: int | None) -> None:
     """Print what the training printed, without its control sequences.
 
-    Followed, it goes on with the attempts after it, and through restarts of the service.
+    With --follow, it continues with later attempts, and through restarts of the service.
 
     \b
     Examples:
@@ -50,13 +50,13 @@ def logs(client: Client, job_id: str, follow: bool, attempt: int | None) -> None
 
 
 def wait_for(job: JobHandle, *, timeout: float | None = None, as_json: bool = False) -> None:
-    """Wait for the job's end, show people how it goes meanwhile, and print it."""
+    """Wait for the job's end, show its progress to people, and print it."""
     job.wait(timeout, progress=is_for_people() and not as_json)
     show_job(job, as_json=as_json)
 
 
 def follow_to_end(job: JobHandle, *, as_json: bool = False) -> None:
-    """Print the job's log until the job has ended, with how it goes under it for people, and how it ended."""
+    """Print the job's log until it has ended, with its progress below for people, and how it ended."""
     console = None if as_json else find_console()
     if console is None:
         show_log(job.log_lines(follow=True), to_stderr=as_json)

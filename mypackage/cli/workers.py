@@ -1,4 +1,4 @@
-"""Subcommand workers: the hosts that train, what they do, and how one is drained for its maintenance."""
+"""The subcommand workers: lists the hosts that train, and drains one before its maintenance."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ host_argument = click.argument("host", metavar="HOST")
 @json_option
 @click.pass_context
 def workers(ctx: click.Context, as_json: bool) -> None:
-    """List the hosts' workers: whether they are there, what of them is in use, and why one takes nothing.
+    """List the hosts' workers: whether they are alive, what is in use, and why one takes no new jobs.
 
-    In a pipe: a line each, with tabs between the columns. The subcommands drain a host, and undo that.
+    In a pipe, it prints tab-separated lines. The subcommands drain a host, and undo that.
 
     \b
     Examples:
@@ -34,22 +34,22 @@ def workers(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         show_json(records)
     else:
-        show_rows(COLUMNS, [columns(record) for record in records], empty="No worker has given a sign of life yet.")
+        show_rows(COLUMNS, [columns(record) for record in records], empty="No worker has sent a heartbeat yet.")
 
 
 @workers.command()
 @host_argument
 @click.option("--reason", default="", metavar="TEXT", help="Why, for those whose jobs wait for the host.")
-@click.option("--wait", "is_awaited", is_flag=True, help="Return when nothing runs there any more.")
+@click.option("--wait", "is_awaited", is_flag=True, help="Return once nothing runs there.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that; exit code 4."
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="The longest wait; after it, exit code 4."
 )
 @json_option
 @click.pass_obj
 def drain(client: Client, host: str, reason: str, is_awaited: bool, timeout: float | None, as_json: bool) -> None:
     """Let a host take nothing new, such as before its maintenance. What runs there goes on to its end.
 
-    It stays so when its worker is started anew, until `retrain workers undrain`. Jobs that may run elsewhere do.
+    It stays drained when its worker restarts, until `retrain workers undrain`. Jobs that may run elsewhere do.
 
     \b
     Examples:
@@ -91,7 +91,7 @@ def tell(text: str) -> None:
 
 
 def columns(record: dict[str, Any]) -> Sequence[str]:
-    """A worker as a row; of slots and GPUs how many are taken, of how many."""
+    """Return a worker as a row; slots and GPUs as used/total."""
     return (
         record["host"],
         record["state"],
@@ -106,6 +106,6 @@ def columns(record: dict[str, Any]) -> Sequence[str]:
 
 
 def why_closed(record: dict[str, Any]) -> str:
-    """Why it takes nothing, with what the person said who wants that."""
+    """Return why it takes no new jobs, with the reason that a person gave."""
     reason = (record["drain"] or {}).get("reason")
     return f"{record['closed_because']}: {reason}" if reason else record["closed_because"] or ""

@@ -1,4 +1,4 @@
-"""The service from Python, over HTTP: users import `Client` from here. Needs requests only, and no MLflow."""
+"""The Python client of the service, over HTTP: users import `Client` from here. Needs only requests, not MLflow."""
 
 from .client import Client
 from .errors import ClientError, NotAuthenticated, Refused, ServerUnreachable, UnexpectedAnswer, WaitTimeout

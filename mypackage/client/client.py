@@ -1,4 +1,4 @@
-"""The service from Python: ask for a retraining, wait for it, read its log. Needs requests only, and no MLflow.
+"""The Python client: submit a retraining, wait for it, read its log. Needs only requests, not MLflow.
 
 from mypackage.client import Client
 
@@ -22,7 +22,7 @@ LARGEST_PAGE = 200
 
 
 class Client:
-    """The service at one address. ``url`` and ``token`` come from RETRAIN_URL and RETRAIN_TOKEN where not given."""
+    """The service at one address. ``url`` and ``token`` default to RETRAIN_URL and RETRAIN_TOKEN."""
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
         url = url or os.environ.get("RETRAIN_URL") or DEFAULT_URL
@@ -32,14 +32,14 @@ class Client:
         return f"Client({self._http.url!r})"
 
     def retrain(self, /, **request: Any) -> "JobHandle":
-        """Ask for a retraining, with the fields of POST /retrain; returns as soon as the job is recorded.
+        """Submit a retraining, with the fields of POST /retrain; return as soon as the job is recorded.
 
-        The request carries an Idempotency-Key: it is repeated while nobody answers, and still makes one job.
+        The request carries an Idempotency-Key: it is repeated while the service does not answer, yet creates one job.
         """
         return submit(self._http, "/retrain", request)
 
     def job(self, job_id: str) -> "JobHandle":
-        """Return the job; Refused, with the code JOB_NOT_FOUND, where there is none."""
+        """Return the job; raise Refused with the code JOB_NOT_FOUND if there is none."""
         record, response = self._http.read_object(Call("GET", job_path(job_id)))
         return JobHandle(self._http, record, etag=response.headers.get("ETag"))
 
@@ -53,9 +53,9 @@ class Client:
         created_after: datetime | str | None = None,
         limit: int | None = None,
     ) -> Iterator["JobHandle"]:
-        """Give the jobs that match all filters, newest first, at most ``limit``; pages are read as they are needed.
+        """Yield the jobs that match all filters, newest first, at most ``limit``; pages are read as needed.
 
-        ``label`` is a label's name, or name=value. These records come without their transitions.
+        ``label`` is a label's name, or name=value. These records have no transitions.
         """
         query = {
             "state": state if isinstance(state, str) else ",".join(state),
@@ -67,13 +67,13 @@ class Client:
         return self._pages({name: value for name, value in query.items() if value}, limit)
 
     def workers(self) -> list[dict[str, Any]]:
-        """Return what the API says of each host's worker (GET /workers), by the hosts' names."""
+        """Return what the API says about each host's worker (GET /workers), sorted by the host's name."""
         return list_workers(self._http)
 
     def drain(self, host: str, reason: str = "") -> dict[str, Any]:
         """Let a host take nothing new, such as before its maintenance; what runs there goes on.
 
-        Returns what the API says of its worker. Refused, with the code HOST_NOT_FOUND, where there is none.
+        Returns what the API says about its worker. Raises Refused with the code HOST_NOT_FOUND if there is none.
         """
         return drain(self._http, host, reason)
 
@@ -82,13 +82,13 @@ class Client:
         return undrain(self._http, host)
 
     def await_drained(self, host: str, timeout: float | None = None) -> dict[str, Any]:
-        """Return, as drain does, when nothing runs on a drained host any more; WaitTimeout after ``timeout``."""
+        """Return, as drain does, once nothing runs on a drained host; raise WaitTimeout after ``timeout`` seconds."""
         return await_drained(self._http, host, timeout)
 
     def test_alerts(self, to: Iterable[str] | None = None) -> list[dict[str, Any]]:
-        """Send a test message to these alert channels, by default to those of a job that names none.
+        """Send a test message to these alert channels; by default, to those of a job that names none.
 
-        Gives for each its ``channel``, the ``outcome`` (sent, refused, not_now, no_worker, no_answer), and the
+        Returns for each its ``channel``, the ``outcome`` (sent, refused, not_now, no_worker, no_answer), and the
         ``cause``.
         """
         body = {} if to is None else {"to": list(to)}
@@ -111,7 +111,7 @@ class Client:
             if not page["next"]:
                 return
             limit = None if limit is None else limit - size
-            # The cursor alone is taken over: the address is ours, also where a proxy gives the service another one.
+            # Only the cursor is taken from the link: the address stays ours, even behind a proxy with another one.
             cursor = {"cursor": parse_qs(urlsplit(page["next"]).query)["cursor"][0]}
 
 

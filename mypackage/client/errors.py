@@ -1,11 +1,11 @@
-"""What the client raises. No message holds the token, or anything of a request's body.
+"""The errors that the client raises. No message contains the token, or anything of a request's body.
 
 ClientError
-├── ServerUnreachable     nobody answers at the server's address, also after several tries
-├── UnexpectedAnswer      who answers there is not this service, or a proxy before it failed
+├── ServerUnreachable     nothing answers at the server's address, even after several tries
+├── UnexpectedAnswer      what answers there is not this service, or a proxy before it failed
 ├── Refused               the service does not do what was asked; ``code`` says why, for programs
-│   └── NotAuthenticated  it wants a token, or another one
-└── WaitTimeout           the time was over before the job had ended, or the host's jobs; they go on
+│   └── NotAuthenticated  it requires a token, or a different one
+└── WaitTimeout           the time was up before the job, or the host's jobs, had ended; they go on
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """Whatever this client raises by itself."""
+    """Root of this client's own errors."""
 
 
 class ServerUnreachable(ClientError):
-    """Nobody answers at the server's address."""
+    """Nothing answers at the server's address."""
 
 
 class UnexpectedAnswer(ClientError):
-    """The answer is none that the service gives."""
+    """The answer is not one that the service gives."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class UnexpectedAnswer(ClientError):
 
 
 class WaitTimeout(ClientError, TimeoutError):
-    """The time was over before what was waited for."""
+    """The time was up before the awaited event."""
 
 
 class Refused(ClientError):
@@ -46,21 +46,21 @@ class Refused(ClientError):
 
 
 class NotAuthenticated(Refused):
-    """The service wants a token, or another one."""
+    """The service requires a token, or a different one."""
 
     def __str__(self) -> str:
         return f"{super().__str__()}\nSet RETRAIN_TOKEN to one of the service's tokens (its setting API_TOKENS)."
 
 
 def headline(problem: Mapping[str, Any]) -> str:
-    """What is wrong, as one line."""
+    """Return what is wrong, on one line."""
     if len(_errors(problem)) > 1:
         return "Several things in the request are wrong"
     return str(problem.get("detail") or problem.get("title") or "The service refused")
 
 
 def details(problem: Mapping[str, Any]) -> list[str]:
-    """A line for each of several errors, and under which id the service's log has a fault of its own."""
+    """Return a line for each of several errors and, for an error of the service, its id in the service's log."""
     errors = _errors(problem)
     lines = [f"  - {error.get('message', '')}" for error in errors] if len(errors) > 1 else []
     if problem.get("code") == "INTERNAL":

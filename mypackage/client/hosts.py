@@ -1,4 +1,4 @@
-"""What the client asks about hosts: what they do, and that one takes nothing new while it is maintained."""
+"""The client's calls about hosts: list their workers, and drain one before its maintenance."""
 
 import time
 from json import dumps
@@ -12,7 +12,7 @@ LOOK_SECONDS = 2.0
 
 
 def list_workers(http: Http) -> list[dict[str, Any]]:
-    """Return what the API says of each host's worker; a service that restarts is waited for a little."""
+    """Return what the API says about each host's worker; wait a little if the service restarts."""
     answer, _ = http.read_object(Call("GET", "/workers"))
     workers: list[dict[str, Any]] = answer["workers"]
     return workers
@@ -31,7 +31,7 @@ def undrain(http: Http, host: str) -> dict[str, Any]:
 
 
 def await_drained(http: Http, host: str, timeout: float | None) -> dict[str, Any]:
-    """Return what the API says of a drained host's worker when nothing runs there any more."""
+    """Return what the API says about a drained host's worker once nothing runs there."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while (worker := _drained_worker(http, host))["used_slots"]:
         left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""HTTP to the service: the token, timeouts, repeating what may be repeated, and answers that are errors."""
+"""Sends HTTP requests to the service: adds the token, sets timeouts, repeats what is safe to repeat, raises errors."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from .errors import ClientError, NotAuthenticated, Refused, ServerUnreachable, U
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-# A call is repeated for so long: a question is soon told that nobody is there, a wait outlives a restart.
+# How long a call is repeated: a query fails soon if nothing is there, a wait outlives a restart.
 CALL_PATIENCE_SECONDS = 3.0
 WAIT_PATIENCE_SECONDS = 300.0
 FIRST_PAUSE_SECONDS = 0.25
@@ -22,7 +22,7 @@ AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPSt
 
 
 class BearerToken(requests.auth.AuthBase):
-    """Sends the token. Set without one, too, it keeps requests from sending what a .netrc file holds."""
+    """Sends the token. It is set even without one, to keep requests from sending a login from a .netrc file."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -35,14 +35,14 @@ class BearerToken(requests.auth.AuthBase):
 
 @dataclass(frozen=True)
 class Call:
-    """One request; each may be repeated: a read, with an Idempotency-Key, or one that changes nothing twice."""
+    """One request. Each is safe to repeat: a read, one with an Idempotency-Key, or one that is idempotent."""
 
     method: str
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
-    body: str | None = field(default=None, repr=False)  # it may hold a git host's token
+    body: str | None = field(default=None, repr=False)  # it may contain a git host's token
     headers: Mapping[str, str] = field(default_factory=dict)
-    wait_seconds: float = 0  # how long the service may take by our own wish
+    wait_seconds: float = 0  # how long we asked the service to wait
     patience_seconds: float | None = None
 
 
@@ -58,7 +58,7 @@ class Http:
         return f"Http({self.url!r})"
 
     def send(self, call: Call) -> requests.Response:
-        """Return an answer that is no error; raise ServerUnreachable, Refused or UnexpectedAnswer."""
+        """Return a successful answer; raise ServerUnreachable, Refused or UnexpectedAnswer."""
         patience = CALL_PATIENCE_SECONDS if call.patience_seconds is None else call.patience_seconds
         deadline, pause = time.monotonic() + patience, FIRST_PAUSE_SECONDS
         while True:
@@ -76,7 +76,7 @@ class Http:
         return self.object_of(response), response
 
     def object_of(self, response: requests.Response) -> dict[str, Any]:
-        """Return the answer's JSON object; UnexpectedAnswer where it is none."""
+        """Return the answer's JSON object; raise UnexpectedAnswer if it is not one."""
         try:
             value = response.json()
         except requests.exceptions.JSONDecodeError:
@@ -94,7 +94,7 @@ class Http:
                 data=call.body,
                 headers={**call.headers, **({"Content-Type": "application/json"} if call.body is not None else {})},
                 timeout=(CONNECT_SECONDS, READ_SECONDS + call.wait_seconds),
-                allow_redirects=False,  # the service has none; following one would turn a POST into a GET
+                allow_redirects=False,  # the service sends none; following one would turn a POST into a GET
             )
         except requests.RequestException as error:
             raise ServerUnreachable(self._unreachable(error)) from error
@@ -109,7 +109,7 @@ class Http:
             case requests.exceptions.ReadTimeout():
                 what = "did not answer in time"
             case requests.exceptions.ProxyError():
-                what = "is not reached through the proxy that HTTP_PROXY or HTTPS_PROXY names"
+                what = "cannot be reached through the proxy that HTTP_PROXY or HTTPS_PROXY names"
             case _:
                 what = "does not answer"
         return (
@@ -132,20 +132,22 @@ class Http:
 
 
 def checked_url(url: str) -> str:
-    """Return the address without a slash at its end; ValueError, which does not repeat it, where it is none."""
+    """Return the address without a slash at its end; raise ValueError, which does not repeat it, if it is not one."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("RETRAIN_URL is no address of a server; it looks like http://127.0.0.1:5005")
+        raise ValueError("RETRAIN_URL is not the address of a server; it looks like http://127.0.0.1:5005")
     if "@" in parts.netloc:
-        raise ValueError("RETRAIN_URL holds a user or a password, which would be shown; put a token in RETRAIN_TOKEN")
+        raise ValueError(
+            "RETRAIN_URL contains a user or a password, which would be shown; put a token in RETRAIN_TOKEN"
+        )
     return url.rstrip("/")
 
 
 def checked_token(token: str | None) -> str | None:
-    """Return the token without white space around it; requests would repeat a bad one in its error."""
+    """Return the token, stripped; requests would repeat an invalid one in its error."""
     token = (token or "").strip()
     if not all("!" <= character <= "~" for character in token):
-        raise ValueError("RETRAIN_TOKEN holds a character that no token has, such as a space or a line's end")
+        raise ValueError("RETRAIN_TOKEN contains a character that no token has, such as a space or a line break")
     return token or None
 
 

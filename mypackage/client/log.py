@@ -1,4 +1,4 @@
-"""Reading a job's log by byte offset: each line once, through restarts of the service, attempt after attempt."""
+"""Reads a job's log by byte offset: each line once, through restarts of the service, attempt after attempt."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ PAUSE_SECONDS = 1.0
 
 
 class FollowedJob(Protocol):
-    """What following needs to know of the job."""
+    """What following a log needs to know about the job."""
 
     @property
     def id(self) -> str: ...
@@ -24,7 +24,7 @@ class FollowedJob(Protocol):
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of an attempt's log, with its line end where it has one."""
+    """A line of an attempt's log, with its line end if it has one."""
 
     attempt: int
     text: str
@@ -32,7 +32,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class LogPart:
-    """What one answer held."""
+    """The content of one answer."""
 
     attempt: int
     data: bytes
@@ -41,7 +41,7 @@ class LogPart:
 
 
 def read_part(http: Http, job_id: str, *, attempt: int | None, offset: int) -> LogPart:
-    """Read from the offset on; ``attempt`` None is the last one, and number 0 stands for none yet."""
+    """Read from the offset on; ``attempt`` None is the last one, and the number 0 means none yet."""
     query = {"offset": offset, **({"attempt": attempt} if attempt else {})}
     answer = http.send(Call("GET", f"/jobs/{job_id}/logs", query, patience_seconds=WAIT_PATIENCE_SECONDS))
     headers = answer.headers
@@ -54,7 +54,7 @@ def read_part(http: Http, job_id: str, *, attempt: int | None, offset: int) -> L
 
 
 def read_log(http: Http, job_id: str, *, attempt: int | None) -> Iterator[LogLine]:
-    """Give what there is of one attempt's log."""
+    """Yield what there is of one attempt's log."""
     lines, offset = Lines(), 0
     while (part := read_part(http, job_id, attempt=attempt, offset=offset)).data:
         attempt, offset = part.attempt, part.next_offset  # another attempt may start meanwhile
@@ -63,14 +63,14 @@ def read_log(http: Http, job_id: str, *, attempt: int | None) -> Iterator[LogLin
 
 
 def follow_log(http: Http, job: FollowedJob, *, attempt: int) -> Iterator[LogLine]:
-    """Give the logs of this attempt and of those after it, as they are written, until the job has ended."""
+    """Yield the logs of this attempt and the later ones, as they are written, until the job has ended."""
     while has_begun(job, attempt):
         yield from follow_attempt(http, job, attempt)
         attempt += 1
 
 
 def follow_only(http: Http, job: FollowedJob, *, attempt: int) -> Iterator[LogLine]:
-    """Give one attempt's log, as it is written; the service refuses where the job ended without this attempt."""
+    """Yield one attempt's log as it is written; the service refuses if the job ended without this attempt."""
     if has_begun(job, attempt):
         yield from follow_attempt(http, job, attempt)
     else:
@@ -78,7 +78,7 @@ def follow_only(http: Http, job: FollowedJob, *, attempt: int) -> Iterator[LogLi
 
 
 def has_begun(job: FollowedJob, attempt: int) -> bool:
-    """Wait for the attempt; False where the job ended without it."""
+    """Wait for the attempt; return False if the job ended without it."""
     while job.attempt_count < attempt:
         if job.has_ended:
             return False
@@ -87,10 +87,10 @@ def has_begun(job: FollowedJob, attempt: int) -> bool:
 
 
 def follow_attempt(http: Http, job: FollowedJob, attempt: int) -> Iterator[LogLine]:
-    """Give one attempt's log, as it is written, until the attempt has ended."""
+    """Yield one attempt's log as it is written, until the attempt has ended."""
     lines, offset = Lines(), 0
     while True:
-        is_over = job.attempt_has_ended(attempt)  # asked before the read: nothing is written after the end
+        is_over = job.attempt_has_ended(attempt)  # checked before the read: nothing is written after the end
         part = read_part(http, job.id, attempt=attempt, offset=offset)
         offset = part.next_offset
         yield from lines.split(part)
@@ -103,20 +103,20 @@ def follow_attempt(http: Http, job: FollowedJob, attempt: int) -> Iterator[LogLi
 
 
 class Lines:
-    """Puts the parts of one attempt's log together to whole lines."""
+    """Joins the parts of one attempt's log into whole lines."""
 
     def __init__(self) -> None:
         self._attempt = 0
         self._begun = b""
 
     def split(self, part: LogPart) -> Iterator[LogLine]:
-        """Give the lines that this part completes."""
+        """Yield the lines that this part completes."""
         self._attempt = part.attempt
         *whole, self._begun = (self._begun + part.data).split(b"\n")
         yield from (self._line(line + b"\n") for line in whole)
 
     def rest(self) -> Iterator[LogLine]:
-        """Give a last line that has no end."""
+        """Yield a last line without a line end."""
         if self._begun:
             yield self._line(self._begun)
             self._begun = b""

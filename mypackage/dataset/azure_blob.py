@@ -46,7 +46,7 @@ class AzureBlobs:
         _import()
 
     def takes(self, address: str) -> bool:
-        """Whether it is an http or https address without a user."""
+        """Return whether it is an http or https address without a user."""
         parts = urlsplit(address)
         return parts.scheme in ("http", "https") and "@" not in parts.netloc
 
@@ -122,7 +122,7 @@ def _split(url: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
 
 
 def _names_account(host: str) -> bool:
-    """Whether the host is an account's own; an emulator has the account's name in the path."""
+    """Return whether the host is an account's own; an emulator has the account's name in the path."""
     return "." in host and not host.replace(".", "").isdigit()
 
 

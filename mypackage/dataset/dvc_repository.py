@@ -43,7 +43,7 @@ class DvcRepository:
             raise DatasetError("A dataset from a DVC repository needs git in the training image.")
 
     def takes(self, address: str) -> bool:
-        """Whether there is one; git knows many forms."""
+        """Return whether there is one; git knows many forms."""
         return bool(address)
 
     def secrets(self, address: str) -> Iterable[str]:

@@ -44,7 +44,7 @@ class HttpArchive:
         """It needs no more than MLflow does."""
 
     def takes(self, address: str) -> bool:
-        """Whether it is an http or https address."""
+        """Return whether it is an http or https address."""
         return urlsplit(address).scheme in ("http", "https")
 
     def secrets(self, address: str) -> Iterable[str]:

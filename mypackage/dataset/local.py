@@ -31,7 +31,7 @@ class LocalFiles:
         """It needs no library."""
 
     def takes(self, address: str) -> bool:
-        """Whether it is a path, or a file:// address."""
+        """Return whether it is a path, or a file:// address."""
         return bool(address) and "://" not in address.removeprefix("file://")
 
     def secrets(self, address: str) -> Iterable[str]:

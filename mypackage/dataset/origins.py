@@ -38,7 +38,7 @@ class DatasetOrigin(Protocol):
         """Raise DatasetError, with what to install, where it cannot work in this image."""
 
     def takes(self, address: str) -> bool:
-        """Whether it can make sense of the address. Asks nobody."""
+        """Return whether it can make sense of the address. Asks nobody."""
 
     def secrets(self, address: str) -> Iterable[str]:
         """What must not show in a message: credentials in the address, and those that it takes from variables."""

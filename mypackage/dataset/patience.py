@@ -35,5 +35,5 @@ class Patience:
 
 
 def may_pass(status: int) -> bool:
-    """Whether a server that answers so may answer otherwise in a moment."""
+    """Return whether a server that answers so may answer otherwise in a moment."""
     return status >= 500 or status in PASSING_STATUSES

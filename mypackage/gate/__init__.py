@@ -1,1 +1,1 @@
-"""The promotion gate that runs in a training."""
+"""The promotion gate: runs inside the training and decides whether its new model becomes champion."""

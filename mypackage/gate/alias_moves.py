@@ -1,8 +1,8 @@
-"""Moving the alias so that, of gates that decide at the same time, the best model ends as champion.
+"""Moves the champion alias so that, when several gates decide at the same time, the best model ends as champion.
 
-MLflow moves an alias without a word about what it was, so a gate may overwrite a better champion that came after its
-look. Each gate therefore announces a move before it makes it, looks again after it, and repairs what it overwrote.
-docs/decisions/0008 says why that ends well.
+MLflow moves an alias without telling what it was, so a gate may overwrite a better champion that appeared after it
+looked. Each gate therefore announces a move beforehand, looks again afterwards, and repairs what it overwrote.
+docs/decisions/0008 explains why this ends well.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from .open_gates import OpenGates
 from .registry import find_champion, find_rival
 from .rules import Rules
 
-MOST_ROUNDS = 100  # gates that contradict each other, one for higher values and one for lower, would go on for ever
+MOST_ROUNDS = 100  # two contradictory gates, one for higher values and one for lower, would go on forever
 
 
 @dataclass(frozen=True)
 class AliasMove:
-    """A registered challenger, and the place that it is to take."""
+    """A registered challenger, and the alias that it is to take."""
 
     client: MlflowClient
     challenger: Challenger
@@ -33,20 +33,20 @@ class AliasMove:
 
     @property
     def previous_alias(self) -> str:
-        """Where the champion goes that makes room."""
+        """The alias that the replaced champion gets."""
         return previous_alias(self.alias)
 
     def find_champion(self) -> Champion | None:
-        """Who holds the place now."""
+        """Return the version that has the alias now."""
         return find_champion(self.client, self.challenger.model_name, self.challenger.metric, alias=self.alias)
 
     def move(self, alias: str, version: str) -> None:
-        """Point an alias to a version of the model."""
+        """Point an alias at a version of the model."""
         name = self.challenger.model_name
         try:
             self.client.set_registered_model_alias(name, alias, version)
         except MlflowException as error:
-            # Of two that make a new alias at once, MLflow's database lets one in. Now it is there.
+            # If two create the same alias at once, MLflow's database lets only one do it. Now it exists.
             if error.error_code != "BAD_REQUEST":
                 raise
             self.client.set_registered_model_alias(name, alias, version)
@@ -54,7 +54,7 @@ class AliasMove:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The decision that stands, and the champion that it was made against."""
+    """The final decision, and the champion that the challenger was compared with."""
 
     decision: Decision
     champion: Champion | None
@@ -66,7 +66,7 @@ def previous_alias(alias: str) -> str:
 
 
 def promote(contest: AliasMove) -> Outcome:
-    """Make the challenger champion unless a look at the registry says otherwise; return once the place is settled."""
+    """Make the challenger champion unless the registry has a better one; return once the alias is settled."""
     gates = OpenGates(contest.client, contest.challenger.model_name, contest.alias, contest.version)
     outcome = _settle(contest, gates)
     gates.close()
@@ -102,9 +102,9 @@ def _take(contest: AliasMove, gates: OpenGates, champion: Champion | None) -> No
 
 
 def _find_better(contest: AliasMove, gates: OpenGates, champion: Champion | None) -> Champion | None:
-    """Return the best version that the alias was moved to meanwhile, if it goes before the champion.
+    """Return the best version that the alias was moved to meanwhile, if it is better than the champion.
 
-    A champion whose value is not known is somebody's own choice, and stays.
+    A champion whose value is unknown was chosen by a person, and stays.
     """
     name, metric = contest.challenger.model_name, contest.challenger.metric
     rivals = [find_rival(contest.client, name, version, metric) for version in gates.rivals()]
@@ -116,7 +116,7 @@ def _find_better(contest: AliasMove, gates: OpenGates, champion: Champion | None
 
 
 def _rank(champion: Champion, rules: Rules) -> tuple[float, int]:
-    """Order versions, best first; of two that are as good, the one that was registered first."""
+    """Return a sort key, best version first; of two equally good ones, the one registered first."""
     value = champion.value or 0.0
     return (value if rules.lower_is_better else -value, int(champion.version))
 

@@ -1,4 +1,4 @@
-"""The promotion gate: whether a challenger takes the champion's place. Numbers in, a decision out; no I/O here."""
+"""Decides whether a challenger replaces the champion. Numbers in, a decision out; no I/O."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from .rules import Guardrail, Rules, direction
 
 @dataclass(frozen=True)
 class Challenger:
-    """A newly trained model and its value of the metric that decides; None where the run has none.
+    """A newly trained model and its value of the deciding metric; None if the run does not have it.
 
-    ``metrics`` are all of its run, for the guardrails; ``dataset`` is what it was evaluated on, where that is known.
+    ``metrics`` are all of the run's, for the guardrails; ``dataset`` is what it was evaluated on, if known.
     """
 
     model_name: str
@@ -28,7 +28,7 @@ class Challenger:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version in use. ``value`` is None where it cannot be known; ``unknown_because`` says why."""
+    """The version in use. ``value`` is None if it cannot be known; ``unknown_because`` says why."""
 
     version: str
     value: float | None
@@ -47,7 +47,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class GuardrailCheck:
-    """How a guarded metric did. ``holds`` is None where there is no champion to compare it with."""
+    """How a guarded metric did. ``holds`` is None if there is no champion to compare with."""
 
     allowed: float
     direction: str
@@ -58,7 +58,7 @@ class GuardrailCheck:
 
 @dataclass(frozen=True)
 class DecisionRecord:
-    """A decision with what it was made from, as it is kept on the run. Unknown and non-finite numbers are None."""
+    """A decision and its inputs, as recorded on the run. Unknown and non-finite numbers are None."""
 
     promoted: bool
     reason: str
@@ -80,12 +80,12 @@ class DecisionRecord:
         return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
 
 
-def decide(  # noqa: PLR0911 - one way out for each thing that may be wrong
+def decide(  # noqa: PLR0911 - one return for each thing that may be wrong
     challenger: Challenger, champion: Champion | None, rules: Rules
 ) -> Decision:
     """Promote only a finite value that is better than the champion's by more than min_delta, or the first champion.
 
-    And only where it reaches min_value, and where no guarded metric became worse than is allowed.
+    It must also reach min_value, and no guarded metric may have become worse than allowed.
     """
     ours = challenger.value
     if ours is None:
@@ -118,7 +118,7 @@ def is_comparable(value: float) -> bool:
 
 
 def check_guardrail(rail: Guardrail, challenger: Challenger, champion: Champion | None) -> GuardrailCheck:
-    """Compare a guarded metric; where either run has no comparable value of it, it does not hold."""
+    """Compare a guarded metric; if either run has no comparable value of it, the guardrail does not hold."""
     ours = known(challenger.metrics.get(rail.metric))
     theirs = known(champion.metrics.get(rail.metric)) if champion else None
     holds = None
@@ -137,12 +137,12 @@ def known(value: float | None) -> float | None:
 
 
 def exact(value: float) -> Decimal:
-    """Return the number as it is written, so that 0.3 is better than 0.2 by 0.1 and not by a little less."""
+    """Return the number as written in decimal, so that 0.3 is better than 0.2 by 0.1 and not by slightly less."""
     return Decimal(repr(float(value)))
 
 
 def show(value: float | Decimal, *, digits: int = 4) -> str:
-    """Return the number as a person writes it."""
+    """Return the number as a person would write it."""
     return f"{float(value):.{digits}g}"
 
 

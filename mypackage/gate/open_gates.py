@@ -1,7 +1,7 @@
-"""Which gates of a model decide at this moment, and which versions each made champion: tags of the registered model.
+"""Tracks which gates of a model are deciding now, and which versions each made champion, in the model's tags.
 
 A tag ``retrain.gate.<alias>.<version>`` belongs to the gate that registered this version. It is "open" or "done", with
-the time at which the gate opened and the versions that it has moved the alias to, or is about to.
+the time at which the gate opened and the versions to which it has moved the alias, or is about to.
 """
 
 import re
@@ -14,13 +14,13 @@ from mlflow.tracking import MlflowClient
 from ..protocol import GATE_TAGS
 
 MARK = re.compile(r"(open|done) (\d{1,12})((?: \d{1,9})*)", re.ASCII)
-# A gate that was killed stays open. One that decides takes seconds, or minutes where the registry hardly answers.
+# A killed gate stays open. A live one decides within seconds, or minutes if the registry is slow.
 ABANDONED_SECONDS = 3600
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a gate says of itself."""
+    """The mark of one gate."""
 
     is_open: bool
     opened_at: int  # seconds since the epoch, by the clock of the gate's machine
@@ -31,7 +31,7 @@ class Mark:
 
 
 class OpenGates:
-    """The marks of a model's gates, and our own among them, which is that of our version."""
+    """The marks of a model's gates; ours is that of our version."""
 
     def __init__(
         self, client: MlflowClient, model_name: str, alias: str, version: str, *, now: Callable[[], float] = time.time
@@ -43,17 +43,17 @@ class OpenGates:
         self._over = self._ended()
 
     def announce_move(self, version: str) -> None:
-        """Say that we are about to move the alias to this version. To be called before it is moved."""
+        """Record that we are about to move the alias to this version. Call it before moving."""
         if version not in self._mark.moved_to:
             self._put(Mark(True, self._mark.opened_at, (*self._mark.moved_to, version)))
 
     def rivals(self) -> set[str]:
-        """Return the versions that others moved the alias to, or are about to, since we have opened."""
+        """Return the versions to which others moved the alias, or are about to, since we opened."""
         others = {gate: mark for gate, mark in self._all().items() if gate not in self._over and gate != self._version}
         return {version for mark in others.values() for version in mark.moved_to} | set(self._mark.moved_to)
 
     def close(self) -> None:
-        """Say that we have decided. The last one takes the marks away: no gate needs them any more."""
+        """Record that we have decided. The last gate removes all marks: none is needed any more."""
         self._put(Mark(False, self._mark.opened_at, self._mark.moved_to))
         marks = self._all()
         ended = {gate for gate, mark in marks.items() if self._has_ended(mark)}
@@ -65,10 +65,10 @@ class OpenGates:
         return {gate for gate, mark in self._all().items() if self._has_ended(mark)}
 
     def _has_ended(self, mark: Mark) -> bool:
-        return not mark.is_open or abs(self._now() - mark.opened_at) > ABANDONED_SECONDS  # by a wrong clock, too
+        return not mark.is_open or abs(self._now() - mark.opened_at) > ABANDONED_SECONDS  # even by a wrong clock
 
     def _all(self) -> dict[str, Mark]:
-        """Read all marks at once; what is none of ours is left alone."""
+        """Read all marks at once; other tags are ignored."""
         tags = self._client.get_registered_model(self._model_name).tags or {}
         found = {name: MARK.fullmatch(str(text)) for name, text in tags.items() if name.startswith(self._prefix)}
         return {

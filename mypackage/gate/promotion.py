@@ -1,4 +1,4 @@
-"""A logged model's way through the gate, and the record that is kept of it."""
+"""Takes one logged model through the gate: registers it, decides, and records the decision on the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .runs import require_not_fenced, runs_of
 
 @dataclass(frozen=True)
 class Promotion:
-    """One model before the gate."""
+    """One model at the gate."""
 
     client: MlflowClient
     run_id: str
@@ -26,7 +26,7 @@ class Promotion:
     alias: str
 
     def decide(self, model_uri: str, tags: Mapping[str, Any]) -> DecisionRecord:
-        """Register the model and move the alias to it if it may be promoted; keep the decision on its run."""
+        """Register the model and move the alias to it if it may be promoted; record the decision on its run."""
         self._require_not_fenced()
         champion = find_champion(self.client, self.challenger.model_name, self.challenger.metric, alias=self.alias)
         decision, version = decide(self.challenger, champion, self.rules), None
@@ -53,7 +53,7 @@ class Promotion:
             METRIC_TAG: self.challenger.metric,
             METRIC_VALUE_TAG: repr(self.challenger.value),
         }
-        runs = runs_of(self.client, self.run_id)  # the job's own is the last one: it made the others
+        runs = runs_of(self.client, self.run_id)  # the job's own run is the last one: it started the others
         job_ids = [run.data.tags[JOB_TAG] for run in runs if JOB_TAG in run.data.tags]
         job = {JOB_TAG: job_ids[-1]} if job_ids else {}
         job_run = {JOB_RUN_TAG: run_id} if (run_id := job_run_id()) else {}
@@ -63,7 +63,7 @@ class Promotion:
         require_not_fenced(self.client, self.run_id)
 
     def _keep(self, record: DecisionRecord) -> None:
-        """Tag the run, those that it is nested in, and the job's own, which is the one that the service knows."""
+        """Tag the run, those that it is nested in, and the job's own, which is the only one that the service knows."""
         for run in runs_of(self.client, self.run_id):
             self.client.set_tag(run.info.run_id, DECISION_TAG, record.to_json())
             self.client.set_tag(run.info.run_id, PROMOTED_TAG, str(record.promoted).lower())

@@ -1,4 +1,4 @@
-"""The model registry as the gate needs it: who the champion is, and a new version."""
+"""What the gate needs of the model registry: finding the champion, and registering a new version."""
 
 from collections.abc import Mapping
 
@@ -15,11 +15,11 @@ _NO_ALIAS = "INVALID_PARAMETER_VALUE"
 
 
 def find_champion(client: MlflowClient, model_name: str, metric: str, *, alias: str = CHAMPION) -> Champion | None:
-    """Return the model's champion with its last value of the metric, or None where no version is champion."""
+    """Return the model's champion with its last value of the metric, or None if no version is champion."""
     try:
         version = client.get_model_version_by_alias(model_name, alias)
     except MlflowException as error:
-        # The alias of a version that is gone leads nowhere, too.
+        # The alias of a deleted version also leads nowhere.
         if error.error_code in (_NO_SUCH_THING, _NO_ALIAS):
             return None
         raise
@@ -27,7 +27,7 @@ def find_champion(client: MlflowClient, model_name: str, metric: str, *, alias: 
 
 
 def find_rival(client: MlflowClient, model_name: str, version: str, metric: str) -> Champion | None:
-    """Return this version as the champion that it was or may be; None where it is gone, or its attempt given up."""
+    """Return this version as a former or possible champion; None if it is gone, or its attempt was given up."""
     try:
         found = client.get_model_version(model_name, version)
     except MlflowException as error:
@@ -74,8 +74,8 @@ def _champion(client: MlflowClient, version: str, run_id: str | None, metric: st
 
 def _find_run(client: MlflowClient, run_id: str) -> Run | None:
     try:
-        # A run in the trash still answers and still tells the truth about the version in use; only one that was
-        # deleted for good does not.
+        # A run in the trash still answers, and is still right about the version in use; only a permanently deleted one
+        # does not.
         return client.get_run(run_id)
     except MlflowException as error:
         if error.error_code == _NO_SUCH_THING:

@@ -1,4 +1,4 @@
-"""The rules of the gate: what train.py asks for and, over it, what the request's ``promotion`` asks for. No I/O."""
+"""The rules of the gate: those of train.py, overridden by the request's ``promotion``. No I/O."""
 
 import json
 import math
@@ -27,7 +27,7 @@ class Guardrail:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a challenger is judged. ``min_value`` is the worst value that is promoted: a most where lower is better."""
+    """How a challenger is judged. ``min_value`` is the worst value that is promoted: a maximum if lower is better."""
 
     lower_is_better: bool
     min_delta: float = 0.0
@@ -43,11 +43,11 @@ class Rules:
 
 
 def read_promotion(text: str) -> dict[str, Any]:
-    """Return what the service passes on of the request; ValueError where the text is anything else."""
+    """Return the request's rules as the service passes them on; raise ValueError if the text is anything else."""
     try:
         wishes = json.loads(text) if text.strip() else {}
     except ValueError as error:
-        raise ValueError(f"{PROMOTION_VARIABLE} is no JSON: {error}") from None
+        raise ValueError(f"{PROMOTION_VARIABLE} is not JSON: {error}") from None
     if not isinstance(wishes, dict):
         raise ValueError(f"{PROMOTION_VARIABLE} must be a JSON object with any of: {', '.join(FIELDS)}.")
     if unknown := sorted(set(wishes) - set(FIELDS)):
@@ -59,7 +59,7 @@ def read_promotion(text: str) -> dict[str, Any]:
 
 
 def rules_of(wishes: Mapping[str, Any], *, lower_is_better: bool) -> Rules:
-    """Make rules of the wishes, by FIELDS; a guardrail without a direction of its own has that of the metric."""
+    """Build the rules from the fields sent; a guardrail without its own direction uses that of the metric."""
     lower_is_better = _is_lower(wishes["direction"]) if "direction" in wishes else lower_is_better
     directions = {name: _is_lower(text) for name, text in wishes.get("guardrail_directions", {}).items()}
     if strangers := sorted(set(directions) - set(wishes.get("guardrails", {}))):
@@ -72,7 +72,7 @@ def rules_of(wishes: Mapping[str, Any], *, lower_is_better: bool) -> Rules:
 
 
 def merged(from_code: Mapping[str, Any], from_request: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the request over the code: it is what was asked for this time. Guardrails are replaced one by one."""
+    """Merge both; the request wins, because it is about this training. Guardrails are replaced one by one."""
     given = {name: value for name, value in from_code.items() if value is not None}
     for name, value in from_request.items():
         given[name] = {**given.get(name, {}), **value} if isinstance(value, Mapping) else value

@@ -1,1 +1,1 @@
-"""Alerts on their way from the outbox to people and programs: the sender, and a folder for each channel."""
+"""Sends alerts from the outbox to people and programs: the sender, and a folder for each channel."""

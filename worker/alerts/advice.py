@@ -1,4 +1,4 @@
-"""What a person should do about a failure, by its code; what caused it, the failure itself tells."""
+"""Advises what to do about a failure, by its code; the failure itself tells the cause."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What an alert tells, in parts that each channel puts together in its own way; secrets are masked in all of them."""
+"""Composes the parts of an alert, which each channel arranges in its own way; secrets are masked in all of them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Content:
-    """The parts of one alert. ``shown`` makes a text of users harmless for the channel, in one line of that size."""
+    """The parts of one alert. ``shown`` makes users' text harmless for the channel, on one line of that size."""
 
     news: News
     links: Links
@@ -37,17 +37,17 @@ class Content:
 
     @property
     def title(self) -> str:
-        """Say what happened to which model."""
+        """What happened to which model."""
         job = self.news.job
         return f"{self._text(job.model_name or job.experiment_name, NAME_CHARACTERS)}: {TITLES[self.news.alert.event]}"
 
     @property
     def origin(self) -> str:
-        """Name the attempt."""
+        """The job and its attempt."""
         return f"job {self.news.job.id}, attempt {self.news.alert.attempt}"
 
     def told(self) -> Iterator[tuple[str, str]]:
-        """Yield what there is to say, each with a label or none."""
+        """Yield the texts, each with a label or an empty one."""
         match self.news.alert.event:
             case AlertEvent.RETRYING:
                 yield from self._cause()
@@ -62,7 +62,7 @@ class Content:
             case AlertEvent.CANCELLED if self.news.reason:
                 yield "", self._text(self.news.reason.message, CAUSE_CHARACTERS)
             case AlertEvent.ADOPTED:
-                yield "", "Its worker died; the training went on, and another worker watches over it now."
+                yield "", "Its worker died; the training went on, and another worker supervises it now."
 
     def fields(self) -> Iterator[tuple[str, str]]:
         """Yield names and values; a value may be empty, or have several lines."""
@@ -77,7 +77,7 @@ class Content:
             yield "Metrics", self._metrics()
 
     def pages(self) -> dict[str, str]:
-        """Return where more can be seen; the addresses hold nothing that ends a link."""
+        """Return the links by name; their addresses contain nothing that ends a link."""
         job, run_id = self.news.job, self.news.attempt.run_id if self.news.attempt else None
         page = self.links.job_page(job)
         pages = {"job": page, "log": f"{page}/logs" if page else None}
@@ -110,7 +110,7 @@ class Content:
         return f"{sha[:SHA_CHARACTERS]} ({ref})" if ref else sha[:SHA_CHARACTERS]
 
     def _metrics(self) -> str:
-        """The metric that decided, with the champion's value; else the first few of the run."""
+        """Return the deciding metric with the champion's value; else the run's first few metrics."""
         decision = self._mapping("decision")
         if decision.get("metric"):
             values = (("", decision.get("challenger")), ("champion ", decision.get("champion")))

@@ -1,4 +1,4 @@
-"""Posts alerts over HTTP, and tells from the answer what is to become of them. The address shows in no log or error."""
+"""Posts alerts over HTTP, and decides by the answer what happens to them. The address is in no log or error."""
 
 import json
 import math
@@ -19,14 +19,14 @@ TRY = "`retrain alerts test` sends a message."
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An address to post to. ``timeout_seconds``: for the connection, and for each part of the answer."""
+    """An address to post to. ``timeout_seconds`` applies to the connection, and to each part of the answer."""
 
     url: str
     query: Mapping[str, str]
     timeout_seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post JSON, and judge what comes back. One try; whoever does not answer in time may have got it."""
+        """Post JSON once, and judge the answer. A receiver that does not answer in time may still have got it."""
         try:
             with requests.post(
                 self.url,
@@ -35,23 +35,23 @@ class Endpoint:
                 headers={**HEADERS, **headers},
                 timeout=self.timeout_seconds,
                 allow_redirects=False,
-                stream=True,  # of an answer without end only the beginning is read
+                stream=True,  # only the beginning of an endless answer is read
             ) as response:
                 said = next(response.iter_content(MOST_ANSWER_BYTES), b"")
                 return judge(response.status_code, response.headers, said)
-        except requests.RequestException as error:  # its text holds the address
+        except requests.RequestException as error:  # its text contains the address
             return Answer(Verdict.LATER, type(error).__name__)
 
 
 def unreachable(setting: str) -> str:
-    """What the doctor advises where nobody answers."""
+    """Return the doctor's advice if nothing answers."""
     return (
-        f"Check {setting}, and that this host gets there (firewall; proxy: https_proxy). Alerts wait for up to a day."
+        f"Check {setting}, and that this host can reach it (firewall; proxy: https_proxy). Alerts wait for up to a day."
     )
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """What an answer means. Discord's limits stand in its headers, and in the body of a refusal for too many."""
+    """Return what an answer means. Discord's limits are in its headers, and in the body of a refusal for too many."""
     said = _parse(body)
     if status < 300:
         return Answer(Verdict.SENT, pause_seconds=_until_reset(headers))
@@ -65,7 +65,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
 
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds until Discord takes another message, where it has taken as many as it does at a time."""
+    """Return the seconds until Discord accepts another message, if the current quota is used up."""
     is_used_up = headers.get("X-RateLimit-Remaining") == "0"
     return _seconds(headers.get("X-RateLimit-Reset-After")) if is_used_up else None
 
@@ -73,7 +73,7 @@ def _until_reset(headers: Mapping[str, str]) -> float | None:
 def _seconds(value: object) -> float | None:
     try:
         seconds = float(str(value))
-    except ValueError:  # none, or a date: then our own backoff does
+    except ValueError:  # missing, or a date: then our own backoff applies
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 

@@ -1,4 +1,4 @@
-"""The channels that are set up, put together; what in the settings is secret shows in none of them."""
+"""Creates the channels that are set up; the redactor keeps the settings' secrets out of all of them."""
 
 from importlib.metadata import EntryPoint
 from typing import cast
@@ -13,7 +13,7 @@ from worker.alerts.seam import AlertChannel
 
 
 def channels_of(settings: Settings, redactor: Redactor) -> dict[str, AlertChannel]:
-    """Make the channels that are set up; ConfigurationError where what delivers cannot be loaded."""
+    """Create the channels that are set up; raise ConfigurationError if a class cannot be loaded."""
     links = Links.of(settings)
     return {
         name: channel_class(each).from_settings(each, links=links, redactor=redactor)
@@ -22,7 +22,7 @@ def channels_of(settings: Settings, redactor: Redactor) -> dict[str, AlertChanne
 
 
 def channel_class(destination: Destination) -> type[AlertChannel]:
-    """Import what delivers to a channel."""
+    """Import the class that delivers to a channel."""
     place = destination.settings.delivered_by
     try:
         return cast(type[AlertChannel], EntryPoint(destination.name, place, GROUP).load())

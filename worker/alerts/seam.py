@@ -1,4 +1,4 @@
-"""The seam of alert channels as the worker sees it: what is told, by whom, and what came of it."""
+"""The interface of an alert channel in the worker: what it is given, and how it reports the outcome."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,14 +16,14 @@ class Verdict(Enum):
     """What an answer means for the alert."""
 
     SENT = auto()
-    LATER = auto()  # nobody is at fault: it is worth another try
-    REFUSED = auto()  # this alert never gets through
-    CLOSED = auto()  # no alert gets through at this address
+    LATER = auto()  # a temporary problem: worth another try
+    REFUSED = auto()  # this alert will never get through
+    CLOSED = auto()  # no alert will get through at this address
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A verdict; ``pause_seconds`` is how long the other side asks to be left alone."""
+    """A verdict; ``pause_seconds`` is how long a pause the receiver asks for."""
 
     verdict: Verdict
     cause: str = ""
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class News:
-    """What an alert tells: the job as it stands now, and the end of the attempt's log where that failed."""
+    """The content of an alert: the job as it is now, and the end of the attempt's log if that failed."""
 
     alert: Alert
     job: Job
@@ -40,34 +40,34 @@ class News:
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt that it is about; None where the job ended before its first one."""
+        """The attempt that it is about; None if the job ended before its first one."""
         return next((each for each in self.job.attempts if each.number == self.alert.attempt), None)
 
     @property
     def reason(self) -> Reason | None:
         """Why the attempt failed, or the job did."""
-        if self.alert.event is AlertEvent.RETRYING:  # the job itself has none any more once the next attempt begins
+        if self.alert.event is AlertEvent.RETRYING:  # the job's own reason is cleared once the next attempt begins
             return self.attempt.reason if self.attempt else None
         return self.job.reason
 
 
 class Delivers(Protocol):
-    """What the sender needs of a channel."""
+    """What the sender needs from a channel."""
 
     def send(self, news: News) -> Answer:
-        """Send it once, and say what came of that."""
+        """Send it once, and return the outcome."""
 
     def send_trial(self, trial: Trial) -> Answer:
-        """Likewise with a test message."""
+        """Send a test message in the same way."""
 
 
 class AlertChannel(Delivers, Protocol):
-    """A place where people, or programs, hear of jobs. Its kind's settings name the class (``delivered_by``)."""
+    """A channel that tells people or programs about jobs. The settings of its kind name the class (``delivered_by``)."""
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
-        """Make the channel; nothing is asked of the other side yet."""
+        """Create the channel, without contacting the receiver yet."""
 
     @classmethod
     def check(cls, destination: Destination) -> Finding:
-        """Look whether alerts can get there, without sending any. For the doctor."""
+        """Check for the doctor whether alerts can get there, without sending any."""

@@ -1,6 +1,6 @@
-"""Sends alerts from the store's outbox, in a thread of its own. Many workers at once do no harm.
+"""Sends alerts from the store's outbox, in its own thread. Many workers may do so at once.
 
-Each alert is sent at least once: a sender that dies after its post and before it says so leaves the alert to the next.
+Each alert is sent at least once: if a sender dies after posting and before recording it, the next one sends it again.
 """
 
 import logging
@@ -22,10 +22,10 @@ from worker.resilience import survive
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS, BROKEN_SECONDS = 1.0, 5.0  # between two looks, and after one that failed
+POLL_SECONDS, BROKEN_SECONDS = 1.0, 5.0  # between two rounds, and after a failed one
 LEASE_SECONDS = 60.0  # longer than a post takes
 GIVE_UP_AFTER_SECONDS = 86400.0
-STRAY_SECONDS = 60.0  # a channel that is not known here may be known to a worker that was started later
+STRAY_SECONDS = 60.0  # a channel unknown here may be known to a worker that was started later
 FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 1.0, 300.0
 OUTPUT_BYTES = 16384
 TRIED = {
@@ -42,13 +42,13 @@ class Line:
 
     channel: Delivers
     free_at: float = 0.0  # on the sender's clock
-    asked_until: float = 0.0  # the other side wants no post before that
-    failures: int = 0  # one after the other
+    asked_until: float = 0.0  # the receiver wants no post before that
+    failures: int = 0  # in a row
     is_closed: bool = False
 
 
 class AlertSender:
-    """Sends what is due, one alert after the other."""
+    """Sends due alerts, one after the other."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class AlertSender:
         self._lines = {name: Line(channel) for name, channel in channels.items()}
         self._clock = clock
         self._jitter = jitter
-        self._sent: list[Alert] = []  # what the store does not know of yet
+        self._sent: list[Alert] = []  # sent, but not recorded in the store yet
         self._strays_looked_for_at = -math.inf
 
     def run_until(self, stopping: threading.Event) -> None:
@@ -72,7 +72,7 @@ class AlertSender:
             stopping.wait(BROKEN_SECONDS if is_sent is None else 0.0 if is_sent else POLL_SECONDS)
 
     def once(self) -> bool:
-        """Send one test message or alert; False when none is due, or no channel may be used now."""
+        """Send one test message or alert; return False if none is due, or no channel may be used now."""
         self._note_sent()
         if self._try_channel():
             return True
@@ -95,7 +95,7 @@ class AlertSender:
                 self._follow(alert, self._lines[alert.channel].channel.send(news))
 
     def _try_channel(self) -> bool:
-        """Send a test message, also where the channel is closed; False when nobody has asked for one."""
+        """Send a test message, even if the channel is closed; return False if nobody has asked for one."""
         trial = self._store.take_trial(self._lines.keys()) if self._lines else None
         if trial is None:
             return False
@@ -113,7 +113,7 @@ class AlertSender:
         return True
 
     def _drop_stray(self) -> bool:
-        """Give up an alert for a channel that the operator has removed; False when there is none."""
+        """Give up an alert for a channel that the operator has removed; return False if there is none."""
         if self._clock() < self._strays_looked_for_at + STRAY_SECONDS:
             return False
         stray = self._store.take_stray_alert(
@@ -123,11 +123,11 @@ class AlertSender:
             self._strays_looked_for_at = self._clock()
             return False
         with _context_of(stray):
-            self._give_up(stray, f"this worker has no such channel (any more): check {what_to_check(stray.channel)}")
+            self._give_up(stray, f"this worker has no such channel, or no longer: check {what_to_check(stray.channel)}")
         return True
 
     def _note_sent(self) -> None:
-        """Say what was sent until the store has heard it: what it does not know of is sent again."""
+        """Record what was sent until the store accepts it, because unrecorded alerts are sent again."""
         while self._sent:
             self._store.alert_sent(self._sent[0])
             self._sent.pop(0)
@@ -150,12 +150,12 @@ class AlertSender:
             self._note_sent()
         elif answer.verdict is Verdict.REFUSED:
             self._give_up(alert, answer.cause)
-        else:  # one line says so, and not one for each alert
-            advice = f"check {what_to_check(alert.channel)}, and start the worker anew: it sends no more there"
+        else:  # one line for all, not one for each alert
+            advice = f"check {what_to_check(alert.channel)}, and restart the worker, which sends no more there"
             self._give_up(alert, f"{answer.cause}; {advice}")
 
     def _note_answer(self, line: Line, answer: Answer) -> float:
-        """Obey what was answered; return for how long the channel asks to be left alone."""
+        """Act on the answer; return how long a pause the channel asks for."""
         asked_seconds = min(answer.pause_seconds or 0.0, LONGEST_WAIT_SECONDS)
         if answer.verdict in (Verdict.SENT, Verdict.CLOSED):  # a test message that gets through opens it again
             line.is_closed = answer.verdict is Verdict.CLOSED

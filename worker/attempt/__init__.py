@@ -1,1 +1,1 @@
-"""One attempt of a job, from its claim to its end."""
+"""Takes one attempt of a job from its claim to its end."""

@@ -1,4 +1,4 @@
-"""The revision of a job's data: what the first attempt found, all others use."""
+"""Pins the revision of a job's data: all attempts use the one that the first attempt found."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from worker.source.checkout import GitSource, SourceRequest
 
 logger = logging.getLogger(__name__)
 
-PLAIN_URL_SECONDS = 60.0  # the training waits for it
+PLAIN_URL_SECONDS = 60.0  # because the training waits for it
 
 
 def pin(
@@ -25,9 +25,9 @@ def pin(
 ) -> str | None:
     """Return the address with the full revision in it.
 
-    None where it is not sure to be a git repository (neither @rev nor .git in it), or where GIT_SCHEMES and GIT_HOSTS
-    keep this service from asking, or where a plain URL does not answer it: perhaps only the training reaches that
-    host. The training then takes what it finds, and says what that was.
+    None if it may not be a git repository (neither @rev nor .git in it), if GIT_SCHEMES and GIT_HOSTS forbid asking,
+    or if a plain URL does not answer: perhaps only the training can reach that host. The training then uses what it
+    finds, and records what that was.
     """
     repository = find_repository(dataset_repo)
     if repository is None or not source.allows(repository.url):
@@ -46,11 +46,11 @@ def pin(
 
 
 def as_parameter(dataset_repo: str, pinned: str | None) -> str:
-    """What the project gets as its dataset_repo: a plain URL stays one, for projects that know of no revisions."""
+    """Return the project's dataset_repo: a plain URL stays one, for projects that do not know about revisions."""
     repository = find_repository(dataset_repo)
     return pinned if pinned and repository and (repository.rev or repository.path) else dataset_repo
 
 
 def environment(pinned: str | None) -> Mapping[str, str]:
-    """What the training's environment says of it; by this, mypackage keeps to the revision of a plain URL too."""
+    """Return the variable by which mypackage uses the pinned revision even of a plain URL."""
     return {PINNED_DATASET_VARIABLE: pinned} if pinned else {}

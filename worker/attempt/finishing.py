@@ -1,4 +1,4 @@
-"""The end of an attempt: the MLflow run gets its end, then the job, and only then is the container removed."""
+"""Ends an attempt: first its MLflow run, then the job, and only then is the container removed."""
 
 import logging
 import random
@@ -37,7 +37,7 @@ from worker.tracking.client import Tracking
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 600  # for a store or tracking server that is away
+PATIENCE_SECONDS = 600  # for an unavailable store or tracking server
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 10
 LAST_OUTPUT_BYTES = 4096
@@ -48,7 +48,7 @@ EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 @dataclass(frozen=True)
 class Finishing:
-    """Ends attempts. All of it may be done again, by the next worker too, if it breaks off at any point."""
+    """Ends attempts. Each step may be repeated, even by the next worker, wherever it was interrupted."""
 
     settings: Settings
     store: JobStore
@@ -59,11 +59,11 @@ class Finishing:
 
     @property
     def scratch(self) -> Path:
-        """Where this host's worker puts files for a moment. The next one empties it: a worker may be killed."""
+        """The folder for this worker's temporary files. The next worker empties it, because a worker may be killed."""
         return self.settings.data_dir / "scratch" / self.settings.worker_host
 
     def ending(self, claim: Claim, outcome: Exit) -> Ending:
-        """How the attempt ended, as the exit code tells it."""
+        """Return how the attempt ended, by its exit code."""
         error: AttemptError
         if outcome.oom_killed:
             error = out_of_memory(outcome, claim.request.resources)
@@ -78,7 +78,7 @@ class Finishing:
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
 
     def finish(self, claim: Claim, ending: Ending, redactor: Redactor) -> Job:
-        """End run, job and container; return the job as it is then. LeaseLost before it touches another's run."""
+        """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run."""
         job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
         ending = self._with_retry(claim, self._end_run(job, ending), redactor)
@@ -97,7 +97,7 @@ class Finishing:
         return job
 
     def _end_run(self, job: Job, ending: Ending) -> Ending:
-        """End the attempt's run, if it is known and nobody may be busy with it; the ending with the run's result."""
+        """End the attempt's run if it is known and nobody may be using it; return the ending with the run's result."""
         if ending.leaves_run_open:
             return ending
         if job.attempt.run_id is None:
@@ -110,7 +110,7 @@ class Finishing:
             return replace(ending if ending.reason else failure(error), leaves_run_open=True)
 
     def end_open_runs(self) -> None:
-        """End the runs that could not be ended with their attempts; harmless when many workers do it at once."""
+        """End the runs that could not be ended with their attempts; many workers may do it at once."""
         for job_id, number in self.store.find_open_runs():
             with suppress(JobNotFound):  # deleted meanwhile, and the note with it
                 job = self.store.get(job_id)
@@ -120,9 +120,9 @@ class Finishing:
                 self.store.note_run_ended(job_id, attempt=number)
 
     def give_up(self, claim: Claim, reason: AttemptError) -> Job:
-        """End the attempt of a host that is lost; where run or store cannot be ended now, this raises and ends none.
+        """End the attempt of a lost host; raise, and end nothing, if the run or the store does not answer now.
 
-        The run is fenced first: the training may go on where nobody can reach it, and must not promote its model.
+        The run is fenced first: the training may go on out of reach, and must not promote its model.
         """
         ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
         if run_id := self._find_run(claim.job, claim.attempt):
@@ -131,7 +131,7 @@ class Finishing:
         return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
 
     def end_lost_run(self, name: str) -> None:
-        """Give the run of an attempt that was given up its end once more: its training has ended it by itself."""
+        """End the run of a given-up attempt once more, because its training may have ended it differently."""
         named = parse_attempt_name(name)
         with suppress(JobNotFound):
             for attempt in self.store.get(named.job_id).attempts:
@@ -146,12 +146,12 @@ class Finishing:
             )
         )
         lines = [line.strip() for line in tail.data.decode(errors="replace").split("\n")]
-        # Output and errors are two pipes, so what was printed before a traceback may stand behind it.
+        # Output and errors are two pipes, so what was printed before a traceback may come after it.
         telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
         return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
 
     def _find_run(self, job: Job, attempt: Attempt) -> str | None:
-        """The attempt's run; one that was made may not be recorded, when the answer or the worker was lost then."""
+        """Return the attempt's run; it may exist but not be recorded, if the answer or the worker was lost."""
         return attempt.run_id or self.tracking.find_run(job.experiment_name, job_id=job.id, attempt=attempt.number)
 
     def _close_run(self, job: Job, attempt: Attempt, reason: Reason | None) -> dict[str, Any] | None:
@@ -206,11 +206,11 @@ class Finishing:
             if handle := self.runner.attach(name):
                 self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
                 self.runner.remove(handle)
-        except AttemptError as error:  # the job has ended, whatever is still lying here
+        except AttemptError as error:  # the job has ended, whatever is left here
             logger.warning("container not removed; the sweep will", extra={"container": name, "cause": error.message})
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """Call again while the store or the tracking server is away, up to a limit."""
+        """Call again while the store or the tracking server is unavailable, up to a limit."""
         deadline, pause = self.clock() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -225,23 +225,23 @@ class Finishing:
 
 
 def failure(error: AttemptError) -> Ending:
-    """The ending that an error stands for."""
+    """Return the ending for an error."""
     return Ending(JobState.FAILED, Reason.of(error))
 
 
 def takeovers(job: Job) -> int:
-    """How often another worker took over while the attempt under way was prepared."""
+    """Return how often another worker took over while the current attempt was prepared."""
     here = [each for each in job.transitions if each.attempt == job.attempt.number]
     return sum(each.from_state is each.to_state is JobState.STARTING for each in here)
 
 
 def losses(job: Job) -> int:
-    """How many workers were lost meanwhile; those that stopped in order were not."""
+    """Return how many workers were lost meanwhile, not counting those that released the attempt."""
     return takeovers(job) - job.attempt.releases
 
 
 def _may_have_left_a_run(job: Job, ending: Ending) -> bool:
-    """Whether one may have been made whose id is not recorded: its answer was lost, or the worker."""
+    """Return whether a run may exist whose id is not recorded, because the answer or the worker was lost."""
     if ending.reason is None:
         return False
     is_telling = ending.reason.code in (Code.TRACKING_UNAVAILABLE, Code.USER_CANCELLED, Code.INTERNAL)

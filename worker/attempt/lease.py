@@ -1,4 +1,4 @@
-"""Keeps a claim alive while its attempt is prepared and watched, and says when it was lost."""
+"""Renews a claim's lease while its attempt is prepared and supervised, and reports when it is lost."""
 
 import logging
 import threading
@@ -13,11 +13,11 @@ from shared.jobs.store import Claims
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-END_SECONDS = 1  # a call that hangs must not keep the worker; a late renewal does no harm, and ends the thread
+END_SECONDS = 1  # a hung call must not hold up the worker; a late renewal is harmless, and ends the thread
 
 
 class LeaseKeeper:
-    """Renews a claim's lease in a thread of its own, so that a slow git host does not cost the claim."""
+    """Renews a claim's lease in its own thread, so that the claim is not lost to a slow git host."""
 
     def __init__(self, claim: Claim, *, store: Claims, lease_seconds: float) -> None:
         self._claim = claim
@@ -39,7 +39,7 @@ class LeaseKeeper:
         self._thread.join(END_SECONDS)
 
     def check(self) -> None:
-        """Raise LeaseLost when another worker holds the job now."""
+        """Raise LeaseLost if another worker holds the job now."""
         if self._lost.is_set():
             raise LeaseLost("The lease was lost while the attempt was supervised.", job_id=self._claim.job.id)
 
@@ -51,5 +51,5 @@ class LeaseKeeper:
                 self._lost.set()
                 return
             except StoreUnavailable as error:
-                # Nobody else can take the job over either: go on, and renew when the store is back.
+                # Nobody else can take the job over either: go on, and renew once the store is back.
                 logger.warning("lease not renewed", extra={"cause": error.message})

@@ -1,4 +1,4 @@
-"""What one attempt may use of its host: what the request asks for, else a share by slots, up to the maximum. Pure."""
+"""Decides how much of its host an attempt may use: as requested, else a share by slots, up to the maximum. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,22 @@ from shared.settings import Settings
 from worker.runners.seam import Capacity, Exit
 
 GIB = 2**30
-LEAST_RESERVE_BYTES = GIB  # of memory, for the system and the services beside the training
+LEAST_RESERVE_BYTES = GIB  # of memory, for the system and the services next to the training
 RESERVED_PART = 20
 
 
 @dataclass(frozen=True)
 class AttemptLimits:
-    """None: no limit."""
+    """The limits of an attempt; None means no limit."""
 
     memory_bytes: int | None
     cpus: float | None
 
 
 def limits_of(resources: Resources, settings: Settings, capacity: Capacity | None, *, slots: int) -> AttemptLimits:
-    """Return the limits of an attempt; UserError for a request that is over the maximum.
+    """Return the limits of an attempt; raise UserError if the request exceeds the maximum.
 
-    Where the runner cannot limit anything (``capacity`` is None), the request's own wishes are passed on.
+    If the runner cannot limit anything (``capacity`` is None), the request's values are passed on.
     """
     if capacity is None:
         return AttemptLimits(_asked_bytes(resources), resources.cpus)
@@ -31,7 +31,7 @@ def limits_of(resources: Resources, settings: Settings, capacity: Capacity | Non
 
 
 def usable_bytes(capacity: Capacity) -> int:
-    """The memory of a host that training may use in all."""
+    """Return how much of a host's memory all training together may use."""
     reserve = max(LEAST_RESERVE_BYTES, capacity.memory_bytes // RESERVED_PART)
     return max(capacity.memory_bytes - reserve, capacity.memory_bytes // 2)
 
@@ -45,7 +45,7 @@ def _memory(resources: Resources, settings: Settings, capacity: Capacity, slots:
 
 
 def _cpus(resources: Resources, settings: Settings, capacity: Capacity) -> float | None:
-    """A training alone may have all cores, and shares them by weight when there are others."""
+    """Return the limit on cores: by default none, as trainings share all cores by weight."""
     most = min(settings.attempt_cpus_most or capacity.cpus, capacity.cpus)
     if resources.cpus is not None and resources.cpus > most:
         raise _too_much("cpus", f"{resources.cpus:g}", f"{most:g}", "ATTEMPT_CPUS_MOST")
@@ -68,7 +68,7 @@ def _too_much(what: str, asked: str, most: str, setting: str) -> UserError:
 
 
 def out_of_memory(outcome: Exit, resources: Resources) -> UserError:
-    """Say which limit it met, where that came from, and how it is raised."""
+    """Return the error: which limit was exceeded, where it came from, and how to raise it."""
     source = (
         "resources.memory" if resources.memory else "this host's default: ATTEMPT_MEMORY_BYTES, or a share by slots"
     )

@@ -1,4 +1,4 @@
-"""Takes an attempt's output to the store: whole lines, without secrets, up to a limit, none lost and none twice."""
+"""Copies an attempt's output to the store: whole lines, without secrets, up to a limit, none lost or repeated."""
 
 import logging
 
@@ -11,17 +11,17 @@ from worker.runners.seam import Handle, LogBounds, Runner
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 8 * 1024 * 1024  # taken at once at most, or a little more
-LONGEST_LINE_BYTES = 256 * 1024  # one that is longer is cut into pieces
+READ_BYTES = 8 * 1024 * 1024  # at most so much is read at once, or a little more
+LONGEST_LINE_BYTES = 256 * 1024  # a longer one is cut into pieces
 LONGEST_SECRET_BYTES = 16 * 1024
 
 
 class LogKeeper:
-    """Stores text with the offset of its end, in one transaction: the next worker reads on from there.
+    """Stores text together with the offset of its end, in one transaction: the next worker reads on from there.
 
-    What was read and is not stored yet is carried in memory, because going back in a log can mean reading it again
-    from its beginning. After the mark at the limit nothing is read any more: no runner lets an attempt wait for that.
-    The mark also stands where the runner itself kept no more.
+    Text that was read but not stored yet is carried in memory, because going back in a log can mean reading it again
+    from its beginning. After the mark at the limit, nothing more is read: no runner makes an attempt wait for that.
+    The mark is also set where the runner itself stopped keeping output.
     """
 
     def __init__(self, claim: Claim, *, store: Claims, runner: Runner, redactor: Redactor, bounds: LogBounds) -> None:
@@ -38,7 +38,7 @@ class LogKeeper:
         self._unkept = 0
 
     def pump(self, handle: Handle) -> None:
-        """Take the whole lines that are there; what cannot be read or kept now is taken another time."""
+        """Copy the complete lines that are there; what cannot be read or stored now is copied later."""
         try:
             self._unkept = self._runner.unkept_bytes(handle)
             if not self._is_full:
@@ -47,7 +47,7 @@ class LogKeeper:
             self._put_off(error)
 
     def drain(self, handle: Handle) -> bool:
-        """Take all that is left of an ended attempt's output; False when it must be tried again."""
+        """Copy the rest of an ended attempt's output; return False if that must be tried again."""
         try:
             self._unkept = self._runner.unkept_bytes(handle)
             while not self._is_full and self._take(handle, ended=True):
@@ -59,12 +59,12 @@ class LogKeeper:
 
     @property
     def printed_bytes(self) -> int:
-        """How much was printed so far, at least."""
+        """At least how much was printed so far."""
         return self._source_offset + len(self._carry) + self._unkept
 
     @property
     def is_flood(self) -> bool:
-        """Whether the attempt has printed more than a host should have to bear."""
+        """Whether the attempt has printed more than a host should have to store."""
         return self.printed_bytes > self._bounds.flood_bytes
 
     @property
@@ -101,13 +101,13 @@ class LogKeeper:
         self._source_offset, self._size = offset, size
 
     def _look_up(self) -> None:
-        """Ask how far it is: a store that broke off may have kept the text all the same."""
+        """Look up how far the store got: if a call broke off, the text may have been stored all the same."""
         attempt = self._store.get(self._claim.job.id).attempt
         self._went_on(attempt.log_source_offset, size=attempt.log_size)
         self._is_sure = True
 
     def _read(self, handle: Handle) -> bool:
-        """Carry more of what follows; return whether that is all there is."""
+        """Read more into memory; return whether that was all."""
         while len(self._carry) < READ_BYTES:
             part = self._runner.read_log(handle, self._source_offset + len(self._carry))
             if not part:
@@ -116,9 +116,9 @@ class LogKeeper:
         return False
 
     def _whole_lines(self, raw: bytes) -> bytes:
-        """Up to the last line end, so that no secret is cut in two; a carriage return is one in a progress bar.
+        """Return the text up to the last line end, so that no secret is cut; in a progress bar, also a carriage return.
 
-        One at the very end is not: a line feed may follow, which makes the two one line end.
+        A carriage return at the very end does not count: a line feed may follow, and the two are one line end.
         """
         end = max(raw.rfind(b"\n"), raw.rfind(b"\r", 0, -1)) + 1
         if not end and len(raw) >= LONGEST_LINE_BYTES:
@@ -126,7 +126,7 @@ class LogKeeper:
         return raw[:end]
 
     def _end_between_secrets(self, raw: bytes) -> int:
-        """Where to cut a line: not within a secret, and before what may be the beginning of one."""
+        """Return where to cut a line: not inside a secret, and before what may be the beginning of one."""
         clean = self._redactor.data(raw)
         for end in range(len(raw) - LONGEST_SECRET_BYTES, 0, -LONGEST_SECRET_BYTES):
             if self._redactor.data(raw[:end]) + self._redactor.data(raw[end:]) == clean:
@@ -142,7 +142,7 @@ class LogKeeper:
         return b"\n[the log was cut here: it is longer than LOG_LIMIT_BYTES=%d]\n" % self._bounds.kept_bytes
 
     def _lacks_mark(self) -> bool:
-        """Whether no worker before this one has set it: where the runner cut, the size does not say so."""
+        """Return whether no earlier worker set the mark: if the runner cut the log, its size does not tell."""
         length, attempt = len(self._mark), self._claim.attempt.number
         tail = self._store.read_log(self._claim.job.id, attempt=attempt, offset=-length, limit=length)
         return tail.data != self._mark

@@ -1,6 +1,6 @@
-"""From a claim to a started attempt: checkout, project, pins, command, image, MLflow run, container.
+"""Takes a claim to a started attempt: checkout, project, pins, command, image, MLflow run, container.
 
-What the training then finds around itself is put together in surroundings.py.
+surroundings.py puts together what the training then finds around itself.
 """
 
 import logging
@@ -36,7 +36,7 @@ REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt that is to be prepared: what was asked for, under which claim, and what ends it early."""
+    """One attempt to prepare: its request, its claim, and what may interrupt it."""
 
     claim: Claim
     secrets: JobSecrets
@@ -55,7 +55,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The project as it was checked out, and what of it is to run."""
+    """The checked-out project, and the part of it that is to run."""
 
     checkout: Checkout
     project: Project
@@ -64,7 +64,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Pins:
-    """What the request's names stand for in all attempts; None where it names nothing, or the project takes none."""
+    """What the request's names mean in all attempts; None if it names nothing, or the project takes no such name."""
 
     base_model: str | None
     dataset: str | None
@@ -72,7 +72,7 @@ class Pins:
 
 @dataclass(frozen=True)
 class Preparation:
-    """Brings attempts to their start."""
+    """Prepares attempts and starts them."""
 
     settings: Settings
     store: Claims
@@ -84,13 +84,13 @@ class Preparation:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """Knows every secret of this worker, what it lends among them."""
+        """The redactor of all this worker's secrets, including those that it lends."""
         return worker_redactor(self.settings, self.host_environment)
 
     def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
-        """Do all that comes before the container runs, recording what is found out. Raises AttemptError.
+        """Do everything up to the start of the container, recording what is resolved. Raises AttemptError.
 
-        Raises what interrupts it, too, within LOOK_SECONDS: but for what waits for an answer of an engine or server.
+        It also raises whatever interrupts it, within LOOK_SECONDS, unless it is waiting for an engine or a server.
         """
         assigned = Assignment(claim, secrets, interruption)
         try:
@@ -113,11 +113,11 @@ class Preparation:
     def _discard(self, name: str) -> None:
         try:
             self.source.discard(name)
-        except OSError as error:  # the attempt is under way: a folder in the way must not end it
+        except OSError as error:  # the attempt is under way: a leftover folder must not end it
             logger.warning("source not removed; the sweep will", extra={"cause": str(error)})
 
     def _record(self, assigned: Assignment, found: Resolution) -> None:
-        """Write down what a later attempt is to use, too; LeaseLost where the job is another worker's by now."""
+        """Record what later attempts are to use, too; raise LeaseLost if another worker has the job by now."""
         self.store.resolve(assigned.claim, found)
 
     def _limit(self, assigned: Assignment) -> AttemptLimits:
@@ -143,7 +143,7 @@ class Preparation:
         return checkout
 
     def _pin_base_model(self, assigned: Assignment, loaded: Loaded) -> str | None:
-        """What the project gets as its base_model: for an alias, the version that it was at the first attempt."""
+        """Return the project's base_model: for an alias, the version that it meant at the first attempt."""
         asked, known = assigned.request.base_model, assigned.claim.job.base_model_version
         if not asked or "base_model" not in loaded.entry_point.declared:
             return None
@@ -194,7 +194,7 @@ class Preparation:
         try:
             self._record(assigned, Resolution(experiment_id=run.experiment_id, run_id=run.run_id))
         except LeaseLost:
-            if assigned.interruption.is_cancelled:  # the job ended without it, while the tracking server took its time
+            if assigned.interruption.is_cancelled:  # the job ended while the tracking server took its time
                 self.tracking.finish_run(run.run_id, "KILLED")
             raise
         return run
@@ -237,7 +237,7 @@ class Preparation:
         return AttemptSpec(
             job_id=assigned.claim.job.id,
             attempt=assigned.claim.attempt.number,
-            image=image.id if image else None,  # the name may mean another one in a moment
+            image=image.id if image else None,  # the name may soon mean another image
             command=rendered.command,
             source=loaded.checkout.project_folder,
             prelude=given.prelude,

@@ -1,13 +1,13 @@
-"""Output that a terminal writes over, such as a progress bar, as lines that can be read anywhere.
+"""Turns output that a terminal overwrites, such as a progress bar, into lines that can be read anywhere.
 
-All that is stored goes through here: no carriage return is left in a stored log.
+Everything that is stored goes through here: a stored log contains no carriage return.
 """
 
 
 def as_last_seen(output: bytes) -> bytes:
-    """Each line as a terminal shows it in the end: what a carriage return wrote over is left out.
+    """Return each line as a terminal finally shows it, without what a carriage return overwrote.
 
-    Where the output ends at a carriage return, what is to be written over next becomes a line of its own.
+    If the output ends at a carriage return, what would be overwritten next becomes a line of its own.
     """
     text = output.replace(b"\r\n", b"\n")
     if b"\r" not in text:
@@ -18,6 +18,6 @@ def as_last_seen(output: bytes) -> bytes:
 
 
 def _seen(line: bytes) -> bytes:
-    """What is left to see of it; blanks only clear the line."""
+    """Return what remains visible; blanks just clear the line."""
     states = [state for state in line.split(b"\r") if state.strip()]
     return states[-1] if states else b""

@@ -1,4 +1,4 @@
-"""One attempt from claim to end: start or attach, watch, finish, as docs/architecture.md tells it."""
+"""Supervises one attempt from claim to end: start or attach, watch, finish, as docs/architecture.md describes."""
 
 import logging
 import threading
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
-GIVE_UP_SECONDS = 1.0  # for what was interrupted to clear away; then it is left behind
-LAST_SECONDS = 5.0  # likewise in a worker that stops: with it dies whatever was left behind
+GIVE_UP_SECONDS = 1.0  # for what was interrupted to clean up; then it is left behind
+LAST_SECONDS = 5.0  # likewise when the worker stops: whatever was left behind ends with it
 MOST_LOSSES = 3
 
 
@@ -54,17 +54,17 @@ class Supervisor:
     runner: Runner
     finishing: Finishing
     stopping: threading.Event
-    lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation has threads of its own
+    lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation uses its own threads
     side_work: Callable[..., SideWork[Handle]] = SideWork
-    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be set
+    clock: Callable[[], float] = time.monotonic  # a machine's time of day may be changed
     verdicts: Verdicts = field(default_factory=Verdicts)
 
     def run(self, claim: Claim) -> Job | None:
-        """Take the attempt to its end and return the job; None when it was left to another worker."""
+        """Take the attempt to its end and return the job; None if it was left to another worker."""
         return self._hold(claim, lambda lease: self._supervise(claim, lease))
 
     def fail(self, claim: Claim, error: AttemptError) -> Job | None:
-        """End the attempt for a reason outside its own life, such as a fault of ours; None as for `run`."""
+        """End the attempt for an outside reason, such as a bug of ours; return None as `run` does."""
         redactor = self.preparation.redactor
         return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
 
@@ -98,7 +98,7 @@ class Supervisor:
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
         except _LeftBehind as left:
-            ending = replace(failure(left.error), leaves_run_open=True)  # perhaps it is just being made
+            ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
             ending = failure(error)
         return self.finishing.finish(claim, ending, redactor)
@@ -114,7 +114,7 @@ class Supervisor:
         return handle
 
     def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
-        """Wait for a store that is away: it trains already, and somebody must watch over it."""
+        """Record it even if that means waiting for the store: the training already runs, and must be supervised."""
         while True:
             try:
                 self.store.started(claim, runner=self.runner.kind, container=handle.id)
@@ -126,7 +126,7 @@ class Supervisor:
                 return
 
     def _start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
-        """Prepare the attempt in a thread of its own: some of what it waits for cannot be broken off from here."""
+        """Prepare the attempt in its own thread, because some of its waits cannot be interrupted from here."""
         seconds = self.settings.lease_seconds
         interruption = Interruption(lambda: self.store.begin_start(claim, lease_seconds=seconds))
         work = self.side_work(
@@ -142,11 +142,11 @@ class Supervisor:
         return work.result()
 
     def _look(self, claim: Claim, lease: LeaseKeeper) -> None:
-        """Raise what must end a preparation."""
+        """Raise whatever must end a preparation."""
         lease.check()
         if self.stopping.is_set():
             raise WorkerStopping
-        with suppress(StoreUnavailable):  # asked again in a moment
+        with suppress(StoreUnavailable):  # checked again in a moment
             _version, state = self.store.get_version(claim.job.id)
             if state is JobState.CANCELLING:
                 raise AttemptCancelled.on_request()
@@ -155,7 +155,7 @@ class Supervisor:
         if handle := self.runner.attach(attempt_name(claim.job)):
             return handle
         for earlier in claim.job.attempts[:-1]:
-            # An engine that went away while it started one may have started it: two must not run at once.
+            # An engine that went away during a start may have started it: two must not run at once.
             if left := self.runner.attach(attempt_name(claim.job, earlier)):
                 self.runner.stop(left, grace_seconds=self.settings.stop_grace_seconds)
                 self.runner.remove(left)
@@ -195,7 +195,7 @@ class Supervisor:
             self._pause(pause)
             pause = min(POLL_SECONDS, pause * 1.5)
         verdict = self.verdicts.take(handle.name)
-        if verdict and outcome.exit_code != 0:  # else it was done before it could be stopped
+        if verdict and outcome.exit_code != 0:  # otherwise it was done before it could be stopped
             raise verdict
         if logs.is_flood:
             raise _flood(logs, self.settings)
@@ -208,7 +208,7 @@ class Supervisor:
         try:
             with _engine_may_be_away():
                 return self.runner.poll(handle)
-        except InfrastructureError:  # it is gone, but what it printed may still be there
+        except InfrastructureError:  # it is gone, but its output may still be there
             logs.drain(handle)
             raise
         return None
@@ -227,7 +227,7 @@ class Supervisor:
             if state is not JobState.CANCELLING:
                 return False
             is_forced = self.store.get(claim.job.id).cancel_forced
-        except StoreUnavailable:  # asked again in a moment
+        except StoreUnavailable:  # checked again in a moment
             return False
         with _engine_may_be_away():
             self.runner.stop(handle, grace_seconds=0 if is_forced else self.settings.stop_grace_seconds)
@@ -239,7 +239,7 @@ class Supervisor:
 
 
 class _LeftBehind(Exception):
-    """The attempt is over, and its preparation still waits for somebody's answer."""
+    """The attempt is over, but its preparation still waits for an answer."""
 
     def __init__(self, error: AttemptError) -> None:
         super().__init__(error.message)
@@ -247,7 +247,7 @@ class _LeftBehind(Exception):
 
 
 def _leave(work: SideWork[Handle], interruption: Interruption, error: Exception) -> NoReturn:
-    """Give what was interrupted a moment to clear away, and raise why."""
+    """Give the interrupted preparation a moment to clean up, and raise the reason."""
     has_ended = work.wait(LAST_SECONDS if isinstance(error, WorkerStopping) else GIVE_UP_SECONDS)
     if not has_ended:
         interruption.leave_behind()
@@ -259,7 +259,7 @@ def _leave(work: SideWork[Handle], interruption: Interruption, error: Exception)
 
 @contextmanager
 def _engine_may_be_away() -> Iterator[None]:
-    """Not seen is not failed: the container may well be running behind an engine that is away."""
+    """Ignore an engine that does not answer: the container may well be running."""
     try:
         yield
     except InfrastructureError as error:
@@ -279,14 +279,14 @@ def _flood(logs: LogKeeper, settings: Settings) -> UserError:
 
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:
-    """A takeover is no attempt, so what brings each worker down while it is prepared would come back for ever."""
+    """Raise if it keeps killing workers: a takeover is not an attempt, so a deadly preparation would recur forever."""
     if (count := losses(claim.job)) >= MOST_LOSSES:
         message = f"{count} workers were lost while they prepared this attempt. Their logs may say why."
         raise InternalError(Code.INTERNAL, message, losses=count)
 
 
 def _seconds_running(claim: Claim) -> float:
-    """How long it has trained already: the claim knows it where an earlier worker started it."""
+    """Return how long it has trained already; the claim tells if an earlier worker started it."""
     began = (each for each in claim.job.transitions if each.to_state is JobState.RUNNING)
     since = next((each.at for each in began if each.attempt == claim.attempt.number), None)
     return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0

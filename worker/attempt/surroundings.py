@@ -1,4 +1,4 @@
-"""What a training finds around itself: its variables, what it alone may read, and what is mounted."""
+"""Puts together what a training finds around itself: its variables, its private files, and its volumes."""
 
 import base64
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
 # Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
 AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
 UNGUARDED = (
-    "echo 'This training has the password of the MLflow server: no guard stands before it (TRACKING_GUARD_URI).' >&2\n"
+    "echo 'This training has the password of the MLflow server: no guard protects it (TRACKING_GUARD_URI).' >&2\n"
 )
 
 
 @dataclass(frozen=True)
 class Given:
-    """All of it, for one attempt. ``prelude`` is what a shell runs before the command."""
+    """The surroundings of one attempt. ``prelude`` is what a shell runs before the command."""
 
     env: Mapping[str, str]
     private: PrivateFiles
@@ -41,14 +41,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Those of all trainings of one worker; ``inside`` is how its runner lets them see this machine."""
+    """Builds the surroundings of a worker's trainings; ``inside`` is how they see this machine."""
 
     settings: Settings
     host_environment: Mapping[str, str]
     inside: Inside
 
     def variables(self, claim: Claim, run: Run) -> dict[str, str]:
-        """The service's own variables: what is trained, and where it is recorded."""
+        """Return the service's own variables: what is trained, and where it is recorded."""
         about = {JOB_VARIABLE: claim.job.id, ATTEMPT_VARIABLE: str(claim.attempt.number)}
         about |= {REQUEST_VARIABLE: claim.job.request_id} if claim.job.request_id else {}
         if rules := claim.request.promotion.as_variable:
@@ -56,7 +56,7 @@ class Surroundings:
         return {**about, **self._cache_variables(), **self._tracking_variables(run)}
 
     def give(self, project: Project, own: Mapping[str, str], dataset: Credentials | None) -> Given:
-        """Put together what the project asks for and may have, under the service's ``own`` variables."""
+        """Combine what the project asks for and may have with the service's ``own`` variables, which win."""
         permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         private = self._private_files(permitted, own, dataset)
         return Given(
@@ -88,9 +88,9 @@ class Surroundings:
     def _private_files(
         self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None
     ) -> PrivateFiles:
-        """What is lent, but for names that are the service's own, and what opens the tracking server and the data."""
+        """Return lent variables, except the service's own names, and the credentials of tracking server and data."""
         exports = {name: value for name, value in environment.lent.items() if name not in own}
-        # MLflow reads its password from the environment only.
+        # MLflow reads its password only from the environment.
         password = self.settings.mlflow_tracking_password.get_secret_value()
         if password and not self.inside.is_guarded:
             exports[TRACKING_PASSWORD] = password
@@ -99,9 +99,9 @@ class Surroundings:
 
 
 def git_config(credentials: Credentials, *, has_home: bool) -> bytes:
-    """A git configuration file by which the training can read its data's repository, and no other host.
+    """Return a git configuration that lets the training read its data's repository, and no other host.
 
-    It stands in the place of the user's own, and so includes that; without HOME, git refuses to read such a line.
+    It replaces the user's own, and therefore includes it; without HOME, git refuses to read such a line.
     """
     pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
     own = ["[include]", "\tpath = ~/.gitconfig"] if has_home else []

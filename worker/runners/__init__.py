@@ -1,1 +1,1 @@
-"""What runs an attempt's command, behind one seam."""
+"""Runs an attempt's command: the runner interface, its registry, and the runners docker/ and process/."""

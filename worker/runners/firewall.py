@@ -1,13 +1,13 @@
-"""The sign by which a worker knows that the firewall of trainings (deploy/firewall) is in place."""
+"""Tells a worker whether the firewall of trainings (deploy/firewall) is in place."""
 
 import time
 from pathlib import Path
 
-FIREWALL_SECONDS = 30  # without a sign of it
+FIREWALL_SECONDS = 30  # how old its file may be
 
 
 def is_fresh(file: Path) -> bool:
-    """Whether the firewall has seen its rules stand a moment ago."""
+    """Return whether the firewall confirmed its rules a moment ago."""
     try:
         return abs(time.time() - file.stat().st_mtime) < FIREWALL_SECONDS
     except OSError:

@@ -1,4 +1,4 @@
-"""Which GPUs a host has: what the operator says, else what NVIDIA's own tool says. Who gets which is the store's."""
+"""Finds the GPUs of a host: by the operator's setting, else by NVIDIA's own tool. The store decides who gets which."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 10
 KILL_SECONDS = 1
 NONE = "none"
 SHOWN_CHARACTERS = 300
-# A toolkit lists each GPU by its number, or by its UUID, or by both, and all of them as one.
+# A toolkit lists each GPU by its number, its UUID, or both, and also all of them as one device.
 CDI_BY_NUMBER = re.compile(r"nvidia\.com/gpu=\d+(:\d+)?")
 CDI_BY_UUID = re.compile(r"nvidia\.com/gpu=(GPU|MIG)-.+")
 
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 def gpus_of(setting: str, runner: Runner) -> tuple[str, ...]:
-    """Return the host's GPUs as RETRAIN_GPUS names them; those that are found where it is empty."""
+    """Return the host's GPUs as RETRAIN_GPUS names them; if it is empty, those that are found."""
     named = named_gpus(setting)
     return runner.find_gpus() if named is None else named
 
 
 def named_gpus(setting: str) -> tuple[str, ...] | None:
-    """Return the GPUs that the setting names; None where it leaves it to what is found."""
+    """Return the GPUs that the setting names; None if they are to be discovered."""
     gpus = tuple(word.strip() for word in setting.split(",") if word.strip())
     if not gpus:
         return None
@@ -36,7 +36,7 @@ def named_gpus(setting: str) -> tuple[str, ...] | None:
         return ()
     if NONE in gpus or len(set(gpus)) < len(gpus):
         raise ConfigurationError(
-            f"RETRAIN_GPUS is {setting!r}. Name each GPU once, or say none alone.",
+            f"RETRAIN_GPUS is {setting!r}. Name each GPU once, or set it to none.",
             setting="RETRAIN_GPUS",
             value=setting,
         )
@@ -44,7 +44,7 @@ def named_gpus(setting: str) -> tuple[str, ...] | None:
 
 
 def ask_nvidia_smi(command: Sequence[str]) -> str:
-    """Return what the tool prints; OSError where it is not there or failed, TimeoutExpired where it hangs."""
+    """Return what the tool prints; raise OSError if it is missing or fails, TimeoutExpired if it hangs."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -52,7 +52,7 @@ def ask_nvidia_smi(command: Sequence[str]) -> str:
         output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        with suppress(subprocess.TimeoutExpired):  # one that hangs in its driver does not even die of that
+        with suppress(subprocess.TimeoutExpired):  # if it hangs in its driver, not even that ends it
             process.communicate(timeout=KILL_SECONDS)
         raise
     if process.returncode:
@@ -61,7 +61,7 @@ def ask_nvidia_smi(command: Sequence[str]) -> str:
 
 
 def find_gpus(run: Callable[[Sequence[str]], str] = ask_nvidia_smi) -> tuple[str, ...] | None:
-    """Return the UUIDs of this machine's NVIDIA GPUs, none after a failure; None where there is no nvidia-smi."""
+    """Return the UUIDs of this machine's NVIDIA GPUs, none after a failure; None if there is no nvidia-smi."""
     try:
         output = run(COMMAND)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What a training must have and nobody else may see: files that it alone reads, and the shell line that exports them.
+"""Passes secrets to a training in files that only it can read, and the shell line that exports them.
 
-A container's environment and its command are there for all to inspect (`docker inspect`, the engine's API), and so are
-a process's arguments; a file of mode 0600 is not.
+Anybody with access can inspect a container's environment and command (`docker inspect`, the engine's API) and a
+process's arguments, but not a file of mode 0600.
 """
 
 import shlex
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 GIT_CONFIG = "gitconfig"
 EXPORTS = "exports"
-VARIABLES = {GIT_CONFIG: "GIT_CONFIG_GLOBAL", EXPORTS: "RETRAIN_EXPORTS_FILE"}  # each gets its file's path
-# For any POSIX shell, before the user's command: the image need not have `cat`.
+VARIABLES = {GIT_CONFIG: "GIT_CONFIG_GLOBAL", EXPORTS: "RETRAIN_EXPORTS_FILE"}  # each is set to its file's path
+# For any POSIX shell, before the user's command: the image may lack `cat`.
 PRELUDE = f'. "${VARIABLES[EXPORTS]}" || exit 1\n'
 
 
 @dataclass(frozen=True)
 class PrivateFiles:
-    """Files by name, the variables that get their paths, and what a POSIX shell runs before the command."""
+    """Files by name, the variables for their paths, and what a POSIX shell runs before the command."""
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class PrivateFiles:
 
 
 def private_files(exports: Mapping[str, str], *, git_config: bytes | None = None) -> PrivateFiles:
-    """Return what hands these variables, and a git configuration, to the training."""
+    """Return the files that pass these variables and a git configuration to the training."""
     files = {GIT_CONFIG: git_config} if git_config is not None else {}
     free = {name: value for name, value in exports.items() if git_config is None or name != VARIABLES[GIT_CONFIG]}
     if free:

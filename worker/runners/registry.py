@@ -1,4 +1,4 @@
-"""All kinds of runners by the name that RUNNER gives. Nothing else names the modules of one."""
+"""The registry of runners, by the names that RUNNER may have. Nothing else names a runner's modules."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,6 +17,6 @@ RUNNERS: Final = Registry[RunnerKind](
 
 
 def worker_redactor(settings: Settings, environment: Mapping[str, str]) -> Redactor:
-    """Return the redactor of a process that works with the runner: it knows that one's secrets, too."""
+    """Return the redactor of a process that uses the runner, which also knows the runner's secrets."""
     secrets = RUNNERS.load(settings.runner).secrets(settings, environment)
     return redactor_of(settings, environment, also=secrets)

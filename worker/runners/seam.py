@@ -1,4 +1,4 @@
-"""The seam to whatever runs an attempt's command: Docker, or a plain process. One contract suite holds both."""
+"""The interface of a runner, which runs an attempt's command, such as by Docker. One contract suite tests them all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,27 +14,27 @@ PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend pu
 
 @dataclass(frozen=True)
 class LogBounds:
-    """How much of an attempt's output a runner keeps, and after how much it has flooded the host. In bytes."""
+    """How much of an attempt's output a runner keeps, and how much counts as a flood. In bytes."""
 
     kept_bytes: int
     flood_bytes: int
 
 
 def log_bounds(settings: Settings) -> LogBounds:
-    """Return what the operator lets an attempt print."""
+    """Return how much the operator lets an attempt print."""
     kept = settings.log_limit_bytes
     return LogBounds(kept_bytes=kept, flood_bytes=kept * settings.log_flood_factor)
 
 
-LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # what Settings has by default
+LOG_BOUNDS = LogBounds(kept_bytes=50_000_000, flood_bytes=1_000_000_000)  # the defaults of Settings
 
 
 @dataclass(frozen=True)
 class Inside:
-    """How a training sees what is around it, where that is not as the worker sees it."""
+    """How a training sees its surroundings, if not as the worker does."""
 
-    tracking_uri: str | None = None  # MLflow's address there
-    is_guarded: bool = False  # behind that address our guard adds user and password to what trainings ask
+    tracking_uri: str | None = None  # MLflow's address, as seen by the training
+    is_guarded: bool = False  # behind that address, our guard adds user and password to trainings' requests
     cache_folder: str | None = None  # where the cache of datasets is mounted
     has_home: bool = True  # HOME is set
     runs_images: bool = False  # the command runs in the project's image, so the project must name one
@@ -42,7 +42,7 @@ class Inside:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the machine has on which attempts run."""
+    """The memory and cores of the machine on which attempts run."""
 
     memory_bytes: int
     cpus: int
@@ -59,11 +59,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class AttemptSpec:
-    """All that a runner needs to start one attempt. ``source`` is read at the start only.
+    """Everything that a runner needs to start one attempt. ``source`` is only read at the start.
 
     ``private_files`` maps file names to contents that must not show in the environment or in argv; the runner
-    puts them where only the attempt reads them. ``private_env`` maps each of these names to the variable that
-    gets the file's path. ``prelude`` is lines of POSIX shell to be run before the command, such as exports.
+    puts them where only the attempt can read them. ``private_env`` maps each of these names to the variable for the
+    file's path. ``prelude`` is lines of POSIX shell to run before the command, such as exports.
     """
 
     job_id: str
@@ -78,14 +78,14 @@ class AttemptSpec:
     cpus: float | None = None
     memory_bytes: int | None = None
     pids: int = 4096
-    gpu_ids: Sequence[str] = ()  # devices that are this attempt's alone
+    gpu_ids: Sequence[str] = ()  # devices that only this attempt may use
     volumes: Sequence[Volume] = ()
     network: str | None = None
-    host_address: str = ""  # of this machine as containers know it, where Docker's own word is not right
+    host_address: str = ""  # this machine's address for containers, if Docker's own is wrong
 
     @property
     def name(self) -> str:
-        """The attempt's name on its host, unique for ever."""
+        """The attempt's name on its host, never reused."""
         return f"retrain-{self.job_id}-{self.attempt}"
 
 
@@ -95,7 +95,7 @@ class Handle:
 
     id: str
     name: str
-    gpu_ids: tuple[str, ...] = field(default=(), compare=False)  # only list_mine() looks for them
+    gpu_ids: tuple[str, ...] = field(default=(), compare=False)  # only list_mine() fills it in
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ class Exit:
 
     exit_code: int
     oom_killed: bool = False
-    memory_bytes: int | None = field(default=None, compare=False)  # its limit, where it had one
+    memory_bytes: int | None = field(default=None, compare=False)  # its limit, if it had one
     not_begun: AttemptError | None = None
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image as the engine knows it; ``digest`` is the registry's, where there is one."""
+    """An image as the engine knows it; ``digest`` is the registry's, if there is one."""
 
     id: str
     digest: str | None
@@ -118,7 +118,7 @@ class Image:
 
 
 class Runner(Protocol):
-    """Starts, watches and removes attempts on this host. Raises AttemptError subclasses only."""
+    """Starts, watches and removes attempts on this host. Raises only subclasses of AttemptError."""
 
     kind: str
     inside: Inside
@@ -131,72 +131,72 @@ class Runner(Protocol):
         timeout_seconds: float,
         interruption: Interruption = NEVER,
     ) -> Image | None:
-        """Make sure that the image is here, pulling it when missing; None where images mean nothing.
+        """Make sure that the image is here, pulling it if missing; return None if the runner uses no images.
 
-        ``pinned`` is the id or digest that an earlier attempt ran: exactly that one is looked for first, here and at
-        its registry. Where it cannot be had any more, it is the one that the name means now, with a warning.
+        ``pinned`` is the id or digest that an earlier attempt ran: that one is looked for first, here and at its
+        registry. If it can no longer be had, the image that the name means now is used, with a warning.
         """
 
     def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
-        """Start the attempt; where one of its name exists already, attach to it and start nothing.
+        """Start the attempt; if one of its name already exists, attach to it and start nothing.
 
-        ``interruption.begin()`` is asked right before the command starts; where it raises, nothing starts, and what
-        was made for it is removed.
+        ``interruption.begin()`` is called right before the command starts; if it raises, nothing starts, and what was
+        created for it is removed.
         """
 
     def attach(self, name: str) -> Handle | None:
-        """Return the handle of a started attempt of this name, or None where there is none."""
+        """Return the handle of a started attempt of this name, or None if there is none."""
 
     def poll(self, handle: Handle) -> Exit | None:
-        """Return None while it runs; raise CONTAINER_LOST when it is gone without an exit code."""
+        """Return None while it runs; raise CONTAINER_LOST if it is gone without an exit code."""
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
-        """Return what was printed from byte ``offset`` on, b"" when there is nothing new.
+        """Return what was printed from byte ``offset`` on; b"" if there is nothing new.
 
-        After the end repeated calls return the rest: nothing is lost and nothing comes twice.
+        After the end, repeated calls return the rest: nothing is lost and nothing is repeated.
         """
 
     def unkept_bytes(self, handle: Handle) -> int:
-        """How much output came after what `read_log` can give, because the runner did not keep it; 0 for none."""
+        """Return how much output the runner did not keep, so that `read_log` cannot return it; 0 for none."""
 
     def close_log(self, handle: Handle) -> None:
-        """Let go of what reading the log holds; reading again is possible, and begins anew."""
+        """Release what reading the log uses; reading again is possible, and starts from scratch."""
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
-        """SIGTERM, the grace, SIGKILL; returns when it no longer runs. Stopping what has ended is no error."""
+        """Send SIGTERM, wait for the grace period, send SIGKILL; return once it has ended. Safe to repeat."""
 
     def pause(self, handle: Handle) -> None:
-        """Freeze it: it does nothing until it is resumed. What is paused or has ended stays so."""
+        """Freeze it until it is resumed. Does nothing if it is paused or has ended."""
 
     def resume(self, handle: Handle) -> None:
-        """Let it go on after a pause. What runs or has ended is no error."""
+        """Let it go on after a pause. Does nothing if it runs or has ended."""
 
     def remove(self, handle: Handle) -> None:
-        """Remove every trace of an ended attempt from this host. Removing twice is no error."""
+        """Remove every trace of an ended attempt from this host. Removing it twice is not an error."""
 
     def list_mine(self) -> list[Handle]:
-        """All attempts that this service started on this host and has not removed."""
+        """Return all attempts that this service started on this host and has not removed."""
 
     def find_engine(self) -> str | None:
-        """What names the engine for as long as it keeps its containers; None where there is none."""
+        """Return an id of the engine that lasts as long as its containers; None if there is no engine."""
 
     def find_gpus(self) -> tuple[str, ...]:
-        """The ids of this host's GPUs; none where there is no way to ask."""
+        """Return the ids of this host's GPUs; none if there is no way to ask."""
 
     def find_capacity(self) -> Capacity | None:
-        """What this host has; None where nothing can be limited."""
+        """Return the memory and cores of this host; None if nothing can be limited."""
 
     def disk_bytes(self, handle: Handle) -> int:
-        """What the attempt has written on this host's disk; 0 where that is not known."""
+        """Return how much the attempt has written to this host's disk; 0 if that is unknown."""
 
     def find_disk(self) -> Path | None:
-        """The folder where it keeps images and containers; None where that is not on a disk seen from here."""
+        """Return the folder of its images and containers; None if that is not on a disk visible from here."""
 
     def find_unused_images(self, *, unused_seconds: float) -> list[str]:
-        """The ids of images that this service pulled and did not use for so long, the longest unused first."""
+        """Return the ids of images that this service pulled and has not used for that long, oldest use first."""
 
     def remove_image(self, image_id: str) -> bool:
-        """Remove an image that this service pulled; False where something uses it or it is not ours to remove.
+        """Remove an image that this service pulled; return False if it is in use or not ours to remove.
 
-        Removing twice is no error.
+        Removing it twice is not an error.
         """

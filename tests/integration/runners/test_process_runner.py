@@ -97,7 +97,7 @@ def test_limits_are_said_to_mean_nothing_here_and_the_attempt_runs(
     runner: ProcessRunner, spec: Callable[..., AttemptSpec], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert run(runner, spec("echo trained", cpus=1.5)) == "trained\n"
-    assert [record.message for record in caplog.records] == ["limits and volumes mean nothing to the process runner"]
+    assert [record.message for record in caplog.records] == ["the process runner ignores limits and volumes"]
 
 
 def cuda_env(log: str) -> dict[str, str]:

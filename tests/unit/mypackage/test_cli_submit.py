@@ -87,7 +87,7 @@ def test_a_field_that_cannot_be_read_is_refused(run: RetrainCommand, field: str,
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("a: [", "no YAML at line"), ("- a", "must hold fields"), ("a: 2026-01-31", "quotes"), ("a: .nan", "quotes")],
+    [("a: [", "not YAML at line"), ("- a", "must contain fields"), ("a: 2026-01-31", "quotes"), ("a: .nan", "quotes")],
 )
 def test_a_file_that_is_no_request_is_refused(run: RetrainCommand, text: str, told: str) -> None:
     Path("job.yaml").write_text(text)
@@ -121,7 +121,7 @@ def test_credentials_of_origin_are_not_sent_and_that_is_said(run: RetrainCommand
     git(in_checkout, "remote", "set-url", "origin", "https://user:s3cret@github.com/user/iris.git")
     result = run("submit", "--experiment-name", "iris", "--json")
     assert submitted(result)["git_uri"] == "https://github.com/user/iris.git"
-    assert "holds credentials, which were taken out" in result.stderr
+    assert "contains credentials, which were removed" in result.stderr
     assert "s3cret" not in result.output
 
 
@@ -151,7 +151,7 @@ def test_a_commit_that_is_not_pushed_and_changes_that_are_not_committed_are_warn
     (in_checkout / "train.py").touch()
     stderr = run("submit", "--experiment-name", "iris").stderr
     assert "is not pushed" in stderr
-    assert "not committed" in stderr
+    assert "uncommitted changes" in stderr
     assert run("submit", "--experiment-name", "iris", "--commit-hash", "main").stderr == ""
 
 

@@ -42,7 +42,7 @@ def test_nothing_asked_for_leaves_the_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"min_dleta": 1}', "min_dleta.*does not know")],
+    [("{", "is not JSON"), ("[]", "must be a JSON object"), ('{"min_dleta": 1}', "min_dleta.*does not know")],
 )
 def test_a_variable_that_is_not_understood_is_an_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -1,6 +1,6 @@
-"""Alerts as Discord shows them: one embed an alert, within Discord's limits, that mentions nobody.
+"""Sends alerts to Discord: one embed per alert, within Discord's limits, that mentions nobody.
 
-Whatever stands in it comes from users and trainings, so it is redacted, and shown as plain text.
+Its content comes from users and trainings, so it is redacted, and shown as plain text.
 """
 
 import json
@@ -45,14 +45,14 @@ class Discord:
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
-        """Make the channel; a thread is of the default channel alone."""
+        """Create the channel; only the default channel can have a thread."""
         thread_id = cast(DiscordSettings, destination.settings).discord_thread_id if destination.is_default else ""
         endpoint = cls.endpoint(destination.address, thread_id)
         return cls(endpoint, links=links, redactor=redactor)
 
     @staticmethod
     def endpoint(url: str, thread_id: str) -> Endpoint:
-        """Where to post, asking Discord to answer only when the message is really there."""
+        """Return where to post, asking Discord to answer only once the message is really there."""
         return Endpoint(_versioned(url), {"wait": "true", **({"thread_id": thread_id} if thread_id else {})})
 
     def send(self, news: News) -> Answer:
@@ -71,7 +71,7 @@ class Discord:
 
     @classmethod
     def check(cls, destination: Destination) -> Finding:
-        """Ask Discord whether the webhook is there, which posts nothing."""
+        """Ask Discord whether the webhook exists, which posts nothing."""
         subject, setting = f"alerts to {destination.name}", destination.variable
         reply = ask("GET", cls.endpoint(destination.address, "").url, headers=HEADERS)
         if reply.status is None:
@@ -85,11 +85,11 @@ class Discord:
             )
             return failure(subject, f"{seen}: it knows no such webhook", advice)
         return warning(
-            subject, seen, "Discord has trouble of its own, or is asked too much: alerts wait for it. Look again."
+            subject, seen, "Discord has problems or limits our requests: alerts wait for it. Run this again later."
         )
 
     def message(self, news: News) -> dict[str, Any]:
-        """The message's JSON."""
+        """Return the message's JSON."""
         content = Content(news, links=self._links, redactor=self._redactor, shown=plain)
         fields = [*content.fields(), ("Links", _shown_links(content.pages()))]
         embed: dict[str, Any] = {
@@ -113,14 +113,14 @@ def _description(content: Content, room: int) -> str:
 
 
 def _shown_links(pages: Mapping[str, str]) -> str:
-    """As markup: Discord refuses a whole message for an address in its own fields that it does not like."""
+    """Return the links as markup, because Discord refuses a whole message if its link fields have an odd address."""
     return shown_within([f"[{name}]({url})" for name, url in pages.items()], VALUE)
 
 
 def _versioned(url: str) -> str:
-    """The address under a version of the API.
+    """Return the address with an explicit version of the API.
 
-    What people copy from Discord names none, and means one so old that its Retry-After is in milliseconds
+    An address copied from Discord has none, which means one so old that its Retry-After is in milliseconds
     (discord/discord-api-docs issue 2360).
     """
     host = urlsplit(url).hostname or ""
@@ -129,7 +129,7 @@ def _versioned(url: str) -> str:
 
 
 def shown_within(links: list[str], limit: int) -> str:
-    """As many of the links as fit: half a link is none."""
+    """Join as many links as fit: half a link is useless."""
     while size(" · ".join(links)) > limit:
         links = links[:-1]
     return " · ".join(links)

@@ -1,4 +1,4 @@
-"""Text of users and trainings as Discord may show it: without markup, mentions and links, and no more than fits."""
+"""Makes text of users and trainings safe for Discord: without markup, mentions and links, cut to what fits."""
 
 import re
 
@@ -10,17 +10,17 @@ FENCE = "```\n{}\n```"
 
 
 def plain(text: str, limit: int) -> str:
-    """The text in one line, as it reads, and no more of it than fits when it is escaped."""
+    """Return the text on one line, escaped so that it reads as written, cut to what fits."""
     line = " ".join(text.split())
     escaped = ESCAPED.sub(r"\\\g<0>", line)
-    while size(escaped) > limit:  # it is the text that is cut, and no escape
+    while size(escaped) > limit:  # the text is cut, never an escape
         line = cut(line, size(line) - max(1, (size(escaped) - limit) // 2))
         escaped = ESCAPED.sub(r"\\\g<0>", line)
     return escaped
 
 
 def code_block(lines: list[str], limit: int) -> str:
-    """As many of the last lines as fit, in a block that they cannot end; empty where none fits."""
+    """Return as many of the last lines as fit, in a block that they cannot end; empty if none fits."""
     room = limit - size(FENCE.format(""))
     kept: list[str] = []
     for line in reversed(lines):

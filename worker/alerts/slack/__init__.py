@@ -1,6 +1,6 @@
-"""Alerts as Slack shows them: one message of blocks, within Slack's limits, that mentions nobody.
+"""Sends alerts to Slack: one message of blocks, within Slack's limits, that mentions nobody.
 
-What users and trainings wrote is in plain text objects, where Slack looks for no markup, or in a block of code.
+Text of users and trainings is in plain text objects, where Slack looks for no markup, or in a code block.
 """
 
 import json
@@ -21,7 +21,7 @@ from worker.findings.network import ask
 HEADER, SECTION, FIELD, FIELDS = 150, 3000, 2000, 10
 LOG_LINES = 15
 FENCE = "```\n{}\n```"
-NO_TEXT = 400  # to a body without a message, from a webhook that is there
+NO_TEXT = 400  # an existing webhook's answer to a body without a message
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -35,12 +35,12 @@ class Slack:
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
-        """Make the channel."""
+        """Create the channel."""
         return cls(Endpoint(destination.address, {}), links=links, redactor=redactor)
 
     @classmethod
     def check(cls, destination: Destination) -> Finding:
-        """Post a body without a message: a webhook that is there refuses it as that, and shows nothing."""
+        """Post a body without a message: an existing webhook refuses it, and shows nothing."""
         subject, setting = f"alerts to {destination.name}", destination.variable
         reply = ask("POST", destination.address, headers=HEADERS, body=b"{}")
         if reply.status is None:
@@ -53,7 +53,7 @@ class Slack:
                 f"Its app was removed, or its address is wrong: add a webhook in the app's settings, for {setting}."
             )
             return failure(subject, f"{seen}: it knows no such webhook", advice)
-        return warning(subject, seen, "Slack has trouble of its own, or is asked too much: alerts wait. Look again.")
+        return warning(subject, seen, "Slack has problems or limits our requests: alerts wait. Run this again later.")
 
     def send(self, news: News) -> Answer:
         """Post the alert."""
@@ -85,12 +85,12 @@ class Slack:
 
 
 def escaped(text: str) -> str:
-    """Replace what begins a mention or a link, as Slack asks for."""
+    """Escape what begins a mention or a link, as Slack requires."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _sections_of_fields(content: Content) -> list[dict[str, Any]]:
-    """Name and value side by side: Slack puts fields into two columns."""
+    """Put name and value side by side: Slack shows fields in two columns."""
     cells = [cell for name, value in content.fields() if value for cell in (_markup(f"*{name}*"), _plain(value, FIELD))]
     return [{"type": "section", "fields": cells[at : at + FIELDS]} for at in range(0, len(cells), FIELDS)]
 
@@ -100,20 +100,20 @@ def _section(text: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:
-    """As much of it as fits when it is escaped."""
+    """Return as much of the text as fits when escaped."""
     shown = text
-    while size(escaped(shown)) > limit:  # it is the text that is cut, and no escape
+    while size(escaped(shown)) > limit:  # the text is cut, never an escape
         shown = cut(shown, size(shown) - max(1, (size(escaped(shown)) - limit) // 5))
     return {"type": "plain_text", "text": escaped(shown), "emoji": False}
 
 
 def _markup(text: str) -> dict[str, Any]:
-    """Our own markup: ``verbatim`` keeps Slack from making links and mentions of words."""
+    """Return our own markup; ``verbatim`` keeps Slack from turning words into links and mentions."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _code(lines: list[str]) -> str:
-    """As many of the last lines as fit, in a block that they cannot end."""
+    """Return as many of the last lines as fit, in a block that they cannot end."""
     room, kept = SECTION - len(FENCE), list[str]()
     for line in reversed(lines):
         shown = escaped(cut(line, LINE_CHARACTERS).replace("`", "`\u200b"))

@@ -1,1 +1,1 @@
-"""Alerts for programs: signed JSON."""
+"""Sends alerts to programs: signed JSON."""

@@ -1,4 +1,4 @@
-"""Alerts for programs: signed JSON, posted to an address of the operator's."""
+"""Sends alerts to programs: signed JSON, posted to the operator's address."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ TIMES = ("created_at", "started_at", "ended_at")
 
 
 class Webhook:
-    """Any webhook that takes JSON."""
+    """Any webhook that accepts JSON."""
 
     def __init__(self, endpoint: Endpoint, *, secret: str, links: Links, redactor: Redactor) -> None:
         self._endpoint = endpoint
@@ -33,13 +33,13 @@ class Webhook:
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
-        """Make the channel; all of this kind sign with the same secret."""
+        """Create the channel; all of this kind sign with the same secret."""
         secret = cast(WebhookSettings, destination.settings).alert_webhook_secret.get_secret_value()
         endpoint = Endpoint(destination.address, {})
         return cls(endpoint, secret=secret, links=links, redactor=redactor)
 
     def send(self, news: News) -> Answer:
-        """Post the alert. Sent again it has the same id, and the job as it stands then."""
+        """Post the alert. If it is sent again, it has the same id, and the job as it is then."""
         return self._post(news.alert.id, self._redactor.within(self.body(news)))
 
     def send_trial(self, trial: Trial) -> Answer:
@@ -49,7 +49,7 @@ class Webhook:
 
     @classmethod
     def check(cls, destination: Destination) -> Finding:
-        """Ask by HEAD, which no receiver takes for an alert; what it answers to that means nothing."""
+        """Send HEAD, which no receiver takes for an alert; any answer shows that the receiver is there."""
         subject = f"alerts to {destination.name}"
         reply = ask("HEAD", destination.address)
         if reply.status is None:
@@ -64,7 +64,7 @@ class Webhook:
         return self._endpoint.post(body, headers)
 
     def body(self, news: News) -> dict[str, Any]:
-        """The alert's JSON."""
+        """Return the alert's JSON."""
         alert, job = news.alert, news.job
         times = {name: getattr(job, name) for name in TIMES}
         return {

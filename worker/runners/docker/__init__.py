@@ -1,1 +1,1 @@
-"""Attempts as Docker containers. Nothing else in the worker imports docker."""
+"""Runs attempts as Docker containers. Nothing else in the worker imports docker."""

@@ -1,4 +1,4 @@
-"""The connection to a Docker engine, and the border that its errors do not cross."""
+"""Connects to a Docker engine, and turns its errors into ours."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ ENGINE_ERRORS = (DockerException, RequestException, HTTPError)
 
 
 class Engine:
-    """One engine, which may come later. ``environment`` holds DOCKER_HOST and its like."""
+    """One engine, which may start later. ``environment`` has DOCKER_HOST and related variables."""
 
     def __init__(self, environment: Mapping[str, str], *, timeout_seconds: float) -> None:
         self._environment = dict(environment)
@@ -31,13 +31,13 @@ class Engine:
         return docker.DockerClient(version="auto", timeout=self.timeout_seconds, **self.connection())
 
     def connection(self) -> dict[str, Any]:
-        """What any client of this engine is made with."""
+        """Return the arguments for any client of this engine."""
         return {**kwargs_from_env(environment=self._environment)}
 
 
 @contextmanager
 def engine_answers(doing: str, **facts: object) -> Iterator[None]:
-    """Raise DOCKER_UNAVAILABLE for what the engine did not answer, or not with what it was asked."""
+    """Raise DOCKER_UNAVAILABLE if the engine does not answer, or fails."""
     try:
         yield
     except ENGINE_ERRORS as error:
@@ -50,5 +50,5 @@ def why(error: APIError) -> str:
 
 
 def engine_said(error: InfrastructureError) -> str:
-    """Return what the engine itself said, of an error that `engine_answers` raised."""
+    """Return the engine's own words from an error that `engine_answers` raised."""
     return why(error.__cause__) if isinstance(error.__cause__, APIError) else error.message

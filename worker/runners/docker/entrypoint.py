@@ -1,6 +1,6 @@
-"""What becomes of an image's ENTRYPOINT when a project's command runs in it. Pure.
+"""Decides how a project's command runs in an image that has an ENTRYPOINT. Pure.
 
-MLflow gives the command's words to the ENTRYPOINT. We give it a file that runs the whole command in a shell, so that
+MLflow passes the command's words to the ENTRYPOINT. We pass a file that runs the whole command in a shell, so that
 `cd src && python train.py` is one command in the image. That needs an ENTRYPOINT that runs its arguments, as wrappers
 do; the other kinds are read here.
 """
@@ -21,7 +21,7 @@ ARGUMENTS = re.compile(r"\$\{?[@*0-9]")
 
 @dataclass(frozen=True)
 class Launch:
-    """What starts a command: ``wrapper`` stays before our shell, which gets the ``options``."""
+    """How to start a command: ``wrapper`` comes before our shell, which gets the ``options``."""
 
     command: str
     wrapper: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class _ShellOptions:
 
 
 def launch(entrypoint: Sequence[str], command: str) -> Launch | None:
-    """Return how the command is to be started; None where the ENTRYPOINT is a fixed command that takes no other."""
+    """Return how to start the command; None if the ENTRYPOINT is a fixed command that takes no other."""
     words = tuple(entrypoint)
     if not words:
         return Launch(command)
@@ -66,7 +66,7 @@ def _through_shell(words: tuple[str, ...], index: int, command: str) -> Launch |
 
 
 def _shell_options(words: Sequence[str]) -> _ShellOptions:
-    """Split a shell's arguments; of its options, all but `c`, such as the `-l` of `bash -lc`, are kept."""
+    """Split a shell's arguments; all its options except `c` are kept, such as the `-l` of `bash -lc`."""
     kept: list[str] = []
     takes_command = False
     rest = list(words)
@@ -84,12 +84,12 @@ def _shell_options(words: Sequence[str]) -> _ShellOptions:
 
 
 def _wrapper(words: tuple[str, ...]) -> tuple[str, ...]:
-    """What stays before our shell; busybox runs nothing that is not its own."""
+    """Return what comes before our shell; busybox runs only its own programs, so it is left out."""
     return words[:-1] if words and posixpath.basename(words[-1]) == "busybox" else words
 
 
 def _unquoted(command: str) -> str:
-    """Take the command out of its quotes, where all of it is one word that a shell behind the ENTRYPOINT is to read."""
+    """Remove the command's quotes if all of it is one word, meant for a shell behind the ENTRYPOINT."""
     words = _words(command)
     return f"eval {command}" if len(words) == 1 and re.search(r"\s", words[0]) else command
 
@@ -99,10 +99,10 @@ def _first_word(command: str) -> str:
 
 
 def _words(command: str) -> list[str]:
-    """Return words and operators, as far as a shell's grammar can be read from outside."""
+    """Return words and operators, as far as shell grammar can be parsed without a shell."""
     reader = shlex.shlex(command, posix=True, punctuation_chars=True)
     reader.whitespace_split, reader.commenters = True, ""
     try:
         return list(reader)
-    except ValueError:  # quotes that only the shell makes sense of
+    except ValueError:  # quotes that only the shell can parse
         return []

@@ -1,4 +1,4 @@
-"""What can go wrong with a container, as our errors. `DockerRunner` turns the engine's errors into these."""
+"""Builds the errors for what can go wrong with a container; `DockerRunner` turns the engine's errors into these."""
 
 import errno
 
@@ -9,7 +9,7 @@ REASON_CHARACTERS = 500
 
 
 def no_image() -> UserError:
-    """Return that the docker runner was given nothing to run."""
+    """Return the error for a project without an image."""
     return UserError(
         Code.INVALID_PROJECT,
         "The project names no image, and its container needs one. Add 'docker_env: {image: ...}' to its MLproject.",
@@ -17,20 +17,20 @@ def no_image() -> UserError:
 
 
 def pull_failed(image: str, why: str) -> InfrastructureError:
-    """Return that the image cannot be had."""
+    """Return the error for an image that cannot be pulled."""
     why = why[:REASON_CHARACTERS]
     message = f"Image '{image}' could not be pulled: {why}. Check its name, that it was pushed, and `docker login`."
     return InfrastructureError(Code.IMAGE_PULL_FAILED, message, image=image)
 
 
 def pull_timeout(image: str, timeout_seconds: float) -> AttemptTimeout:
-    """Return that the pull took too long."""
+    """Return the error for a pull that took too long."""
     message = f"Image '{image}' was not pulled within {timeout_seconds:g} s. Allow more, or pull it on the host first."
     return AttemptTimeout(Code.PULL_TIMEOUT, message, image=image, timeout_seconds=timeout_seconds)
 
 
 def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | InfrastructureError:
-    """Return that the engine answered, and its answer was no. Status 400 blames the request, others the host."""
+    """Return the error for an engine's refusal. Status 400 blames the request, any other the host."""
     facts: dict[str, object] = {"name": spec.name, "image": spec.image, "status": status}
     message = f"Docker did not start a container of image '{spec.image}': {why[:REASON_CHARACTERS]}."
     if "no space left on device" in why:
@@ -41,7 +41,7 @@ def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | I
 
 
 def fixed_command(image: str, entrypoint: str) -> UserError:
-    """Return that the image's ENTRYPOINT takes no command."""
+    """Return the error for an ENTRYPOINT that takes no command."""
     return _of_image(
         image,
         f"has the ENTRYPOINT {_shown(entrypoint)}, a fixed command: it would run that, and not the project's. "
@@ -50,7 +50,7 @@ def fixed_command(image: str, entrypoint: str) -> UserError:
 
 
 def not_run_by_entrypoint(image: str, entrypoint: str, exit_code: int) -> UserError:
-    """Return that the image's ENTRYPOINT ended without the command."""
+    """Return the error for an ENTRYPOINT that ended without running the command."""
     return _of_image(
         image,
         f"has the ENTRYPOINT {_shown(entrypoint)}, which ended with exit code {exit_code} and never ran the project's "
@@ -59,21 +59,21 @@ def not_run_by_entrypoint(image: str, entrypoint: str, exit_code: int) -> UserEr
 
 
 def no_shell(image: str) -> UserError:
-    """Return that there is nothing to run a command with."""
+    """Return the error for an image without a shell."""
     return _of_image(image, "has no /bin/sh, which starts a project's command. Build it on one that has a shell.")
 
 
 def foreign_image(image: str, platform: str, host: str) -> UserError:
-    """Return that this host does not run the image's programs."""
+    """Return the error for an image whose programs this host cannot run."""
     return _of_image(
         image,
-        f"is for {platform}, and this host is {host}: it runs none of its programs. Build the image for this host "
+        f"is for {platform}, but this host is {host} and cannot run its programs. Build the image for this host "
         f"(docker build --platform {host}), or choose another by resources.host or host_labels.",
     )
 
 
 def never_began(image: str, exit_code: int) -> UserError:
-    """Return that the shell gave up before the command."""
+    """Return the error for a shell that ended before the command began."""
     return _of_image(image, f"was started and ended with exit code {exit_code} before the project's command began.")
 
 
@@ -86,20 +86,20 @@ def _shown(entrypoint: str) -> str:
 
 
 def not_packed(spec: AttemptSpec, error: OSError) -> InfrastructureError:
-    """Return that the project's tree could not be read or written on this host."""
+    """Return the error for a project whose files could not be read or written on this host."""
     code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.CONTAINER_FAILED
     message = f"The project of '{spec.name}' could not be packed: {error}. Check this host's temporary folder."
     return InfrastructureError(code, message, name=spec.name)
 
 
 def lost(handle: Handle, what: str) -> InfrastructureError:
-    """Return that the attempt has no container to ask any more."""
+    """Return the error for an attempt whose container is gone."""
     message = f"Container '{handle.name}' is {what}. How its command ended is not known."
     return InfrastructureError(Code.CONTAINER_LOST, message, name=handle.name, container=handle.id)
 
 
 def unavailable(doing: str, error: Exception, **facts: object) -> InfrastructureError:
-    """Return that the engine did not answer, or not with what it was asked."""
+    """Return the error for an engine that does not answer, or fails."""
     why = str(error)[:REASON_CHARACTERS]
     message = f"Docker did not {doing}: {why}. Check that the engine runs and that this user may reach it."
     return InfrastructureError(Code.DOCKER_UNAVAILABLE, message, **facts)

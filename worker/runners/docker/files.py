@@ -1,4 +1,4 @@
-"""Single files of a container, running or not."""
+"""Reads single files of a container, running or not."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_file(api: APIClient, container_id: str, path: str, *, most_bytes: int) -> str:
-    """Return a small file's text; nothing where there is none, or what is no plain file or too large to be real."""
+    """Return a small file's text; empty if it is missing, not a plain file, or implausibly large."""
     try:
         chunks, _ = api.get_archive(container_id, path)
     except NotFound:
@@ -33,7 +33,7 @@ def read_file(api: APIClient, container_id: str, path: str, *, most_bytes: int) 
 
 
 def has_file(api: APIClient, container_id: str, path: str) -> bool:
-    """Return whether there is such a path, without reading what it is."""
+    """Return whether the path exists, without reading it."""
     try:
         chunks, _ = api.get_archive(container_id, path)
     except NotFound:

@@ -1,4 +1,4 @@
-"""Which texts name an image: the engine takes others for paths of its own API, or fails as if it were not there."""
+"""Checks image names: the engine takes other text for paths of its own API, or fails as if it were not running."""
 
 import re
 
@@ -17,13 +17,13 @@ SHOWN_CHARACTERS = 100
 
 
 def require_image(image: str | None) -> str:
-    """Return the image's name; INVALID_PROJECT for none, and for what is no name of an image."""
+    """Return the image's name; raise INVALID_PROJECT if there is none or it is not a valid one."""
     if image is None:
         raise no_image()
     if len(image) > MAX_CHARACTERS or not REFERENCE.fullmatch(image):
         raise UserError(
             Code.INVALID_PROJECT,
-            f"{image[:SHOWN_CHARACTERS]!r} is no name of an image. Write docker_env.image in MLproject as "
+            f"{image[:SHOWN_CHARACTERS]!r} is not the name of an image. Write docker_env.image in MLproject as "
             "registry/name:tag, the name in lower case.",
             image=image[:SHOWN_CHARACTERS],
         )

@@ -1,4 +1,4 @@
-"""The images of a Docker engine: brought here for attempts, and removed again where this service pulled them."""
+"""Pulls images for attempts, and removes again those that this service pulled."""
 
 import logging
 import math
@@ -29,21 +29,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PullLimits:
-    """How long a pull may take, and what may end it before that."""
+    """How long a pull may take, and what may end it sooner."""
 
     timeout_seconds: float
     interruption: Interruption = NEVER
 
 
 class DockerImages:
-    """The images of one engine. ``pulled`` is what this service pulled; without it none is ever removed."""
+    """The images of one engine. ``pulled`` records what this service pulled; without it, no image is ever removed."""
 
     def __init__(self, engine: Engine, pulled: PulledImages | None) -> None:
         self._engine = engine
         self._pulled = pulled
 
     def prepare(self, image: str | None, *, pinned: str | None = None, limits: PullLimits) -> Image | None:
-        """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
+        """Make sure that the image is here, pulling it if missing; exactly the ``pinned`` one if still available."""
         name = require_image(image)
         if pinned:
             if found := self._bring_pinned(name, pinned, limits=limits):
@@ -52,11 +52,11 @@ class DockerImages:
         return self._bring(name, limits=limits)
 
     def find_unused(self, seconds: float) -> list[str]:
-        """Return the ids of images that this service pulled and did not use for so long, the longest unused first."""
+        """Return the ids of images that this service pulled and has not used for that long, oldest use first."""
         return self._pulled.unused(seconds) if self._pulled else []
 
     def remove(self, image_id: str) -> bool:
-        """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
+        """Remove an image that this service pulled; never one that is in use, or that somebody else has named."""
         known = self._pulled.find(image_id) if self._pulled else None
         if self._pulled is None or known is None:
             return False
@@ -89,7 +89,7 @@ class DockerImages:
         return replace(found, was_pulled=True)
 
     def _use_image(self, name: str) -> Image | None:
-        """Return the image where it is here, noting that it is about to be used."""
+        """Return the image if it is here, noting that it is about to be used."""
         with engine_answers(f"look for the image '{name}'", image=name):
             try:
                 found = self._engine.client.images.get(name).attrs
@@ -101,12 +101,12 @@ class DockerImages:
         return Image(id=found["Id"], digest=digests[0].partition("@")[2] if digests else None)
 
     def _references(self) -> dict[str, set[str]]:
-        """Return the tags and digests of all images that are here."""
+        """Return the tags and digests of all images here."""
         with engine_answers("list images"):
             return {each["Id"]: _references_of(each) for each in self._engine.client.api.images(all=True)}
 
     def _note_pull(self, image_id: str, before: Mapping[str, set[str]]) -> None:
-        """Note an image that is new here by a pull of ours, or a name that this gave to one that was."""
+        """Note an image that our pull brought here, or a name that our pull gave to one that was noted before."""
         if self._pulled and (image_id not in before or self._pulled.find(image_id)):
             self._pulled.note_pull(image_id, self._references().get(image_id, set()) - before.get(image_id, set()))
 
@@ -122,7 +122,7 @@ class DockerImages:
         except APIError as error:
             raise pull_failed(name, why(error)) from error
         except ENGINE_ERRORS as error:
-            limits.interruption.check()  # then it was broken off by us
+            limits.interruption.check()  # raises if we broke it off
             raise unavailable(f"pull '{name}'", error, image=name) from error
 
     def _remove_image(self, known: PulledImage) -> bool:
@@ -138,16 +138,16 @@ class DockerImages:
         except ImageNotFound:
             return True
         except APIError as error:
-            if error.status_code != 409:  # a container that was made meanwhile, an image that was built on it
+            if error.status_code != 409:  # a container was created meanwhile, or an image was built on it
                 raise
             return False
         return True
 
 
 class _PullClient(docker.APIClient):
-    """docker-py pulls with no timeout at all; this client gives up on an engine or registry that says nothing.
+    """Pulls with a timeout, which docker-py lacks: it gives up on a silent engine or registry.
 
-    It can be broken off, too: an engine ends a pull whose client is gone.
+    A pull can also be broken off: an engine ends a pull whose client is gone.
     """
 
     _answer: Any = None
@@ -157,9 +157,9 @@ class _PullClient(docker.APIClient):
         return self._answer
 
     def break_off(self) -> None:
-        """End the pull from another thread, which wakes the one that reads. Before an answer it cannot be."""
+        """End the pull from another thread, which wakes the reading one. Not possible before the engine answers."""
         if self._answer is not None:
-            with suppress(DockerException, OSError, AttributeError):  # over ssh it cannot be; it has just ended
+            with suppress(DockerException, OSError, AttributeError):  # impossible over ssh; or it has just ended
                 CancellableStream(iter(()), self._answer).close()
 
 

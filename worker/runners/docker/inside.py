@@ -1,4 +1,4 @@
-"""How a training in a container sees what is around it: MLflow, the cache of datasets, this machine."""
+"""How a training in a container reaches its surroundings: MLflow, the cache of datasets, this machine."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,7 +10,7 @@ CACHE_FOLDER = "/mnt/retrain-cache"
 
 
 def in_containers(settings: Settings) -> Inside:
-    """What a training finds in its container."""
+    """Return what a training finds in its container."""
     return Inside(
         tracking_uri=tracking_uri_in_containers(settings),
         is_guarded=bool(settings.tracking_guard_uri) and not settings.container_tracking_uri,
@@ -20,7 +20,7 @@ def in_containers(settings: Settings) -> Inside:
 
 
 def tracking_uri_in_containers(settings: Settings) -> str:
-    """What the operator says, else our guard, else the worker's own address, its loopback by another name."""
+    """Return the operator's address, else our guard's, else the worker's own with its loopback renamed."""
     return (
         settings.container_tracking_uri
         or settings.tracking_guard_uri
@@ -29,7 +29,7 @@ def tracking_uri_in_containers(settings: Settings) -> str:
 
 
 def seen_from_container(tracking_uri: str, network: str = "") -> str:
-    """The same address, this machine's loopback by the name that it has inside a container of that network."""
+    """Return the address, with loopback replaced by this machine's name inside a container of that network."""
     parts = urlsplit(tracking_uri)
     if parts.hostname not in LOOPBACK or network == "host":
         return tracking_uri

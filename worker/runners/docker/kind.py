@@ -1,4 +1,4 @@
-"""Docker as the registry of runners has it."""
+"""The entry of the Docker runner in the registry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,11 +20,11 @@ PROBE_SECONDS = 10
 
 
 class Docker:
-    """Trainings in containers of the engine that DOCKER_HOST and its like name."""
+    """Runs trainings in containers of the engine that DOCKER_HOST names."""
 
     @staticmethod
     def from_settings(settings: Settings, environment: Mapping[str, str]) -> DockerRunner:
-        """Make the runner of a worker."""
+        """Create a worker's runner."""
         return DockerRunner(
             environment,
             host=settings.worker_host,
@@ -36,12 +36,12 @@ class Docker:
 
     @staticmethod
     def check(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-        """Look at the engine, and let it start a container or two."""
+        """Check the engine, and let it start a container or two."""
         return check_docker(settings, environment)
 
     @staticmethod
     def secrets(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-        """Yield nothing: the logins of registries are known to every process."""
+        """Yield nothing: every process already knows the registry logins."""
         yield from ()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""An attempt's output as bytes from an offset on, out of engine streams that can only start at the beginning.
+"""Reads an attempt's output from a byte offset on, although engine streams always start at the beginning.
 
 A thread per open stream reads ahead into a bounded buffer. `DockerRunner` opens the streams.
 """
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineStream:
-    """Output from its beginning on. ``close`` may be called from any thread, and ends the iteration."""
+    """Output from its beginning. ``close`` may be called from any thread, and ends the iteration."""
 
     chunks: Generator[bytes, None, None]
     close: Callable[[], None]
 
 
 class LogStream:
-    """One engine stream, read from ``offset`` on by a thread that stops while the buffer is full."""
+    """One engine stream, read from ``offset`` on by a thread that pauses while the buffer is full."""
 
     def __init__(self, stream: EngineStream, *, offset: int, follow: bool) -> None:
         self.opened_at = self.position = offset
@@ -49,11 +49,11 @@ class LogStream:
 
     @property
     def is_end_of_log(self) -> bool:
-        """Whether the log was read up to the offset, and had nothing more."""
+        """Return whether the log was read up to the offset and ends there."""
         return self.is_exhausted and self.position == self.opened_at and self._to_skip == 0
 
     def read(self) -> bytes:
-        """Return what has been read ahead; b"" when that is nothing."""
+        """Return what has been read ahead; b"" if nothing has."""
         with self._changed:
             data = bytes(self._buffer[:READ_LIMIT_BYTES])
             del self._buffer[: len(data)]
@@ -62,7 +62,7 @@ class LogStream:
         return data
 
     def wait(self, *, timeout_seconds: float) -> bool:
-        """Wait until there is something to read or the end; False when the engine sent nothing for so long."""
+        """Wait for output or the end; return False if the engine sends nothing for that long."""
         with self._changed:
             while not (self._buffer or self._ended):
                 left_to_skip = self._to_skip
@@ -101,7 +101,7 @@ class LogStream:
 
 
 class AttemptLog:
-    """One attempt's output over however many streams it takes."""
+    """One attempt's output, over as many streams as it takes."""
 
     def __init__(self, open_stream: Callable[[bool], EngineStream], *, name: str, timeout_seconds: float) -> None:
         self._open_stream = open_stream
@@ -115,17 +115,17 @@ class AttemptLog:
         return self._stream.read() if self._stream and self._stream.position == offset else b""
 
     def read_running(self, offset: int) -> bytes:
-        """Return what there is of a running attempt's output; follows it from now on."""
+        """Return the output of a running attempt so far; follow it from now on."""
         stream = self._stream
         if stream is None or stream.position != offset or stream.is_exhausted:
             stream = self._open(offset, follow=True)  # an engine that restarts ends the stream, not the attempt
         return stream.read()
 
     def read_ended(self, offset: int) -> bytes:
-        """Return more of an ended attempt's output; b"" only when that was all.
+        """Return more of an ended attempt's output; b"" only once that was all.
 
-        An engine that goes away ends a stream as quietly as the log's end does, and following may miss the last
-        lines. So only a new stream that gets to the offset and has nothing more there is the end.
+        An engine that goes away ends a stream just as quietly as the end of the log does, and following may miss the
+        last lines. So it is the end only if a new stream reaches the offset and has nothing more.
         """
         tries = 0
         while self._complete_at != offset:
@@ -143,7 +143,7 @@ class AttemptLog:
         return b""
 
     def close(self) -> None:
-        """End the stream and its thread, if there is one. Reading may go on with a new one."""
+        """End the stream and its thread, if any. Reading may go on with a new stream."""
         if self._stream:
             self._stream.close()
             self._stream = None
@@ -163,7 +163,7 @@ class AttemptLog:
         return InfrastructureError(
             Code.DOCKER_UNAVAILABLE,
             f"Docker stopped sending the log of '{self._name}' for {self._timeout_seconds:g} s. "
-            "Check that the engine answers; reading goes on where it stopped.",
+            "Check that the engine answers; reading will continue where it stopped.",
             name=self._name,
             offset=offset,
         )

@@ -1,4 +1,4 @@
-"""The Docker network of trainings that `make up` makes for itself: trainings on it do not reach each other."""
+"""The Docker network that `make up` creates for trainings, on which they cannot reach each other."""
 
 import socket
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from worker.runners.docker.engine import ENGINE_ERRORS
 PROBE_SECONDS = 10
 LABEL = "retrain.training"
 DEFAULT_BRIDGE = "bridge"
-# Without it Docker lets containers of one bridge reach each other. It turns on what it needs for that in the kernel.
+# Without it, containers on one bridge can reach each other. Docker turns on what it needs for that in the kernel.
 APART = "com.docker.network.bridge.enable_icc"
 DEVICE = "com.docker.network.bridge.name"
 
 
 @dataclass(frozen=True)
 class BridgeNetwork:
-    """A network with a device of a name that firewall rules can be about; 15 characters are the kernel's most."""
+    """A network whose device has a fixed name for firewall rules; the kernel allows 15 characters."""
 
     name: str
 
@@ -31,7 +31,7 @@ class BridgeNetwork:
         return self.name[:15]
 
     def ensure(self, environment: Mapping[str, str]) -> str | None:
-        """Make it where it is missing; return why it cannot be had, None when it is there."""
+        """Create it if missing; return why that is not possible, or None once it exists."""
         try:
             with _client(environment) as client:
                 if not any(each.name == self.name for each in client.networks.list(names=[self.name])):
@@ -44,11 +44,11 @@ class BridgeNetwork:
         return None
 
     def find_address(self, environment: Mapping[str, str]) -> str | None:
-        """Return this machine's address on it; None where containers reach loopback by another way."""
+        """Return this machine's address on it; None if containers reach loopback in another way."""
         return bridge_address(environment, self.name)
 
     def remove_unused(self, environment: Mapping[str, str]) -> None:
-        """Remove it, unless training that goes on is on it: the engine refuses that."""
+        """Remove it, unless running training uses it, when the engine refuses."""
         try:
             with _client(environment) as client:
                 client.networks.get(self.name).remove()
@@ -57,17 +57,17 @@ class BridgeNetwork:
 
 
 def bridge_address(environment: Mapping[str, str], network: str = DEFAULT_BRIDGE) -> str | None:
-    """This machine's address on a network of Docker; None where containers reach loopback by another way."""
+    """Return this machine's address on a Docker network; None if containers reach loopback in another way."""
     try:
         with _client(environment) as client:
             bridge = client.networks.get(network).attrs["IPAM"]["Config"][0]
-            # Until its daemon was restarted once, an engine does not say its own gateway: the subnet's first address.
+            # Until its daemon has restarted once, an engine reports no gateway: it is the first address of the subnet.
             address = bridge.get("Gateway") or str(next(ip_network(bridge["Subnet"]).hosts()))
     except (*ENGINE_ERRORS, KeyError, IndexError, ValueError):
         return None
     with socket.socket() as probe:
         try:
-            probe.bind((address, 0))  # with Docker Desktop the bridge is in a virtual machine, not here
+            probe.bind((address, 0))  # with Docker Desktop, the bridge is in a virtual machine, not here
         except OSError:
             return None
     return str(address)

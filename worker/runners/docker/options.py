@@ -1,4 +1,4 @@
-"""What an attempt's container is created with: its confinement, limits, devices and network. Touches nothing."""
+"""Builds the options for an attempt's container: its confinement, limits, devices and network. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,23 +8,23 @@ from worker.runners.docker.project_archive import PRIVATE_FOLDER
 from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
 GPUS_LABEL = "retrain.gpus"
-CPU_SHARES = 512  # half of what the host's services and other containers have, where cores are scarce
-OOM_SCORE = 500  # where the host itself has no memory left, training goes before the job store
-# What training as root in the usual images needs; of the rest of Docker's own list nothing was missed.
+CPU_SHARES = 512  # half the share of the host's services and other containers, when cores are scarce
+OOM_SCORE = 500  # if the host itself runs out of memory, training is killed before the job store
+# What training as root needs in the usual images; nothing else of Docker's default list was missed.
 CAPABILITIES = (
     "CHOWN",  # unpacking archives, apt and pip set owners
     "DAC_OVERRIDE",  # root reads and writes what belongs to the image's other users
     "FOWNER",  # and changes their modes and times
     "FSETID",  # packages install files with setgid
-    "KILL",  # a supervisor as root ends workers that run as somebody else
-    "SETGID",  # an entrypoint that becomes another user: gosu, setpriv, su, and apt's own sandbox
+    "KILL",  # a supervisor running as root ends workers of other users
+    "SETGID",  # an entrypoint that switches to another user: gosu, setpriv, su, and apt's own sandbox
     "SETUID",
 )
 SHM_BYTES = 1024**3  # data loaders pass tensors through /dev/shm; Docker's 64 MB end in a bus error
 LOG_FILES = 2
 INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on to the shell and to what it runs
-# Where NVIDIA's runtime is an engine's default, an image that asks for all GPUs in its environment, as NVIDIA's own
-# do, gets them without being given any. Theirs are the last word on it.
+# If NVIDIA's runtime is the engine's default, an image that asks for all GPUs in its environment, as NVIDIA's own
+# images do, gets them without being given any. These variables override that.
 GPUS_VARIABLE = "NVIDIA_VISIBLE_DEVICES"
 NO_GPUS = "void"
 
@@ -63,8 +63,11 @@ def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _log_config(bounds: LogBounds) -> dict[str, Any]:
-    """Let the engine throw output away only where it is a flood: a host's own defaults (often 10 MB) would do so with
-    what was not read yet, and no bound at all lets the disk run full while no worker looks."""
+    """Let the engine discard output only if it is a flood.
+
+    A host's own defaults (often 10 MB) would discard output that was not read yet, and without any bound the disk
+    would fill up while no worker looks.
+    """
     size = max(1, bounds.flood_bytes // LOG_FILES)
     return {"type": "json-file", "config": {"max-size": str(size), "max-file": str(LOG_FILES)}}
 
@@ -81,19 +84,19 @@ def _limits(spec: AttemptSpec) -> dict[str, Any]:
 
 
 def device_request(gpu_ids: list[str]) -> dict[str, Any]:
-    """What gives a container these GPUs."""
+    """Return the option that gives a container these GPUs."""
     if _are_cdi_names(gpu_ids):
         return {"driver": "cdi", "device_ids": gpu_ids}
     return {"device_ids": gpu_ids, "capabilities": [["gpu"]]}
 
 
 def _are_cdi_names(gpu_ids: Sequence[str]) -> bool:
-    """Whether they are the names by which an engine found them itself, not NVIDIA's; also true of no GPUs."""
+    """Return whether these are names of devices that the engine discovered, not NVIDIA's; true for no GPUs, too."""
     return all("/" in each and "=" in each for each in gpu_ids)
 
 
 def network_options(network: str | None, host_address: str = "") -> dict[str, Any]:
-    """What puts a container on the training network, where it knows this machine by a name."""
+    """Return the options that put a container on the training network, with a name for this machine."""
     if network == "host":
         return {"network": network}
     options: dict[str, Any] = {"extra_hosts": {HOST_FROM_CONTAINER: host_address or "host-gateway"}}

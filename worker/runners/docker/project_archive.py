@@ -1,4 +1,4 @@
-"""The archive by which a project's tree and its private files get into a container, owned by the image's user."""
+"""Packs a project and its private files for a container, owned by the image's user."""
 
 import io
 import tarfile
@@ -11,19 +11,19 @@ from worker.runners.launch import START
 from worker.runners.seam import PROJECT_FOLDER, AttemptSpec
 
 PRIVATE_FOLDER = "/run/retrain"
-MAX_ID_DIGITS = 10  # an image may say anything; ids have 32 bits
+MAX_ID_DIGITS = 10  # an image may contain anything; ids have 32 bits
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whom files in a container belong to."""
+    """The owner of files in a container."""
 
     uid: int = 0
     gid: int = 0
 
 
 def find_owner(user: str, *, passwd: str, group: str) -> Owner:
-    """Return whom an image's USER means, as the engine reads it; root where nothing says."""
+    """Return which user an image's USER means, as the engine reads it; root if that is unclear."""
     user_name, _, group_name = user.partition(":")
     entries = [line.split(":") for line in passwd.splitlines() if line.count(":") >= 3]
     entry = next((entry for entry in entries if user_name in (entry[0], entry[2])), None)
@@ -34,7 +34,7 @@ def find_owner(user: str, *, passwd: str, group: str) -> Owner:
 
 
 def start_folder(name: str) -> str:
-    """Where the script that starts an attempt is: in a folder of its own, as images are made of containers, too."""
+    """Return the folder of an attempt's start script: its own, because images are made from containers, too."""
     return f"/run/{name}"
 
 
@@ -43,13 +43,13 @@ def write_archive(
 ) -> None:
     """Write a tar for the container's root folder, with the script that starts the attempt.
 
-    That is for all users of the container, for an ENTRYPOINT may change the user, who then adds the proof of start.
-    It holds no entry for the folders above the project: the engine makes the missing ones, and would give the
-    others our owner and mode.
+    All users of the container may use that script's folder, because an ENTRYPOINT may switch to another user, who then
+    adds the proof of start. The archive has no entry for the folders above the project: the engine creates missing
+    ones, and would give existing ones our owner and mode.
     """
 
     def normalise(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        """Keep of the mode what git keeps, so that the umask and users of this host do not show in the container."""
+        """Keep only what git keeps of the mode, so that this host's umask and users do not show in the container."""
         interruption.check()
         is_open = member.isdir() or member.mode & 0o100
         return _owned(member, owner, mode=0o755 if is_open else 0o644)

@@ -1,6 +1,6 @@
-"""Which images this service pulled on this host, and when they were used: these alone may be removed for room.
+"""Records which images this service pulled on this host, and when they were used: only these may be removed.
 
-A JSON file that the host's workers share. One that is lost or damaged costs no image: what is not in it stays.
+It is a JSON file that the host's workers share. Losing it costs no image: an image that is not in it stays.
 """
 
 import fcntl
@@ -43,13 +43,13 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class PulledImages:
-    """The record at ``path``. Safe for many threads and processes; noting something never ends an attempt."""
+    """The record at ``path``. Safe for many threads and processes; failing to note something never ends an attempt."""
 
     path: Path
     now: Callable[[], datetime] = _now
 
     def note_pull(self, image_id: str, references: Collection[str]) -> None:
-        """Note that the image, or only another name of one that was pulled before, came by a pull of ours."""
+        """Note that our pull brought the image, or just another name of one that was pulled before."""
         now = self.now()
 
         def add(images: dict[str, PulledImage]) -> None:
@@ -61,7 +61,7 @@ class PulledImages:
         self._change(add)
 
     def note_use(self, image_id: str) -> None:
-        """Note that an attempt is about to use the image; nothing where it was not pulled."""
+        """Note that an attempt is about to use the image; do nothing if we did not pull it."""
         now = self.now()
 
         def touch(images: dict[str, PulledImage]) -> None:
@@ -75,15 +75,15 @@ class PulledImages:
         self._change(lambda images: images.pop(image_id, None))
 
     def find(self, image_id: str) -> PulledImage | None:
-        """Return what is known of the image; None where this service did not pull it."""
+        """Return what is known about the image; None if this service did not pull it."""
         return self._known().get(image_id)
 
     def by_use(self) -> list[PulledImage]:
-        """All of them, the one that was not used for longest first."""
+        """Return all of them, least recently used first."""
         return sorted(self._known().values(), key=lambda image: image.last_used_at)
 
     def unused(self, seconds: float) -> list[str]:
-        """Return the ids of those that were not used for so long, the longest unused first."""
+        """Return the ids of those that have not been used for that long, least recently used first."""
         used_before = self.now() - timedelta(seconds=seconds)
         return [image.id for image in self.by_use() if image.last_used_at < used_before]
 
@@ -102,7 +102,7 @@ class PulledImages:
                 change(images)
                 if images != before:
                     _replace(self.path, _Record(images=images).model_dump_json(indent=1).encode())
-        except OSError as error:  # such as a full disk; an image that is not noted is only not removed
+        except OSError as error:  # such as a full disk; an image that is not noted is just never removed
             logger.warning("image not noted", extra={"file": str(self.path), "cause": str(error)})
 
     def _read(self) -> dict[str, PulledImage]:
@@ -118,7 +118,9 @@ class PulledImages:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("a") as file:  # its own open file, so that threads wait as well
+        with self.path.with_suffix(".lock").open(
+            "a"
+        ) as file:  # a new open file each time, so that threads wait as well
             deadline = time.monotonic() + LOCK_SECONDS
             while not _try_to_lock(file.fileno()):
                 if time.monotonic() > deadline:
@@ -135,7 +137,7 @@ def _try_to_lock(descriptor: int) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all, also when the machine stops in the middle."""
+    """Write the file completely or not at all, even if the machine stops in the middle."""
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

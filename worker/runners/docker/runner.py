@@ -1,4 +1,4 @@
-"""Runs attempts as Docker containers. What else it takes has a module each in this folder."""
+"""Runs attempts as Docker containers. Only the modules of this folder import docker."""
 
 import logging
 import math
@@ -38,9 +38,9 @@ logger = logging.getLogger(__name__)
 
 
 class DockerRunner:
-    """One service's containers on one host. ``environment`` holds DOCKER_HOST and its like; the engine may come later.
+    """One service's containers on one host. ``environment`` has DOCKER_HOST and the like; the engine may start later.
 
-    Another service may use the same engine, such as a second `make up`: ``service`` tells their containers apart.
+    Another service, such as a second `make up`, may use the same engine: ``service`` tells their containers apart.
     """
 
     kind = "docker"
@@ -63,7 +63,7 @@ class DockerRunner:
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
         self._log_bounds = log_bounds
         self._logs: dict[str, AttemptLog] = {}
-        self._beginnings: dict[str, bytes] = {}  # of logs, as they were first seen
+        self._beginnings: dict[str, bytes] = {}  # how each log began when it was first read
         self._shortened: set[str] = set()
 
     def prepare_image(
@@ -74,14 +74,14 @@ class DockerRunner:
         timeout_seconds: float,
         interruption: Interruption = NEVER,
     ) -> Image | None:
-        """Make sure that the image is here, pulling it when missing; ``pinned`` exactly, where it can be had."""
+        """Make sure that the image is here, pulling it if missing; exactly the ``pinned`` one if still available."""
         limits = PullLimits(timeout_seconds, interruption)
         return self._images.prepare(image, pinned=pinned, limits=limits)
 
     def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
-        """Start the attempt, unless a container of its name has been started already.
+        """Start the attempt, unless a container of its name has already been started.
 
-        One that was created and not started may have part of its files: it gets all of them again.
+        A container that was created but not started may have only some of its files: it gets all of them again.
         """
         with engine_answers(f"start '{spec.name}'", name=spec.name):
             start = plan_start(self._engine.client, spec)
@@ -91,7 +91,7 @@ class DockerRunner:
         return _handle(container, spec.name)
 
     def attach(self, name: str) -> Handle | None:
-        """Return the handle of a started attempt of this name, or None where there is none."""
+        """Return the handle of a started attempt of this name, or None if there is none."""
         with engine_answers(f"look for '{name}'", name=name):
             try:
                 container = self._engine.client.containers.get(name)
@@ -100,7 +100,7 @@ class DockerRunner:
         return None if container.status == "created" else _handle(container, name)
 
     def poll(self, handle: Handle) -> Exit | None:
-        """Return None while it runs; DOCKER_UNAVAILABLE means that it cannot be seen, not that it failed."""
+        """Return None while it runs; DOCKER_UNAVAILABLE means that its state is unknown, not that it failed."""
         with engine_answers(f"inspect '{handle.name}'", name=handle.name):
             found = self._inspect(handle)
             state = found["State"]
@@ -111,11 +111,11 @@ class DockerRunner:
         return Exit(state["ExitCode"], oom_killed=state["OOMKilled"], memory_bytes=memory, not_begun=why_not)
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
-        """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 come as U+FFFD."""
+        """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 become U+FFFD."""
         log = self._logs.get(handle.id)
         if log and (data := log.read_ahead(offset)):
             return data
-        if handle.id in self._shortened:  # offsets mean something else from now on
+        if handle.id in self._shortened:  # offsets are no longer valid
             return b""
         with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
             ended = _has_ended(self._inspect(handle)["State"])
@@ -123,9 +123,9 @@ class DockerRunner:
             return log.read_ended(offset) if ended else log.read_running(offset)
 
     def unkept_bytes(self, handle: Handle) -> int:
-        """Return as much as makes a flood, once the engine has thrown the log's beginning away; it does not say when.
+        """Return a flood's worth once the engine has discarded the log's beginning, which it does not report.
 
-        How it counts: as it stores them, lines have some 70 bytes more than as they are printed.
+        The engine counts lines as it stores them: with some 70 bytes more than was printed.
         """
         beginning = self._beginning(handle)
         known = self._beginnings.setdefault(handle.id, beginning) if beginning else beginning
@@ -135,17 +135,17 @@ class DockerRunner:
         return self._log_bounds.flood_bytes + 1
 
     def close_log(self, handle: Handle) -> None:
-        """End the stream that follows the container's output."""
+        """Close the stream that follows the container's output."""
         if log := self._logs.pop(handle.id, None):
             log.close()
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
-        """SIGTERM, the grace, SIGKILL; returns when it no longer runs."""
+        """Send SIGTERM, wait for the grace period, send SIGKILL; return once it no longer runs."""
         with engine_answers(f"stop '{handle.name}'", name=handle.name), suppress(NotFound):
             self._engine.client.api.stop(handle.id, timeout=math.ceil(grace_seconds))
 
     def pause(self, handle: Handle) -> None:
-        """Freeze all processes of the container. Its stop and its removal end the pause by themselves."""
+        """Freeze all processes of the container. Stopping or removing it also ends the pause."""
         with engine_answers(f"pause '{handle.name}'", name=handle.name):
             self._freeze(handle, is_wanted=True)
 
@@ -163,7 +163,7 @@ class DockerRunner:
             self._remove(handle.id)
 
     def list_mine(self) -> list[Handle]:
-        """All containers with this service's and host's labels, those that were never started too."""
+        """Return all containers with this service's and host's labels, including those that were never started."""
         wanted = [f"{name}={value}" for name, value in self._mine.items()]
         with engine_answers("list containers", host=self._host):
             found = self._engine.client.api.containers(all=True, filters={"label": wanted})
@@ -174,46 +174,46 @@ class DockerRunner:
         ]
 
     def find_engine(self) -> str | None:
-        """The engine's own id, which is kept with its data."""
+        """Return the engine's own id, which is stored with its data."""
         with engine_answers("tell its id", host=self._host):
             return str(self._engine.client.api.info()["ID"])
 
     def find_gpus(self) -> tuple[str, ...]:
-        """What nvidia-smi says; where there is none, as in a container, what the engine has discovered."""
+        """Return what nvidia-smi says; without it, as in a container, what the engine has discovered."""
         found = find_gpus()
         return self._discovered_gpus() if found is None else found
 
     def find_capacity(self) -> Capacity | None:
-        """What the engine's machine has: the worker may be in a container with a limit of its own."""
+        """Return what the engine's machine has: the worker may be in a container with a limit of its own."""
         info = self._engine_info
         return Capacity(memory_bytes=int(info["MemTotal"]), cpus=int(info["NCPU"]))
 
     def disk_bytes(self, handle: Handle) -> int:
-        """The container's own layer; its log has a bound, and volumes are not its alone."""
+        """Return the size of the container's own layer; its log is bounded, and volumes are shared."""
         with engine_answers(f"measure '{handle.name}'", name=handle.name):
             found = self._engine.client.api.containers(size=True, filters={"id": handle.id})
         return sum(int(each.get("SizeRw") or 0) for each in found)
 
     def find_disk(self) -> Path | None:
-        """The engine's data folder, where it is on this machine."""
+        """Return the engine's data folder if it is on this machine."""
         folder = Path(str(self._engine_info["DockerRootDir"]))
         return folder if folder.is_dir() else None
 
     def find_unused_images(self, *, unused_seconds: float) -> list[str]:
-        """What this service pulled, by its record of pulls and uses."""
+        """Return what this service pulled and no longer uses, by its record."""
         return self._images.find_unused(unused_seconds)
 
     def remove_image(self, image_id: str) -> bool:
-        """Remove an image that this service pulled; never one that is used, or has a name from somebody else."""
+        """Remove an image that this service pulled; never one that is in use, or that somebody else has named."""
         return self._images.remove(image_id)
 
     def close(self) -> None:
-        """End all reading; the containers go on."""
+        """Stop reading all logs; the containers go on."""
         while self._logs:
             self._logs.popitem()[1].close()
 
     def _inspect(self, handle: Handle) -> Mapping[str, Any]:
-        """Look at a container that was started; CONTAINER_LOST where there is none."""
+        """Inspect a started container; raise CONTAINER_LOST if there is none."""
         try:
             found: Mapping[str, Any] = self._engine.client.api.inspect_container(handle.id)
         except NotFound as error:
@@ -244,7 +244,7 @@ class DockerRunner:
                 interruption.begin()
             container.start()
         except APIError as error:
-            self._remove(str(container.id))  # what the engine refuses once it refuses always
+            self._remove(str(container.id))  # what the engine refused once, it would refuse again
             raise refused(spec, status=error.status_code, why=why(error)) from error
         except OSError as error:
             if isinstance(error, RequestException):
@@ -273,11 +273,11 @@ class DockerRunner:
         except NotFound:
             return
         except APIError as error:
-            if error.status_code != 409:  # its removal is under way already
+            if error.status_code != 409:  # its removal is already under way
                 raise
 
     def _freeze(self, handle: Handle, *, is_wanted: bool) -> None:
-        """Pause or resume. The engine answers "it is so already" as it does failures, so a look says which it was."""
+        """Pause or resume. The engine reports "already so" like a failure, so a look tells which it was."""
         api = self._engine.client.api
         try:
             (api.pause if is_wanted else api.unpause)(handle.id)
@@ -301,7 +301,7 @@ class DockerRunner:
         return cdi_gpus(str(each.get("ID")) for each in devices)
 
     def _beginning(self, handle: Handle) -> bytes:
-        """The first piece of the log, with the time at which it was printed; nothing where there is none yet."""
+        """Return the first piece of the log, with the time at which it was printed; empty if there is none yet."""
         with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
             try:
                 stream = self._engine.client.api.logs(handle.id, stream=True, follow=False, timestamps=True)
@@ -325,7 +325,7 @@ def _has_ended(state: Mapping[str, Any]) -> bool:
 def _until_it_breaks(stream: "CancellableStream[bytes]") -> Generator[bytes, None, None]:
     try:
         yield from stream
-    except (*ENGINE_ERRORS, OSError, ValueError, struct.error) as error:  # an engine that goes, our own close()
+    except (*ENGINE_ERRORS, OSError, ValueError, struct.error) as error:  # the engine went away, or our own close()
         logger.debug("log stream broke off", extra={"error": str(error)})
     finally:
         # docker-py's own close() leaves the connection open until it is collected, and offers no other way.
@@ -333,7 +333,7 @@ def _until_it_breaks(stream: "CancellableStream[bytes]") -> Generator[bytes, Non
 
 
 def _close(stream: "CancellableStream[bytes]") -> None:
-    with suppress(DockerException, OSError):  # over ssh it cannot be closed; ended already
+    with suppress(DockerException, OSError):  # over ssh it cannot be closed; or it has already ended
         stream.close()
 
 

@@ -1,4 +1,4 @@
-"""How an attempt's command is started in its image, and how an ended container tells that it was not."""
+"""Plans how an attempt's command starts in its image, and finds out why an ended container never ran it."""
 
 import shlex
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ SHELL = "/bin/sh"
 
 @dataclass(frozen=True)
 class Start:
-    """What the container is made with, and the script that starts the command."""
+    """How the container is created, and the script that starts the command."""
 
     entrypoint: list[str]
     argv: list[str]
@@ -39,7 +39,7 @@ class Start:
 
 
 def plan_start(client: DockerClient, spec: AttemptSpec) -> Start:
-    """Read the image's ENTRYPOINT; UserError where it is one that runs no command."""
+    """Read the image's ENTRYPOINT; raise UserError if it cannot run a command."""
     image = require_image(spec.image)
     try:
         config = client.images.get(image).attrs["Config"] or {}
@@ -59,7 +59,7 @@ def plan_start(client: DockerClient, spec: AttemptSpec) -> Start:
 
 
 def find_why_not_begun(client: DockerClient, container: Mapping[str, Any]) -> UserError | None:
-    """Return why an ended container never ran its command; None where it did. ``container`` is as it is inspected."""
+    """Return why an ended container never ran its command; None if it did. ``container`` is as inspected."""
     api, config, code = client.api, container["Config"], container["State"]["ExitCode"]
     proof = (config["Labels"] or {}).get(PROOF_LABEL)
     if proof is None or has_file(api, container["Id"], proof):
@@ -78,12 +78,12 @@ def find_why_not_begun(client: DockerClient, container: Mapping[str, Any]) -> Us
 def _find_image(client: DockerClient, image_id: str) -> Mapping[str, Any]:
     try:
         return client.images.get(image_id).attrs
-    except ImageNotFound:  # removed by force while it was used
+    except ImageNotFound:  # removed by force while in use
         return {}
 
 
 def _different_platforms(client: DockerClient, image: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the image's platform and the engine's where they differ; an emulator may run it all the same."""
+    """Return the image's platform and the engine's if they differ; an emulator may run it all the same."""
     here = client.version()
     found = (f"{image.get('Os')}/{image.get('Architecture')}", f"{here['Os']}/{here['Arch']}")
     return found if image and found[0] != found[1] else None

@@ -1,1 +1,1 @@
-"""Attempts as processes of this host, without isolation."""
+"""Runs attempts as processes on this host, without isolation."""

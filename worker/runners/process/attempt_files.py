@@ -1,4 +1,4 @@
-"""What is put into an attempt's folder, and what its environment gets of the worker's."""
+"""Writes the files of an attempt's folder, and selects what its environment gets of the worker's."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ PASSED_ON = frozenset(
 
 
 def passed_on(base_env: Mapping[str, str], python: Path) -> dict[str, str]:
-    """Return what of the worker's environment every attempt gets; ``python`` is the first that it finds."""
+    """Return the part of the worker's environment that every attempt gets; ``python`` comes first on its PATH."""
     env = {name: value for name, value in base_env.items() if name in PASSED_ON or name.startswith("LC_")}
     return env | {"PATH": os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)])}
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that only this user reads, whole or not at all."""
+    """Write a file that only this user can read, completely or not at all."""
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -31,7 +31,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
-    """Copy a tree, so that a target that exists is complete."""
+    """Copy a tree so that the target is complete whenever it exists."""
     if target.exists():
         return
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".code."))
@@ -42,10 +42,10 @@ def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
 
     try:
         shutil.copytree(source, new / "code", symlinks=True, copy_function=copy)
-        (new / "code").chmod(0o700)  # a folder that may not be written to cannot be moved
+        (new / "code").chmod(0o700)  # a read-only folder cannot be moved
         (new / "code").rename(target)
     except OSError:
-        if not target.exists():  # else another start was faster
+        if not target.exists():  # otherwise another start was faster
             raise
     finally:
         remove_tree(new)

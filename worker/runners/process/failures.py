@@ -1,4 +1,4 @@
-"""What can go wrong with a process, as our errors."""
+"""Builds the errors for what can go wrong with a process."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from worker.runners.seam import AttemptSpec, Handle
 
 
 def not_started(spec: AttemptSpec, error: OSError) -> InfrastructureError:
-    # copytree reports many errors as one that has no errno
+    # copytree reports many errors as one without an errno
     is_full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
     code = Code.DISK_FULL if is_full else Code.CONTAINER_FAILED
     message = f"Process '{spec.name}' did not start: {error}. Check the disk and the worker's state folder."

@@ -1,4 +1,4 @@
-"""The processes of an attempt that the process runner started: which they are, how they are paused and ended."""
+"""Finds, pauses and ends the processes of an attempt that the process runner started."""
 
 import logging
 import os
@@ -24,23 +24,23 @@ logger = logging.getLogger(__name__)
 
 
 def descendants(launcher: psutil.Process) -> list[psutil.Process]:
-    """What the launcher started, and what that started."""
+    """Return the launcher's children, and theirs."""
     with suppress(psutil.Error):
         return launcher.children(recursive=True)
     return []
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL, unless it has ended."""
+    """Send SIGKILL, unless it has ended."""
     with suppress(psutil.Error):
         process.kill()
 
 
 def freeze(launcher: psutil.Process, folder: Path, *, session: str) -> None:
-    """SIGSTOP to all of an attempt's processes; again, for what they started before it reached them."""
+    """Send SIGSTOP to all of an attempt's processes, repeatedly, because they may have started others meanwhile."""
     deadline = time.monotonic() + FREEZE_SECONDS
     while going := [each for each in _family(launcher, folder, session) if not _is_still(each)]:
-        if time.monotonic() > deadline:  # one that waits for a disk stops when that has answered
+        if time.monotonic() > deadline:  # a process that waits for a disk stops once that has answered
             logger.warning("not paused yet", extra={"container": folder.name, "pids": [each.pid for each in going]})
             return
         for process in going:
@@ -50,7 +50,7 @@ def freeze(launcher: psutil.Process, folder: Path, *, session: str) -> None:
 
 
 def thaw(launcher: psutil.Process, folder: Path, *, session: str) -> None:
-    """SIGCONT to all of an attempt's processes; to one that runs it means nothing."""
+    """Send SIGCONT to all of an attempt's processes; it does nothing to a running one."""
     for process in _family(launcher, folder, session):
         with suppress(psutil.Error):
             process.resume()
@@ -63,7 +63,7 @@ def signal_group(group: int, signal_number: signal.Signals) -> None:
 
 
 def end_what_is_left(folder: Path, *, session: str) -> None:
-    """Kill what runs on without the attempt's launcher, or out of its reach; again, for what is started meanwhile."""
+    """Kill what outlived the launcher or left its reach, repeatedly, because more may be started meanwhile."""
     deadline = time.monotonic() + KILL_SECONDS
     while left := _parts(folder, session):
         if time.monotonic() > deadline:
@@ -96,7 +96,7 @@ def _is_part(process: psutil.Process, folder: Path, session: str) -> bool:
         env = process.environ()
         if f"retrain-{env.get(JOB_VARIABLE)}-{env.get(ATTEMPT_VARIABLE)}" == folder.name:
             return True
-        # A session's id alone says little: once all in it have ended, the number is given to others.
+        # A session's id alone says little: once all its processes have ended, the number is reused.
         in_session = str(os.getsid(process.pid)) == session and folder in Path(process.cwd()).parents
         return in_session or env.get("TMPDIR") == str(folder / "tmp")
     except (psutil.Error, OSError):  # it has ended

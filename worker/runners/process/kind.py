@@ -1,4 +1,4 @@
-"""Plain processes as the registry of runners has them."""
+"""The entry of the process runner in the registry."""
 
 import logging
 import platform
@@ -15,28 +15,28 @@ logger = logging.getLogger(__name__)
 
 
 class Process:
-    """Trainings as processes of the worker's own user."""
+    """Runs trainings as processes of the worker's own user."""
 
     @staticmethod
     def from_settings(settings: Settings, environment: Mapping[str, str]) -> ProcessRunner:
-        """Make the runner of a worker."""
+        """Create a worker's runner."""
         logger.warning("training runs as plain processes of this user: no isolation, no limits (RUNNER=process)")
         folder = settings.data_dir / "processes" / settings.worker_host
         return ProcessRunner(folder, python=Path(sys.executable), base_env=environment, log_bounds=log_bounds(settings))
 
     @staticmethod
     def check(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-        """Say that Docker is not looked at."""
+        """Report that Docker is not checked."""
         yield skipped("Docker", "RUNNER=process: training runs as plain processes, not isolated")
 
     @staticmethod
     def secrets(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-        """Yield nothing: a process knows no secret that the worker does not."""
+        """Yield nothing: a process knows no secrets that the worker does not know."""
         yield from ()
 
     @staticmethod
     def find_version(environment: Mapping[str, str]) -> str | None:
-        """Return Python's, which runs what the process runner runs."""
+        """Return Python's version, because Python runs the processes."""
         return f"Python {platform.python_version()}"
 
     @staticmethod

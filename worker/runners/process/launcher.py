@@ -1,4 +1,4 @@
-"""Runs one attempt's command for the process runner, keeps its output up to a limit, and writes down how it ended.
+"""Runs one attempt's command for the process runner, keeps its output up to a limit, and records how it ended.
 
 `python launcher KEPT_BYTES PROGRAM ARGUMENT…`, in the attempt's folder. It outlives the worker, which reads `launched`,
 `log`, `dropped` and `exit`. The runner copies this file next to them, so it imports nothing but the standard library.
@@ -18,12 +18,12 @@ NOT_LAUNCHED, NOT_FOUND = 125, 127
 CHUNK_BYTES = 1 << 16
 COUNT_EVERY_SECONDS = 0.2
 RETRY_SECONDS = 0.2
-NO_ROOM_SECONDS = 5.0  # so long is a full disk waited for once the command has ended
+NO_ROOM_SECONDS = 5.0  # how long to wait for space on a full disk once the command has ended
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(kept_bytes: int, argv: list[str]) -> None:
-    """Claim the attempt, run its command, and record its end; what the command left running ends with it."""
+    """Claim the attempt, run its command, and record its end; what the command left running ends, too."""
     os.chdir(Path(sys.argv[0]).parent)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # A handler, because a command would inherit an ignored signal.
@@ -31,16 +31,16 @@ def main(kept_bytes: int, argv: list[str]) -> None:
     if not _claim():
         return
     code = _run(argv, Output(kept_bytes))
-    # Over what is in the file: a full disk has room for that alone.
+    # Overwrites the file's content, because a full disk has room for nothing else.
     with Path("exit").open("r+b", buffering=0) as file:
         file.write(b"%03d\n" % code)
     os.killpg(0, signal.SIGKILL)
 
 
 def _claim() -> bool:
-    """Link the file `launched`: it exists with its content or not at all, and one launcher alone can make it.
+    """Link the file `launched`: it exists with its content or not at all, and only one launcher can create it.
 
-    So two starts at once, or a start after a worker died at any step of an earlier one, run the command once.
+    So the command runs once, even with two starts at the same time, or a start after a worker died during another.
     """
     mine, code = Path(f"launched.{os.getpid()}"), Path(f"exit.{os.getpid()}")
     code.write_text("none")
@@ -58,7 +58,7 @@ def _claim() -> bool:
 
 
 class Output:
-    """The log file, and beside it the count of what came after it was full."""
+    """The log file, and the count of bytes that came after it was full."""
 
     def __init__(self, kept_bytes: int) -> None:
         self._log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -68,7 +68,7 @@ class Output:
         self._counted_at = 0.0
 
     def take(self, data: bytes, *, give_up_at: float | None = None) -> int:
-        """Keep what there is room for; return how much of it is done with: less while the disk is full."""
+        """Write what there is room for; return how much was handled, which is less while the disk is full."""
         kept = data[: self._room]
         try:
             written = os.write(self._log, kept) if kept else 0
@@ -86,7 +86,7 @@ class Output:
         return written
 
     def count(self, *, at_once: bool) -> None:
-        """Write down how much was dropped; every so often is enough while it goes on."""
+        """Record how much was dropped; doing so now and then is enough while it goes on."""
         now = time.monotonic()
         if at_once or now - self._counted_at > COUNT_EVERY_SECONDS:
             os.pwrite(self._dropped_file, b"%020d" % self._dropped, 0)
@@ -94,7 +94,7 @@ class Output:
 
 
 def _run(argv: list[str], output: Output) -> int:
-    """Run the command with its output coming here; return its exit code as a shell tells it."""
+    """Run the command and collect its output; return its exit code as a shell would."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
@@ -111,9 +111,9 @@ def _run(argv: list[str], output: Output) -> int:
 
 def _become(argv: list[str], writing: int) -> None:
     try:
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a command would inherit that
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and a command would inherit that
             signal.signal(number, signal.SIG_DFL)
-        os.umask(0o022)  # the worker's closes its own files; a training's are made as a shell's usually are
+        os.umask(0o022)  # the worker's umask closes its own files; a training's are created as usual in a shell
         os.chdir("code")
         for descriptor in (1, 2):
             os.dup2(writing, descriptor)
@@ -132,7 +132,7 @@ def _keep_until_end(child: int, reading: int, woken: int, output: Output) -> int
             os.read(woken, CHUNK_BYTES)
         if reading in ready:
             data = os.read(reading, CHUNK_BYTES)
-            if not data:  # nobody can print any more, and yet it may go on
+            if not data:  # nothing can print any more, yet the command may go on
                 sources = [woken]
             while data := data[output.take(data) :]:
                 time.sleep(RETRY_SECONDS)
@@ -143,7 +143,7 @@ def _keep_until_end(child: int, reading: int, woken: int, output: Output) -> int
 
 
 def _keep_rest(code: int, data: bytes, reading: int, output: Output) -> int:
-    """Keep what was printed until now: what the command left running could print for ever."""
+    """Keep what was printed until now, because what the command left running could print forever."""
     left = int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
     while left > 0 and (part := os.read(reading, left)):
         data += part

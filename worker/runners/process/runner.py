@@ -1,8 +1,8 @@
-"""Runs attempts as processes of this host, for a laptop or a first try without Docker.
+"""Runs attempts as processes on this host, for a laptop or a first try without Docker.
 
 There is no isolation: the project's code runs as the worker's user, in the worker's Python, and can read and do what
-that user can; limits but those of disk and log, images, networks and volumes mean nothing, and GPUs are no more than
-pointed out. A process outlives its worker.
+that user can. Of the limits, only those of disk and log apply; images, networks and volumes are ignored, and GPUs are
+only suggested by a variable. A process outlives its worker.
 """
 
 import logging
@@ -70,15 +70,15 @@ class ProcessRunner:
         timeout_seconds: float,
         interruption: Interruption = NEVER,
     ) -> Image | None:
-        """Return None: images mean nothing here."""
+        """Return None: images are not used here."""
         return None
 
     def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:
-        """Start the attempt; where one of its name exists already, attach to it and start nothing."""
+        """Start the attempt; if one of its name already exists, attach to it and start nothing."""
         if handle := self.attach(spec.name):
             return handle
         if spec.cpus or spec.memory_bytes or spec.volumes:
-            logger.warning("limits and volumes mean nothing to the process runner", extra={"container": spec.name})
+            logger.warning("the process runner ignores limits and volumes", extra={"container": spec.name})
         try:
             with interruption.cleaning(partial(remove_tree, self._state_folder / spec.name)):
                 self._fill(spec, interruption)
@@ -89,7 +89,7 @@ class ProcessRunner:
         return await_launch(lambda: self.attach(spec.name), spec=spec)
 
     def attach(self, name: str) -> Handle | None:
-        """Return the handle of a started attempt of this name, or None where there is none."""
+        """Return the handle of a started attempt of this name, or None if there is none."""
         self._reap()
         try:
             return Handle(id=(self._state_folder / name / "launched").read_text().strip(), name=name)
@@ -97,13 +97,13 @@ class ProcessRunner:
             return None
 
     def poll(self, handle: Handle) -> Exit | None:
-        """Return None while it runs; raise CONTAINER_LOST when it is gone without an exit code."""
+        """Return None while it runs; raise CONTAINER_LOST if it is gone without an exit code."""
         self._reap()
         if ended := self._find_exit(handle):
             return ended
         if self._find_launcher(handle):
             return None
-        if ended := self._find_exit(handle):  # it ended between the two looks
+        if ended := self._find_exit(handle):  # it ended between the two checks
             return ended
         self._end_what_is_left(handle)
         raise lost(handle)
@@ -121,41 +121,41 @@ class ProcessRunner:
             raise lost(handle) from None
 
     def unkept_bytes(self, handle: Handle) -> int:
-        """What the launcher has counted and thrown away."""
+        """Return the launcher's count of what it dropped."""
         try:
             return int((self._state_folder / handle.name / "dropped").read_text())
-        except (FileNotFoundError, ValueError):  # it has not begun, or is removed
+        except (FileNotFoundError, ValueError):  # it has not begun, or has been removed
             return 0
 
     def close_log(self, handle: Handle) -> None:
         """Do nothing: reading holds nothing open."""
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
-        """SIGTERM to the process group, the grace, SIGKILL; returns when it no longer runs."""
+        """Send SIGTERM to the process group, wait for the grace period, send SIGKILL; return once it no longer runs."""
         if launcher := self._find_launcher(handle):
             self._stop_launched(handle, launcher, grace_seconds=grace_seconds)
         self._end_what_is_left(handle)
         self._reap()
 
     def pause(self, handle: Handle) -> None:
-        """SIGSTOP to all processes of the attempt, wherever they went."""
+        """Send SIGSTOP to all processes of the attempt, wherever they went."""
         if launcher := self._find_launcher(handle):
             freeze(launcher, self._state_folder / handle.name, session=str(launcher.pid))
 
     def resume(self, handle: Handle) -> None:
-        """SIGCONT to all of them."""
+        """Send SIGCONT to all of them."""
         if launcher := self._find_launcher(handle):
             thaw(launcher, self._state_folder / handle.name, session=str(launcher.pid))
 
     def remove(self, handle: Handle) -> None:
-        """Remove the attempt's folder, ending first what still runs in it."""
+        """Remove the attempt's folder, after ending what still runs in it."""
         self.stop(handle, grace_seconds=0)
         folder = self._state_folder / handle.name
         with suppress(FileNotFoundError):
             remove_tree(folder)
 
     def list_mine(self) -> list[Handle]:
-        """All attempts in the state folder, those whose start was cut off too."""
+        """Return all attempts in the state folder, including those whose start was cut off."""
         self._reap()
         with suppress(FileNotFoundError):
             return [self._handle_of(each) for each in sorted(self._state_folder.iterdir())]
@@ -166,19 +166,19 @@ class ProcessRunner:
         return None
 
     def find_gpus(self) -> tuple[str, ...]:
-        """What nvidia-smi says."""
+        """Return what nvidia-smi says."""
         return find_gpus() or ()
 
     def find_capacity(self) -> Capacity | None:
-        """None: a process has what the host has."""
+        """Return None: a process has what the host has."""
         return None
 
     def disk_bytes(self, handle: Handle) -> int:
-        """The attempt's folder, with its log and its folder for temporary files."""
+        """Return the size of the attempt's folder, with its log and its temporary files."""
         return tree_bytes(self._state_folder / handle.name)
 
     def find_disk(self) -> Path | None:
-        """The state folder."""
+        """Return the state folder."""
         return self._state_folder
 
     def find_unused_images(self, *, unused_seconds: float) -> list[str]:
@@ -219,7 +219,7 @@ class ProcessRunner:
         self._children.add(pid)
 
     def _gpu_env(self, spec: AttemptSpec) -> dict[str, str]:
-        """What shows CUDA the attempt's own GPUs and hides all others, where there are any."""
+        """Return the variables that show CUDA only the attempt's own GPUs, if the host has any."""
         if not spec.gpu_ids and not self._has_gpus:
             return {}
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)}
@@ -229,9 +229,9 @@ class ProcessRunner:
         return bool(self.find_gpus())
 
     def _stop_launched(self, handle: Handle, launcher: psutil.Process, *, grace_seconds: float) -> None:
-        family = descendants(launcher)  # looked up while they can be: those that left the group are killed as well
+        family = descendants(launcher)  # looked up while possible, so that those that left the group are killed as well
         signal_group(launcher.pid, signal.SIGTERM)
-        self.resume(handle)  # what is paused would get the signal after it, and the launcher could not write
+        self.resume(handle)  # paused processes would not react to the signal, and the launcher could not write
         self._wait_for_end(handle, timeout_seconds=grace_seconds)
         for process in {*family, *descendants(launcher)}:
             kill(process)
@@ -250,7 +250,7 @@ class ProcessRunner:
             code = (self._state_folder / handle.name / "exit").read_text()
         except FileNotFoundError:
             return None
-        if not code.endswith("\n"):  # its line end is written last
+        if not code.endswith("\n"):  # the line end is written last
             return None
         return Exit(exit_code=int(code), not_begun=self._find_why_not_begun(handle, int(code)))
 
@@ -267,8 +267,8 @@ class ProcessRunner:
     def _find_launcher(self, handle: Handle) -> psutil.Process | None:
         """Return the running launcher, known by its pid and its command line, which names the attempt.
 
-        The name is unique for ever, so this tells a reused pid apart where start times cannot: a host's clock
-        is set, and then they move.
+        The name is never reused, so this recognises a reused pid even where start times cannot: they move when the
+        host's clock is set.
         """
         self._reap()
         pid = handle.id.partition(":")[0]

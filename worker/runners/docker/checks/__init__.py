@@ -1,1 +1,1 @@
-"""What the doctor is told of a Docker engine, with containers that live for a moment."""
+"""Checks a Docker engine for the doctor, using short-lived containers."""

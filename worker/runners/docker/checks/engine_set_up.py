@@ -1,4 +1,4 @@
-"""The Docker engine of this host: whether it answers, and is set up as training containers need it."""
+"""Checks this host's Docker engine: that it answers, and is set up as training containers need it."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -26,27 +26,27 @@ TIMEOUT_SECONDS = 8
 BUILT_IN = ("bridge", "default", "host", "none")
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 NOT_RUNNING = "Start Docker (sudo systemctl start docker; journalctl -u docker says why not), or correct DOCKER_HOST."
-WHY: dict[type[OSError], tuple[str, str]] = {  # in words, and what to do
+WHY: dict[type[OSError], tuple[str, str]] = {  # the reason in words, and what to do
     PermissionError: (
         "permission denied",
-        "Let this user reach it: put it into the group docker (sudo usermod -aG docker USER, and log in anew), or a "
-        "container into the group that owns it (group_add). Who reaches it is root on this host.",
+        "Let this user reach it: put it into the group docker (sudo usermod -aG docker USER, and log in again), or a "
+        "container into the group that owns it (group_add). Whoever can reach it is root on this host.",
     ),
     FileNotFoundError: (
         "there is no such socket",
         "Start Docker (sudo systemctl start docker), mount /var/run/docker.sock into the worker's container, "
         "or correct DOCKER_HOST. Without Docker, RUNNER=process trains as plain processes.",
     ),
-    ConnectionRefusedError: ("nobody listens there", NOT_RUNNING),
+    ConnectionRefusedError: ("nothing listens there", NOT_RUNNING),
 }
 WRONG_ADDRESS = (
     "Correct DOCKER_HOST: unset, unix:///var/run/docker.sock, or tcp://host:2376 with DOCKER_TLS_VERIFY and "
-    "DOCKER_CERT_PATH. Check that this host reaches it."
+    "DOCKER_CERT_PATH. Check that this host can reach it."
 )
 
 
 def check_docker(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at the engine, and let it start a container or two."""
+    """Check the engine, and let it start a container or two."""
     address = environment.get("DOCKER_HOST") or DEFAULT_ADDRESS
     if refusal := _refusal(address):
         words, advice = WHY.get(type(refusal), (root_cause(refusal), WRONG_ADDRESS))
@@ -68,7 +68,7 @@ def check_docker(settings: Settings, environment: Mapping[str, str]) -> Iterator
 
 
 def _refusal(address: str) -> OSError | None:
-    """Why nobody can be reached there. The engine's own client only tells in prose, and leaves the socket open."""
+    """Return why nothing answers there. Docker's own client only tells in prose, and leaves the socket open."""
     url = urlsplit(address)
     try:
         if url.scheme == "unix":
@@ -117,7 +117,7 @@ def _firewall(settings: Settings) -> Finding:
         what = "there is none: trainings reach this host, private networks and the metadata address of a cloud"
         return skipped(FIREWALL, what)
     if is_fresh(file):
-        return ok(FIREWALL, "its rules stand")
+        return ok(FIREWALL, "its rules are in place")
     advice = "Start it again (docker compose up --detach firewall; make up starts its own); its log says why it ended."
     return failure(FIREWALL, f"{file} is not fresh: no attempt starts here", advice)
 
@@ -126,9 +126,9 @@ def _has_network(engine: Engine, name: str) -> bool:
     if name in BUILT_IN:
         return True
     with engine_answers("list its networks"):
-        found = engine.client.api.networks(names=[name])  # also those whose name only holds it
+        found = engine.client.api.networks(names=[name])  # also those whose name only contains it
     return any(name in (each["Name"], each["Id"]) for each in found)
 
 
 def _advice_on(network: str) -> str:
-    return f"Make it (docker network create {network}), start the stack that makes it, or correct CONTAINER_NETWORK."
+    return f"Create it (docker network create {network}), start the stack that does, or correct CONTAINER_NETWORK."

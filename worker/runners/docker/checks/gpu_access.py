@@ -1,4 +1,4 @@
-"""Whether containers get the GPUs that this host has, or that RETRAIN_GPUS says it has."""
+"""Checks whether containers get the GPUs that this host has, or that RETRAIN_GPUS says it has."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ ADVICE = (
 
 
 def check_gpus(trial: Trial, info: Mapping[str, Any], setting: str) -> Finding:
-    """Give all of them to a container for a moment; where no image is here, look whether the engine has a runtime."""
+    """Give all GPUs to a short-lived container; without an image, check whether the engine has a runtime for them."""
     try:
         gpus = named_gpus(setting)
     except ConfigurationError as error:
@@ -35,7 +35,7 @@ def check_gpus(trial: Trial, info: Mapping[str, Any], setting: str) -> Finding:
         return failure(SUBJECT, f"Docker gives no container {', '.join(gpus)}: {engine_said(error)}", ADVICE)
     if printed or "nvidia" in (info.get("Runtimes") or {}):
         return ok(SUBJECT, ", ".join(gpus))
-    return skipped(SUBJECT, "no image is here to try them in; pull one that you train with, and look again")
+    return skipped(SUBJECT, "there is no image to try them in; pull one that you train with, and run this again")
 
 
 def _discovered(info: Mapping[str, Any]) -> list[str]:

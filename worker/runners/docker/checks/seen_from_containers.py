@@ -1,4 +1,4 @@
-"""Whether trainings reach MLflow: asked from a container, under the name and on the network that they get."""
+"""Checks whether trainings reach MLflow, from a container with the same address and network."""
 
 from shared.errors import InfrastructureError
 from shared.settings import Settings
@@ -12,7 +12,7 @@ from worker.runners.docker.options import network_options
 
 SUBJECT = "MLflow from containers"
 NO_STATUS = "-"
-# Prints the status of the answer and its beginning, or why there is none.
+# Prints the answer's status and beginning, or why there is no answer.
 QUESTION = f"""
 import sys, urllib.error, urllib.request
 try:
@@ -26,13 +26,13 @@ except Exception as error:
 # An image without Python prints nothing, and the next one is tried.
 SCRIPT = 'for python in python3 python; do command -v $python >/dev/null 2>&1 && exec $python -c "$0" "$1"; done'
 NAMES = (
-    "On one machine, let MLflow listen where containers get to (make up does, by its guard), not on loopback alone; "
+    "On one machine, let MLflow listen where containers reach it (make up does, by its guard), not only on loopback; "
     "in compose, set CONTAINER_NETWORK to MLflow's network; else set CONTAINER_TRACKING_URI to what containers call it."
 )
 
 
 def check_from_container(trial: Trial, settings: Settings) -> Finding:
-    """Ask as a training does, without a password: a refusal for the lack of one shows that the way is free."""
+    """Ask as a training does, but without a password: being refused for that shows that the address is reachable."""
     address = tracking_uri_in_containers(settings).rstrip("/")
     command = ["/bin/sh", "-c", SCRIPT, QUESTION, f"{address}{ASKED}"]
     try:
@@ -40,7 +40,7 @@ def check_from_container(trial: Trial, settings: Settings) -> Finding:
     except InfrastructureError as error:
         return failure(SUBJECT, engine_said(error), "Correct the engine's set-up: a training would not start, either.")
     if printed is None:
-        why = "no image that is here has Python; pull one that you train with, and look again"
+        why = "no image here has Python; pull one that you train with, and run this again"
         return skipped(SUBJECT, why)
     return _judge(printed, address)
 

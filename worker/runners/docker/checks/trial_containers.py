@@ -1,4 +1,4 @@
-"""Containers that live for a moment, of images that are here already: nothing is pulled, and nothing stays."""
+"""Runs short-lived containers from images that are already here: nothing is pulled, and nothing is left behind."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -8,20 +8,20 @@ from shared.errors import InfrastructureError
 from worker.runners.docker.engine import Engine, engine_answers
 
 LABEL = "retrain.doctor"
-MOST_IMAGES = 8  # that are tried for one that has what is needed
+MOST_IMAGES = 8  # tried in the search for one with the needed program
 NOT_IN_IMAGE = ("executable file not found", "no such file or directory", "No such image")
 
 Trial = Callable[..., str | None]  # TrialContainers.first_output, or what stands in for it
 
 
 class TrialContainers:
-    """One engine's."""
+    """The short-lived containers of one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def first_output(self, command: list[str], **options: Any) -> str | None:
-        """Run it in the newest image where it prints anything, and return that; None where there is no such image.
+        """Run it in the newest image where it prints anything, and return that; None if there is no such image.
 
         InfrastructureError says why the engine does not start a container with these options.
         """
@@ -41,7 +41,7 @@ class TrialContainers:
         yield from (each["Id"] for each in newest[:MOST_IMAGES])
 
     def _run(self, image: str, command: list[str], options: Mapping[str, Any]) -> str:
-        """The engine removes the container when it ends, whether or not we are still there."""
+        """Run it in a container that the engine removes when it ends, whether or not we are still there."""
         containers, api = self._engine.client.containers, self._engine.client.api
         with engine_answers("start a container"):
             container = containers.create(
