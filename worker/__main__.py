@@ -115,7 +115,7 @@ def _print_nothing() -> None:
 
 
 def _arguments(settings: Settings, *, slots: int) -> list[str]:
-    """The Celery worker's command line."""
+    """Return the Celery worker's command line."""
     queues = ",".join(celery_queues(settings))
     arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]

@@ -62,7 +62,7 @@ class Delivers(Protocol):
 
 
 class AlertChannel(Delivers, Protocol):
-    """A channel that tells people or programs about jobs. The settings of its kind name the class (``delivered_by``)."""
+    """A channel that tells people or programs about jobs. Its kind's settings name the class (``delivered_by``)."""
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:

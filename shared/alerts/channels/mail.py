@@ -1,4 +1,4 @@
-"""Mail: a server that takes it, by SMTP, and for whom it is."""
+"""Settings of mail: the SMTP server, the sender and the recipients."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _addresses(value: str) -> str:
 
 
 class Mail(ChannelSettings):
-    """What the operator says of mail."""
+    """Settings of the mail channel."""
 
     delivered_by: ClassVar[str] = "worker.alerts.mail:Mail"
     switch: ClassVar[str] = "mail_to"
@@ -58,12 +58,12 @@ class Mail(ChannelSettings):
 
     @classmethod
     def is_address(cls, text: str) -> bool:
-        """Whether it is a mail address, or several with ; between them."""
+        """Return whether it is a mail address, or several separated by semicolons."""
         found = recipients_in(text)
         return bool(found) and all(ADDRESS.fullmatch(each) for each in found)
 
     def problem(self) -> str:
-        """What is missing for mail to be sent."""
+        """Return what is missing for mail to be sent."""
         if not (self.mail_server and self.mail_from):
             return f"{'MAIL_FROM' if self.mail_server else 'MAIL_SERVER'}: is needed for alerts by mail"
         if self.mail_security == "none" and self.mail_username:
@@ -71,5 +71,5 @@ class Mail(ChannelSettings):
         return ""
 
     def secrets_of(self, address: str) -> Iterator[str]:
-        """Yield nothing: whom mail is for is no secret."""
+        """Yield nothing: recipients are not secret."""
         yield from ()

@@ -1,4 +1,4 @@
-"""Slack: an incoming webhook, which posts into the one channel that it was made for."""
+"""Settings of Slack: an incoming webhook, which posts into the channel that it was created for."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
@@ -10,7 +10,7 @@ from shared.secrets.addresses import secrets_of_webhook
 
 
 class Slack(ChannelSettings):
-    """What the operator says of Slack."""
+    """Settings of the Slack channel."""
 
     delivered_by: ClassVar[str] = "worker.alerts.slack:Slack"
     switch: ClassVar[str] = "slack_webhook_url"

@@ -351,7 +351,7 @@ def test_an_engine_whose_restart_ends_training_is_warned_of(tmp_path: Path, sett
     ("address", "seen", "advice"),
     [
         ("unix:///nonexistent/docker.sock", "no such socket", "systemctl start docker"),
-        (f"tcp://{NOBODY}", "nobody listens", "systemctl start docker"),
+        (f"tcp://{NOBODY}", "nothing listens", "systemctl start docker"),
         ("docker.example", "docker.example does not answer", "Correct DOCKER_HOST"),
     ],
 )

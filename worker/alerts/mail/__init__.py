@@ -1,4 +1,4 @@
-"""Alerts by mail: plain text, sent by SMTP to an operator's server, encrypted unless the operator says otherwise."""
+"""Sends alerts by mail: plain text, by SMTP to the operator's server, encrypted unless the operator disables that."""
 
 import smtplib
 import ssl
@@ -22,15 +22,15 @@ from worker.alerts.seam import Answer, News, Verdict
 from worker.alerts.text import LINE_CHARACTERS, cut, one_line
 from worker.findings.finding import Finding, failure, ok, warning
 
-TIMEOUT_SECONDS = 6  # for each answer of the server: together they take less than a sender's lease
+TIMEOUT_SECONDS = 6  # for each answer of the server; all together take less than a sender's lease
 LOG_LINES = 15
 SUBJECT_CHARACTERS = 200
-ASCII = policy.SMTP.clone(cte_type="7bit")  # what every server takes
-AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}  # no absence note comes back
+ASCII = policy.SMTP.clone(cte_type="7bit")  # every server accepts it
+AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}  # prevents out-of-office replies
 
 
 class Mail:
-    """Recipients of mail, and the server that takes it."""
+    """Recipients of mail, and the server that accepts it."""
 
     def __init__(self, settings: MailSettings, recipients: list[str], *, links: Links, redactor: Redactor) -> None:
         self._settings = settings
@@ -40,13 +40,13 @@ class Mail:
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:
-        """Make the channel; all of this kind send by the same server."""
+        """Create the channel; all of this kind send by the same server."""
         settings = cast(MailSettings, destination.settings)
         return cls(settings, recipients_in(destination.address), links=links, redactor=redactor)
 
     @classmethod
     def check(cls, destination: Destination) -> Finding:
-        """Name sender and recipients to the server, and send nothing."""
+        """Tell the server sender and recipients, without sending anything."""
         subject, settings = f"alerts to {destination.name}", cast(MailSettings, destination.settings)
         try:
             with _session(settings) as session:
@@ -55,13 +55,15 @@ class Mail:
                     _asked(session.rcpt(each))
         except (smtplib.SMTPException, OSError) as error:
             answer = judge(error)
-            advice = f"Check {settings.advice}, and that this host gets there (firewall). Alerts wait for up to a day."
+            advice = (
+                f"Check {settings.advice}, and that this host can reach it (firewall). Alerts wait for up to a day."
+            )
             told = warning if answer.verdict is Verdict.LATER and _code(error) else failure
             return told(subject, f"the mail server does not take mail: {answer.cause}", advice)
         return ok(subject, f"the mail server takes mail for it. {TRY}")
 
     def send(self, news: News) -> Answer:
-        """Send the alert. Sent again it has the same Message-ID."""
+        """Send the alert. If it is sent again, it has the same Message-ID."""
         content = Content(news, links=self._links, redactor=self._redactor, shown=one_line)
         return self._mail(content.title, _body(content), news.alert.id, news.alert.at)
 
@@ -88,7 +90,7 @@ class Mail:
 
 
 def judge(error: smtplib.SMTPException | OSError) -> Answer:
-    """What a failure means; its own text may hold what the server was told, so only its number is kept."""
+    """Return what a failure means; its text may repeat what we sent, so only its number is kept."""
     code = _code(error)
     cause = f"SMTP {code}" if code else type(error).__name__
     if isinstance(error, smtplib.SMTPNotSupportedError):
@@ -99,7 +101,7 @@ def judge(error: smtplib.SMTPException | OSError) -> Answer:
 
 
 def _code(error: smtplib.SMTPException | OSError) -> int:
-    """The server's answer; 0 for none. Of several recipients the mildest one's: it may be taken later."""
+    """Return the server's status code; 0 for none. Of several recipients, the mildest: it may succeed later."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return min(code for code, _ in error.recipients.values())
     return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
@@ -107,7 +109,7 @@ def _code(error: smtplib.SMTPException | OSError) -> int:
 
 @contextmanager
 def _session(settings: MailSettings) -> Iterator[smtplib.SMTP]:
-    """A session that is encrypted and logged in, as the settings say."""
+    """Open a session, encrypted and logged in as the settings say."""
     host, port = settings.place
     context = ssl.create_default_context(cafile=settings.mail_ca_file)
     if settings.mail_security == "tls":
@@ -120,7 +122,7 @@ def _session(settings: MailSettings) -> Iterator[smtplib.SMTP]:
         if settings.mail_username:
             session.login(settings.mail_username, settings.mail_password.get_secret_value())
         yield session
-        with suppress(smtplib.SMTPException, OSError):  # what was sent is sent, however it says goodbye
+        with suppress(smtplib.SMTPException, OSError):  # the mail is sent, however the session ends
             session.quit()
     finally:
         session.close()

@@ -205,7 +205,7 @@ class ProcessRunner:
         write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
         copy_whole(spec.source, folder / "code", interruption)
         write(folder / START, start_script(spec.command, prelude=spec.prelude))
-        write(folder / "launcher", LAUNCHER.read_bytes())  # its own: the program may be updated while it runs
+        write(folder / "launcher", LAUNCHER.read_bytes())  # a copy, because the program may be updated while it runs
 
     def _launch(self, spec: AttemptSpec) -> None:
         folder = self._state_folder / spec.name
@@ -256,7 +256,7 @@ class ProcessRunner:
 
     def _find_why_not_begun(self, handle: Handle, code: int) -> InfrastructureError | None:
         folder = self._state_folder / handle.name
-        leaves_proof = (folder / START).exists()  # not what an earlier version started
+        leaves_proof = (folder / START).exists()  # an earlier version's attempts leave none
         return not_begun(handle, code) if leaves_proof and not (folder / PROOF).exists() else None
 
     def _record_exit(self, handle: Handle, code: int) -> None:

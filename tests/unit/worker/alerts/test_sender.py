@@ -361,7 +361,7 @@ def test_alerts_for_a_channel_that_was_removed_are_given_up_with_a_line_each(
         assert bench.send_all() == 0
         assert bench.pass_seconds(10_000) == 0
     lines = [(line.message, vars(line)["event"], vars(line)["cause"]) for line in caplog.records]
-    cause = "this worker has no such channel (any more): check team-gone in ALERT_WEBHOOKS"
+    cause = "this worker has no such channel, or no longer: check team-gone in ALERT_WEBHOOKS"
     assert lines == [("alert given up", event, cause) for event in (Event.STARTED, Event.SUCCEEDED)]
 
 
