@@ -24,7 +24,6 @@ from worker.findings.finding import Finding, failure, ok, warning
 
 TIMEOUT_SECONDS = 6  # for each answer of the server; all together take less than a sender's lease
 LOG_LINES = 15
-SUBJECT_CHARACTERS = 200
 ASCII = policy.SMTP.clone(cte_type="7bit")  # every server accepts it
 AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}  # prevents out-of-office replies
 
@@ -74,13 +73,13 @@ class Mail:
 
     def _mail(self, title: str, body: str, message_id: str, at: datetime) -> Answer:
         message = EmailMessage(policy=ASCII)
-        message["Subject"] = one_line(f"[retrain] {title}", SUBJECT_CHARACTERS)  # one line: no header can be added
+        message["Subject"] = f"[retrain] {title}"
         message["From"], message["To"] = self._settings.mail_from, ", ".join(self._recipients)
         message["Date"] = format_datetime(at)
         message["Message-ID"] = f"<{message_id}@{self._settings.mail_from.rpartition('@')[2]}>"
         for name, value in AUTOMATIC.items():
             message[name] = value
-        message.set_content(body, cte="quoted-printable")
+        message.set_content(body)
         try:
             with _session(self._settings) as session:
                 session.send_message(message)
