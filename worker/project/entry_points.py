@@ -209,7 +209,7 @@ def _too_long(entry_point: EntryPoint) -> UserError:
 
 
 def _script_command(name: str) -> str:
-    quoted = shlex.quote(name).replace("{", "{{").replace("}", "}}")
+    quoted = shlex.quote(name)
     match name.rpartition(".")[2]:
         case "py":
             return f"python {quoted}"

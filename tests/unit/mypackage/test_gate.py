@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +12,17 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from mypackage.gate.decision import Challenger, Champion, DecisionRecord, decide
-from mypackage.gate.rules import Guardrail, Rules
+from mypackage.gate.decision import (
+    Challenger,
+    Champion,
+    DecisionRecord,
+    GuardrailCheck,
+    check_guardrail,
+    decide,
+    is_better,
+    show,
+)
+from mypackage.gate.rules import HIGHER, LOWER, Guardrail, Rules, direction
 from mypackage.utility import as_number, dataset_name, get_combination, is_lower_better
 
 finite = st.floats(allow_nan=False, allow_infinity=False, max_value=1e300, min_value=-1e300)
@@ -34,6 +44,10 @@ def challenger(value: float, *, is_new_model: bool = False) -> Challenger:
         (0.94, 0.91, True, "not promoted: 0.94 > 0.91 (lower is better)"),
         (0.94, 0.94, True, "not promoted: 0.94 = 0.94 (tie)"),
         (0.900001, 0.9, False, "promoted: 0.900001 > 0.9"),
+        (0.91234567, 0.94, True, "promoted: 0.9123 < 0.94 (lower is better)"),
+        (0.9123456, 0.9123454, False, "promoted: 0.912346 > 0.912345"),
+        (0.9123456786, 0.9123456784, False, "promoted: 0.912345679 > 0.912345678"),
+        (math.nextafter(0.1, 1), 0.1, False, "promoted: 0.10000000000000002 > 0.10000000000000001"),
         (math.nan, 0.9, False, "not promoted: accuracy is nan, which cannot be compared"),
         (math.inf, 0.9, False, "not promoted: accuracy is inf, which cannot be compared"),
         (-math.inf, 0.9, True, "not promoted: accuracy is -inf, which cannot be compared"),
@@ -294,6 +308,39 @@ def test_evaluation_data_without_a_digest_is_an_error(given: object) -> None:
 def test_the_record_is_json_without_nan() -> None:
     record = DecisionRecord(False, "not promoted", "m", "lower_is_better", None, 0.9, "3", "x", None)
     assert json.loads(record.to_json())["challenger"] is None
+
+
+def test_the_record_keeps_letters_of_all_languages_and_refuses_what_is_no_json() -> None:
+    record = DecisionRecord(False, "größer", "m", HIGHER, 0.1, 0.9, "3", "x", None)
+    assert "größer" in record.to_json()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        replace(record, challenger=math.nan).to_json()
+
+
+@pytest.mark.parametrize("lower_is_better", [True, False])
+def test_nothing_is_better_than_itself(lower_is_better: bool) -> None:
+    assert not is_better(0.5, 0.5, lower_is_better=lower_is_better)
+
+
+def test_a_guardrail_is_recorded_with_what_it_allows_and_both_values() -> None:
+    rail = Guardrail("latency", 5.0, lower_is_better=True)
+    ours = Challenger("x", "accuracy", 0.9, metrics={"latency": 104.0})
+    theirs = Champion("3", 0.8, metrics={"latency": 100.0})
+    assert check_guardrail(rail, ours, theirs) == GuardrailCheck(5.0, LOWER, 104.0, 100.0, True)
+    assert check_guardrail(rail, ours, None) == GuardrailCheck(5.0, LOWER, 104.0, None, None)
+
+
+def test_two_numbers_that_are_close_are_told_apart_in_every_reason() -> None:
+    rules = Rules(lower_is_better=False, min_value=0.912346, guardrails=(Guardrail("recall", 0.1234567, False),))
+    assert "0.912345 is below 0.912346" in decide(challenger(0.912345), None, rules).reason
+    better = Challenger("x", "accuracy", 0.95, metrics={"recall": 0.3765432})
+    reason = decide(better, Champion("3", 0.93, metrics={"recall": 0.5}), rules).reason
+    assert "recall fell by 0.1234568, 0.1234567 is allowed" in reason
+
+
+def test_a_number_is_shown_with_four_digits_and_a_direction_as_the_request_names_it() -> None:
+    assert show(0.123456) == "0.1235"
+    assert (direction(True), direction(False)) == (LOWER, HIGHER)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,10 @@ def test_the_request_goes_before_train_py_and_leaves_what_it_does_not_name() -> 
     )
 
 
+def test_guardrails_of_the_request_alone_are_enough() -> None:
+    assert rules({}, {"guardrails": {"recall": 0.02}}).guardrails == (Guardrail("recall", 0.02, False),)
+
+
 def test_the_requests_direction_goes_before_lower() -> None:
     assert rules({}, {"direction": "lower_is_better"}).lower_is_better
     assert not rules({}, {"direction": "higher_is_better"}, lower_is_better=True).lower_is_better
@@ -54,6 +58,8 @@ def test_a_variable_that_is_not_understood_is_an_error(text: str, message: str) 
     [
         ({"direction": "up"}, "A direction is 'up'"),
         ({"guardrail_directions": {"recall": "lower_is_better"}}, "recall, which guardrails does not"),
+        ({"min_delta": -0.1}, "^min_delta is -0.1"),
+        ({"min_value": "high"}, "^min_value is 'high'"),
         ({"guardrails": {f"m{n}": 1 for n in range(11)}}, "10 are the most"),
     ],
 )

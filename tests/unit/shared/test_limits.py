@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,79 @@ def _running(name: str, *gpu_ids: str) -> Running:
 def test_the_first_pattern_that_matches_the_whole_key_gives_its_limit(key: str, limit: int) -> None:
     limits = Limits(by_key=(("model:huge-*", 2), ("model:*", 5), ("x[y]?", 7)))
     assert limits.for_key(key) == limit
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "fits"),
+    [
+        ("a*b*c", "abc", True),
+        ("a*b*c", "a-b-c", True),
+        ("a*b*c", "a--c", False),
+        ("a*b*c*d", "acbd", False),
+        ("*b*", "b!", True),
+        ("*b*b*", "bb", True),
+        ("*ab*ba*", "aba", False),
+        ("b*b*", "b!", False),
+        ("ab*bc", "abc", False),
+    ],
+)
+def test_the_parts_of_a_pattern_come_in_their_order_and_share_no_character(pattern: str, key: str, fits: bool) -> None:
+    assert Limits(by_key=((pattern, 7),)).for_key(key) == (7 if fits else 1)
+
+
+def test_a_key_with_a_limit_of_its_own_may_use_all_of_it() -> None:
+    limits = Limits(by_key=(("huge", 3),))
+    assert allot(_job(key="huge"), HOST, usage=replace(FREE, of_key=2), limits=limits) == ()
+    assert allot(_job(key="huge"), HOST, usage=replace(FREE, of_key=3), limits=limits) is QueueCode.KEY_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_meant"),
+    [
+        ({}, True),
+        ({"wanted_host": "gpu-1", "wanted_labels": ("a100",), "asks": ("timeout",)}, True),
+        ({"wanted_host": "gpu-2"}, False),
+        ({"wanted_labels": ("a100", "arm")}, False),
+        ({"asks": ("colour",)}, False),
+        ({"wanted_host": "gpu-2", "asks": ("colour",)}, False),
+        ({"wanted_labels": ("arm",), "asks": ("colour",)}, False),
+    ],
+)
+def test_a_job_is_meant_for_a_host_that_is_named_labelled_and_knows_all_that_it_asks(
+    wish: dict[str, Any], is_meant: bool
+) -> None:
+    host = replace(HOST, labels=("a100", "gpu"), knows=frozenset({"timeout"}))
+    assert replace(_job(), **wish).is_meant_for(host) is is_meant
+
+
+def test_what_a_host_lacks_is_told_by_label_and_by_field() -> None:
+    job = replace(_job(), wanted_labels=("a100", "arm"), asks=("timeout", "colour"))
+    host = replace(HOST, labels=("a100",), knows=frozenset({"timeout"}))
+    assert job.missing_labels(host) == ["arm"]
+    assert job.unknown_to(host) == ["colour"]
+
+
+def test_a_host_that_does_not_know_a_field_of_the_request_is_told_from_one_that_does_not_fit() -> None:
+    job = replace(_job(), asks=("colour",))
+    assert allot(job, replace(HOST, knows=frozenset()), usage=FREE, limits=Limits()) is QueueCode.NEWER_REQUEST
+    assert allot(job, replace(HOST, knows=frozenset({"colour"})), usage=FREE, limits=Limits()) == ()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "goes"),
+    [
+        ({"wanted_host": "gpu-1"}, {"wanted_host": "gpu-1"}, True),
+        ({"wanted_host": "gpu-1"}, {}, False),
+        ({"wanted_labels": ("a100",)}, {}, False),
+        ({"wanted_labels": ("a100",)}, {"wanted_host": "gpu-1"}, False),
+        ({"wanted_host": "gpu-1"}, {"wanted_host": "gpu-2"}, False),
+    ],
+)
+def test_a_job_goes_before_another_only_where_it_is_as_free(
+    earlier: dict[str, Any], later: dict[str, Any], goes: bool
+) -> None:
+    first, second = replace(_job("a", key="k"), **earlier), replace(_job("b", key="k", minute=1), **later)
+    assert first.goes_before(second) is goes
 
 
 @pytest.mark.parametrize(
@@ -153,6 +227,28 @@ def test_sending_keeps_gpus_for_a_big_job_until_it_is_chosen_itself() -> None:
         sending.offer(small)
     assert (held.chosen, held.refused_gpus) == ([], {3, 1})
     assert free.chosen == ["big", "small"]
+
+
+def test_sending_gives_no_device_twice() -> None:
+    sending = _sending()
+    for job in (_job("a", gpus=3), _job("b", gpus=2), _job("c", gpus=1)):
+        sending.offer(job)
+    assert sending.chosen == ["a", "c"]
+
+
+@pytest.mark.parametrize(("busy", "chosen"), [(0, ["a", "b"]), (1, ["a"]), (2, [])])
+def test_sending_counts_the_jobs_of_a_key_on_from_those_that_run(busy: int, chosen: list[str]) -> None:
+    sending = _sending(limits=Limits(per_key=2), busy=Counter({"k": busy}))
+    for name in ("a", "b", "c"):
+        sending.offer(_job(name, key="k"))
+    assert sending.chosen == chosen
+
+
+def test_sending_remembers_the_labels_that_the_host_lacks() -> None:
+    sending = _sending()
+    for wish in ({"wanted_labels": ("arm",)}, {"wanted_labels": ("a100",)}, {"wanted_host": "gpu-2"}):
+        sending.offer(replace(_job(), **wish))
+    assert (sending.chosen, sending.refused_labels) == ([], {("arm",), ("a100",)})
 
 
 def test_a_closed_host_is_sent_nothing() -> None:

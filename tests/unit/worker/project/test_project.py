@@ -1,5 +1,6 @@
 """What an MLproject means here: entry points, values, commands, and what of docker_env is allowed."""
 
+import shlex
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +11,17 @@ from hypothesis import strategies as st
 
 from shared.errors import Code, UserError
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
-from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project, assemble, render
-from worker.project.parameter_values import ParameterValue
+from worker.project.entry_points import (
+    COMMAND_BYTES,
+    DOWNLOAD,
+    EntryPoint,
+    EnvironmentVariable,
+    Parameter,
+    Project,
+    assemble,
+    render,
+)
+from worker.project.parameter_values import SHOWN_CHARACTERS, ParameterValue
 from worker.runners.seam import Volume
 
 IRIS = Project("iris", entry_points={"main": EntryPoint("main", "python train.py")})
@@ -39,6 +49,17 @@ def test_a_missing_entry_point_names_those_that_exist() -> None:
     )
     assert caught.value.code is Code.INVALID_PROJECT
     assert caught.value.facts["entry_points"] == ("main",)
+
+
+def test_a_missing_entry_point_of_a_project_with_several_or_none_says_so() -> None:
+    two = Project("iris", entry_points={**IRIS.entry_points, "test": EntryPoint("test", "pytest")})
+    for project, known in ((two, "main, test"), (Project("iris"), "none")):
+        with pytest.raises(UserError, match=rf"\(it has: {known}\)"):
+            project.entry_point("train")
+
+
+def test_a_script_is_an_entry_point_of_its_own_name() -> None:
+    assert IRIS.entry_point("train.v2.py") == EntryPoint("train.v2.py", "python train.v2.py")
 
 
 @pytest.mark.parametrize(
@@ -221,12 +242,53 @@ def test_a_command_longer_than_linux_takes_is_refused() -> None:
         render(entry_point("run"), {"x": "y" * 200_000})
 
 
+def test_a_command_may_be_as_long_as_linux_takes_and_no_longer() -> None:
+    longest = "x" * COMMAND_BYTES
+    assert render(entry_point(longest), {}).command == longest
+    with pytest.raises(UserError, match="longer than"):
+        render(entry_point(longest + "x"), {})
+
+
+def test_a_command_with_a_nul_is_refused() -> None:
+    with pytest.raises(UserError, match="NUL"):
+        render(entry_point("run \0"), {})
+
+
+def test_a_line_end_with_its_backslash_is_cut_and_nothing_more() -> None:
+    assert render(entry_point("run ab\\\n"), {}).command == "run ab"
+
+
+def test_an_empty_default_is_an_empty_word() -> None:
+    assert render(EntryPoint("main", "run {x}", (Parameter("x", "string", ""),)), {}).command == "run ''"
+
+
+@pytest.mark.parametrize(("types", "known"), [({}, "it has none"), ({"a": "int", "b": "int"}, "a, b")])
+def test_a_field_that_is_no_parameter_is_refused_with_those_that_are(types: dict[str, str], known: str) -> None:
+    with pytest.raises(UserError, match=rf"just one of its parameters \({known}\)"):
+        render(entry_point("run {x}", **types), dict.fromkeys(types, 1))
+
+
+def test_a_value_that_no_parameter_declares_is_refused_under_its_name() -> None:
+    with pytest.raises(UserError, match="colour"):
+        render(IRIS.entry_points["main"], {"colour": "\x07"})
+
+
+def test_a_value_is_shown_whole_up_to_a_hundred_characters() -> None:
+    whole = "x" * (SHOWN_CHARACTERS - 2)  # repr adds two quotes
+    with pytest.raises(UserError, match=f"'{whole}'(?!…)"):
+        rendered("int", whole)
+
+
+def test_a_path_with_a_question_mark_is_a_path() -> None:
+    assert rendered("path", "data?x/part.csv") == "data?x/part.csv"
+
+
 def test_a_uri_for_a_path_is_downloaded_where_the_command_runs() -> None:
     result = render(
         entry_point("run {data} {where}", data="path", where="uri"), {"data": "runs:/a b/c", "where": "s3://x"}
     )
     download, command = result.command.split("\n")
-    assert download.startswith('RETRAIN_PATH_0="$(python -c ')
+    assert download.startswith(f'RETRAIN_PATH_0="$(python -c {shlex.quote(DOWNLOAD)} ')
     assert download.endswith(" 'runs:/a b/c')\" || exit 1")
     assert command == 'run "$RETRAIN_PATH_0" s3://x'
     assert result.parameters["data"] == "runs:/a b/c"
