@@ -15,23 +15,15 @@ import pytest
 from docker.errors import ImageNotFound
 
 from shared.errors import AttemptCancelled, AttemptError, AttemptTimeout, Code, InfrastructureError
-from tests.support.engines import docker_or_skip
+from tests.integration.runners.docker.conftest import IMAGE
 from tests.support.servers.image_registry import ImageRegistry
 from worker.interruption import Interruption
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.runner import DockerRunner
 from worker.runners.seam import AttemptSpec, Image
 
-IMAGE = "python:3.11-slim"
 MOST_SECONDS = 2.0  # until a pull that is interrupted has ended
 HOST = f"test-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def engine() -> Iterator[docker.DockerClient]:
-    client = docker_or_skip()
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Plain processes of this machine: what only they do."""
