@@ -1,44 +1,17 @@
-"""What an MLproject means here: entry points, values, commands, and what of docker_env is allowed."""
+"""What an MLproject means here: entry points and their commands."""
 
 import shlex
-import subprocess
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Code, UserError
-from worker.project.docker_env import Environment, permit_environment, permit_volumes
-from worker.project.entry_points import (
-    COMMAND_BYTES,
-    DOWNLOAD,
-    EntryPoint,
-    EnvironmentVariable,
-    Parameter,
-    Project,
-    assemble,
-    render,
-)
-from worker.project.parameter_values import SHOWN_CHARACTERS, ParameterValue
-from worker.runners.seam import Volume
+from tests.unit.worker.project.rendering import entry_point
+from worker.project.entry_points import COMMAND_BYTES, DOWNLOAD, EntryPoint, Parameter, Project, assemble, render
 
 IRIS = Project("iris", entry_points={"main": EntryPoint("main", "python train.py")})
-
-
-def entry_point(command: str, **types: str) -> EntryPoint:
-    return EntryPoint("main", command, tuple(Parameter(name, type_) for name, type_ in types.items()))
-
-
-def rendered(type_: str, value: ParameterValue) -> str:
-    return render(entry_point("run {value}", value=type_), {"value": value}).parameters["value"]
-
-
-def shell(command: str, folder: Path) -> str:
-    return subprocess.run(
-        ["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True, timeout=30
-    ).stdout
 
 
 def test_a_missing_entry_point_names_those_that_exist() -> None:
@@ -90,80 +63,6 @@ def test_values_come_in_declared_order_and_undeclared_ones_after_them() -> None:
     assert list(result.parameters.items()) == [("alpha", "0.5"), ("name", "x"), ("extra", "two words")]
 
 
-@pytest.mark.parametrize("value", [True, "True", "true", "TRUE", "1", 1, "yes"])
-def test_a_bool_reaches_the_command_as_python_writes_true(value: ParameterValue) -> None:
-    assert rendered("bool", value) == "True"
-
-
-@pytest.mark.parametrize("value", [False, "False", "false", "0", 0, "no"])
-def test_a_bool_reaches_the_command_as_python_writes_false(value: ParameterValue) -> None:
-    assert rendered("bool", value) == "False"
-
-
-@pytest.mark.parametrize(
-    ("type_", "value", "text"),
-    [
-        ("int", 3, "3"),
-        ("int", "3", "3"),
-        ("int", 3.0, "3"),
-        ("float", 3, "3"),
-        ("float", "1e-3", "1e-3"),
-        ("float", 0.1, "0.1"),
-        ("string", True, "True"),
-        ("string", 1.5, "1.5"),
-        ("string", "", ""),
-        ("no such type", "as it is", "as it is"),
-        ("uri", "s3://bucket/key", "s3://bucket/key"),
-        ("uri", "runs:/abc/model", "runs:/abc/model"),
-        ("path", "data/train.csv", "data/train.csv"),
-        ("path", "data/../train.csv", "data/../train.csv"),
-        ("path", "/data/train.csv", "/data/train.csv"),
-        ("path", "file:///data/a%20b.csv", "/data/a b.csv"),
-        ("path", "-rf", "./-rf"),
-    ],
-)
-def test_a_value_of_its_type_reaches_the_command(type_: str, value: ParameterValue, text: str) -> None:
-    assert rendered(type_, value) == text
-
-
-@pytest.mark.parametrize(
-    ("type_", "value"),
-    [
-        ("int", 3.5),
-        ("int", "3.5"),
-        ("int", "three"),
-        ("int", True),
-        ("float", "fast"),
-        ("float", False),
-        ("bool", "maybe"),
-        ("bool", 2),
-        ("uri", "not a uri"),
-        ("uri", "http://[broken"),
-        ("path", "../outside"),
-        ("path", "data/../../outside"),
-        ("path", ".."),
-        ("path", ""),
-        ("path", "file:///data/a%00b"),
-        ("string", "two\nlines"),
-        ("string", "nul\0"),
-        ("string", "half \ud800"),
-    ],
-)
-def test_a_value_of_another_type_is_refused_by_name(type_: str, value: ParameterValue) -> None:
-    with pytest.raises(UserError) as caught:
-        rendered(type_, value)
-    assert caught.value.code is Code.INVALID_PARAMETER
-    assert caught.value.facts["parameter"] == "value"
-    assert caught.value.facts["type"] == type_
-    assert repr(value) in caught.value.message
-
-
-def test_a_refused_value_is_shown_in_part_only() -> None:
-    with pytest.raises(UserError) as caught:
-        rendered("int", "x" * 6000)
-    assert len(caught.value.message) < 300
-
-
 def test_all_missing_parameters_are_named_at_once() -> None:
     with pytest.raises(UserError) as caught:
         render(entry_point("run {a} {b} {c}", a="string", b="int", c="string"), {"b": 1})
@@ -176,21 +75,6 @@ def test_a_default_is_used_as_it_stands_whatever_the_type() -> None:
         "main", "run {rate} {flag}", (Parameter("rate", "float", "None"), Parameter("flag", "bool", "False"))
     )
     assert render(point, {}).command == "run None False"
-
-
-@pytest.mark.parametrize(
-    "value", ["x; touch pwned", "$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "&& touch pwned"]
-)
-def test_a_value_is_never_a_command(tmp_path: Path, value: str) -> None:
-    command = render(entry_point("printf '%s\\n' {value}", value="string"), {"value": value, "k": value}).command
-    assert shell(command, tmp_path) == f"{value}\n--k\n{value}\n"
-    assert list(tmp_path.iterdir()) == []
-
-
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
-def test_any_text_comes_through_a_shell_unchanged(value: str) -> None:
-    command = render(entry_point("printf %s {value}", value="string"), {"value": value}).command
-    assert shell(command, Path("/")) == value
 
 
 @given(st.text(), st.text(max_size=5))
@@ -273,16 +157,6 @@ def test_a_value_that_no_parameter_declares_is_refused_under_its_name() -> None:
         render(IRIS.entry_points["main"], {"colour": "\x07"})
 
 
-def test_a_value_is_shown_whole_up_to_a_hundred_characters() -> None:
-    whole = "x" * (SHOWN_CHARACTERS - 2)  # repr adds two quotes
-    with pytest.raises(UserError, match=f"'{whole}'(?!…)"):
-        rendered("int", whole)
-
-
-def test_a_path_with_a_question_mark_is_a_path() -> None:
-    assert rendered("path", "data?x/part.csv") == "data?x/part.csv"
-
-
 def test_a_uri_for_a_path_is_downloaded_where_the_command_runs() -> None:
     result = render(
         entry_point("run {data} {where}", data="path", where="uri"), {"data": "runs:/a b/c", "where": "s3://x"}
@@ -317,59 +191,3 @@ def test_a_field_that_was_not_sent_leaves_a_projects_default_and_else_is_the_pre
     assert command(own, None, "not_used") == "run mobile_v2 not_used"
     assert command(needed, None, None) == "run None not_used"
     assert command(needed, "models:/iris/3", "s3://b") == "run models:/iris/3 s3://b"
-
-
-def test_a_projects_own_variables_need_no_permission() -> None:
-    project = Project("iris", environment=(EnvironmentVariable("MODE", "fast"),))
-    assert permit_environment(project, frozenset(), {}) == Environment({"MODE": "fast"}, {})
-
-
-def test_a_variable_of_the_worker_is_copied_only_when_allowed() -> None:
-    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
-    host = {"HTTP_PROXY": "http://proxy", "SECRET_KEY": "secret"}
-    assert permit_environment(project, {"HTTP_PROXY"}, host) == Environment({}, {"HTTP_PROXY": "http://proxy"})
-    with pytest.raises(UserError, match="PROJECT_ENV_ALLOWLIST") as caught:
-        permit_environment(Project("iris", environment=(EnvironmentVariable("SECRET_KEY"),)), {"HTTP_PROXY"}, host)
-    assert caught.value.facts["setting"] == "PROJECT_ENV_ALLOWLIST"
-    assert "secret" not in caught.value.message
-
-
-def test_an_allowed_variable_that_is_not_set_is_named() -> None:
-    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
-    with pytest.raises(UserError, match="'HTTP_PROXY'"):
-        permit_environment(project, {"HTTP_PROXY"}, {})
-
-
-@pytest.mark.parametrize(
-    ("text", "volume"),
-    [
-        ("/data:/data", Volume("/data", "/data", "rw")),
-        ("/data/sets/iris:/in:ro", Volume("/data/sets/iris", "/in", "ro")),
-        ("cache:/cache", Volume("cache", "/cache", "rw")),
-    ],
-)
-def test_a_volume_under_an_allowed_one_is_mounted(text: str, volume: Volume) -> None:
-    assert permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"}) == (volume,)
-
-
-@pytest.mark.parametrize(
-    "text", ["/:/host", "/data/../etc:/etc", "/database:/d", "/data2:/d", "other:/d", "data:/d", "./data:/d"]
-)
-def test_a_volume_outside_the_allowed_ones_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="VOLUME_ALLOWLIST") as caught:
-        permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"})
-    assert caught.value.facts["setting"] == "VOLUME_ALLOWLIST"
-
-
-@pytest.mark.parametrize("text", ["/data", "", ":/d", "/data:relative", "/data:/d:rshared"])
-def test_a_volume_that_is_not_source_and_target_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="source:/target"):
-        permit_volumes(Project("iris", volumes=(text,)), {"/data"})
-
-
-def test_a_link_out_of_an_allowed_folder_is_not_mounted(tmp_path: Path) -> None:
-    allowed = tmp_path / "allowed"
-    allowed.mkdir()
-    (allowed / "way-out").symlink_to("/etc")
-    with pytest.raises(UserError, match="VOLUME_ALLOWLIST"):
-        permit_volumes(Project("iris", volumes=(f"{allowed}/way-out:/d",)), {str(allowed)})

@@ -1,0 +1,66 @@
+"""What of an MLproject's docker_env is allowed: environment variables and volumes."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import UserError
+from worker.project.docker_env import Environment, permit_environment, permit_volumes
+from worker.project.entry_points import EnvironmentVariable, Project
+from worker.runners.seam import Volume
+
+
+def test_a_projects_own_variables_need_no_permission() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("MODE", "fast"),))
+    assert permit_environment(project, frozenset(), {}) == Environment({"MODE": "fast"}, {})
+
+
+def test_a_variable_of_the_worker_is_copied_only_when_allowed() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
+    host = {"HTTP_PROXY": "http://proxy", "SECRET_KEY": "secret"}
+    assert permit_environment(project, {"HTTP_PROXY"}, host) == Environment({}, {"HTTP_PROXY": "http://proxy"})
+    with pytest.raises(UserError, match="PROJECT_ENV_ALLOWLIST") as caught:
+        permit_environment(Project("iris", environment=(EnvironmentVariable("SECRET_KEY"),)), {"HTTP_PROXY"}, host)
+    assert caught.value.facts["setting"] == "PROJECT_ENV_ALLOWLIST"
+    assert "secret" not in caught.value.message
+
+
+def test_an_allowed_variable_that_is_not_set_is_named() -> None:
+    project = Project("iris", environment=(EnvironmentVariable("HTTP_PROXY"),))
+    with pytest.raises(UserError, match="'HTTP_PROXY'"):
+        permit_environment(project, {"HTTP_PROXY"}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "volume"),
+    [
+        ("/data:/data", Volume("/data", "/data", "rw")),
+        ("/data/sets/iris:/in:ro", Volume("/data/sets/iris", "/in", "ro")),
+        ("cache:/cache", Volume("cache", "/cache", "rw")),
+    ],
+)
+def test_a_volume_under_an_allowed_one_is_mounted(text: str, volume: Volume) -> None:
+    assert permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"}) == (volume,)
+
+
+@pytest.mark.parametrize(
+    "text", ["/:/host", "/data/../etc:/etc", "/database:/d", "/data2:/d", "other:/d", "data:/d", "./data:/d"]
+)
+def test_a_volume_outside_the_allowed_ones_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="VOLUME_ALLOWLIST") as caught:
+        permit_volumes(Project("iris", volumes=(text,)), {"/data", "cache"})
+    assert caught.value.facts["setting"] == "VOLUME_ALLOWLIST"
+
+
+@pytest.mark.parametrize("text", ["/data", "", ":/d", "/data:relative", "/data:/d:rshared"])
+def test_a_volume_that_is_not_source_and_target_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="source:/target"):
+        permit_volumes(Project("iris", volumes=(text,)), {"/data"})
+
+
+def test_a_link_out_of_an_allowed_folder_is_not_mounted(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "way-out").symlink_to("/etc")
+    with pytest.raises(UserError, match="VOLUME_ALLOWLIST"):
+        permit_volumes(Project("iris", volumes=(f"{allowed}/way-out:/d",)), {str(allowed)})
