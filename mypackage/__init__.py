@@ -1,4 +1,4 @@
-"""What a training script uses under Automated Training, and the service's client and command line.
+"""Helpers for training scripts that run under Automated Training, and the service's client and command line.
 
-Works as a copied folder next to train.py, too.
+It also works as a folder copied next to train.py.
 """

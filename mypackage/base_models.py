@@ -1,4 +1,4 @@
-"""The model to start from: what ``base_model`` names in MLflow, its files, and what the run keeps about it."""
+"""Finds the model to start from, which ``base_model`` names in MLflow, downloads it, and records it on the run."""
 
 import os
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from .protocol import BASE_MODEL_TAGS, NO_BASE_MODEL, REGISTERED_MODEL
 
 NOTHING = ("", NO_BASE_MODEL)
 FORMS = f"an MLflow run id, models:/name/version, models:/name@alias or {NO_BASE_MODEL}"
-NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias, or what can be no id
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias, or an invalid id
 SHOWN, COMPARED = 5, 1000  # names in an error: the service shows 300 characters of it
 
 
 class BaseModelError(RuntimeError):
-    """There is no such base model; the message says what there is instead."""
+    """There is no such base model; the message says what exists instead."""
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A model as MLflow has it; name and version are empty where a run was named. ``source`` is never another model."""
+    """A model in MLflow; name and version are empty if a run was named. ``source`` is never another model."""
 
     source: str
     run_id: str
@@ -41,17 +41,17 @@ class BaseModel:
 
     @property
     def uri(self) -> str:
-        """What MLflow downloads it by."""
+        """The URI by which MLflow downloads it."""
         return f"models:/{self.name}/{self.version}" if self.name else self.source
 
     @property
     def folder_name(self) -> str:
-        """A name for its folder, beside those of other models."""
+        """A name for its folder, next to those of other models."""
         return f"{self.name}-{self.version}" if self.name else self.run_id
 
 
 def find(client: MlflowClient, base_model: str) -> BaseModel:
-    """Return the model that a version, an alias or a run id stands for now. Raises BaseModelError."""
+    """Return the model that a version, an alias or a run id means now. Raises BaseModelError."""
     if not base_model.startswith("models:"):
         return _model_of_run(client, base_model)
     asked = REGISTERED_MODEL.match(base_model)
@@ -66,24 +66,24 @@ def bring(base: BaseModel, target: Path, cache: Cache) -> None:
 
     def fill(folder: Path) -> str:
         downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=base.uri, dst_path=str(folder / "download")))
-        if not (downloaded / "MLmodel").exists():  # MLflow calls it a success when there is nothing to download
+        if not (downloaded / "MLmodel").exists():  # for MLflow, downloading nothing is a success
             raise BaseModelError(f"base_model: the files of {base.uri} are gone from where MLflow kept them.")
         downloaded.replace(folder / "files")
         return base.source
 
-    # A model that is deleted and made anew begins with version 1 again, but has another source.
+    # A model that is deleted and created again starts at version 1, but has another source.
     cache.bring(f"mlflow {base.uri} {base.source}", target, fill)
 
 
 def record(client: MlflowClient, base: BaseModel) -> None:
-    """Keep on the run, where there is one, what was used."""
+    """Record on the run, if there is one, which model was used."""
     if run_id := find_run_id(mlflow):
         for name, value in base.tags.items():
             client.set_tag(run_id, name, value)
 
 
 def path_of(base_model: str, folder: Path) -> str:
-    """Find it, bring it into a folder in this one, record it, and return that folder."""
+    """Find the model, download it into a subfolder, record it, and return that subfolder."""
     client = MlflowClient()
     base = find(client, base_model)
     target = folder / base.folder_name
@@ -135,7 +135,7 @@ def _model_of_run(client: MlflowClient, run_id: str) -> BaseModel:
 
 
 def _find_logged_model(client: MlflowClient, run_id: str, experiment_id: str) -> str | None:
-    """The run's last logged model, by MLflow 3."""
+    """Return the run's last logged model, for MLflow 3."""
     search = getattr(client, "search_logged_models", None)
     if search is None:
         return None
@@ -146,7 +146,7 @@ def _find_logged_model(client: MlflowClient, run_id: str, experiment_id: str) ->
 
 
 def _find_model_folder(client: MlflowClient, run_id: str) -> str | None:
-    """The folder of a model among the run's artifacts, where MLflow 2 put it."""
+    """Return the folder of a model among the run's artifacts, where MLflow 2 puts it."""
     folders = [file.path for file in client.list_artifacts(run_id) if file.is_dir]
     for folder in folders:
         if f"{folder}/MLmodel" in [file.path for file in client.list_artifacts(run_id, folder)]:

@@ -1,6 +1,6 @@
-"""Images with boxes as YOLO's text files, for detectron2: the predecessor's names and what they did.
+"""Loads images with boxes in YOLO's text format for detectron2, under the predecessor's function names.
 
-Needs detectron2 and OpenCV, which the training image has; ``import *`` brings their names too, as it always did.
+Needs detectron2 and OpenCV, which the training image has; ``import *`` also imports their names, as it always did.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ from detectron2.structures import BoxMode
 
 
 def load_cvt_dict(file_annot: str, imsize: tuple[int, int]) -> list[dict[str, Any]]:
-    """Read a file with a line for each box, ``class x y w h`` in parts of the image; ``imsize`` is (height, width).
+    """Read a file with one box a line: ``class x y w h``, relative to the image; ``imsize`` is (height, width).
 
-    Returns class, and the centre and size in whole pixels.
+    Returns the class, and the centre and size in whole pixels.
     """
     height, width = imsize
     boxes = []
@@ -46,7 +46,7 @@ def register_test_set(dataset: str, annotation: str, classes: list[str]) -> None
 
 def _record(image_file: str, annotation: Path) -> dict[str, Any]:
     image = cv2.imread(image_file)
-    if image is None:  # OpenCV's word for: not there, or no image
+    if image is None:  # for OpenCV: missing, or not an image
         raise FileNotFoundError(f"'{annotation}' belongs to the image '{image_file}', which cannot be read.")
     height, width = image.shape[:2]
     boxes = load_cvt_dict(str(annotation), (height, width))

@@ -1,4 +1,4 @@
-"""Logging a model object to the active run by the right MLflow flavor, on MLflow 2.x and 3.x clients."""
+"""Logs a model object to the active run with the right MLflow flavor, on MLflow 2.x and 3.x clients."""
 
 import importlib
 import inspect
@@ -28,8 +28,8 @@ FLAVORS = {
 def log_model(model: object, mlflow_model: Any, **wishes: Any) -> str:
     """Log the model as ``model`` to the active run and return its URI.
 
-    ``mlflow_model`` is a flavor such as mlflow.sklearn; from one without log_model, such as the documented
-    mlflow.models, the flavor is found by the model's class. ``wishes`` are handed to the flavor, where not None.
+    ``mlflow_model`` is a flavor such as mlflow.sklearn; for a module without log_model, such as the documented
+    mlflow.models, the flavor is found by the model's class. ``wishes`` that are not None are passed to the flavor.
     """
     flavor = mlflow_model if callable(getattr(mlflow_model, "log_model", None)) else find_flavor(model)
     accepted = inspect.signature(flavor.log_model).parameters
@@ -60,14 +60,14 @@ def _name(accepted: Any) -> dict[str, Any]:
 
 
 def _requirements(flavor: Any, accepted: Any) -> dict[str, Any]:
-    """Name the flavor's own requirements: without them MLflow loads the model in a new process, for 8 to 10 s."""
+    """Pass the flavor's default requirements: to find them, MLflow would load the model in a new process (8-10 s)."""
     defaults: Callable[..., list[str]] | None = getattr(flavor, "get_default_pip_requirements", None)
     if defaults is None or "pip_requirements" not in accepted:
         return {}
     parameters = inspect.signature(defaults).parameters.values()
     if any(parameter.default is parameter.empty for parameter in parameters):
         return {}
-    # include_skops, include_cloudpickle: a requirement too many does no harm, a missing one breaks loading.
+    # include_skops, include_cloudpickle: an unneeded requirement is harmless, a missing one breaks loading.
     switches = {
         parameter.name: find_spec(parameter.name.removeprefix("include_")) is not None
         for parameter in parameters
@@ -77,11 +77,11 @@ def _requirements(flavor: Any, accepted: Any) -> dict[str, Any]:
 
 
 def _serialization(model: object, accepted: Any) -> dict[str, Any]:
-    """Choose formats that need nothing but the model: what newer MLflow defaults to refuses many."""
+    """Choose formats that need only the model, because the defaults of newer MLflow refuse many models."""
     if "serialization_format" not in accepted:
         return {}
     if "skops_trusted_types" not in accepted:
-        return {"serialization_format": "pickle"}  # PyTorch: pt2 wants an input example, which we are not given
+        return {"serialization_format": "pickle"}  # PyTorch: pt2 needs an input example, which we do not have
     trusted = _skops_types(model)
     if trusted is None:
         return {"serialization_format": "cloudpickle"}
@@ -89,7 +89,7 @@ def _serialization(model: object, accepted: Any) -> dict[str, Any]:
 
 
 def _skops_types(model: object) -> list[str] | None:
-    """Return the types that skops is to trust in this model, which this very process built; None without skops."""
+    """Return the types that skops is to trust in this model, which this process built; None without skops."""
     try:
         skops = importlib.import_module("skops.io")  # optional: mlflow-skinny does not bring it
     except ImportError:
@@ -98,5 +98,5 @@ def _skops_types(model: object) -> list[str] | None:
         types = skops.get_untrusted_types(data=skops.dumps(model))
     except (TypeError, AttributeError, ValueError):
         return None
-    # skops stores a class by its import path, and that of a class in train.py means nothing in another process.
+    # skops stores a class by its import path, which for a class in train.py is meaningless in another process.
     return None if any(name.startswith("__main__.") for name in types) else list(types)

@@ -1,4 +1,4 @@
-"""One line, under what is printed, that says how a job goes: its state, attempt and place in the queue. Needs rich."""
+"""Shows a job's progress on a line below other output: its state, attempt and queue position. Needs rich."""
 
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ BAR_CHARACTERS = 16
 
 
 class LiveLine:
-    """Shows the job while the block lasts; whoever waits for the job refreshes it meanwhile."""
+    """Shows the job while the block lasts; whoever waits for the job refreshes it."""
 
     def __init__(self, job: WatchedJob, console: Console) -> None:
         self._job = job
@@ -35,23 +35,23 @@ class LiveLine:
 
     def __exit__(self, *_error: object) -> None:
         if self._job.has_ended:
-            self._progress.update(self._task, total=1, completed=1, refresh=True)  # a notebook gets no last one
+            self._progress.update(self._task, total=1, completed=1, refresh=True)  # a notebook gets no final refresh
         self._progress.stop()
 
     def print(self, text: str) -> None:
-        """Print text that is plain already above the line, without wrapping it."""
+        """Print text, which must already be plain, above the line, without wrapping."""
         self._progress.console.print(Text(text), soft_wrap=True)
 
 
 class StateColumn(ProgressColumn):
-    """What the job does now."""
+    """The job's current state."""
 
     def __init__(self, job: WatchedJob) -> None:
         super().__init__(Column(ratio=1, no_wrap=True, overflow="ellipsis"))
         self._job = job
 
     def render(self, task: Task) -> Text:
-        """The state in its colour, and more."""
+        """Return the state in its colour, and details."""
         record = self._job.record
         state, more = record["state"], what_else(record)
         text = Text(plain_line(state), style=STATE_STYLES.get(state, ""), no_wrap=True, overflow="ellipsis")
@@ -59,7 +59,7 @@ class StateColumn(ProgressColumn):
 
 
 def what_else(record: dict[str, Any]) -> list[str]:
-    """The number of the attempt, the place in the queue, and why it waits; only what there is."""
+    """Return the attempt's number, the queue position and why the job waits, if there are any."""
     attempts, queue = len(record["attempts"]), record["queue"]
     found = [f"attempt {attempts}"] if attempts else []
     if queue["position"] is not None:

@@ -1,4 +1,4 @@
-"""Fetching a dataset, and the model to start from, into the training's working folder."""
+"""Fetches a dataset, and the model to start from, into the training's working folder."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from .dataset.records import DatasetRecord, record
 
 __all__ = ["DatasetError", "base_model_path", "clone", "data_and_model_prep", "fetch_archive", "fetch_dvc_dataset"]
 
-FROM_FILE = "http"  # its address stands in the file json_dir, as the predecessor had it; all others' in repo_url
+FROM_FILE = "http"  # its address is in the file json_dir, as with the predecessor; any other's is repo_url
 MODEL_FOLDER = "version"
 ADDRESSES_EXAMPLE = '{"dataset": "https://…/data.zip", "model": "https://…/model.zip"}'
 
@@ -25,12 +25,12 @@ def data_and_model_prep(
 ) -> None:
     """Put the dataset's files into ``dst_dir``, and record on the MLflow run what they are.
 
-    "dvc_repo" takes the DVC-tracked folder or file that ``repo_url`` names as URL@rev:path; without the path, the one
-    at the repository's top. "http" takes the archive that the file ``json_dir`` names as {"dataset": URL}, with its
-    checksum as {"dataset_sha256": …} or at the URL's end, #sha256=…. Where that file exists and names a {"model": URL}
-    too, the archive of the base model is unpacked into the folder ``version``. "azure_blob" takes the blobs under
-    ``repo_url``, https://account.blob.core.windows.net/container/prefix; "local" the folder or archive there. Another
-    name is that of an origin of another distribution (dataset/origins.py).
+    "dvc_repo" fetches the DVC-tracked folder or file that ``repo_url`` names as URL@rev:path; without the path, the one
+    at the repository's top. "http" fetches the archive that the file ``json_dir`` names as {"dataset": URL}, with its
+    checksum as {"dataset_sha256": …} or at the URL's end, #sha256=…. If that file exists and also names a
+    {"model": URL}, that archive of a base model is unpacked into the folder ``version``. "azure_blob" fetches the blobs
+    under ``repo_url``, https://account.blob.core.windows.net/container/prefix; "local" copies the folder or archive
+    there. Any other name is that of an origin of another distribution (dataset/origins.py).
     """
     origin = origins.load(ds_origin).of(os.environ)
     Path(dst_dir).mkdir(parents=True, exist_ok=True)
@@ -44,13 +44,13 @@ def data_and_model_prep(
 
 
 def base_model_path(base_model: str | None, dst_dir: str = "base_model") -> str | None:
-    """Download the model to start from and return its folder; None where ``base_model`` is empty or "None".
+    """Download the model to start from and return its folder; None if ``base_model`` is empty or "None".
 
-    ``base_model`` is an MLflow run id, models:/name/version or models:/name@alias. The folder is one of its own inside
-    ``dst_dir``, with the model as MLflow keeps it: mlflow.sklearn.load_model(path), or open the files. What it was is
-    recorded on the MLflow run. Where there is no such model, the error names what there is.
+    ``base_model`` is an MLflow run id, models:/name/version or models:/name@alias. The model gets a folder of its own
+    inside ``dst_dir``, in MLflow's format: use mlflow.sklearn.load_model(path), or open the files. The model is
+    recorded on the MLflow run. If there is no such model, the error lists what exists.
     """
-    from . import base_models  # noqa: PLC0415 - it needs MLflow, without which datasets are fetched, too
+    from . import base_models  # noqa: PLC0415 - it needs MLflow, which fetching datasets does not
 
     if base_model is None or base_model in base_models.NOTHING:
         return None

@@ -1,4 +1,4 @@
-"""How a job goes, for who waits for it: a line that moves where somebody looks and rich is there, or printed lines."""
+"""Shows a job's progress while waiting: a live line at a terminal or in a notebook with rich, else printed lines."""
 
 import sys
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from .watched_job import WatchedJob
 if TYPE_CHECKING:
     from rich.console import Console
 
-LIVE_SECONDS = 10.0  # for a change of the place in the queue, which ends no wait
+LIVE_SECONDS = 10.0  # for changes of the queue position, which end no wait
 
 
 def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console | None" = None) -> None:
-    """Wait for the job's end and show each change of state, with ``console`` or, without one, where it suits."""
+    """Wait for the job's end and show each change of state, on ``console`` or, by default, on a suitable one."""
     console = console or find_console()
     if console is None:
         for change in changes(job.watch(timeout)):
             print(plain_line(f"{change['to']}: {change['reason']}"), flush=True)  # noqa: T201 - for who waits in a notebook
         return
-    from .live_line import LiveLine  # noqa: PLC0415 - rich is there
+    from .live_line import LiveLine  # noqa: PLC0415 - rich is installed
 
     with LiveLine(job, console) as line:
         for change in changes(job.watch(timeout, at_least_every=LIVE_SECONDS)):
@@ -29,7 +29,7 @@ def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console |
 
 
 def changes(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Give each change of state once."""
+    """Yield each change of state once."""
     shown = 0
     for record in records:
         yield from record["transitions"][shown:]
@@ -37,12 +37,12 @@ def changes(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def find_console() -> "Console | None":
-    """A console that can show a line that moves; None without rich, and where nobody looks."""
+    """Return a console that can show a live line; None without rich, and if nobody is watching."""
     try:
         from rich.console import Console  # noqa: PLC0415 - the client works without
     except ImportError:
         return None
     console = Console()
-    if console.is_jupyter:  # there rich needs ipywidgets, and shows nothing but a warning without
+    if console.is_jupyter:  # there rich needs ipywidgets, without which it only shows a warning
         return console if find_spec("ipywidgets") else None
     return console if console.is_interactive and sys.stdout.isatty() else None

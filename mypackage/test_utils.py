@@ -1,4 +1,4 @@
-"""A model and a test set to evaluate it on: the predecessor's names and what they did. No tests are in here."""
+"""Fetches a model and a test set to evaluate it on, under the predecessor's function names. Contains no tests."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def get_model_from_mlflow(uri: str) -> str:
 def test_set_prep(ds_uri: str) -> tuple[str, str]:
     """Unpack the archive at the URL into the folder test_set, and return its folders of images and annotations.
 
-    They are those whose names begin with "data" and "ann".
+    Their names begin with "data" and "ann".
     """
     fetch_archive(ds_uri, Path(TEST_SET))
     return _folder("data"), _folder("ann")
 
 
-test_set_prep.__test__ = False  # type: ignore[attr-defined]  # its name is no reason for pytest to run it
+test_set_prep.__test__ = False  # type: ignore[attr-defined]  # pytest must not run it because of its name
 
 
 def _folder(start: str) -> str:

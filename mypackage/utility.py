@@ -1,4 +1,4 @@
-"""What train.py calls: the gate for a trained model, combinations to search, and folders of model versions."""
+"""The functions for train.py: the gate for a trained model, combinations to search, folders of model versions."""
 
 import os
 import shutil
@@ -46,22 +46,22 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
 ) -> DecisionRecord:
     """Log the model; register it and make it the champion if it is strictly better than the champion.
 
-    Works in the active run. Where none is active, it goes on with the run that the service has made, even if that has
-    ended (after ``with mlflow.start_run()``, under autolog), or starts one as mlflow.log_metric does; it stays active.
-    ``lower`` is True or "true" where a lower ``p_metric`` is better. The decision is printed, returned, and kept in the
-    tags of the run, and of the job's own whichever is active. Raises RunEnded where the service has given this attempt
-    up meanwhile.
+    It works in the active run. If none is active, it resumes the run that the service created, even if that has ended
+    (after ``with mlflow.start_run()``, or under autolog), or starts one as mlflow.log_metric does; that stays active.
+    ``lower`` is True or "true" if a lower ``p_metric`` is better. The decision is printed, returned, and recorded in
+    the tags of the run, and always in those of the job's own run. Raises RunEnded if the service has meanwhile given
+    this attempt up.
 
-    ``min_delta``: better by more than this. ``min_value``: the worst value that is promoted at all. ``eval_dataset``:
-    what it was evaluated on, as "name@digest", (name, digest) or a Dataset of mlflow.data; the decision says whether
-    that is so for the champion, too. ``guardrails``: by how much other logged metrics may become worse, each in the
-    direction of ``p_metric`` or in its own of ``guardrail_directions`` ("lower_is_better", "higher_is_better").
-    ``tags``: of the new version. The last three go to the flavor's log_model.
+    ``min_delta``: it must be better by more than this. ``min_value``: the worst value that is promoted at all.
+    ``eval_dataset``: what it was evaluated on, as "name@digest", (name, digest) or a Dataset of mlflow.data; the
+    decision says whether the champion was, too. ``guardrails``: by how much other logged metrics may become worse,
+    each in the direction of ``p_metric`` or its own in ``guardrail_directions`` ("lower_is_better",
+    "higher_is_better"). ``tags``: those of the new version. The last three are passed to the flavor's log_model.
 
-    What the request says in ``promotion`` goes before what is said here.
+    The request's ``promotion`` takes precedence over these arguments.
     """
     run_id = open_run(client)
-    # First of all: a mistake in another argument must not cost the training its result.
+    # First, so that a mistake in another argument does not cost the training its result.
     model_uri = log_model(
         model, mlflow_model, signature=signature, input_example=input_example, pip_requirements=pip_requirements
     )
@@ -88,12 +88,12 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
 
 
 def get_combination(*lists: Iterable[Any]) -> list[list[Any]]:
-    """Return every combination that takes one value of each list, the last list varying fastest."""
+    """Return every combination of one value from each list, the last list varying fastest."""
     return [list(combination) for combination in product(*lists)]
 
 
 def create_new_version_dir() -> str:
-    """Copy version/<N>, of the highest N, to version/<N+1> and return that; data_and_model_prep fetches the first."""
+    """Copy version/<N> with the highest N to version/<N+1> and return that; data_and_model_prep fetches the first."""
     numbers = [int(path.name) for path in Path(VERSION_FOLDER).glob("*") if path.name.isdecimal()]
     if not numbers:
         raise FileNotFoundError(f"There is no numbered folder in '{VERSION_FOLDER}', such as {VERSION_FOLDER}/1.")
@@ -111,7 +111,7 @@ def is_lower_better(lower: bool | str) -> bool:
 
 
 def as_number(eval_metric: Any, p_metric: str) -> float:
-    """Return the metric's value as a float; takes what float() takes, NumPy's and PyTorch's scalars too."""
+    """Return the metric's value as a float; accepts what float() does, including NumPy's and PyTorch's scalars."""
     try:
         return float(eval_metric)
     except (TypeError, ValueError) as error:
@@ -119,7 +119,7 @@ def as_number(eval_metric: Any, p_metric: str) -> float:
 
 
 def log_dataset(eval_dataset: Any) -> str | None:
-    """Keep on the run what the model was evaluated on, where that is known, and return its name."""
+    """Record on the run what the model was evaluated on, if known, and return its name."""
     name = dataset_name(eval_dataset)
     if name:
         mlflow.set_tag(EVALUATION_TAG, name)
@@ -127,7 +127,7 @@ def log_dataset(eval_dataset: Any) -> str | None:
 
 
 def dataset_name(eval_dataset: Any) -> str | None:
-    """Return the data as name@digest: of a text, a pair, a mapping, or what has a name and a digest."""
+    """Return the data as name@digest, from a text, a pair, a mapping, or an object with a name and a digest."""
     match eval_dataset:
         case None | str():
             text = eval_dataset
@@ -141,17 +141,17 @@ def dataset_name(eval_dataset: Any) -> str | None:
 
 
 def log_last_value(client: MlflowClient, run_id: str, metric: str, value: float) -> None:
-    """Make the value the run's last one of the metric: the next challenger is compared with the last one."""
+    """Make this the run's last value of the metric, because the next challenger is compared with the last one."""
     logged = client.get_run(run_id).data.metrics
     if metric not in logged:
         mlflow.log_metric(metric, value)
     elif logged[metric] != value:
-        # MLflow calls the value of the highest step the last one, so ours goes after a training curve's.
+        # For MLflow, the value of the highest step is the last one, so ours comes after a training curve's.
         step = max(point.step for point in client.get_metric_history(run_id, metric)) + 1
         mlflow.log_metric(metric, value, step=step)
 
 
 def log_first_value(client: MlflowClient, run_id: str, metric: str, value: float) -> None:
-    """Show the value on a run that has none of the metric; one that is there may be that of a version."""
+    """Log the value on a run without this metric; an existing value may be that of a version."""
     if metric not in client.get_run(run_id).data.metrics:
         client.log_metric(run_id, metric, value)

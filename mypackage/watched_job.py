@@ -1,11 +1,11 @@
-"""A job as those who show its progress see it."""
+"""The part of a job that showing its progress needs."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 
 class WatchedJob(Protocol):
-    """What is shown of a job, and how to hear that it has changed."""
+    """What is shown of a job, and how to wait for its next change."""
 
     @property
     def record(self) -> dict[str, Any]: ...

@@ -1,1 +1,1 @@
-"""How datasets come here: one module for each origin, the archives, the cache, and what is recorded of them."""
+"""Fetches datasets: one module for each origin, archives, the cache, and the record on the run."""

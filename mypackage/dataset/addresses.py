@@ -1,4 +1,4 @@
-"""The addresses of datasets: URL, URL@rev and URL@rev:path, and how one is shown without what may be secret in it."""
+"""Parses datasets' addresses (URL, URL@rev and URL@rev:path), and shows them without anything secret."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from .errors import DatasetError
 
-# What may stand before a repository's path and hold an '@' of its own: https://user:password@host/, git@host:
+# What may precede a repository's path and contain an '@' itself: https://user:password@host/, git@host:
 HEAD = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/]*/?|[^@/:]+@[^@/:]+:)?")
 SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True)
 class RepositoryAddress:
-    """A git repository, the revision that is meant (empty for its newest), and the path in it."""
+    """A git repository, its revision (empty for the newest), and the path in it."""
 
     url: str
     rev: str = ""
@@ -32,7 +32,7 @@ def parse_repository_address(value: str) -> RepositoryAddress:
 
 
 def keep_to_pin(value: str, pin: str) -> str:
-    """Return the address; with the pin's revision, where it names none and the pin is of the same repository."""
+    """Return the address; if it names no revision and the pin is of the same repository, with the pin's."""
     wanted, pinned = parse_repository_address(value), parse_repository_address(pin)
     if not pinned.rev or wanted.rev or shown(wanted.url) != shown(pinned.url):
         return value
@@ -40,7 +40,7 @@ def keep_to_pin(value: str, pin: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL without user, password, query and fragment."""
+    """Return the URL without user, password, query and fragment."""
     address = urlsplit(url)
     if address.scheme in ("http", "https"):
         return address._replace(netloc=host(address), query="", fragment="").geturl()
@@ -48,7 +48,7 @@ def shown(url: str) -> str:
 
 
 def secrets_in(url: str) -> list[str]:
-    """What the URL has that is not to be shown: its password, or a token in the place of the user, and its query."""
+    """Return what must not be shown of the URL: its password, or a token in place of the user, and its query."""
     address = urlsplit(url)
     token = address.username if len(address.username or "") >= SHORTEST_TOKEN else None  # shorter: git@host
     written = [address.password or token, address.query]
@@ -56,5 +56,5 @@ def secrets_in(url: str) -> list[str]:
 
 
 def host(address: SplitResult) -> str:
-    """The host, with its port."""
+    """Return the host with its port."""
     return address.netloc.rpartition("@")[2]

@@ -1,7 +1,7 @@
-"""Unpacking zip and tar archives that nobody vouches for: all of one, inside its folder, or nothing.
+"""Unpacks untrusted zip and tar archives: completely, and only inside the folder, or not at all.
 
-Our own rules rather than tarfile's data filter: that is younger than some Pythons, and was escaped from in others.
-Files are written before any link is made, so no link leads a file astray; then each link is looked at in its place.
+It uses its own rules rather than tarfile's data filter, which some Pythons lack and which could be bypassed in others.
+Files are written before any link is created, so no link can redirect a file; then each link is checked in its place.
 """
 
 import lzma
@@ -28,7 +28,7 @@ UNDECODABLE = (zlib.error, lzma.LZMAError)
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What an archive may come to; anything beyond it is taken for a bomb."""
+    """How much an archive may unpack to; anything beyond is treated as a bomb."""
 
     max_bytes: int = 10**12
     max_ratio: int = 200
@@ -36,7 +36,7 @@ class ArchiveLimits:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "ArchiveLimits":
-        """The defaults, with those that RETRAIN_UNPACK_MAX_BYTES, _MAX_RATIO and _MAX_ENTRIES set."""
+        """Return the defaults, overridden by RETRAIN_UNPACK_MAX_BYTES, _MAX_RATIO and _MAX_ENTRIES."""
         given = {name: environment.get(f"RETRAIN_UNPACK_{name.upper()}") for name in cls.__dataclass_fields__}
         try:
             return cls(**{name: int(text) for name, text in given.items() if text})
@@ -45,7 +45,7 @@ class ArchiveLimits:
 
 
 def unpack(archive: Path, target: Path, *, shown: str, limits: ArchiveLimits) -> None:
-    """Put what is in the archive into the folder; after a failure nothing of it is there. ``shown`` names it."""
+    """Unpack the archive into the folder; a failure leaves nothing there. ``shown`` names the archive in errors."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as temporary:
         folder = Path(temporary) / "files"
@@ -62,7 +62,7 @@ def unpack(archive: Path, target: Path, *, shown: str, limits: ArchiveLimits) ->
 
 
 def move_into(folder: Path, target: Path) -> None:
-    """Move what is in the folder into the target, beside what that has; a file of the same name is replaced.
+    """Move the folder's contents into the target, next to what is there; a file of the same name is replaced.
 
     Entry by entry, because the target may be a volume, or a link to where there is room.
     """
@@ -79,7 +79,7 @@ def move_into(folder: Path, target: Path) -> None:
 
 
 def inner_path(name: str) -> Path:
-    """The path that a name means inside a folder; ValueError where it would leave it. A backslash is a slash."""
+    """Return the path of an entry inside a folder; raise ValueError if it leads outside. A backslash is a slash."""
     slashed = name.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     if slashed.startswith("/") or DRIVE.match(slashed) or ".." in parts or "\0" in name:
@@ -89,7 +89,7 @@ def inner_path(name: str) -> Path:
 
 @dataclass
 class _Writing:
-    """One archive on its way into a folder, and how much came of it so far."""
+    """One archive being unpacked into a folder, and how much was unpacked so far."""
 
     folder: Path
     limits: ArchiveLimits
@@ -98,7 +98,7 @@ class _Writing:
     entries: int = 0
 
     def place(self, name: str) -> Path:
-        """Where an entry goes."""
+        """Return where an entry goes."""
         self.entries += 1
         if self.entries > self.limits.max_entries:
             raise ValueError(f"it has more than {self.limits.max_entries} entries (RETRAIN_UNPACK_MAX_ENTRIES)")
@@ -124,7 +124,7 @@ class _Writing:
             place.symlink_to(target)
         root = self.folder.resolve()
         for place, target in targets.items():
-            # Strictly: what leads nowhere now may lead somewhere later.
+            # Strict, because what leads nowhere now may lead somewhere later.
             if Path(target).is_absolute() or not place.resolve(strict=True).is_relative_to(root):
                 raise ValueError(f"its link {place.name!r} leads outside of it")
 
@@ -166,5 +166,5 @@ def _unpack_tar(archive: Path, writing: _Writing) -> None:
             elif entry.islnk() and (source := writing.folder / inner_path(entry.linkname)) in files:
                 writing.copy_at(place, source)  # a second name of a file would change with the first
             else:
-                raise ValueError(f"its entry {entry.name[:200]!r} is no file, folder, or link to one in it")
+                raise ValueError(f"its entry {entry.name[:200]!r} is not a file, a folder, or a link to one in it")
     writing.links_at(symlinks)

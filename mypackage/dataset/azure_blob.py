@@ -1,4 +1,4 @@
-"""Datasets in Azure Blob storage: all blobs under a prefix, several at a time, each going on where it was cut."""
+"""Fetches datasets from Azure Blob storage: all blobs under a prefix, in parallel, resuming interrupted downloads."""
 
 import hashlib
 import importlib
@@ -38,11 +38,11 @@ class AzureBlobs:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Make it from the training's variables."""
+        """Create it from the training's variables."""
         return cls(Cache.of(environment), environment)
 
     def check(self) -> None:
-        """It needs Azure's library."""
+        """Check that Azure's library is installed."""
         _import()
 
     def takes(self, address: str) -> bool:
@@ -51,13 +51,13 @@ class AzureBlobs:
         return parts.scheme in ("http", "https") and "@" not in parts.netloc
 
     def secrets(self, address: str) -> Iterable[str]:
-        """What opens the account."""
+        """Return the credentials of the account."""
         text = self.environment.get(CONNECTION_STRING, "")
         keys = [part.partition("=")[2] for part in text.split(";") if part.startswith(("AccountKey", "SharedAccess"))]
         return [*secrets_in(address), text, *keys, *(self.environment.get(name, "") for name in SECRETS)]
 
     def fetch(self, address: str, target: Path) -> DatasetRecord:
-        """Bring its blobs."""
+        """Download its blobs."""
         return fetch(address, target, cache=self.cache, environment=self.environment, patience=self.patience)
 
 
@@ -71,7 +71,7 @@ class _Blob:
 
     @property
     def line(self) -> str:
-        """What the dataset's digest is made of: the content's MD5, where Azure knows it, else its version."""
+        """Its part of the dataset's digest: the content's MD5 if Azure knows it, else its version."""
         return f"{self.md5.hex() if self.md5 else self.etag}  {self.size}  {self.place.as_posix()}\n"
 
 
@@ -85,8 +85,8 @@ def fetch(
 ) -> DatasetRecord:
     """Put the blobs under https://account.blob.core.windows.net/container/prefix into the folder.
 
-    AZURE_STORAGE_CONNECTION_STRING opens the account, or a SAS or key in one of the other variables; none is needed
-    for a public container. A SAS may also stand in the URL.
+    AZURE_STORAGE_CONNECTION_STRING, or a SAS or key in one of the other variables, gives access to the account; a
+    public container needs none. A SAS may also be part of the URL.
     """
     patience = patience or Patience()
     account, container_name, prefix = _split(url, environment)
@@ -103,7 +103,7 @@ def fetch(
 
 
 def _split(url: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
-    """The account's client, the container's name and the prefix in it."""
+    """Return the account's client, the container's name and the prefix in it."""
     storage, address = _import(), urlsplit(url)
     options = {"retry_total": 0, "max_single_get_size": PART_BYTES, "max_chunk_get_size": PART_BYTES}
     options |= {"connection_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS}
@@ -176,7 +176,7 @@ def _download(container: Any, blobs: list[_Blob], folder: Path, *, url: str, pat
 
 
 def _go_on(container: Any, blob: _Blob, file: Path, progress: Progress, url: str) -> None:
-    """Get what is missing of the version that was listed."""
+    """Download the missing part of the version that was listed."""
     have = _size(file)
     with _explained(url), file.open("ab") as out:
         if have >= blob.size:

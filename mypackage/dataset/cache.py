@@ -1,8 +1,8 @@
-"""Datasets that are here already: a folder that all jobs of a host may share (RETRAIN_CACHE).
+"""Caches datasets in a folder that all jobs of a host may share (RETRAIN_CACHE).
 
-entries/<key>/   files/, and what is known of them; published by a rename, so it is whole or not there
-partial/<key>/   on its way; a later job goes on with it
-locks/<key>      held shared by who copies an entry, exclusively by who fills or removes it
+entries/<key>/   files/, and what is known about them; published by a rename, so it is complete or absent
+partial/<key>/   being fetched; a later job resumes it
+locks/<key>      held shared while copying an entry, exclusively while filling or removing it
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Fill = Callable[[Path], str]  # puts the dataset into the folder's "files", and 
 
 
 class Cache:
-    """The folder, or none: then every dataset is fetched anew."""
+    """The cache in a folder; without one, every dataset is fetched again."""
 
     def __init__(self, folder: Path | None, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Cache:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Cache":
-        """The cache that RETRAIN_CACHE names; RETRAIN_CACHE_MAX_BYTES bounds it."""
+        """Return the cache that RETRAIN_CACHE names; RETRAIN_CACHE_MAX_BYTES limits its size."""
         folder, most = environment.get(CACHE_VARIABLE), environment.get(CACHE_BYTES_VARIABLE)
         try:
             return cls(Path(folder).absolute() if folder else None, max_bytes=int(most or MAX_BYTES))
@@ -45,9 +45,9 @@ class Cache:
         return self._folder is not None
 
     def bring(self, key: str | None, target: Path, fill: Fill) -> str:
-        """Put the dataset of this key into the target and return its digest; ``fill`` fetches it if it is not here.
+        """Copy the dataset of this key to the target and return its digest; if it is not cached, ``fill`` fetches it.
 
-        After a failure ``fill`` finds again what it had put into its folder. Without a key nothing is kept.
+        After a failure, ``fill`` finds its folder as it left it. Without a key, nothing is kept.
         """
         if self._folder is None or key is None:
             return _bring_uncached(target, fill)
@@ -80,7 +80,7 @@ class Cache:
             partial.replace(self._made("entries") / entry.name)
 
     def _make_room(self, newest: Path) -> None:
-        """Remove what was not used for longest until the rest fits; what is in use stays."""
+        """Remove the least recently used entries until the rest fits; entries in use stay."""
         self._empty_bin()
         found = [*self._made("entries").iterdir(), *self._made("partial").iterdir()]
         sizes = {path: _size(path) for path in found}
@@ -94,7 +94,9 @@ class Cache:
     def _remove(self, path: Path) -> bool:
         try:
             with self._locked(path.name, exclusively=True, wait=False):
-                path.replace(self._made("bin") / uuid.uuid4().hex)  # so that no half of it can be taken for the whole
+                path.replace(
+                    self._made("bin") / uuid.uuid4().hex
+                )  # so that half an entry cannot be taken for a complete one
         except (BlockingIOError, FileNotFoundError):
             return False
         self._empty_bin()
@@ -102,7 +104,7 @@ class Cache:
 
     def _empty_bin(self) -> None:
         for path in self._made("bin").iterdir():
-            shutil.rmtree(path, ignore_errors=True)  # another job may be at it too
+            shutil.rmtree(path, ignore_errors=True)  # another job may be doing the same
 
     def _made(self, name: str) -> Path:
         assert self._folder is not None  # noqa: S101 - for the type checker: bring() has looked
@@ -135,7 +137,7 @@ def _bring_uncached(target: Path, fill: Fill) -> str:
 
 @contextmanager
 def folder_beside(target: Path) -> Iterator[Path]:
-    """A folder on the target's disk that goes with the block: what is to be there whole is made in it."""
+    """Create a temporary folder on the target's disk, for preparing what must appear there complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""The digest of what is in a file or a folder: the same for the same names and bytes, wherever they lie."""
+"""Computes the digest of a file or folder: the same for the same names and bytes, wherever they are."""
 
 import hashlib
 from pathlib import Path

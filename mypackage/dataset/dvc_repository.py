@@ -1,4 +1,4 @@
-"""Datasets that a git repository tracks with DVC, read at one revision from whatever remote the repository names."""
+"""Fetches datasets that a git repository tracks with DVC, at one revision, from the remote that it names."""
 
 import shutil
 import tempfile
@@ -33,32 +33,32 @@ class DvcRepository:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Make it from the training's variables."""
+        """Create it from the training's variables."""
         return cls(Cache.of(environment), environment.get(PINNED_DATASET_VARIABLE, ""))
 
     def check(self) -> None:
-        """It needs DVC, and git."""
+        """Check that DVC and git are installed."""
         _import("dvc.repo")
         if shutil.which("git") is None:
             raise DatasetError("A dataset from a DVC repository needs git in the training image.")
 
     def takes(self, address: str) -> bool:
-        """Return whether there is one; git knows many forms."""
+        """Return whether there is an address; git knows many forms."""
         return bool(address)
 
     def secrets(self, address: str) -> Iterable[str]:
-        """What opens the repository; what opens its remote, DVC takes from where we do not look."""
+        """Return the repository's credentials; DVC finds those of its remote itself."""
         return secrets_in(parse_repository_address(address).url)
 
     def fetch(self, address: str, target: Path) -> DatasetRecord:
-        """Clone the repository, and bring what it tracks."""
+        """Clone the repository, and fetch what it tracks."""
         return fetch(keep_to_pin(address, self.pin), target, cache=self.cache)
 
 
 def fetch(repo_url: str, target: Path, *, cache: Cache) -> DatasetRecord:
     """Put the dataset of URL, URL@rev or URL@rev:path into the folder; without a path, the one at the top.
 
-    The remote's credentials are DVC's own affair: its environment variables, or what the repository configures.
+    DVC finds the remote's credentials itself: in its environment variables, or the repository's configuration.
     """
     dvc = _import("dvc.repo")
     address = parse_repository_address(repo_url)
@@ -75,7 +75,7 @@ def fetch(repo_url: str, target: Path, *, cache: Cache) -> DatasetRecord:
 
 def _bring(files: Any, path: str, target: Path, cache: Cache, *, key: str) -> str:
     found = files.info(path)
-    md5 = (found.get("dvc_info") or {}).get("md5")  # none for a folder that is tracked in parts, or by git
+    md5 = (found.get("dvc_info") or {}).get("md5")  # none for a folder tracked in parts, or by git
 
     def fill(folder: Path) -> str:
         place = folder / "files" if found["type"] == "directory" else folder / "files" / Path(path).name
@@ -107,7 +107,7 @@ def _inside(path: str, url: str) -> str:
 
 
 def _dvc_root(folder: Path, path: str) -> Path:
-    """The nearest folder above that DVC was initialised in: a repository may hold several."""
+    """Return the nearest parent folder where DVC was initialised: a repository may contain several."""
     above = (each for each in (folder / path).parents if each.is_relative_to(folder))
     return next((each for each in above if (each / ".dvc").is_dir()), folder)
 
@@ -120,7 +120,7 @@ def _private(temporary: Path) -> dict[str, Any]:
 
 @contextmanager
 def _explained(path: str, url: str) -> Iterator[None]:
-    # A listing with ".." in its names, which somebody must have written by hand, sends DVC round in circles.
+    # A hand-written listing with ".." in its names sends DVC into an endless loop.
     errors = (_import("dvc.exceptions").DvcException, OSError, RecursionError)
     try:
         yield

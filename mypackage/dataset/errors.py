@@ -1,4 +1,4 @@
-"""The errors of this package."""
+"""The errors of fetching a dataset."""
 
 import importlib
 from typing import Any
@@ -9,7 +9,7 @@ class DatasetError(RuntimeError):
 
 
 class PassingError(DatasetError):
-    """Another try may help; after so many seconds, where the server asked for them."""
+    """Another try may help; ``after_seconds`` is the pause that the server asked for, if any."""
 
     def __init__(self, message: str, *, after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class PassingError(DatasetError):
 
 
 def needed(name: str, advice: str) -> Any:
-    """Import a library that not every image has; DatasetError with the advice where it is missing."""
+    """Import an optional library; raise DatasetError with the advice if it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

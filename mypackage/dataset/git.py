@@ -1,4 +1,4 @@
-"""git, for the repositories that hold datasets: a clone at one revision, its password kept out of argv and clone."""
+"""Clones dataset repositories at one revision, keeping the password out of argv and out of the clone."""
 
 import base64
 import os
@@ -25,7 +25,7 @@ def clone(repo_url: str, folder: Path, rev: str = "") -> str:
 
 def _find_commit(repo_url: str, folder: Path, rev: str) -> str:
     if FULL_SHA.match(rev) and not _parse(repo_url, folder, rev):
-        _run(repo_url, "-C", str(folder), "fetch", "--quiet", "--depth", "1", "origin", rev)  # of no branch any more
+        _run(repo_url, "-C", str(folder), "fetch", "--quiet", "--depth", "1", "origin", rev)  # no longer on any branch
     names = (f"refs/remotes/origin/{rev}", f"refs/tags/{rev}", rev) if rev else ("HEAD",)
     found = (_parse(repo_url, folder, name) for name in names)
     commit = next(filter(None, found), None)
@@ -63,7 +63,7 @@ def _run(repo_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _credentials(address: SplitResult) -> dict[str, str]:
-    """Return the URL's password as git configuration in the environment: in argv every process could read it."""
+    """Return the URL's password as git configuration in the environment, because any process can read argv."""
     if address.scheme not in ("http", "https") or not address.username:
         return {}
     pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"

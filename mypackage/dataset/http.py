@@ -1,4 +1,4 @@
-"""Downloads over HTTP that go on where they were cut, and archives that are fetched with them."""
+"""Fetches archives over HTTP, resuming interrupted downloads."""
 
 import hashlib
 import re
@@ -20,8 +20,8 @@ from .progress import Progress
 from .records import DatasetRecord
 
 TIMEOUT_SECONDS = 60
-CHUNK_BYTES = 1 << 16  # a cut loses the chunk that it is in
-PLAIN = {"Accept-Encoding": "identity"}  # what was compressed on its way could not be gone on with
+CHUNK_BYTES = 1 << 16  # an interruption loses the current chunk
+PLAIN = {"Accept-Encoding": "identity"}  # a compressed transfer could not be resumed
 CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 CHECKSUM = re.compile(r"^[0-9a-f]{64}$")
 
@@ -33,22 +33,22 @@ class HttpArchive:
     cache: Cache
     limits: ArchiveLimits
     patience: Patience = field(default_factory=Patience)
-    form = "https://host/data.zip, with #sha256=… at its end where you know that"
+    form = "https://host/data.zip, ending in #sha256=… if you know it"
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Make it from the training's variables."""
+        """Create it from the training's variables."""
         return cls(Cache.of(environment), ArchiveLimits.of(environment))
 
     def check(self) -> None:
-        """It needs no more than MLflow does."""
+        """Do nothing: it needs no more than MLflow does."""
 
     def takes(self, address: str) -> bool:
         """Return whether it is an http or https address."""
         return urlsplit(address).scheme in ("http", "https")
 
     def secrets(self, address: str) -> Iterable[str]:
-        """What opens the address."""
+        """Return the credentials in the address."""
         return secrets_in(address)
 
     def fetch(self, address: str, target: Path) -> DatasetRecord:
@@ -57,14 +57,17 @@ class HttpArchive:
 
 
 def with_checksum(url: str, sha256: str) -> str:
-    """Return the URL with its content's checksum at its end, where there is one."""
+    """Return the URL with its content's checksum at its end, if there is one."""
     return f"{urldefrag(url).url}#sha256={sha256}" if sha256 else url
 
 
 def fetch(
     url: str, target: Path, *, cache: Cache, limits: ArchiveLimits, sha256: str = "", patience: Patience | None = None
 ) -> DatasetRecord:
-    """Download a zip or tar archive and unpack it into the folder. A checksum may also end the URL: #sha256=…"""
+    """Download a zip or tar archive and unpack it into the folder.
+
+    The checksum may also be at the URL's end: #sha256=…
+    """
     url, fragment = urldefrag(url)
     checksum = (sha256 or (fragment[7:] if fragment.startswith("sha256=") else "")).lower().removeprefix("sha256:")
     if checksum and not CHECKSUM.match(checksum):
@@ -84,7 +87,7 @@ def fetch(
 
 
 def download(url: str, file: Path, *, sha256: str = "", patience: Patience) -> str:
-    """Bring the content into the file, going on with what that has, and return its digest, ``sha256:…``."""
+    """Download the content into the file, resuming if it exists, and return its digest, ``sha256:…``."""
     patience.persist(lambda: _go_on(url, file), size=lambda: _size(file))
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -95,7 +98,7 @@ def download(url: str, file: Path, *, sha256: str = "", patience: Patience) -> s
 
 
 def _key(url: str, checksum: str, patience: Patience) -> str | None:
-    """What stands for the content: its checksum, else the URL with the server's word for the version, if it has one."""
+    """Return a cache key: the checksum, else the URL with the server's version of the content, if it has one."""
     if checksum:
         return f"sha256 {checksum}"
     address = urlsplit(url)
@@ -129,7 +132,7 @@ def _explained(url: str) -> Iterator[None]:
 
 
 def _go_on(url: str, file: Path) -> None:
-    """Ask for what is missing; a server that has another version meanwhile sends all of that instead."""
+    """Request the missing part; if the server has another version by now, it sends all of that instead."""
     note = file.with_name(f"{file.name}.version")
     have, version = _size(file), note.read_text() if note.exists() else ""
     rest = {"Range": f"bytes={have}-", "If-Range": version} if have and version else {}
@@ -162,7 +165,7 @@ def _write(response: requests.Response, file: Path, have: int) -> None:
 
 
 def _validator(response: requests.Response) -> str:
-    """What If-Range may hold: a strong ETag, or a date. Empty where what was decoded could not be gone on with."""
+    """Return a value for If-Range: a strong ETag, or a date. Empty if the transfer was encoded and cannot resume."""
     etag = response.headers.get("ETag", "")
     if "Content-Encoding" in response.headers:
         return ""

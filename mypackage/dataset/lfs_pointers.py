@@ -1,4 +1,4 @@
-"""Git LFS pointers in the place of data: whoever copied or packed the dataset did not have the files themselves."""
+"""Detects Git LFS pointers in place of data, left when a dataset is copied or packed without the files themselves."""
 
 import re
 from itertools import islice
@@ -12,12 +12,12 @@ NAMED_FILES = 5
 
 
 def refuse_pointers(folder: Path, *, shown: str) -> None:
-    """Raise DatasetError that names files of the dataset that are pointers; training on them would mean nothing."""
+    """Raise DatasetError naming files that are pointers, because training on them would be meaningless."""
     found = sorted(islice(filter(_is_pointer, folder.rglob("*")), NAMED_FILES))
     if found:
         names = ", ".join(path.relative_to(folder).as_posix() for path in found)
         raise DatasetError(
-            f"The dataset '{shown}' has Git LFS pointers in the place of files: {names}. Fetch them where the "
+            f"The dataset '{shown}' has Git LFS pointers in place of files: {names}. Fetch them where the "
             "dataset is made (git lfs pull), and publish it again."
         )
 

@@ -1,4 +1,4 @@
-"""Datasets on this machine, such as in a volume: a folder, a zip or tar archive, or any other file."""
+"""Copies datasets on this machine, such as in a volume: a folder, a zip or tar archive, or any other file."""
 
 import shutil
 import tarfile
@@ -24,29 +24,29 @@ class LocalFiles:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Make it from the training's variables."""
+        """Create it from the training's variables."""
         return cls(ArchiveLimits.of(environment))
 
     def check(self) -> None:
-        """It needs no library."""
+        """Do nothing: it needs no library."""
 
     def takes(self, address: str) -> bool:
         """Return whether it is a path, or a file:// address."""
         return bool(address) and "://" not in address.removeprefix("file://")
 
     def secrets(self, address: str) -> Iterable[str]:
-        """There are none."""
+        """Return nothing: a path contains no secrets."""
         return ()
 
     def fetch(self, address: str, target: Path) -> DatasetRecord:
-        """Copy or unpack what is there."""
+        """Copy or unpack it."""
         return fetch(address, target, limits=self.limits)
 
 
 def fetch(path: str, target: Path, *, limits: ArchiveLimits) -> DatasetRecord:
-    """Copy what is in the folder, unpack the archive, or copy the file into the target.
+    """Copy the folder's contents, unpack the archive, or copy the file into the target.
 
-    Copies, not links: a training may write into its dataset, and the original must not change with it.
+    It copies instead of linking: a training may write into its dataset, and the original must not change.
     """
     source = Path(path.removeprefix("file://")).expanduser()
     try:

@@ -1,6 +1,6 @@
-"""The seam of dataset origins, and the registry that finds one by its name, which is what ``ds_origin`` says.
+"""The interface of dataset origins, and the registry that finds one by its name, the ``ds_origin``.
 
-Ours are in a table, because mypackage may be a folder beside train.py, without metadata. Another distribution adds one
+Ours are in a table, because mypackage may be a folder next to train.py, without metadata. Another distribution adds one
 with an entry point in the group ``retrain.dataset_origins``: the origin's name, and its class.
 """
 
@@ -32,28 +32,28 @@ class DatasetOrigin(Protocol):
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Make it from the training's variables."""
+        """Create it from the training's variables."""
 
     def check(self) -> None:
-        """Raise DatasetError, with what to install, where it cannot work in this image."""
+        """Raise DatasetError, saying what to install, if it cannot work in this image."""
 
     def takes(self, address: str) -> bool:
-        """Return whether it can make sense of the address. Asks nobody."""
+        """Return whether it understands the address, without contacting anything."""
 
     def secrets(self, address: str) -> Iterable[str]:
-        """What must not show in a message: credentials in the address, and those that it takes from variables."""
+        """Return what no message may show: credentials in the address, and those from variables."""
 
     def fetch(self, address: str, target: Path) -> DatasetRecord:
-        """Put the dataset into the folder, all of it or nothing, and say what it was. Raises DatasetError."""
+        """Put the whole dataset into the folder, or nothing, and return what it was. Raises DatasetError."""
 
 
 def names() -> list[str]:
-    """Return the names of all origins that are here: ours, then others'."""
+    """Return the names of all available origins: ours, then others."""
     return [*OURS, *sorted(set(entry_points(group=GROUP).names) - set(OURS))]
 
 
 def load(name: str) -> type[DatasetOrigin]:
-    """Return the class of that name; DatasetError where there is none, or where it cannot be imported."""
+    """Return the class of that name; raise DatasetError if there is none or it cannot be imported."""
     places = [OURS[name]] if name in OURS else sorted({each.value for each in entry_points(group=GROUP, name=name)})
     if not places:
         raise DatasetError(f"ds_origin is {name!r}; it must be one of: {', '.join(names())}.")
@@ -68,7 +68,7 @@ def load(name: str) -> type[DatasetOrigin]:
 
 
 def fetch(origin: DatasetOrigin, address: str, target: Path) -> DatasetRecord:
-    """Put the dataset that the origin has at the address into the folder. No message shows the origin's secrets."""
+    """Fetch the dataset at the address into the folder. No message shows the origin's secrets."""
     if not origin.takes(address):
         raise DatasetError(f"'{shown(address)}' is not an address of this ds_origin; write {origin.form}.")
     origin.check()
@@ -82,7 +82,7 @@ def fetch(origin: DatasetOrigin, address: str, target: Path) -> DatasetRecord:
 
 
 def _all_of(error: DatasetError) -> str:
-    """What Python prints of it, with its causes."""
+    """Return what Python would print for the error, with its causes."""
     return "".join(traceback.format_exception(error))
 
 

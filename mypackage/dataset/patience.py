@@ -1,4 +1,4 @@
-"""Taking a transfer up again that was cut, after longer and longer pauses, for as long as it gets anywhere."""
+"""Resumes an interrupted transfer, after longer and longer pauses, for as long as it makes progress."""
 
 import time
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from typing import TypeVar
 from .errors import PassingError
 
 LONGEST_PAUSE_SECONDS = 300.0
-PASSING_STATUSES = (408, 425, 429)  # and all of 500 and more
+PASSING_STATUSES = (408, 425, 429)  # and everything from 500 on
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How many failures in a row without any progress are too many, and the pause after the first."""
+    """How many failures in a row without progress are too many, and the pause after the first."""
 
     failures: int = 6
     first_pause_seconds: float = 1.0
     sleep: Callable[[float], None] = time.sleep
 
     def persist(self, call: Callable[[], T], *, size: Callable[[], int] = lambda: 0) -> T:
-        """Call until it returns; ``size`` says how far it got. What another try cannot help is raised at once."""
+        """Call until it succeeds; ``size`` tells its progress. An error that would recur is raised at once."""
         failures, reached = 0, size()
         while True:
             try:
@@ -35,5 +35,5 @@ class Patience:
 
 
 def may_pass(status: int) -> bool:
-    """Return whether a server that answers so may answer otherwise in a moment."""
+    """Return whether the server may answer differently in a moment."""
     return status >= 500 or status in PASSING_STATUSES

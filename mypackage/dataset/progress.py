@@ -1,4 +1,4 @@
-"""How far a transfer is: tqdm's bar where tqdm is installed, else a line now and then. Threads may share one."""
+"""Shows a transfer's progress: tqdm's bar if tqdm is installed, else a line now and then. Threads may share one."""
 
 import importlib
 import threading
@@ -11,7 +11,7 @@ LINE_SECONDS = 10
 
 
 class Progress:
-    """A transfer of ``total`` bytes, or of nobody knows how many."""
+    """A transfer of ``total`` bytes; None if that is unknown."""
 
     def __init__(
         self, what: str, total: int | None, *, done: int = 0, clock: Callable[[], float] = time.monotonic
@@ -32,7 +32,7 @@ class Progress:
             self._tell()
 
     def add(self, count: int) -> None:
-        """So many bytes more are here."""
+        """Count more bytes."""
         with self._lock:
             self._done += count
             if self._bar is not None:

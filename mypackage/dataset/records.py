@@ -1,4 +1,4 @@
-"""What was used, and how the MLflow run keeps it: as an input with a digest, and as tags."""
+"""Records the dataset on the MLflow run, as an input with a digest and as tags."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ NAME_CHARACTERS, DIGEST_CHARACTERS = 500, 36  # MLflow's limits for an input; th
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """Where a dataset came from, and what it was; empty where the origin has no such thing. Holds no credentials."""
+    """Where a dataset came from, and what it was; empty where the origin has no such value. Contains no credentials."""
 
     origin: str
     repo: str
@@ -30,9 +30,9 @@ class DatasetRecord:
 
 
 def record(used: DatasetRecord) -> None:
-    """Keep it on the run, where there is one.
+    """Record the dataset on the run, if there is one.
 
-    As mlflow.log_input would, which however starts a run of its own where none is active.
+    mlflow.log_input would do the same, but starts a new run if none is active.
     """
     try:
         mlflow = importlib.import_module("mlflow")
@@ -49,7 +49,7 @@ def record(used: DatasetRecord) -> None:
 
 
 def find_run_id(mlflow: Any) -> str | None:
-    """The active run, or the one that mlflow.start_run() will find, or the job's own, which it will not find again."""
+    """Return the active run, else the one that mlflow.start_run() would find, else the job's own."""
     active = mlflow.active_run()
     return active.info.run_id if active else os.environ.get(MLFLOW_RUN_VARIABLE) or job_run_id()
 

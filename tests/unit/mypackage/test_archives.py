@@ -107,7 +107,7 @@ def test_a_tar_whose_hard_links_are_not_to_its_own_files_is_refused(
 
 @pytest.mark.parametrize("type_", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_a_tar_with_a_device_is_refused(tmp_path: Path, type_: bytes) -> None:
-    is_refused(tar_file(tmp_path, entry("device", type_=type_)), tmp_path, "no file, folder, or link")
+    is_refused(tar_file(tmp_path, entry("device", type_=type_)), tmp_path, "not a file, a folder, or a link")
 
 
 def test_a_zip_with_a_symlink_is_refused(tmp_path: Path) -> None:

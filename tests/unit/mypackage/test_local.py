@@ -56,7 +56,7 @@ def test_a_dataset_of_git_lfs_pointers_is_refused_naming_them(folder: Path, tmp_
     (folder / "deep" / "big.csv").write_text(
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123456789\n"
     )
-    with pytest.raises(DatasetError, match=r"Git LFS pointers in the place of files: deep/big\.csv"):
+    with pytest.raises(DatasetError, match=r"Git LFS pointers in place of files: deep/big\.csv"):
         data_and_model_prep(str(tmp_path / "out"), str(folder), "local")
     (folder / "deep" / "big.csv").write_text("version https://git-lfs.github.com/spec/v1 is no pointer\n")
     data_and_model_prep(str(tmp_path / "out"), str(folder), "local")
