@@ -28,7 +28,6 @@ class Part:
     environment: Mapping[str, str]
     find_ready: Callable[["Part"], bool]
     starts: int = 0
-    python: Path = Path(sys.executable)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -54,7 +53,7 @@ class Part:
             output.write(self._mark.encode())
             output.flush()
             self._process = subprocess.Popen(
-                [self.python, "-m", self.module],
+                [sys.executable, "-m", self.module],
                 cwd=self.folder,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,

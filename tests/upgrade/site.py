@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ class Site:
     def migrate(self, version: Version) -> subprocess.CompletedProcess[str]:
         """Bring the schema up to the version's, as `make migrate` does."""
         return subprocess.run(
-            [version.python, "-m", "shared.sql.schema"],
+            [sys.executable, "-m", "shared.sql.schema"],
             cwd=self.folder,
             env=self._environment(version, "migrate"),
             capture_output=True,
@@ -189,14 +190,14 @@ class Site:
     def _part(self, version: Version, module: str, place: str, **variables: str) -> Part:
         name = f"{module}-{place}-{version.name}"
         environment = self._environment(version, place) | variables
-        part = Part(name, module, self.folder, environment, is_worker_ready, python=version.python)
+        part = Part(name, module, self.folder, environment, is_worker_ready)
         self.parts.append(part)
         return part
 
     def _environment(self, version: Version, place: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name in PASSED_ON}
         ours = {
-            "PYTHONPATH": str(version.checkout),
+            "PYTHONPATH": version.python_path,
             "HOME": str(self.folder / "home"),
             "DATA_DIR": str(self.folder / f"data-{place}"),
             "SECRET_KEY_FILE": str(self.folder / "secret.key"),

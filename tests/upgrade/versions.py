@@ -1,17 +1,18 @@
 """The versions: a commit of this repository, this checkout, and a later version that is this one with a field more."""
 
 import io
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GIT_SECONDS = 60
-INSTALL_SECONDS = 1200
+INSTALL_SECONDS = 300
 LOCKS = ("requirements.txt", "requirements/dev.txt")  # of now, and of before there was one for all
 PROGRAMS = ("api", "worker", "shared", "mypackage", "deploy")
 LATER_FIELD = "note"
@@ -24,11 +25,16 @@ class NoSuchVersion(Exception):
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the service: the folder of its code, and a Python with its dependencies."""
+    """A version of the service: the folder of its code, and those of packages that it alone needs."""
 
     name: str
     checkout: Path
-    python: Path = Path(sys.executable)
+    packages: tuple[Path, ...] = ()
+
+    @property
+    def python_path(self) -> str:
+        """Its PYTHONPATH; all else is this Python's own."""
+        return os.pathsep.join(map(str, (self.checkout, *self.packages)))
 
 
 THIS = Version("this", ROOT)
@@ -49,23 +55,36 @@ def check_out(commit: str, folder: Path) -> Version:
         )
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
-    return Version(commit, folder, _python_for(folder))
+    return Version(commit, folder, _find_missing(folder))
 
 
-def _python_for(checkout: Path) -> Path:
-    """This Python where it has all that the version is locked to, else one of its own, which takes minutes to make."""
-    if _pins(checkout) <= _pins(ROOT):
-        return Path(sys.executable)
-    folder = checkout.with_name(f"{checkout.name}-venv")
-    python = folder / "bin" / "python"
-    venv.create(folder, with_pip=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-    subprocess.run([*install, "--requirement", str(_lock(checkout))], check=True, timeout=INSTALL_SECONDS)
-    return python
+def _find_missing(checkout: Path) -> tuple[Path, ...]:
+    """A folder with the packages that the version is locked to and this one is not; none where there are none."""
+    ours = set(_locked(ROOT))
+    missing = [entry for pin, entry in _locked(checkout).items() if pin not in ours]
+    if not missing:
+        return ()
+    folder, lock = (checkout.with_name(f"{checkout.name}-{what}") for what in ("packages", "lock.txt"))
+    lock.write_text("\n".join(missing))
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--target",
+        str(folder),
+    ]
+    subprocess.run([*install, "--requirement", str(lock)], capture_output=True, check=True, timeout=INSTALL_SECONDS)
+    return (folder,)
 
 
-def _pins(checkout: Path) -> set[str]:
-    return {line.split()[0] for line in _lock(checkout).read_text().splitlines() if "==" in line}
+def _locked(checkout: Path) -> dict[str, str]:
+    """What is locked, by name and version; with hashes."""
+    entries = re.split(r"^(?=[A-Za-z])", _lock(checkout).read_text(), flags=re.MULTILINE)
+    return {entry.split()[0]: entry for entry in entries if "==" in entry.partition("\n")[0]}
 
 
 def _lock(checkout: Path) -> Path:
