@@ -9,6 +9,11 @@ from typing import cast
 
 from docker import APIClient
 from docker.errors import NotFound
+from docker.models.containers import Container
+
+from worker.runners.docker.project_archive import Owner, find_owner
+
+USERS_FILE_BYTES = 1024**2
 
 logger = logging.getLogger(__name__)
 
@@ -41,3 +46,13 @@ def has_file(api: APIClient, container_id: str, path: str) -> bool:
     with closing(cast(Generator[bytes, None, None], chunks)):
         next(chunks, b"")
     return True
+
+
+def owner_in(api: APIClient, container: Container) -> Owner:
+    """Return the user that the image runs as, with the numbers that the container's own files give."""
+    user = container.attrs["Config"].get("User") or ""
+    if not user:
+        return Owner()
+    paths = ("/etc/passwd", "/etc/group")
+    passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
+    return find_owner(user, passwd=passwd, group=group)

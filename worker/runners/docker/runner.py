@@ -2,28 +2,27 @@
 
 import logging
 import math
-import struct
 import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
-from docker.types import CancellableStream
 from requests.exceptions import RequestException
 
 from worker.interruption import NEVER, Interruption
-from worker.runners.docker.engine import ENGINE_ERRORS, Engine, engine_answers, why
+from worker.runners.docker.engine import Engine, engine_answers, why
+from worker.runners.docker.engine_logs import first_piece, log_of
 from worker.runners.docker.failures import lost, not_packed, pull_failed, refused
-from worker.runners.docker.files import read_file
+from worker.runners.docker.files import owner_in
 from worker.runners.docker.image_reference import require_image
 from worker.runners.docker.images import DockerImages, PullLimits
-from worker.runners.docker.log import AttemptLog, EngineStream
+from worker.runners.docker.log import AttemptLog
 from worker.runners.docker.options import container_options, gpus_in
-from worker.runners.docker.project_archive import Owner, find_owner, write_archive
+from worker.runners.docker.project_archive import write_archive
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.start import Start, find_why_not_begun, plan_start
 from worker.runners.gpus import cdi_gpus, find_gpus
@@ -32,7 +31,6 @@ from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle,
 HOST_LABEL = "retrain.host"
 SERVICE_LABEL = "retrain.service"
 IN_IMAGES = Inside(runs_images=True)
-USERS_FILE_BYTES = 1024**2
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +117,7 @@ class DockerRunner:
             return b""
         with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
             ended = _has_ended(self._inspect(handle)["State"])
-            log = log or self._logs.setdefault(handle.id, self._log_of(handle))
+            log = log or self._logs.setdefault(handle.id, log_of(self._engine, handle))
             return log.read_ended(offset) if ended else log.read_running(offset)
 
     def unkept_bytes(self, handle: Handle) -> int:
@@ -127,7 +125,7 @@ class DockerRunner:
 
         The engine counts lines as it stores them: with some 70 bytes more than was printed.
         """
-        beginning = self._beginning(handle)
+        beginning = first_piece(self._engine, handle)
         known = self._beginnings.setdefault(handle.id, beginning) if beginning else beginning
         if beginning == known:
             return 0
@@ -253,19 +251,11 @@ class DockerRunner:
 
     def _fill(self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption) -> None:
         interruption.check()
-        owner = self._owner(container)
+        owner = owner_in(self._engine.client.api, container)
         with tempfile.TemporaryFile() as archive:
             write_archive(archive, spec, owner, interruption, start=start.script)
             archive.seek(0)
             container.put_archive("/", archive)
-
-    def _owner(self, container: Container) -> Owner:
-        user = container.attrs["Config"].get("User") or ""
-        if not user:
-            return Owner()
-        api, paths = self._engine.client.api, ("/etc/passwd", "/etc/group")
-        passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
-        return find_owner(user, passwd=passwd, group=group)
 
     def _remove(self, container_id: str) -> None:
         try:
@@ -300,41 +290,9 @@ class DockerRunner:
             devices = self._engine.client.api.info().get("DiscoveredDevices") or []
         return cdi_gpus(str(each.get("ID")) for each in devices)
 
-    def _beginning(self, handle: Handle) -> bytes:
-        """Return the first piece of the log, with the time at which it was printed; empty if there is none yet."""
-        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
-            try:
-                stream = self._engine.client.api.logs(handle.id, stream=True, follow=False, timestamps=True)
-            except NotFound as error:
-                raise lost(handle, "no longer there: it was removed from outside") from error
-            with closing(_until_it_breaks(stream)) as chunks:
-                return next(chunks, b"")
-
-    def _log_of(self, handle: Handle) -> AttemptLog:
-        def open_stream(follow: bool) -> EngineStream:
-            stream = self._engine.client.api.logs(handle.id, stream=True, follow=follow)
-            return EngineStream(chunks=_until_it_breaks(stream), close=lambda: _close(stream))
-
-        return AttemptLog(open_stream, name=handle.name, timeout_seconds=self._engine.timeout_seconds)
-
 
 def _has_ended(state: Mapping[str, Any]) -> bool:
     return state["Status"] in ("exited", "dead")
-
-
-def _until_it_breaks(stream: "CancellableStream[bytes]") -> Generator[bytes, None, None]:
-    try:
-        yield from stream
-    except (*ENGINE_ERRORS, OSError, ValueError, struct.error) as error:  # the engine went away, or our own close()
-        logger.debug("log stream broke off", extra={"error": str(error)})
-    finally:
-        # docker-py's own close() leaves the connection open until it is collected, and offers no other way.
-        stream._response.close()  # type: ignore[attr-defined]
-
-
-def _close(stream: "CancellableStream[bytes]") -> None:
-    with suppress(DockerException, OSError):  # over ssh it cannot be closed; or it has already ended
-        stream.close()
 
 
 def _handle(container: Container, name: str) -> Handle:
