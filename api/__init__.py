@@ -1,3 +1,3 @@
-"""The HTTP side: parse, call one function, answer."""
+"""The HTTP API: parses a request, calls one function, and answers."""
 
-API_VERSION = "1.0.0"  # of the document: another major version may break callers, another minor one adds
+API_VERSION = "1.0.0"  # of the document: a new major version may break callers, a new minor one only adds

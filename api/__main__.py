@@ -1,4 +1,4 @@
-"""`python -m api`: check the settings and the store's schema, then serve in one process of threads."""
+"""`python -m api`: checks the settings and the store's schema, then serves in one process with threads."""
 
 import argparse
 import logging
@@ -18,7 +18,7 @@ from shared.sql import SqlStore, schema
 
 
 def prepare() -> tuple[Server, Services]:
-    """Build the server; ConfigurationError, StoreUnavailable when it cannot serve."""
+    """Build the server; raise ConfigurationError or StoreUnavailable if it cannot serve."""
     settings = Settings.load()
     redactor = redactor_of(settings, environment())
     logs.configure(settings.log_level, settings.log_format, redactor)

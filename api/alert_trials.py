@@ -1,4 +1,4 @@
-"""A test message to alert channels, by the way that alerts take: a worker sends it, and says what became of it."""
+"""Sends a test message to alert channels in the way that alerts go: a worker sends it, and reports the outcome."""
 
 from collections.abc import Collection
 from typing import Literal, assert_never
@@ -13,11 +13,11 @@ from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
 from shared.scheduling.hosts import LIVE_SECONDS
 from shared.words import is_known
 
-ANSWER_SECONDS = 20  # for the channel to answer the worker that took it
+ANSWER_SECONDS = 20  # until the channel must have answered the worker
 
 
 class AlertTestResult(AnswerBody):
-    """What became of a test message."""
+    """The outcome of a test message."""
 
     channel: str
     outcome: Literal["sent", "refused", "not_now", "no_worker", "no_answer"] = Field(
@@ -28,7 +28,7 @@ class AlertTestResult(AnswerBody):
 
 
 def try_channels(names: Collection[str] | None, services: Services) -> list[AlertTestResult]:
-    """Have the channels tried, by default those of every job, and wait for what comes of it."""
+    """Have workers test the channels, by default those of every job, and wait for the outcome."""
     channels = chosen_channels(names, services)
     if not services.store.live_workers(within_seconds=LIVE_SECONDS):
         return [AlertTestResult(channel=name, outcome="no_worker", cause="no worker is alive") for name in channels]
@@ -38,7 +38,7 @@ def try_channels(names: Collection[str] | None, services: Services) -> list[Aler
 
 
 def await_end(ids: Collection[str], services: Services) -> None:
-    """Wait until workers have taken all, or none does any more, and then for what becomes of those."""
+    """Wait until workers have taken all messages, or no longer would, and then for the outcome."""
 
     def states() -> set[TrialState]:
         return {trial.state for trial in services.store.list_trials(ids)}
@@ -48,7 +48,7 @@ def await_end(ids: Collection[str], services: Services) -> None:
 
 
 def chosen_channels(names: Collection[str] | None, services: Services) -> list[str]:
-    """The channels to try; NoAlertChannel, InvalidRequest."""
+    """Return the channels to test; raise NoAlertChannel or InvalidRequest."""
     check_alert_channels(names or (), services.settings, pointer="/to")
     if channels := sorted(names or services.settings.alerting.channels):
         return channels
@@ -58,7 +58,7 @@ def chosen_channels(names: Collection[str] | None, services: Services) -> list[s
 
 
 def result_of(trial: Trial) -> AlertTestResult:
-    """What became of it, in the API's words."""
+    """Return the outcome in the API's words."""
     match trial.state:
         case TrialState.SENT | TrialState.REFUSED | TrialState.NOT_NOW:
             return AlertTestResult(channel=trial.channel, outcome=trial.state.value, cause=trial.cause)

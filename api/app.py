@@ -1,4 +1,4 @@
-"""The Flask app. It is built from what it works with, and opens and reads nothing by itself."""
+"""Creates the Flask app from the objects that it uses; it opens and reads nothing itself."""
 
 from flask import Flask, Response
 
@@ -26,7 +26,7 @@ class Api(Flask):
     request_class = JsonRequest
 
     def full_dispatch_request(self) -> Response:
-        """Answer the request at hand, its id in all lines that are logged meanwhile."""
+        """Answer the current request, with its id in all lines logged meanwhile."""
         with log_context(request_id=request_ids.request_id()):
             return super().full_dispatch_request()
 
@@ -34,7 +34,7 @@ class Api(Flask):
 def create_app(
     settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
 ) -> Api:
-    """Return the app; of the tokens in the settings it keeps the hashes only."""
+    """Return the app; it keeps only hashes of the tokens in the settings."""
     app = Api("api", static_folder=None)
     app.extensions[EXTENSION] = Services(
         settings=settings.model_copy(update={"api_tokens": (), "metrics_tokens": ()}),

@@ -1,4 +1,4 @@
-"""Examples in the OpenAPI document; a test holds them to its schemas. That of a request follows from its fields."""
+"""Examples for the OpenAPI document; a test checks them by its schemas. A request's example comes from its fields."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""GET /metrics, for Prometheus: how this process answers requests, and what the job store knows (api.store_metrics)."""
+"""Serves GET /metrics for Prometheus: how this process answers requests, and the job store's (api.store_metrics)."""
 
 import time
 from http import HTTPMethod
@@ -24,7 +24,7 @@ OTHER_METHOD = "other"
 
 
 def register(app: Flask, settings: Settings, store: JobStore) -> None:
-    """Measure every request, and serve the metrics. To be called first: what is refused is measured, too."""
+    """Measure every request, and serve the metrics. Call it first, so that refused requests are measured, too."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -59,9 +59,9 @@ def _measure(app: Flask, registry: CollectorRegistry) -> None:
 
 
 def route_of(asked: Request) -> str:
-    """The route's template, and never the path: that would be a new series for each job.
+    """Return the route's template, never the path, which would be a new series for each job.
 
-    Requests that ask to be kept waiting are apart, for their time says nothing of the API.
+    Requests that ask to wait are counted apart, because their duration says nothing about the API.
     """
     if asked.url_rule is None:
         return NO_ROUTE
@@ -69,5 +69,5 @@ def route_of(asked: Request) -> str:
 
 
 def method_of(asked: Request) -> str:
-    """The method; those that are none of HTTP's are one."""
+    """Return the method; all that are not HTTP's count as one."""
     return asked.method if asked.method in HTTPMethod.__members__ else OTHER_METHOD

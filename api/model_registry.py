@@ -1,4 +1,4 @@
-"""MLflow's model registry, by its REST API: the API imports no mlflow. Its only module that calls MLflow."""
+"""Uses MLflow's model registry by its REST API, because the API does not import mlflow. Nothing else calls MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ NO_ALIAS = "INVALID_PARAMETER_VALUE"
 
 @dataclass(frozen=True)
 class ModelRegistry:
-    """The registry of the tracking server. Names go as values only, never as a part of the address."""
+    """The registry of the tracking server. Names are sent only as values, never as part of the address."""
 
     tracking_uri: str
     username: str = ""
@@ -25,7 +25,7 @@ class ModelRegistry:
 
     @classmethod
     def of(cls, settings: Settings) -> "ModelRegistry":
-        """The registry that the settings name."""
+        """Return the registry that the settings name."""
         password = settings.mlflow_tracking_password.get_secret_value()
         return cls(settings.mlflow_tracking_uri.rstrip("/"), settings.mlflow_tracking_username, password)
 
@@ -57,7 +57,7 @@ class ModelRegistry:
         _require_done(self._call("POST", path, body))
 
     def _call(self, method: str, path: str, values: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return the answer's object, which for a refusal has an error_code; RegistryUnavailable without any."""
+        """Return the answer's object, which has an error_code if refused; raise RegistryUnavailable without one."""
         sent: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:
             response = requests.request(
@@ -72,7 +72,7 @@ class ModelRegistry:
         except (requests.RequestException, ValueError) as error:
             raise RegistryUnavailable(f"MLflow does not answer ({type(error).__name__}).") from error
         if not isinstance(answer, dict) or (response.status_code != HTTPStatus.OK and "error_code" not in answer):
-            raise RegistryUnavailable(f"MLflow answers {response.status_code}, and nothing that is known.")
+            raise RegistryUnavailable(f"MLflow answers {response.status_code} in an unknown form.")
         return answer
 
 

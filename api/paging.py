@@ -1,4 +1,4 @@
-"""Pages of jobs: the cursor in a link to the next page, and the link itself."""
+"""Pages through jobs: the cursor in a link to the next page, and the link itself."""
 
 import base64
 import binascii
@@ -13,12 +13,12 @@ from shared.jobs.records import Cursor
 
 
 def encode_cursor(last: Job) -> str:
-    """The place after this job, as a word without meaning to the caller."""
+    """Return the position after this job as an opaque string."""
     return base64.urlsafe_b64encode(f"{last.created_at.isoformat()}|{last.id}".encode()).decode().rstrip("=")
 
 
 def decode_cursor(value: Any) -> Any:
-    """Read what `encode_cursor` made; ValueError for anything else."""
+    """Parse what `encode_cursor` returned; raise ValueError for anything else."""
     if not isinstance(value, str):
         return value
     try:
@@ -26,7 +26,7 @@ def decode_cursor(value: Any) -> Any:
         at, _, job_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition("|")
         return Cursor(_aware(datetime.fromisoformat(at)), _plain(job_id))
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise ValueError("is none that this API gave; take it from the link to the next page") from error
+        raise ValueError("was not issued by this API; take it from the link to the next page") from error
 
 
 def _aware(at: datetime) -> datetime:
@@ -42,6 +42,6 @@ def _plain(job_id: str) -> str:
 
 
 def next_page(path: str, asked: MultiDict[str, str], last: Job) -> str:
-    """The address of the page after this job, with the same filters."""
+    """Return the address of the page after this job, with the same filters."""
     filters = [(name, value) for name, value in asked.items(multi=True) if name != "cursor"]
     return f"{path}?{urlencode([*filters, ('cursor', encode_cursor(last))])}"

@@ -1,4 +1,4 @@
-"""How a job's record becomes what the API answers, and the ETag of that."""
+"""Turns a job's record into what the API answers, and computes the ETag."""
 
 import hashlib
 from dataclasses import asdict
@@ -15,12 +15,12 @@ from shared.scheduling.queue_position import QueuePosition
 
 
 def summary(job: records.Job, links: Links) -> JobSummary:
-    """The job as it stands in a list."""
+    """Return the job as it appears in a list."""
     return JobSummary.model_validate(_fields(job, links))
 
 
 def whole_job(job: records.Job, links: Links, place: QueuePosition | None) -> Job:
-    """The job with its history and its place in the queue."""
+    """Return the job with its history and its queue position."""
     queue = Queue(name=job.queue, **asdict(place)) if place else Queue(name=job.queue)
     return Job.model_validate({**_fields(job, links), "queue": queue, "transitions": job.transitions})
 
@@ -54,13 +54,13 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
 
 
 def _pinned(job: records.Job) -> dict[str, str | None] | None:
-    """The data as the first attempt pinned it, while no training has said more."""
+    """Return the dataset as the first attempt pinned it, as long as no training has reported more."""
     repository = find_repository(job.dataset_repo or "")
     return {"repo": repository.url, "rev": repository.rev, "path": repository.path or None} if repository else None
 
 
 def etag(job: records.Job, place: QueuePosition | None) -> str:
-    """The same for the same answer: a place in the queue changes without the job's version."""
+    """Return the ETag; it covers the queue position, which changes without the job's version."""
     if place is None:
         return str(job.version)
     told = "\n".join([str(place.position), place.code, place.message, *place.blocking])
@@ -68,5 +68,5 @@ def etag(job: records.Job, place: QueuePosition | None) -> str:
 
 
 def knows_version(seen: ETags, version: int) -> bool:
-    """Whether one of these ETags is of that version, with whatever place in the queue."""
+    """Return whether one of these ETags has that version, with any queue position."""
     return seen.star_tag or any(tag.partition("-")[0] == str(version) for tag in seen.as_set(include_weak=True))

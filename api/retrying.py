@@ -1,4 +1,4 @@
-"""From an ended job to a new one that repeats it."""
+"""Repeats an ended job as a new one."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ class RetryRequest(RequestBody):
 
 
 def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:
-    """Record the new job and send it; a key that was used for the same repetition answers its job."""
+    """Record the new job and send it; if the key was used for the same repetition, return that job."""
     job = services.store.get(job_id)
     if not job.state.is_terminal:
         raise JobNotEnded(f"Job {job.id} is {job.state}. Wait for its end or cancel it, then repeat it.", job_id=job.id)
@@ -52,7 +52,7 @@ def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, servi
 
 
 def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
-    """The job's request, with the credentials that were sent now."""
+    """Return the job's request with the credentials that were sent now."""
     try:
         stored = RetrainRequest.model_validate(job.request)
     except ValidationError as error:
@@ -63,7 +63,7 @@ def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
     try:
         request = RetrainRequest.model_validate({**job.request, **given})
     except ValidationError as error:
-        refuse(error, RetrainRequest, "body")  # only what was given can be wrong
+        refuse(error, RetrainRequest, "body")  # only what was sent now can be wrong
     require_the_same_addresses(job, stored, request)
     return request
 
@@ -80,7 +80,7 @@ def require_the_same_addresses(job: Job, stored: RetrainRequest, request: Retrai
 
 
 def credentials_needed(job: Job) -> CredentialsNeeded:
-    """What is missing; which of the two addresses it was in, nobody knows any more."""
+    """Return the error for missing credentials; which of the two addresses had them is no longer known."""
     message = (
         f"git_uri or dataset_repo of job {job.id} had credentials in it, which were deleted when the job ended: send "
         "the address that needs them again, both if both do, such as https://TOKEN@host/path.git"
@@ -89,7 +89,7 @@ def credentials_needed(job: Job) -> CredentialsNeeded:
 
 
 def outdated(job: Job, error: ValidationError) -> RequestOutdated:
-    """Name the fields; what they hold was valid for the version that recorded the job."""
+    """Return the error naming the fields, which were valid for the version that recorded the job."""
     found = [each for each in error.errors() if each["loc"]]
     if unknown := sorted(".".join(map(str, each["loc"])) for each in found if each["type"] == "extra_forbidden"):
         return RequestOutdated(
@@ -100,6 +100,6 @@ def outdated(job: Job, error: ValidationError) -> RequestOutdated:
     names = ", ".join(sorted({str(each["loc"][0]) for each in found}))
     return RequestOutdated(
         f"Job {job.id} was recorded by another version of this service, and its request is not valid any more "
-        f"({names}). Send it anew with POST /retrain.",
+        f"({names}). Send it again with POST /retrain.",
         job_id=job.id,
     )

@@ -1,4 +1,4 @@
-"""Another version as champion, by a person's decision: recorded on that version, and the old one kept as `previous`."""
+"""Makes another version champion on a person's request, records that on it, and keeps the old one as `previous`."""
 
 import logging
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Champion(AnswerBody):
-    """A model's champion, by a person's decision."""
+    """A model's champion, as a person decided."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""A job as the API answers it. api.representation makes it of records."""
+"""The models of a job as the API answers it. api.representation builds them from records."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from shared.scheduling.hosts import QueueCode
 
 
 def rfc_3339(at: datetime) -> str:
-    """The time in UTC, to the millisecond."""
+    """Return the time in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""What the views work with: built once by create_app, and handed to them through the Flask app."""
+"""The objects that the views use: built once by create_app, and passed to them through the Flask app."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -19,7 +19,7 @@ EXTENSION = "retrain"
 
 @dataclass(frozen=True)
 class Services:
-    """The outside of the API. ``settings`` holds no tokens: api.access keeps their hashes."""
+    """What the API uses outside itself. ``settings`` has no tokens: api.http.access keeps their hashes."""
 
     settings: Settings
     store: JobStore
@@ -31,7 +31,7 @@ class Services:
     registry: ModelRegistry
 
     def send_away(self) -> None:
-        """Let nobody wait or follow any more. Takes no lock: a signal handler calls it."""
+        """Let no request wait or follow any more. Takes no lock, because a signal handler calls it."""
         self.long_poll.stop()
         self.following.stop()
 

@@ -1,4 +1,4 @@
-"""What the job store knows, as metrics that are read anew at each scrape."""
+"""Serves what the job store knows as metrics, read again at each scrape."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class StoreCollector(Collector):
         self._lost_after_seconds = lost_after_seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Give what the store knows at this moment or, where it does not answer, that it does not."""
+        """Yield what the store knows now or, if it does not answer, only that it does not."""
         try:
             statistics = self._store.get_statistics()
         except StoreUnavailable as error:

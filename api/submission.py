@@ -1,4 +1,4 @@
-"""From a valid request to a recorded and sent job."""
+"""Turns a valid request into a job, records it, and sends it to the queue."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 
 def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Services) -> Submission:
-    """Make a job of the request and accept it."""
+    """Create a job from the request and accept it."""
     check_alert_channels(request.alerts.to or (), services.settings, pointer="/alerts/to")
     check_resources(request.resources, services.settings)
-    # Without defaults: a later version's new fields must not make another request of one that is sent again.
+    # Without defaults, so that a repeated request stays the same although a later version has new fields.
     payload = request.without_credentials()[0].model_dump(mode="json", exclude_defaults=True)
     return accept(make_job(request, services), idempotency_key=idempotency_key, payload=payload, services=services)
 
 
 def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:
-    """Record the job and send it; a key that was used for the same payload answers that one's job."""
+    """Record the job and send it; if the key was used for the same payload, return that job."""
     submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
     if submission.created:
         with job_context(new):
@@ -44,7 +44,7 @@ def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, An
 
 
 def make_job(request: RetrainRequest, services: Services) -> NewJob:
-    """The job that the request asks for, its credentials encrypted; InvalidRequest for an address not allowed."""
+    """Return the requested job, with credentials encrypted; raise InvalidRequest for a forbidden address."""
     check_git_uri_is_allowed(request.git_uri, services.settings)
     clean, secrets = request.without_credentials()
     wish = clean.timeouts.queue_seconds
@@ -67,14 +67,14 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
 
 
 def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
-    """Refuse at once what every worker would refuse later."""
+    """Refuse at once an address that every worker would refuse later."""
     allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts, settings.git_private_networks)
     if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
         raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
 
 
 def check_resources(resources: Resources, settings: Settings) -> None:
-    """Refuse at once what no host gives an attempt."""
+    """Refuse at once resources that no host gives an attempt."""
     most_bytes, most_cpus = settings.attempt_memory_most_bytes, settings.attempt_cpus_most
     if most_bytes and resources.memory and memory_bytes(resources.memory) > most_bytes:
         message = f"asks for more memory than an attempt may have here: {most_bytes} bytes (ATTEMPT_MEMORY_MOST_BYTES)"
@@ -85,7 +85,7 @@ def check_resources(resources: Resources, settings: Settings) -> None:
 
 
 def check_alert_channels(names: Collection[str], settings: Settings, *, pointer: str) -> None:
-    """Refuse names that no webhook has. A job that was accepted before may name one that is gone."""
+    """Refuse unknown channel names. A job that was accepted earlier may still name a removed one."""
     unknown, known = sorted({*names} - settings.alert_channels), sorted(settings.alert_channels)
     if unknown:
         there_are = f"known are {', '.join(known)}" if known else "none are set up (the operator's ALERT_WEBHOOKS)"
@@ -94,7 +94,7 @@ def check_alert_channels(names: Collection[str], settings: Settings, *, pointer:
 
 
 def payload_hash(request: Mapping[str, Any]) -> str:
-    """The same for the same request, in whatever order and with whatever defaults it was sent."""
+    """Return a hash that is the same for the same request, in whatever order and with whatever defaults it is sent."""
     canonical = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -102,5 +102,5 @@ def payload_hash(request: Mapping[str, Any]) -> str:
 def _send(job: Job, services: Services) -> None:
     try:
         send_or_leave_to_sweep(job, queue=services.queue, unmark=services.store)
-    except StoreUnavailable as error:  # the job is recorded: a refusal now would make the caller send it twice
+    except StoreUnavailable as error:  # the job is recorded: an error now would make the caller send it twice
         logger.warning("job left to the sweep", extra={"cause": error.message})

@@ -1,1 +1,1 @@
-"""What holds for every request: who may ask, how it is read, and how errors are answered."""
+"""What applies to every request: who may send it, how it is read, and how errors are answered."""

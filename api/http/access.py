@@ -1,4 +1,4 @@
-"""Who may use the API: holders of a bearer token or, where no tokens are set, programs on this machine only.
+"""Decides who may use the API: holders of a bearer token or, if no tokens are set, only programs on this machine.
 
 A web page of another origin may not change anything, tokens or not: a browser sends what any page asks it to.
 """
@@ -24,13 +24,13 @@ DOCUMENTATION = frozenset({"/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"
 METRICS_PATH = "/metrics"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OWN_SITES = frozenset({"same-origin", "none"})  # none: a person, by the address bar or a bookmark
+OWN_SITES = frozenset({"same-origin", "none"})  # none: a person, through the address bar or a bookmark
 FORWARDED = ("Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-")
 HOW_TO_OPEN = "Without tokens this API serves its own machine only. Set API_TOKENS to serve others."
 
 
 class Access:
-    """Decides on each request. Keeps the tokens' hashes only."""
+    """Decides about each request. Keeps only the tokens' hashes."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Access:
         self._own_names = LOOPBACK | ({public.hostname} if public.hostname else set())
 
     def check(self, asked: Request) -> None:
-        """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request may go on."""
+        """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request is allowed."""
         if asked.method not in SAFE_METHODS:
             self._refuse_foreign_page(asked)
         if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDER):
@@ -76,7 +76,7 @@ class Access:
             if asked.path != METRICS_PATH or asked.method not in SAFE_METHODS:
                 raise MetricsOnly("This token is one of METRICS_TOKENS: it reads GET /metrics, and nothing else.")
         elif not _is_among(presented, self._hashes):
-            raise NotAuthenticated("This token is none of those in API_TOKENS.")
+            raise NotAuthenticated("This token is not one of those in API_TOKENS.")
 
     def _check_machine(self, asked: Request) -> None:
         if not (_is_loopback_peer(asked.remote_addr) and self._is_own_name(asked.headers.get("Host", ""))):
@@ -88,7 +88,7 @@ class Access:
             )
 
     def _is_own_name(self, host: str) -> bool:
-        """Whether the caller asked for this machine by name: a page whose name leads here (DNS rebinding) did not."""
+        """Return whether the caller used this machine's own name, which a page with DNS rebinding does not."""
         try:
             return urlsplit(f"//{host}").hostname in self._own_names
         except ValueError:
@@ -96,7 +96,7 @@ class Access:
 
 
 def register(app: Flask, settings: Settings, *, open_paths: Collection[str]) -> None:
-    """Check every request but those of the documentation and of these paths."""
+    """Check every request except those for the documentation and these paths."""
     access = Access(
         _texts(settings.api_tokens),
         metrics_tokens=_texts(settings.metrics_tokens),
@@ -114,7 +114,7 @@ def _texts(secrets: Iterable[SecretStr]) -> list[str]:
 
 
 def require_tokens_on_public_address(settings: Settings) -> None:
-    """Refuse to start where everybody could send jobs; say so where everybody on this machine can."""
+    """Refuse to start if everybody could send jobs; log a warning if everybody on this machine can."""
     if settings.api_tokens:
         return
     if settings.serves_public_address:

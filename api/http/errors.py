@@ -1,22 +1,22 @@
-"""What the API itself refuses, each with its HTTP status and a code for programs.
+"""The API's own refusals, each with its HTTP status and a code for programs.
 
-The docstrings stand in the OpenAPI document, for callers.
+The docstrings are part of the OpenAPI document, for callers.
 
 RetrainError
 └── Refusal
     ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
     │   └── CredentialsNeeded   the job's credentials are deleted: it can be repeated only with new ones
-    ├── MalformedBody        the body is no JSON object
-    ├── BodyTooLarge         the body holds more text or more values than any job needs
+    ├── MalformedBody        the body is not a JSON object
+    ├── BodyTooLarge         the body has more text or more values than any job needs
     ├── WrongContentType     the body is not declared as JSON
-    ├── NotAuthenticated     no token, or none that we know
+    ├── NotAuthenticated     no token, or an unknown one
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── ForeignPage          a web page of another origin asks for a change
     ├── MetricsOnly          the token reads /metrics and nothing else
     ├── AttemptNotFound      the job has no attempt of this number
     ├── NoAlertChannel       there is no channel that a test message could be sent to
-    ├── RequestOutdated      the job's request is none that this version takes
-    ├── TooManyFollowers     so many logs are followed already
+    ├── RequestOutdated      this version does not accept the job's request
+    ├── TooManyFollowers     too many logs are already followed
     ├── ModelVersionNotFound MLflow has no such version of a model
     ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
@@ -34,7 +34,7 @@ from shared.errors import RetrainError
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing that is wrong with a request. The value itself is never repeated: it may hold a token."""
+    """One thing that is wrong with a request. The value itself is never repeated: it may contain a token."""
 
     place: Annotated[Literal["body", "query", "header"], Field(serialization_alias="in")]
     pointer: Annotated[str, Field(description="Which field, parameter or header (RFC 6901); empty for the whole.")]
@@ -51,7 +51,7 @@ class Refusal(RetrainError):
 
     @property
     def members(self) -> Mapping[str, Any]:
-        """What the problem document says beside title, status, detail and code."""
+        """What the problem document contains besides title, status, detail and code."""
         return {}
 
 
@@ -85,7 +85,7 @@ class MalformedBody(Refusal):
 
 
 class BodyTooLarge(Refusal):
-    """The body is larger than 1 MB, or holds more text or values than any job needs."""
+    """The body is larger than 1 MB, or has more text or values than any job needs."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "BODY_TOO_LARGE"
@@ -100,7 +100,7 @@ class WrongContentType(Refusal):
 
 
 class NotAuthenticated(Refusal):
-    """No bearer token, or none that is known."""
+    """There is no bearer token, or it is unknown."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"
@@ -150,7 +150,7 @@ class RequestOutdated(Refusal):
 
 
 class TooManyFollowers(Refusal):
-    """As many logs are followed already as the service allows."""
+    """As many logs are already followed as the service allows."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "TOO_MANY_FOLLOWERS"
@@ -165,7 +165,7 @@ class ModelVersionNotFound(Refusal):
 
 
 class RegistryUnavailable(Refusal):
-    """MLflow does not answer, or does not do it. It is safe to ask again."""
+    """MLflow does not answer, or refuses. It is safe to try again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "TRACKING_UNAVAILABLE"
@@ -174,7 +174,7 @@ class RegistryUnavailable(Refusal):
 
 @dataclass(frozen=True)
 class Readiness:
-    """What /readyz found out; a part that does not answer is 'unavailable'."""
+    """What /readyz found; a part that does not answer is 'unavailable'."""
 
     store: str
     redis: str

@@ -1,4 +1,4 @@
-"""Request bodies: JSON objects only, and the caller is told what is wrong with anything else."""
+"""Reads request bodies: only JSON objects; the caller learns what is wrong with anything else."""
 
 import json
 from typing import Any, NoReturn
@@ -9,42 +9,42 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from api.http.errors import BodyTooLarge, MalformedBody, WrongContentType
 
 MAX_BODY_BYTES = 1_000_000
-MAX_TEXT_CHARACTERS = 256_000  # of all texts and names together: a command takes 128 kB
+MAX_TEXT_CHARACTERS = 256_000  # of all strings and names together: a command may have 128 kB
 MAX_VALUES = 2_000
 
 
 class JsonRequest(Request):
-    """Flask's request, but a bad body is refused with its reason and is never silently taken for none."""
+    """Flask's request, except that a bad body is refused with the reason, never silently ignored."""
 
     max_content_length = MAX_BODY_BYTES
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> dict[str, Any]:
-        """Return the body. A web page can send a form's content type to any address, JSON's only with permission."""
-        if not self.mimetype and not self.get_data():  # no body at all stands for one that says nothing
+        """Return the body. It must be sent as JSON, which a foreign web page cannot do without permission."""
+        if not self.mimetype and not self.get_data():  # no body means an empty object
             return {}
         if self.mimetype != "application/json":
             raise WrongContentType("The body must be JSON: send it with the header Content-Type: application/json.")
         body = self.get_data()
-        if self.content_length is None and len(body) >= MAX_BODY_BYTES:  # Werkzeug cuts a chunked body there, silently
+        if self.content_length is None and len(body) >= MAX_BODY_BYTES:  # Werkzeug silently cuts a chunked body there
             raise RequestEntityTooLarge
         return parse_object(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object; MalformedBody says where it breaks, without repeating any of it."""
+    """Parse a JSON object; raise MalformedBody saying where it breaks, without repeating any of it."""
     try:
         value = json.loads(body, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # finds half surrogate pairs, which nothing can store
+        json.dumps(value, ensure_ascii=False).encode()  # finds halves of surrogate pairs, which nothing can store
     except json.JSONDecodeError as error:
         raise MalformedBody(
-            f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             line=error.lineno,
             column=error.colno,
         ) from None
     except UnicodeError:
-        raise MalformedBody("The body holds text that is no Unicode; send UTF-8.") from None
+        raise MalformedBody("The body contains text that is not Unicode; send UTF-8.") from None
     except ValueError:
-        raise MalformedBody("The body holds a number with more digits than we read.") from None
+        raise MalformedBody("The body contains a number with too many digits.") from None
     except RecursionError:
         raise MalformedBody("The body is nested too deep.") from None
     if not isinstance(value, dict):
@@ -54,7 +54,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _require_moderate(body: dict[str, Any]) -> None:
-    """BodyTooLarge for more than any job needs: each value and each character is looked at several times later."""
+    """Raise BodyTooLarge for more than any job needs: each value and character is checked several times later."""
     characters, values, left = 0, 0, [body]
     while left:
         value = left.pop()
@@ -68,10 +68,12 @@ def _require_moderate(body: dict[str, Any]) -> None:
             case str():
                 characters += len(value)
     if characters > MAX_TEXT_CHARACTERS:
-        raise BodyTooLarge(f"All texts of the body have {characters} characters; {MAX_TEXT_CHARACTERS} are taken.")
+        raise BodyTooLarge(
+            f"The strings of the body have {characters} characters; at most {MAX_TEXT_CHARACTERS} are accepted."
+        )
     if values > MAX_VALUES:
-        raise BodyTooLarge(f"The body holds {values} values; {MAX_VALUES} are taken.")
+        raise BodyTooLarge(f"The body contains {values} values; at most {MAX_VALUES} are accepted.")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedBody(f"The body holds {name}, which is not JSON. Leave the value out, or send null.")
+    raise MalformedBody(f"The body contains {name}, which is not JSON. Leave the value out, or send null.")

@@ -1,4 +1,4 @@
-"""Errors to application/problem+json (RFC 9457): the one place that knows which error has which status."""
+"""Turns errors into application/problem+json (RFC 9457): the only place that knows which error has which status."""
 
 import logging
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, json, request
 from pydantic import Field
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.http import HTTP_STATUS_CODES  # the standard library's differ between versions of Python
+from werkzeug.http import HTTP_STATUS_CODES  # the standard library's names differ between versions of Python
 
 from api.http.errors import FieldError, Refusal
 from api.http.json_request import MAX_BODY_BYTES
@@ -52,19 +52,19 @@ class Problem(AnswerBody):
 
     @classmethod
     def of(cls, kind: "Kind", detail: str, request_id: str, members: Mapping[str, Any] | None = None) -> "Problem":
-        """The problem that an error of this kind is answered with."""
+        """Return the problem document for an error of this kind."""
         facts = {"status": int(kind.status), "code": kind.code, "detail": detail, "request_id": request_id}
         title = HTTP_STATUS_CODES[kind.status]
         return cls.model_validate({"type": "about:blank", "title": title, **facts, **(members or {})})
 
     def as_json(self) -> dict[str, Any]:
-        """What is sent: the members that this problem has."""
+        """Return the members that this problem has."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How all errors of a class are answered."""
+    """How errors of a class are answered."""
 
     status: HTTPStatus
     code: str
@@ -84,14 +84,14 @@ OF_SHARED: Mapping[type[RetrainError], Kind] = {
 
 
 def kind_of(error: type[RetrainError]) -> Kind:
-    """How errors of this class are answered; one that is not expected here is a fault of ours."""
+    """Return how errors of this class are answered; an unexpected class is a bug of ours."""
     if issubclass(error, Refusal):
         return Kind(error.status, error.code, error.headers)
     return OF_SHARED.get(error, BUG)
 
 
 def register(app: Flask, redactor: Redactor) -> None:
-    """Answer every error with a problem document, without secrets: it may repeat what another program said."""
+    """Answer every error with a problem document, redacted because it may repeat another program's message."""
 
     def hide(response: Response) -> Response:
         if response.mimetype == MEDIA_TYPE:
@@ -116,7 +116,7 @@ def on_known_error(error: RetrainError) -> Response:
 
 
 def on_http_error(error: HTTPException) -> Response:
-    """Answer what Flask itself refuses: no such path, not this method, a body that is too large."""
+    """Answer what Flask itself refuses: an unknown path, a wrong method, a body that is too large."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     # The name of 413 differs between versions of Python.
@@ -136,8 +136,8 @@ def _detail(error: HTTPException) -> str:
 
 
 def on_bug(error: Exception) -> Response:
-    """Answer a fault of ours, which the caller learns nothing about; the log has it."""
-    # Flask comes here outside of the log context, too: what breaks after the view.
+    """Answer a bug of ours; only the log has the details."""
+    # Flask also comes here outside the log context, for what breaks after the view.
     facts = {"request_id": request_id(), "method": request.method, "route": str(request.url_rule)}
     logger.error("request failed", exc_info=error, extra=facts)
     return _answer(BUG, FAILED)

@@ -1,4 +1,4 @@
-"""One id for each request: in the answer's X-Request-Id, in problem documents and in our log lines."""
+"""Gives each request an id: in the answer's X-Request-Id, in problem documents and in log lines."""
 
 import re
 import uuid
@@ -11,7 +11,7 @@ SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def request_id() -> str:
-    """The id of the request at hand: the caller's own where it is sane, else a new one."""
+    """Return the current request's id: the caller's own if it is sane, else a new one."""
     if "request_id" not in g:
         given = request.headers.get(HEADER, "")
         g.request_id = given if SANE.fullmatch(given) else uuid.uuid4().hex
@@ -19,7 +19,7 @@ def request_id() -> str:
 
 
 def register(app: Flask) -> None:
-    """Put the id, and the headers that every answer has, on all answers."""
+    """Add the id, and the headers common to all answers."""
 
     @app.after_request
     def complete(response: Response) -> Response:

@@ -1,7 +1,7 @@
-"""Waitress around the app: one thread reads and writes all connections, others answer whole requests.
+"""Serves the app with Waitress: one thread reads and writes all connections, others answer complete requests.
 
-A client that sends half a request, reads no answer or never hangs up costs a connection, no thread; and of connections
-a peer has so many.
+A client that sends half a request, reads no answer or never hangs up costs a connection but no thread; and each peer's
+connections are limited.
 """
 
 import json
@@ -31,17 +31,17 @@ from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-READ_SECONDS = 12.0  # from the first byte of a request, or from accepting its connection, to the last one
-IDLE_SECONDS = 75.0  # between an answer and the next request; longer than what proxies keep open for us
-WRITE_SECONDS = 60.0  # without a byte of the answer being taken
-LINGER_SECONDS = 1.0  # for who still sends what was refused already: an answer would be lost with the connection
+READ_SECONDS = 12.0  # from a request's first byte, or from accepting its connection, to its last byte
+IDLE_SECONDS = 75.0  # between an answer and the next request; longer than proxies keep connections open
+WRITE_SECONDS = 60.0  # without the client reading any byte of the answer
+LINGER_SECONDS = 1.0  # for clients that still send after a refusal: closing at once would lose the answer
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 1.0
 MAX_HEAD_BYTES = 16 * 1024
 BACKLOG = 1024
-NEVER = 10**9  # waitress has limits of its own, which know no peers and no deadline of a whole request
-KEPT_BYTES = 256 * 1024  # of an answer that the client is slow to take; then the thread waits
-WARNING = "too many open connections; the one that was silent for longest is closed"
+NEVER = 10**9  # waitress's own limits know neither peers nor a deadline for a whole request
+KEPT_BYTES = 256 * 1024  # of an answer that the client reads slowly; beyond that, the thread waits
+WARNING = "too many open connections; closing the one that was silent for longest"
 CODES = {
     HTTPStatus.BAD_REQUEST: "BAD_REQUEST",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "BODY_TOO_LARGE",
@@ -51,10 +51,10 @@ CODES = {
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
-    """Answers what is no request that the app could be asked, in the form of the app's own problems."""
+    """Answers an invalid request, which never reaches the app, in the form of the app's problem documents."""
 
     def execute(self) -> None:
-        """Write the answer; the connection is closed behind it."""
+        """Write the answer; the connection is closed after it."""
         error = self.request.error
         request_id = uuid.uuid4().hex
         problem = {
@@ -83,7 +83,7 @@ def _detail(error: Any) -> str:
 
 
 def has_hung_up(connection: socket.socket) -> bool:
-    """Whether the client has closed its connection, or will send no more."""
+    """Return whether the client has closed its connection, or will send no more."""
     with DefaultSelector() as selector:
         try:
             selector.register(connection, EVENT_READ)
@@ -111,12 +111,12 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is asked that is not answered."""
+        """Whether every request has been answered."""
         return not self.requests and not self.total_outbufs_len
 
     @property
     def is_idle(self) -> bool:
-        """Whether not even part of a request came."""
+        """Whether not even part of a request has come."""
         return self.is_silent and self.request is None
 
     def received(self, data: bytes) -> Any:
@@ -134,11 +134,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         self.waits_since = time.monotonic()
 
     def check_client_disconnected(self) -> bool:
-        """Whether the client has gone. While a request is answered nobody else reads from the connection."""
+        """Return whether the client has gone. While a request is answered, nothing else reads from the connection."""
         return not self.connected or has_hung_up(self.socket)
 
     def close_if_late(self) -> None:
-        """Close it where the client let a deadline pass."""
+        """Close it if the client missed a deadline."""
         now = time.monotonic()
         if self._lingers_until is not None:
             is_late = now > self._lingers_until
@@ -150,7 +150,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             super().handle_close()
 
     def handle_close(self) -> None:
-        """Close it; behind a refusal only once the client has stopped sending, or a moment has passed."""
+        """Close it; after a refusal, only once the client has stopped sending, or a moment has passed."""
         if not self._was_refused or self._lingers_until is not None or not self.connected:
             super().handle_close()
             return
@@ -162,7 +162,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             super().handle_close()
 
     def handle_read(self) -> None:
-        """Read what came; what comes behind a refusal is thrown away."""
+        """Read what came; after a refusal, discard it."""
         if self._lingers_until is None:
             super().handle_read()
             return
@@ -174,14 +174,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many connections may be open, in all and from one peer."""
+    """How many connections may be open, in total and from one peer."""
 
     connections: int
     per_peer: int
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """Serves the app until it is told to stop; then what is under way is answered, for a while."""
+    """Serves the app until it is told to stop; requests under way are then still answered, for a while."""
 
     channel_class = Connection
 
@@ -209,15 +209,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stops_at: float | None = None
 
     def handle_accept(self) -> None:
-        """Accept a connection, and let one go where there are too many."""
+        """Accept a connection, and close one if there are too many."""
         super().handle_accept()
         self._keep_bounds()
 
     def _keep_bounds(self) -> None:
-        """Close the connection that was silent for longest: who asks at once is answered, whoever else is there."""
+        """Close the longest silent connection, so that a client that sends at once is answered in any crowd."""
         if not (connections := list(self.active_channels.values())):
             return
-        of_peer = [each for each in connections if each.peer == connections[-1].peer]  # of who came last
+        of_peer = [each for each in connections if each.peer == connections[-1].peer]  # of the newest connection's peer
         if len(of_peer) > self._bounds.per_peer:
             _close_longest_silent(of_peer)
         elif len(connections) > self._bounds.connections:
@@ -226,7 +226,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def serve(self, *, on_stop: Callable[[], None]) -> None:
         """Answer requests until SIGTERM, SIGINT or SIGQUIT."""
 
-        def stop(_number: int, _frame: FrameType | None) -> None:  # it takes no lock: it may interrupt who holds it
+        def stop(
+            _number: int, _frame: FrameType | None
+        ) -> None:  # it takes no lock, because it may interrupt the holder
             on_stop()
             self._stops_at = self._stops_at or time.monotonic() + STOP_SECONDS
             self.pull_trigger()
@@ -244,7 +246,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             each.close_if_late()
 
     def _end(self, deadline: float) -> None:
-        """Accept no more, and close what is idle; the others are answered first."""
+        """Accept no more connections, and close the idle ones; the others are answered first."""
         wasyncore.dispatcher.close(self)
         while self.active_channels and time.monotonic() < deadline:
             for each in list(self.active_channels.values()):
@@ -257,11 +259,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 def _close_longest_silent(connections: Iterable[Connection]) -> None:
     logger.warning(WARNING)
     silent = [each for each in connections if each.is_silent]
-    min(silent, key=lambda each: each.waits_since).handle_close()  # who came last has said nothing yet
+    min(silent, key=lambda each: each.waits_since).handle_close()  # the newest has sent nothing yet
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The socket that the API listens on; ConfigurationError where it cannot."""
+    """Return the socket on which the API listens; raise ConfigurationError if it cannot."""
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     try:
         return socket.create_server(

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a request, told to the caller: where, and what would be right."""
+"""Turns pydantic's errors about a request into messages for the caller: where it is wrong, and what would be right."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from api.http.errors import FieldError, InvalidRequest
 
 MAX_SHOWN = 100
-MAX_ERRORS = 50  # told at once: what is unknown is compared with all that is known
+MAX_ERRORS = 50  # reported at once, because every unknown name is compared with all known ones
 
 
 Place = Literal["body", "query", "header"]
@@ -29,7 +29,7 @@ def refuse(error: ValidationError, model: type[BaseModel], place: Place) -> NoRe
 
 
 def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]:
-    """The path into the body; what pydantic adds to it (a union's branch, '[key]') is no part of the body."""
+    """Return the path into the body, without what pydantic adds to it (a union's branch, '[key]')."""
     if body is None:
         return tuple(str(part) for part in error["loc"][:1])
     path: list[str] = []
@@ -48,7 +48,7 @@ def _leads_into(value: Any, part: str | int) -> bool:
 
 
 def _to_error(model: type[BaseModel], place: Place, path: tuple[str, ...], found: Sequence[ErrorDetails]) -> FieldError:
-    """One error for a place, however many branches of a union it failed."""
+    """Return one error for a place, however many branches of a union failed."""
     telling = [e for e in found if not e["type"].endswith("_type")] or found
     name = ".".join(map(_shown, path)) or f"the {place}"
     messages = dict.fromkeys(_message(model, name, path, e) for e in telling)
@@ -64,14 +64,16 @@ def _message(model: type[BaseModel], name: str, path: tuple[str, ...], error: Er
             return f"{name} is unknown{_suggestion(path[-1], _names(model, path[:-1]))}"
         case "value_error":
             return f"{name} {error['msg'].removeprefix('Value error, ')}"
-        case "too_short" | "too_long" if error["ctx"]["field_type"] == "Value":  # pydantic counts a text's "items"
+        case "too_short" | "too_long" if (
+            error["ctx"]["field_type"] == "Value"
+        ):  # pydantic would count the "items" of a string
             least, most = error["ctx"].get("min_length"), error["ctx"].get("max_length")
             return f"{name} must have {f'at least {least}' if least else f'at most {most}'} characters"
     return f"{name}: {error['msg'].replace('Input should', 'should')}"
 
 
 def _names(model: type[BaseModel], path: Iterable[str]) -> tuple[str, ...]:
-    """The names that are known at this place, those that a model takes beside its fields included."""
+    """Return the names known at this place, including those that a model accepts besides its fields."""
     for name in path:
         annotation = model.model_fields[name].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
@@ -80,7 +82,7 @@ def _names(model: type[BaseModel], path: Iterable[str]) -> tuple[str, ...]:
     return _documented(model)
 
 
-@lru_cache  # to make a schema costs more than to look at a request
+@lru_cache  # creating a schema costs more than checking a request
 def _documented(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(model.model_json_schema().get("properties", ()))
 
@@ -92,5 +94,5 @@ def _suggestion(name: str, known: tuple[str, ...]) -> str:
 
 
 def _shown(part: str) -> str:
-    """A name that the caller chose, unless it looks like an address, which may hold a token, or is very long."""
+    """Return the caller's own name, unless it looks like an address, which may contain a token, or is very long."""
     return "…" if "://" in part or "@" in part or len(part) > MAX_SHOWN else part

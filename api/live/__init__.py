@@ -1,1 +1,1 @@
-"""Answers that wait for something to change: logs that are followed, and jobs that are waited for."""
+"""Answers that wait for a change: followed logs, and long polls for a job."""

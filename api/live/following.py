@@ -1,4 +1,4 @@
-"""Logs as they are written: what is read of the store is read once, however many follow a job."""
+"""Follows logs as they are written, reading each part from the store once, however many clients follow the job."""
 
 import threading
 import time
@@ -13,8 +13,8 @@ from shared.jobs.model import Attempt, Job
 from shared.jobs.store import Submissions
 
 POLL_SECONDS = 0.5
-PART_BYTES = 64 * 1024  # a line that is longer comes in pieces
-PARTS_KEPT = 16  # for those who read at about the same place
+PART_BYTES = 64 * 1024  # a longer line comes in pieces
+PARTS_KEPT = 16  # for followers at about the same position
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Begun:
-    """It goes on with the job's next attempt."""
+    """The log goes on with the job's next attempt."""
 
     next: Position
 
 
 @dataclass(frozen=True)
 class Ended:
-    """There will be no more."""
+    """The log has ended."""
 
     job: Job
 
 
 class Feed:
-    """A job that is followed: its record as last read, and what was read of its logs lately."""
+    """A followed job: its record as last read, and the parts of its logs that were read lately."""
 
     def __init__(self, job: Job, store: Submissions) -> None:
         self.followers = 0
@@ -60,7 +60,7 @@ class Feed:
         self._reading = threading.Lock()
 
     def look(self) -> Job | None:
-        """Return the record, which the first who asks after a while reads anew; None once it is deleted."""
+        """Return the record, reading it again if it is not recent; None once it is deleted."""
         with self._reading:
             if self._job and time.monotonic() - self._looked_at >= POLL_SECONDS:
                 self._look()
@@ -72,11 +72,11 @@ class Feed:
             self._job = self._store.get(self._job_id)
         except JobNotFound:  # deleted meanwhile
             self._job = None
-        except StoreUnavailable:  # asked another time
+        except StoreUnavailable:  # tried again later
             return
 
     def read(self, place: Position, attempt: Attempt, *, is_over: bool) -> Part | None:
-        """Return the next whole lines; None while there are none, or the store is away."""
+        """Return the next complete lines; None if there are none yet, or the store does not answer."""
         with self._reading:
             part = self._parts.get(place) or self._read(place, attempt, is_over=is_over)
             if part:
@@ -108,7 +108,7 @@ class Following:
         self._is_stopping = False
 
     def join(self, job: Job, *, peer: str) -> "Follower":
-        """Return a follower of the job, to be closed by the caller; TooManyFollowers where there is no room."""
+        """Return a follower of the job, which the caller must close; raise TooManyFollowers if there is no room."""
         with self._changing:
             self._require_room(peer)
             self._peers[peer] += 1
@@ -118,7 +118,7 @@ class Following:
 
     def _require_room(self, peer: str) -> None:
         if self._peers.total() >= self._limit:
-            raise TooManyFollowers(f"{self._limit} logs are followed already (API_FOLLOWERS). Try again in a while.")
+            raise TooManyFollowers(f"{self._limit} logs are already followed (API_FOLLOWERS). Try again in a while.")
         if self._peers[peer] >= self._per_peer:
             raise TooManyFollowers(
                 f"{self._per_peer} logs are followed from your address already (API_FOLLOWERS_PER_PEER). Follow fewer "
@@ -128,18 +128,18 @@ class Following:
     def _leave(self, job_id: str, peer: str) -> None:
         with self._changing:
             self._peers[peer] -= 1
-            self._peers += Counter()  # forgets those at zero
+            self._peers += Counter()  # drops those at zero
             self._feeds[job_id].followers -= 1
             if not self._feeds[job_id].followers:
                 del self._feeds[job_id]
 
     def stop(self) -> None:
-        """Send all followers away soon. Takes no lock: a signal handler calls it."""
+        """End all followers soon. Takes no lock, because a signal handler calls it."""
         self._is_stopping = True
 
 
 class Follower:
-    """One who follows a job."""
+    """One client that follows a job."""
 
     def __init__(self, feed: Feed, *, is_stopping: Callable[[], bool], leave: Callable[[], None]) -> None:
         self._feed = feed
@@ -147,13 +147,13 @@ class Follower:
         self._leave = leave
 
     def close(self) -> None:
-        """Make room for another. To be called once."""
+        """Make room for another follower. Call it only once."""
         self._leave()
 
     def news(self, place: Position, *, is_one_attempt: bool) -> Iterator[Part | Begun | Ended | None]:
-        """Give what is behind the place, as it is written; None now and then while there is nothing.
+        """Yield what comes after the position, as it is written; None now and then while there is nothing.
 
-        Later attempts follow, unless only one is asked for. It ends behind Ended or, without it, when the server stops
+        Later attempts follow, unless only one is asked for. It stops after Ended or, without it, if the server stops
         or the job is deleted.
         """
         while not self._is_stopping() and (job := self._feed.look()):
@@ -176,7 +176,7 @@ class Follower:
 
 
 def whole_lines(data: bytes, *, is_last: bool) -> bytes:
-    """Up to the last line end; all of what is the log's end, or is longer than a part may be."""
+    """Return the data up to the last line end; all of it at the log's end, or if a line is longer than a part."""
     if is_last:
         return data
     if end := data.rfind(b"\n") + 1:

@@ -1,4 +1,4 @@
-"""The answer to who follows a log: plain text, or server-sent events that can be taken up where they broke off.
+"""Answers clients that follow a log: plain text, or server-sent events, which can be resumed where they broke off.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -22,39 +22,39 @@ PLAIN_TEXT = "text/plain"
 RECONNECT = b"retry: 1000\n\n"  # milliseconds
 KEEPALIVE = b":\n\n"
 HAS_GONE = "waitress.client_disconnected"
-KEEPALIVE_SECONDS = 15.0  # shorter than proxies wait for
-LINE_END = re.compile(rb"\r\n|\r|\n")  # as the receiver sees them
+KEEPALIVE_SECONDS = 15.0  # shorter than proxies' timeouts
+LINE_END = re.compile(rb"\r\n|\r|\n")  # as the receiver understands them
 
 News = Part | Begun | Ended | None
 
 
 def log_stream(follower: Follower, place: Position, *, is_one_attempt: bool, as_events: bool) -> Response:
-    """The answer, which ends when the log does; the follower is closed with it."""
+    """Return the answer, which ends when the log does; it also closes the follower."""
     news = follower.news(place, is_one_attempt=is_one_attempt)
     body = _while_heard(events(news) if as_events else texts(news), request.environ.get(HAS_GONE, _never))
     response = AtOnce(body, content_type=f"{EVENT_STREAM if as_events else PLAIN_TEXT}; charset=utf-8")
-    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold back what is to be seen at once
+    response.headers["X-Accel-Buffering"] = "no"  # or nginx would buffer what must be seen at once
     response.call_on_close(follower.close)
     return response
 
 
 class AtOnce(Response):
-    """An answer whose head is sent at once: the first line of the log may come much later."""
+    """An answer whose head is sent at once, because the first line of the log may come much later."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer, as WSGI has it."""
+        """Answer as a WSGI app."""
         body, status, headers = self.get_wsgi_response(environ)
         start_response(status, headers)(b"")
         return body
 
 
 def texts(news: Iterable[News]) -> Iterator[bytes]:
-    """The log itself; nothing, which is not sent, now and then."""
+    """Yield the log itself and, now and then, empty data, which is not sent."""
     return (each.data if isinstance(each, Part) else b"" for each in news)
 
 
 def events(news: Iterable[News]) -> Iterator[bytes]:
-    """The log as events, and a comment when there was none for a while."""
+    """Yield the log as events, and a comment if there was none for a while."""
     yield RECONNECT
     said_at = time.monotonic()
     for each in news:
@@ -67,7 +67,7 @@ def events(news: Iterable[News]) -> Iterator[bytes]:
 
 
 def event(news: News) -> bytes:
-    """One event: lines of the log, the next attempt, or the end."""
+    """Return one event: lines of the log, the next attempt, or the end."""
     match news:
         case Part():
             lines = LINE_END.split(news.data.removesuffix(b"\n"))
@@ -83,14 +83,14 @@ def event(news: News) -> bytes:
 
 
 def event_id(place: Position) -> str:
-    """The offset at which to go on; with the attempt before it, where that is not the first."""
+    """Return the offset at which to resume, preceded by the attempt's number unless it is the first."""
     return f"{place.offset}" if place.attempt == 1 else f"{place.attempt}:{place.offset}"
 
 
 def place_of(event_id: str, *, attempt: int | None) -> Position:
-    """Where to go on behind an event; an id without an attempt is of the one that was asked for, or the first.
+    """Return where to resume after an event; an id without an attempt means the one asked for, or the first.
 
-    InvalidRequest for an id of another attempt than the one that was asked for.
+    Raises InvalidRequest for the id of another attempt than the one asked for.
     """
     number, _, offset = event_id.rpartition(":")
     if attempt and number and int(number) != attempt:
@@ -100,12 +100,12 @@ def place_of(event_id: str, *, attempt: int | None) -> Position:
 
 
 def _never() -> bool:
-    """What a test's client says."""
+    """Answer for a test's client, which never disconnects."""
     return False
 
 
 def _while_heard(body: Iterable[bytes], has_gone: Callable[[], bool]) -> Iterator[bytes]:
-    """Stop when the client has gone, which a write alone would tell only when there is something to write."""
+    """Stop when the client has gone, which a write would show only once there is something to write."""
     for text in body:
         if not text and has_gone():
             return

@@ -1,4 +1,4 @@
-"""Requests that wait for a job to change: a bounded number of them, and none keeps the server from stopping."""
+"""Lets requests wait for a job to change: a limited number, and none keeps the server from stopping."""
 
 import threading
 import time
@@ -21,11 +21,11 @@ class LongPoll:
         self._stopping = False
 
     def wait(self, job_id: str, *, seconds: float, seen: ETags) -> None:
-        """Return once the job is terminal, or its version is none of those seen, or the time is over."""
+        """Return once the job is terminal, or its version is not one of those seen, or the time is up."""
         self.wait_until(lambda: self._has_news(job_id, seen), seconds=seconds)
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
-        """Return once it holds, or the time is over."""
+        """Return once the condition is true, or the time is up."""
         if seconds <= 0 or not self._room.acquire(blocking=False):
             return
         try:
@@ -40,5 +40,5 @@ class LongPoll:
         return state.is_terminal or (bool(seen) and not knows_version(seen, version))
 
     def stop(self) -> None:
-        """Answer all who wait, and let nobody wait any more. Takes no lock: a signal handler calls it."""
+        """Answer all waiting requests, and let none wait any more. Takes no lock, because a signal handler calls it."""
         self._stopping = True

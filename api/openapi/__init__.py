@@ -1,1 +1,1 @@
-"""The OpenAPI document, which follows from the operations; the page that shows it; what may not change in it."""
+"""Generates the OpenAPI document from the operations, serves its page, and finds breaking changes in it."""

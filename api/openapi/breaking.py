@@ -1,4 +1,4 @@
-"""What a caller of the last release would trip on: `python -m api.openapi.breaking RELEASED NEW` names it."""
+"""`python -m api.openapi.breaking RELEASED NEW` lists the changes that would break callers of the last release."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ FIRST_ERROR = 400
 
 
 def breaking_changes(released: Part, new: Part) -> list[str]:
-    """Name each; none where the new document is of another major version, which may break what it wants to."""
+    """Return each breaking change; none if the new document has another major version, which may break callers."""
     if _major(released) != _major(new):
         return []
     paths = _inlined(new["paths"], new)
@@ -30,7 +30,7 @@ def _major(document: Part) -> str:
 
 
 def _inlined(part: Any, document: Part, inside: frozenset[str] = frozenset()) -> Any:
-    """The part with what its references stand for; a schema inside itself stands for anything."""
+    """Return the part with its references resolved; a schema inside itself means anything."""
     if isinstance(part, list):
         return [_inlined(each, document, inside) for each in part]
     if not isinstance(part, Mapping):
@@ -95,7 +95,7 @@ def _of_answer(name: str, old: Part, new: Part | None) -> Iterator[str]:
 
 
 def main(released: str, new: str) -> int:
-    """Print each breaking change; 1 where there is one."""
+    """Print each breaking change; return 1 if there is one."""
     changes = breaking_changes(*(json.loads(Path(each).read_text(encoding="utf-8")) for each in (released, new)))
     for change in changes:
         sys.stderr.write(f"{change}\n")

@@ -1,4 +1,4 @@
-"""One operation in the words of OpenAPI."""
+"""Describes one operation in OpenAPI."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -12,14 +12,14 @@ from api.operations.inputs import Input
 from api.operations.operation import Operation
 
 SCHEMAS = "#/components/schemas/"
-Models = dict[type[BaseModel], dict[str, Any]]  # a reference for each, and the whole schema where it is parameters
+Models = dict[type[BaseModel], dict[str, Any]]  # a reference for each, or the whole schema if it describes parameters
 
 BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "One of API_TOKENS. Where none are set, the API serves its own machine only, without a token.",
+    "description": "One of API_TOKENS. If none are set, the API serves only its own machine, without a token.",
 }
-FAULT = "A fault of the API; its log has the reason under the request_id."
+FAULT = "A bug in the API; its log has the reason under the request_id."
 REQUEST_ID = {"X-Request-Id": "This request's id: the one that you sent, or a new one."}
 OF_PROBLEMS = {
     "Accept-Post": "What the body may be.",
@@ -29,7 +29,7 @@ OF_PROBLEMS = {
 
 
 def describe(operation: Operation, models: Models) -> dict[str, Any]:
-    """The operation, complete."""
+    """Return the complete description."""
     summary, description = operation.documentation
     taken = {each.place: each for each in operation.inputs}
     parameters = [
@@ -80,7 +80,7 @@ def _answer(answer: Answer, models: Models) -> dict[str, Any]:
 
 
 def _problems(operation: Operation, models: Models) -> dict[str, Any]:
-    """For each status, all errors that are answered with it."""
+    """Return, for each status, all errors that are answered with it."""
     found = [(kind_of(error), error.__doc__ or "") for error in operation.errors]
     if operation.needs_token:
         found.append((BUG, FAULT))

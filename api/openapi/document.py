@@ -1,4 +1,4 @@
-"""The OpenAPI document, as it follows from the operations, their models and the errors that they raise."""
+"""Builds the OpenAPI document from the operations, their models and the errors that they raise."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ Used = tuple[type[BaseModel], JsonSchemaMode]
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
-    """The whole document."""
+    """Return the whole document."""
     described = list(operations)
     models, components = _schemas(described)
     paths: dict[str, Any] = {}
@@ -40,12 +40,12 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
 
 
 def as_text(operations: Iterable[Operation]) -> str:
-    """The document as a file holds it."""
+    """Return the document as the text of a file."""
     return json.dumps(document(operations), indent=2, ensure_ascii=False) + "\n"
 
 
 def _schemas(operations: Iterable[Operation]) -> tuple[Models, Schemas]:
-    """The schema of each model, and the components of the document: all but those that become parameters."""
+    """Return each model's schema, and the document's components: all except those that become parameters."""
     used: list[Used] = [*_used(operations), (Problem, "serialization")]
     found, schema = models_json_schema(used, ref_template=f"{SCHEMAS}{{model}}")
     components: Schemas = schema["$defs"]

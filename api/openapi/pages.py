@@ -1,4 +1,4 @@
-"""/docs (Swagger UI, from files that are installed with the API) and /openapi.json."""
+"""Serves /docs (Swagger UI, from files that are installed with the API) and /openapi.json."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -19,7 +19,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 def register(app: Flask, operations: Sequence[Operation]) -> None:
-    """Add both to the app. The document is made when somebody asks for it: it costs as much as the app's start."""
+    """Add both to the app. The document is built on first request, because that takes as long as the app's start."""
     blueprint = Blueprint("docs", __name__)
     html, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("index.html", "start.js"))
 

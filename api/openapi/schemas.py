@@ -1,4 +1,4 @@
-"""Whether all that one JSON schema lets somebody send is what another one expects. Schemas have no references here."""
+"""Compares two JSON schemas: is everything that one allows also what the other expects? References must be resolved."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ INFINITY = float("inf")
 
 @dataclass(frozen=True)
 class Rules:
-    """How what is sent, what is expected and the place of both are looked at, and how another type is told."""
+    """How to compare what is sent with what is expected, and how to word a different type."""
 
     of: Callable[[Schema, Schema, str], Iterator[str]]
     strange_type: str
 
 
 def differences(sent: Schema, expected: Schema, place: str, rules: Rules) -> Iterator[str]:
-    """Name what may be sent and is not expected. Of alternatives, one has to fit."""
+    """Yield what may be sent but is not expected. Of alternatives, one has to fit."""
     for branch in _branches(sent):
         yield from min((list(_of_branch(branch, one, place, rules)) for one in _branches(expected)), key=len)
 
@@ -53,7 +53,7 @@ def _types(schema: Schema) -> set[str]:
 
 
 def _of_requests(sent: Schema, expected: Schema, place: str) -> Iterator[str]:
-    """What callers of the last release may send has to be taken."""
+    """Yield what callers of the last release may send but is no longer accepted."""
     for word in _words(sent) - _words(expected) if _words(expected) else ():
         yield f"{place} does not take {word} any more"
     if _words(expected) and not _words(sent):
@@ -67,7 +67,7 @@ def _of_requests(sent: Schema, expected: Schema, place: str) -> Iterator[str]:
 
 
 def _of_answers(sent: Schema, expected: Schema, place: str) -> Iterator[str]:
-    """What callers of the last release read has to be there. They are told to expect new words."""
+    """Yield what callers of the last release read but may be missing. They must expect new words anyway."""
     for name in expected.get("properties", {}):
         if name not in sent.get("properties", {}):
             yield f"{place}.{name} is gone"

@@ -1,1 +1,1 @@
-"""What an operation of the API is: one decorated view. How it is read, checked, answered and documented follows."""
+"""Turns one decorated view into an operation of the API: reading, checking, answering and documentation follow."""

@@ -1,4 +1,4 @@
-"""What an operation answers when all is well, and under which tag the documentation shows it."""
+"""Declares what an operation answers when it succeeds, and under which tag it is documented."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ class Tag(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. Without a body's model or a media type it has no content."""
+    """One answer. Without a body's model or a media type, it has no content."""
 
     description: str
     body: type[BaseModel] | None = None
     status: HTTPStatus = HTTPStatus.OK
-    headers: Mapping[str, str] = field(default_factory=dict)  # names and what they say
-    media_types: tuple[str, ...] = ()  # of text; a body is JSON
+    headers: Mapping[str, str] = field(default_factory=dict)  # names and their meaning
+    media_types: tuple[str, ...] = ()  # of text answers; a body is JSON
     example: Any = None
 
 

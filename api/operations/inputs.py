@@ -1,4 +1,4 @@
-"""What a view takes of a request: its parameters header, path, query and body, each read into its model."""
+"""Reads the parts of a request that a view takes (header, path, query and body), each into its model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from api.http.validation import refuse
 
 Place = Literal["header", "path", "query", "body"]
-PLACES: tuple[Place, ...] = ("header", "path", "query", "body")  # looked at in this order
+PLACES: tuple[Place, ...] = ("header", "path", "query", "body")  # checked in this order
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Input:
 
     @classmethod
     def of(cls, place: Place, model: type[BaseModel]) -> "Input":
-        """The part of this model; all that needs the model's fields is found out once."""
+        """Return the part for this model; whatever depends on the model's fields is computed once."""
         lists = frozenset(name for name, each in model.model_fields.items() if get_origin(each.annotation) is list)
         return cls(place, model, lists)
 
     @property
     def is_required(self) -> bool:
-        """Whether it cannot be left out."""
+        """Whether it must be sent."""
         return any(each.is_required() for each in self.model.model_fields.values())
 
     def read(self, asked: Request, path_values: Mapping[str, str]) -> BaseModel:
-        """Read and check it; InvalidRequest says what is wrong with it."""
+        """Read and check it; raise InvalidRequest saying what is wrong with it."""
         try:
             return self.model.model_validate(self._given(asked, path_values))
         except ValidationError as error:
@@ -59,7 +59,7 @@ class Input:
 
 
 def inputs_of(view: Callable[..., Any]) -> tuple[Input, ...]:
-    """What the view takes, by the names and types of its parameters."""
+    """Return what the view takes, by the names and types of its parameters."""
     hints = get_type_hints(view)
     hints.pop("return", None)
     if unknown := hints.keys() - set(PLACES):

@@ -1,4 +1,4 @@
-"""The decorator that makes an operation of a view. Its route, reading, checks and documentation follow from that."""
+"""The decorator that turns a view into an operation, with its route, its checks and its documentation."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -32,14 +32,14 @@ OF_CHECKS: Errors = (NotAuthenticated, NotFromThisMachine, ForeignPage, MetricsO
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. Called with the values in its path, it answers the request at hand."""
+    """One operation. Called with the values in its path, it answers the current request."""
 
     method: str
-    path: str  # as Flask writes it: /jobs/<job_id>
+    path: str  # in Flask's form: /jobs/<job_id>
     view: View
     inputs: tuple[Input, ...]
     tag: Tag
-    answers: tuple[Answer, ...]  # the first one is that of a view which returns a model
+    answers: tuple[Answer, ...]  # the first one applies if the view returns a model
     raises: Errors
     needs_token: bool
     body_examples: Mapping[str, Any]
@@ -52,19 +52,19 @@ class Operation:
 
     @cached_property
     def id(self) -> str:
-        """The view's name, as OpenAPI writes names."""
+        """The view's name in camel case."""
         first, *more = self.view.__name__.split("_")
         return first + "".join(word.capitalize() for word in more)
 
     @cached_property
     def documentation(self) -> tuple[str, str]:
-        """The view's docstring: its first line, and all that follows."""
+        """The view's docstring: its first line, and the rest."""
         summary, _, description = inspect.cleandoc(self.view.__doc__ or "").partition("\n")
         return summary, description.strip()
 
     @cached_property
     def errors(self) -> Errors:
-        """What it may be refused with: for what it takes, for who asks, and what its view says that it raises."""
+        """The errors that it may answer: for its inputs, for access, and those that its view declares."""
         takes_body = any(each.place == "body" for each in self.inputs)
         return (
             *(OF_BODIES if takes_body else ()),
@@ -82,11 +82,11 @@ def operation(
     needs_token: bool = True,
     body_examples: Mapping[str, Any] | None = None,
 ) -> Callable[[View], Operation]:
-    """Make an operation of a view: ``@operation("GET /jobs/<job_id>", Answer("The job.", Job), tag=Tag.JOBS)``.
+    """Turn a view into an operation: ``@operation("GET /jobs/<job_id>", Answer("The job.", Job), tag=Tag.JOBS)``.
 
-    The view's parameters are called header, path, query and body, as far as it takes them; their types are the models
-    that check them. It returns a response, or a model that is sent with the first answer's status. Its docstring is
-    the operation's documentation, written for the caller.
+    The view's parameters may be header, path, query and body; their types are the models that check them. It returns
+    a response, or a model that is sent with the first answer's status. Its docstring is the operation's documentation,
+    written for the caller.
     """
     method, path = route.split()
 

@@ -1,4 +1,4 @@
-"""The API's operations: all that are decorated in the modules of this folder.
+"""Collects the API's operations: all that are decorated in the modules of this folder.
 
 Their docstrings are the API's documentation, written for the caller.
 """
@@ -12,7 +12,7 @@ from api.operations.operation import Operation
 
 
 def operations() -> tuple[Operation, ...]:
-    """All of them, in the order in which the documentation shows them."""
+    """Return all operations, in the order of the documentation."""
     return tuple(sorted(_found(), key=_place))
 
 

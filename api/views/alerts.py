@@ -22,7 +22,7 @@ class AlertTestRequest(RequestBody):
 
 
 class AlertTestResults(AnswerBody):
-    """What became of each test message."""
+    """The outcome of each test message."""
 
     results: tuple[AlertTestResult, ...]
 
@@ -36,7 +36,7 @@ class AlertTestResults(AnswerBody):
 def test_alerts(body: AlertTestRequest) -> AlertTestResults:
     """Send a test message to alert channels.
 
-    It goes the way that alerts go: a worker takes it and posts it, once. The answer comes as soon as all are told, and
-    after half a minute at the latest. Without a body, the channels are those of a job that names none.
+    It goes the way that alerts go: a worker takes it and posts it, once. The answer comes as soon as all outcomes are
+    known, after half a minute at the latest. Without a body, the channels are those of a job that names none.
     """
     return AlertTestResults(results=tuple(try_channels(body.to, services())))

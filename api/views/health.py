@@ -34,16 +34,16 @@ class Ready(AnswerBody):
 
 @operation("GET /healthz", Answer("Alive.", Health), tag=Tag.HEALTH, needs_token=False)
 def health() -> Health:
-    """Is the API's process alive?
+    """Check that the API's process is alive.
 
-    It asks nobody else: a failed store is no reason to restart the API.
+    It checks nothing else: a failed store is not a reason to restart the API.
     """
     return Health()
 
 
 @operation("GET /readyz", Answer("Both answer.", Ready), tag=Tag.HEALTH, raises=[NotReady], needs_token=False)
 def readiness() -> Ready:
-    """Do the job store and Redis take writes?
+    """Check that the job store and Redis accept writes.
 
     The number of live workers is for your information: jobs are accepted without any, and wait.
     """

@@ -26,7 +26,7 @@ def _split(values: Any) -> Any:
 
 def _check_time(value: Any) -> Any:
     if isinstance(value, str) and not RFC_3339.fullmatch(value):
-        raise ValueError("is no RFC 3339 time, such as 2026-01-31T12:00:00Z (in a URL, '+' is written %2B)")
+        raise ValueError("is not an RFC 3339 time, such as 2026-01-31T12:00:00Z (in a URL, '+' is written %2B)")
     return value
 
 
@@ -73,8 +73,8 @@ NEXT_PAGE = {"Link": 'The next page, as <…>; rel="next"; absent on the last on
 def list_jobs(query: JobsQuery) -> Response:
     """List jobs, newest first.
 
-    Filters are joined by "and". Follow `next` (or the `Link` header) to the next page; jobs that arrive meanwhile
-    shift nothing. Jobs in a list come without their transitions, and `queue` has no more than its name.
+    A job must match all filters. Follow `next` (or the `Link` header) to the next page; jobs that arrive meanwhile do
+    not shift the pages. Jobs in a list have no transitions, and their `queue` has only its name.
     """
     here = services()
     found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
@@ -87,7 +87,7 @@ def list_jobs(query: JobsQuery) -> Response:
 
 
 def job_filter(query: JobsQuery) -> JobFilter:
-    """What the store is asked for."""
+    """Return the filter for the store."""
     name, has_value, value = (query.label or "").partition("=")
     return JobFilter(
         states=frozenset(query.state) or None,

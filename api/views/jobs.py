@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def _check_job_id(value: str) -> str:
-    if not JOB_ID.fullmatch(value):  # no database need be asked, and PostgreSQL's text takes no NUL
+    if not JOB_ID.fullmatch(value):  # saves a query, and PostgreSQL's text accepts no NUL
         raise JobNotFound("There is no such job. GET /jobs lists those that exist.", job_id=value)
     return value
 
@@ -83,7 +83,7 @@ class CancelRequest(RequestBody):
     raises=[JobNotFound],
 )
 def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
-    """Read a job: its state, why, its attempts, and where its results are.
+    """Read a job: its state and the reason, its attempts, and where its results are.
 
     While the job goes on, `Retry-After` says when to ask again. Better, ask with `?wait=60`: the answer comes as soon
     as the job has ended or, with `If-None-Match`, as soon as anything about it has changed, except for its place in
@@ -111,9 +111,9 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
 def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     """Cancel a job.
 
-    A job that waits is cancelled at once and never starts. One that trains is told to stop (SIGTERM), and is killed
-    after a grace; it is `cancelling` until then, and ends as `cancelled` unless it succeeded meanwhile. With
-    `{"force": true}` it is killed without the grace. Without a body, or asked twice, it is the same.
+    A waiting job is cancelled at once and never starts. A running one is told to stop (SIGTERM), and is killed after a
+    grace period; it is `cancelling` until then, and ends as `cancelled` unless it succeeded meanwhile. With
+    `{"force": true}` it is killed without the grace period. The body may be omitted, and the request may be repeated.
     """
     here = services()
     job = here.store.cancel(path.job_id, force=body.force)
@@ -124,16 +124,16 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
 
 
 def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:
-    """The job and, while it is queued, its place."""
+    """Return the job and, while it is queued, its position."""
     job = store.get(job_id)
     if job.state is not JobState.QUEUED:
         return job, None
     place = store.find_queue_position(job_id)
-    return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two
+    return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two reads
 
 
 def job_response(job: records.Job, links: Links, place: QueuePosition | None = None) -> Response:
-    """The job with its ETag, and when to ask again."""
+    """Return the job with its ETag, and when to ask again."""
     response = json_response(whole_job(job, links, place))
     response.set_etag(etag(job, place))
     if not job.state.is_terminal:
@@ -142,7 +142,7 @@ def job_response(job: records.Job, links: Links, place: QueuePosition | None = N
 
 
 def pause_seconds(job: records.Job, now: datetime) -> int:
-    """When it is worth asking again: soon while it trains, and the later the longer it has waited for that."""
+    """Return after how many seconds to ask again: soon while it runs; the longer it has waited, the later."""
     if job.state in SUPERVISED:
         return 1
     if job.state is JobState.RETRY_WAIT and job.next_attempt_at is not None:

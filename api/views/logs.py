@@ -66,7 +66,7 @@ class LogHeaders(BaseModel):
 
 @dataclass(frozen=True)
 class Part:
-    """What is answered of a log."""
+    """The part of a log in an answer."""
 
     offset: int
     data: bytes
@@ -90,15 +90,15 @@ class Part:
 def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
     """Read what an attempt printed.
 
-    With `follow=1` the answer goes on as the log is written, attempt after attempt unless one is named, until the end.
-    With `Accept: text/event-stream` it does so as server-sent events. The `data` of one is whole lines, without the
-    last one's end; its `id` is the offset behind them (of a later attempt: the attempt's number, a colon, the offset).
-    Sent back as `Last-Event-ID`, the stream goes on there, without gap or repeat, also after a restart of the service:
-    browsers do that by themselves. An event `attempt` says that a later attempt's log begins, `end` that all is over.
+    With `follow=1` the answer grows as the log is written, attempt after attempt unless one is named, until the end.
+    With `Accept: text/event-stream` it does so as server-sent events. The `data` of each is whole lines, without the
+    last line end; its `id` is the offset after them (for a later attempt: the attempt's number, a colon, the offset).
+    If it is sent back as `Last-Event-ID`, the stream resumes there, without gap or repetition, even after a restart of
+    the service; browsers do that automatically. An event `attempt` says that a later attempt's log begins, `end` that
+    the log has ended.
 
-    To follow it by polling, ask again with `offset` set to the `X-Log-Next-Offset` of the answer before; it is empty
-    while there is nothing new. Such an answer never ends inside a character. The log of a job without attempts is
-    empty.
+    To follow it by polling, ask again with `offset` set to the `X-Log-Next-Offset` of the previous answer; the answer
+    is empty while there is nothing new, and never ends inside a character. The log of a job without attempts is empty.
     """
     as_events = request.accept_mimetypes.best_match([PLAIN_TEXT, EVENT_STREAM]) == EVENT_STREAM
     if query.follow or as_events:
@@ -107,7 +107,7 @@ def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
 
 
 def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str | None, *, as_events: bool) -> Response:
-    """The log from the place that is asked for, as it is written."""
+    """Return the log from the requested position on, as it is written."""
     job = here.store.get(job_id)
     if last_event_id:
         place = place_of(last_event_id, attempt=query.attempt)
@@ -120,7 +120,7 @@ def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str 
 
 
 def first_byte(store: JobStore, job_id: str, query: LogQuery) -> int:
-    """The offset that is asked for; a tail begins at a character."""
+    """Return the requested offset; a tail begins at a character."""
     if query.tail is None:
         return query.offset or 0
     log = store.read_log(job_id, attempt=query.attempt, offset=-query.tail, limit=LONGEST)
@@ -128,7 +128,7 @@ def first_byte(store: JobStore, job_id: str, query: LogQuery) -> int:
 
 
 def read_part(store: JobStore, job_id: str, query: LogQuery) -> Response:
-    """Part of the log as it stands."""
+    """Return part of the log as it is now."""
     attempt = find_attempt(store.get(job_id), query.attempt)
     number = attempt.number if attempt else None
     offset = -query.tail if query.tail else query.offset or 0
@@ -145,7 +145,7 @@ def read_part(store: JobStore, job_id: str, query: LogQuery) -> Response:
 
 
 def find_attempt(job: Job, number: int | None) -> Attempt | None:
-    """The attempt of this number, or the last one; None while there is none."""
+    """Return the attempt with this number, or the last one; None while there is none."""
     if number is None:
         return job.attempts[-1] if job.attempts else None
     for attempt in job.attempts:
@@ -155,7 +155,7 @@ def find_attempt(job: Job, number: int | None) -> Attempt | None:
 
 
 def cut_between_characters(log: LogSlice, *, is_tail: bool, is_over: bool) -> Part:
-    """Keep a character together: a tail begins at one, and an answer ends behind one unless the log itself does not."""
+    """Cut no character in two: a tail begins at one, and an answer ends after one, unless the log itself does not."""
     skipped = skip_partial_start(log.data) if is_tail else 0
     data = log.data[skipped:]
     reaches_end = log.offset + len(log.data) >= log.size

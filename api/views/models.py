@@ -50,10 +50,10 @@ class ChampionRequest(RequestBody):
     raises=[ModelVersionNotFound, RegistryUnavailable],
 )
 def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
-    """Make another version the champion, such as the one before, when the new one does not do.
+    """Make another version the champion, such as the previous one if the new one turns out to be bad.
 
-    The alias `champion` moves to it, and `previous` to the one that was champion. When, why and from which version
-    is kept in tags `retrain.rollback_*` of the version. A version that is champion already is left as it is.
+    The alias `champion` moves to it, and `previous` to the old champion. The time, the reason and the old version are
+    recorded in its tags `retrain.rollback_*`. If it already is the champion, nothing changes.
 
     The next training is compared with this champion.
     """

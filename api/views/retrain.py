@@ -53,13 +53,13 @@ class SubmitHeaders(BaseModel):
     body_examples=REQUESTS,
 )
 def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
-    """Ask for a retraining.
+    """Submit a retraining.
 
-    The job is recorded before the answer is sent: what was answered with 202 is trained, whatever fails meanwhile.
+    The job is recorded before the answer is sent: once answered with 202, it is trained whatever fails meanwhile.
     Follow it at the address in `Location`.
 
-    Send an `Idempotency-Key` to be able to repeat the request safely: the same key with the same body answers the same
-    job; with another body it is refused.
+    Send an `Idempotency-Key` so that you can repeat the request safely: the same key with the same body returns the
+    same job; with another body, it is refused.
     """
     here = services()
     return accepted(submit(body, idempotency_key=header.idempotency_key, services=here), here.links)
@@ -74,20 +74,20 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
 def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Response:
     """Repeat a job that has ended.
 
-    The answer is a new job with the same request and `retry_of`. It trains the same commit as the first one, where
-    that got as far as finding it; with `{"pin": false}` the request's `commit_hash` is looked up again.
+    The answer is a new job with the same request and `retry_of`. It trains the same commit as the first job, if that
+    got as far as resolving it; with `{"pin": false}` the request's `commit_hash` is looked up again.
 
-    A job's credentials are deleted when it ends. If it came with any, send the address that they were in once more,
-    with them: `{"git_uri": "https://TOKEN@host/path.git"}`. Otherwise no body is needed.
+    A job's credentials are deleted when it ends. If it came with any, send the address with them again:
+    `{"git_uri": "https://TOKEN@host/path.git"}`. Otherwise no body is needed.
 
-    `Location` and `Idempotency-Key` are as for `POST /retrain`.
+    `Location` and `Idempotency-Key` work as for `POST /retrain`.
     """
     here = services()
     return accepted(retry(path.job_id, body, idempotency_key=header.idempotency_key, services=here), here.links)
 
 
 def accepted(submission: Submission, links: Links) -> Response:
-    """The job, where to follow it, and whether an earlier request made it."""
+    """Return the job, where to follow it, and whether an earlier request created it."""
     response = job_response(submission.job, links)
     response.status_code = HTTPStatus.ACCEPTED
     response.headers["Location"] = links.job(submission.job)

@@ -12,7 +12,7 @@ from shared.version import service_version
 
 
 class Version(AnswerBody):
-    """What answers here."""
+    """The versions of what answers here."""
 
     service: str = Field(description="The version of the service that the API is part of.", examples=["1.0.0"])
     api: str = Field(description="The version of this document: info.version in /openapi.json.", examples=["1.0.0"])
@@ -29,9 +29,9 @@ class Version(AnswerBody):
     needs_token=False,
 )
 def version() -> Version:
-    """Which version is this?
+    """Return the versions of the service, this document and the schema.
 
-    While a service is upgraded, APIs of two versions may answer at one address.
+    During an upgrade, APIs of two versions may answer at one address.
     """
     revision = services().store.schema_revision()
     return Version(service=service_version(), api=API_VERSION, schema_revision=revision)

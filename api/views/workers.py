@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Drain(AnswerBody):
-    """That a person wants a host to take nothing new."""
+    """A person's wish that a host take nothing new."""
 
     since: Timestamp
     reason: str
@@ -80,11 +80,11 @@ DRAINED = Answer("The host's worker.", Worker)
 
 @operation("GET /workers", Answer("All workers, by the names of their hosts.", WorkerList), tag=Tag.WORKERS)
 def list_workers(query: NoQuery) -> WorkerList:
-    """List the hosts' workers: whether they are there, what they offer, and what they run.
+    """List the hosts' workers: whether they are alive, what they offer, and what they run.
 
-    A worker that is `silent` gave no sign of life for a minute, and may come back; one that is `lost` has been silent
-    for so long that its jobs go to other hosts, as new attempts. `left` has signed off. Its jobs may train on: the next
-    worker on that host goes on with them.
+    A `silent` worker has sent no heartbeat for a minute, and may come back; a `lost` one has been silent for so long
+    that its jobs go to other hosts, as new attempts. A worker that has `left` signed off. Its jobs may go on training:
+    the next worker on that host takes them over.
     """
     return WorkerList(workers=[represent(worker) for worker in services().store.list_workers()])
 
@@ -93,10 +93,10 @@ def list_workers(query: NoQuery) -> WorkerList:
 def drain_host(path: HostPath, body: DrainRequest) -> Worker:
     """Let a host take nothing new, such as before its maintenance.
 
-    What runs there goes on to its end, also under a worker that is started anew; from this answer on no attempt begins
-    there, until `DELETE /workers/<host>/drain`. When `used_slots` is 0, nothing runs there any more. Jobs that may run
-    nowhere else wait, and say so (`DRAINED`). The body may be absent. Asked again, `since` stays, and so does the
-    reason, unless another one is given.
+    What runs there goes on to its end, even if the worker restarts; after this answer, no attempt begins there until
+    `DELETE /workers/<host>/drain`. Once `used_slots` is 0, nothing runs there. Jobs that may run nowhere else wait, and
+    say so (`DRAINED`). The body may be omitted. If the host is already drained, `since` stays, and so does the reason,
+    unless another one is sent.
     """
     worker = services().store.drain(path.host, reason=body.reason)
     logger.info("host drained by request", extra={"host": path.host, "reason": body.reason})
@@ -107,7 +107,7 @@ def drain_host(path: HostPath, body: DrainRequest) -> Worker:
 def undrain_host(path: HostPath, query: NoQuery) -> Worker:
     """Let a host take new attempts again.
 
-    One that is not drained is left as it is.
+    If it is not drained, nothing changes.
     """
     worker = services().store.undrain(path.host)
     logger.info("host no longer drained", extra={"host": path.host})
@@ -115,7 +115,7 @@ def undrain_host(path: HostPath, query: NoQuery) -> Worker:
 
 
 def represent(worker: statistics.Worker) -> Worker:
-    """The worker as it is answered."""
+    """Return the worker as the API answers it."""
     host, lost_after_seconds = worker.host, services().settings.host_lost_after_seconds
     return Worker(
         host=host.name,
