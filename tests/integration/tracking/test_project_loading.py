@@ -78,8 +78,8 @@ def test_two_files_are_not_chosen_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "no mapping"),
-        ("- a list", "no mapping"),
+        ("", "not a mapping"),
+        ("- a list", "not a mapping"),
         ("name: [", "line 1"),
         ("name: 'a\nentry_points: {}", "not YAML"),
         ("name: a\n\ttab: b", "line 2"),
