@@ -138,9 +138,7 @@ def test_a_missing_ref_names_the_branches_that_exist(worker: WorkerProcess, git_
 
 
 def test_a_training_that_takes_too_long_is_stopped(worker: WorkerProcess, git_uri: str) -> None:
-    sent = worker.submit(git_uri=git_uri, entry_point="hangs", timeouts={"run_seconds": 0.5})
-
-    job = worker.ended(sent)
+    job = worker.ended(worker.submit(git_uri=git_uri, entry_point="hangs", timeouts={"run_seconds": 0.5}))
 
     assert job.reason is not None
     assert (job.reason.code, job.reason.type) == (Code.RUN_TIMEOUT, FailureType.TIMEOUT)
