@@ -1,0 +1,44 @@
+"""Runs of the tests on a real tracking server."""
+
+from dataclasses import replace
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from worker.tracking.client import Run, Tracking
+from worker.tracking.run_tags import RunRequest
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+REQUEST = RunRequest(
+    job_id="job-1",
+    attempt=1,
+    experiment_name="iris",
+    git_uri="https://token@host.example/team/iris.git",
+    commit_sha=SHA,
+    folder="models/iris",
+    branch="main",
+    project_env="docker",
+    parameters={"alpha": "0.5", "note": "two words"},
+    request_id="nightly.7",
+)
+
+
+@pytest.fixture
+def tracking(mlflow_url: str) -> Tracking:
+    return Tracking(mlflow_url, public_url="https://mlflow.example/")
+
+
+@pytest.fixture
+def client(mlflow_url: str) -> MlflowClient:
+    return MlflowClient(mlflow_url)
+
+
+@pytest.fixture
+def request_of_test(request: pytest.FixtureRequest) -> RunRequest:
+    """A request whose experiment no other test has."""
+    return replace(REQUEST, experiment_name=request.node.name)
+
+
+@pytest.fixture
+def run(tracking: Tracking, request_of_test: RunRequest) -> Run:
+    return tracking.ensure_run(request_of_test)
