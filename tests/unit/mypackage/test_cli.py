@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from mypackage.cli.alerts import alerts
 from mypackage.cli.main import main
 from mypackage.cli.workers import workers
-from mypackage.plain_text import plain, plain_line
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
 from shared.jobs.records import Ending, JobFilter, Resolution
@@ -37,9 +36,7 @@ EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
 GROUPS = {f"{group.name} {name}": each for group in (alerts, workers) for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
-
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
-
 Ended = Callable[..., str]
 
 
@@ -177,26 +174,6 @@ def test_nothing_that_others_wrote_reaches_a_terminal_as_a_control(run: RetrainC
         output = run(*arguments, code=1 if arguments[0] == "wait" else 0).output
         assert "[bold]" in output
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", output)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\x1b[1;31mb\x1b[0m", "ab"),
-        ("a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "alink"),
-        ("10%\r20%\r\n", "10%\n20%\n"),
-        ("a\x1bcb\x1b", "ab"),
-        ("tab\t€ 🙂", "tab\t€ 🙂"),
-        ("\u202eabc\x9b31m", "abc"),
-        ("\x1b]never ended\nnext", "\nnext"),
-    ],
-)
-def test_control_sequences_are_taken_out(text: str, shown: str) -> None:
-    assert plain(text) == shown
-
-
-def test_one_line_stays_one_line() -> None:
-    assert plain_line("a\nb\r\tc\x1b[2K") == "a b c"
 
 
 def at_a_terminal(*arguments: str, **environment: str) -> str:
