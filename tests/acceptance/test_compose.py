@@ -2,28 +2,34 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import docker
-import psutil
 import pytest
 import requests
-from mlflow.tracking import MlflowClient
 
 from tests.acceptance.support.checkout import ROOT, fresh_clone
-from tests.acceptance.support.projects import WAIT_FOR_GO, let_go, mlproject
+from tests.acceptance.support.compose_stack import (
+    AZURITE,
+    LIST_BLOBS,
+    addresses_of,
+    healthcheck,
+    iptables,
+    kept,
+    named_in,
+    private_machine,
+    repository,
+    training_that_waits,
+)
+from tests.acceptance.support.projects import let_go
 from tests.support.discord import DiscordServer
 from tests.support.engines import docker_or_skip
-from tests.support.network.devices import ip
 from tests.support.network.forwarding import forwarding
 from tests.support.network.guard_probe import attacks, not_refused
-from tests.support.network.namespace import NetworkNamespace, network_namespace
+from tests.support.network.namespace import NetworkNamespace
 from tests.support.network.reaching import reached
 from tests.support.servers.compose import BUILT, Compose, compose_stack
 from tests.support.servers.example_image import build_example_image
@@ -37,20 +43,7 @@ MEGABYTE = 10**6
 LARGEST = {"api": 150 * MEGABYTE, "worker": 350 * MEGABYTE}
 BASE = "python:3.11-slim"
 PLANTED = "planted-hunter2"
-PORTS = {"redis": 6379, "postgres": 5432, "api": 5005, "worker": 5006, "flower": 5555, "azurite": 10000}
-SERVED = "/api/2.0/mlflow-artifacts/artifacts"
 ONE_SHOT = {"migrate", "azurite-container"}
-AZURITE = {
-    "COMPOSE_PROFILES": "azurite",
-    "ARTIFACTS_DESTINATION": "wasbs://mlflow@store.blob.core.windows.net/artifacts",
-    "AZURE_CONNECTION_SECRET": "azurite_connection_string",
-}
-LIST_BLOBS = """
-from azure.storage.blob import BlobServiceClient as Service
-from shared.settings import Settings
-secret = Settings.load().azure_storage_connection_string.get_secret_value()
-print(*Service.from_connection_string(secret).get_container_client("mlflow").list_blob_names(), sep="\\n")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +76,8 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 @pytest.fixture(scope="module")
 def private() -> Iterator[NetworkNamespace]:
-    """A machine of a private network, with a server; the operator has named one of its two addresses."""
-    with network_namespace() as machine:
-        ip("-netns", machine.name, "address", "add", f"{named_in(machine)}/24", "dev", "cable")
-        listener = subprocess.Popen(
-            [*machine.prefix, sys.executable, "-m", "http.server", "80"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    with private_machine() as machine:
         yield machine
-        listener.kill()
-        listener.wait()
-
-
-def named_in(machine: NetworkNamespace) -> str:
-    return f"{machine.address.rpartition('.')[0]}.77"
 
 
 @pytest.fixture(scope="module")
@@ -132,21 +112,6 @@ def stack(built: Compose) -> Compose:
     built.run("up", "--detach", "--wait")
     sys.stdout.write(f"docker compose up --wait: {time.monotonic() - began:.0f} s\n")
     return built
-
-
-def repository(git_server: GitServer, host_address: str, name: str, files: dict[str, str]) -> str:
-    """A git repository, as the worker reaches it."""
-    return git_server.create(name, files).uri.replace("127.0.0.1", host_address)
-
-
-def training_that_waits(stack: Compose, git_server: GitServer, host_address: str, name: str) -> tuple[Any, Any]:
-    """A job that trains until it is let go, and its container."""
-    uri = repository(git_server, host_address, name, {"MLproject": mlproject(f"{WAIT_FOR_GO}; echo trained")})
-    job = stack.post("/retrain", {"experiment_name": name, "git_uri": uri})
-    running = stack.wait(job, "running")
-    assert running["state"] == "running", running["reason"]
-    (container,) = (each for each in stack.training() if job["id"] in each.name)
-    return job, container
 
 
 def test_the_file_is_one_that_compose_takes_without_a_word_with_every_profile(built: Compose) -> None:
@@ -287,32 +252,6 @@ def test_while_the_firewall_is_away_what_trains_goes_on_and_nothing_new_starts(
     assert stack.wait(later)["state"] == "succeeded"
 
 
-def iptables(stack: Compose, engine: docker.DockerClient, *words: str) -> None:
-    """Change the packet filter of this host, as somebody does who reloads it."""
-    engine.containers.run(
-        f"{stack.name}-firewall", ["iptables", *words], network_mode="host", cap_add=["NET_ADMIN"], remove=True
-    )
-
-
-def addresses_of(stack: Compose, engine: docker.DockerClient) -> list[tuple[str, int]]:
-    """Each service but the guard by its name and addresses, and what is published by all addresses of this machine."""
-    found: list[tuple[str, int]] = []
-    gateways = {"host.docker.internal"}
-    for name, service in stack.services().items():
-        networks = engine.containers.get(service["Name"]).attrs["NetworkSettings"]["Networks"].values()
-        gateways |= {each["Gateway"] for each in networks if each["Gateway"]}
-        if name in PORTS:
-            found += [(address, PORTS[name]) for address in (name, *(each["IPAddress"] for each in networks))]
-        if name == "mlflow":
-            found += [(each["IPAddress"], 5007) for each in networks]
-    here = {
-        each.address for device in psutil.net_if_addrs().values() for each in device if each.family.name == "AF_INET"
-    }
-    ports = (stack.api_port, stack.flower_port, stack.mlflow_port)
-    published = [(host, port) for host in (gateways | here) for port in ports]
-    return [*found, *((host, 2375) for host in gateways), *published]
-
-
 def test_a_new_image_of_the_worker_takes_over_what_trains(
     stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str, tmp_path: Path
 ) -> None:
@@ -357,30 +296,3 @@ def test_what_was_backed_up_is_there_again_after_all_volumes_are_destroyed(stack
     assert kept(stack) == before
     (digits,) = (job_id for job_id, (_, log) in before.jobs.items() if "promoted" in log)
     assert stack.wait(stack.post(f"/jobs/{digits}/retry", {}))["state"] == "succeeded"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a stack must not forget: its jobs with their logs, models, and artifacts with their bytes."""
-
-    jobs: dict[str, tuple[str, str]]
-    models: set[tuple[str, str, str | None]]
-    artifacts: dict[str, bytes]
-
-
-def kept(stack: Compose) -> Kept:
-    """Read all of it, as its users do."""
-    jobs = {
-        each["id"]: (each["state"], stack.get(f"/jobs/{each['id']}/logs").text)
-        for each in stack.get("/jobs").json()["jobs"]
-    }
-    versions = MlflowClient(stack.mlflow_url).search_model_versions()
-    paths = [blob.removeprefix("artifacts/") for blob in stack.python("mlflow", LIST_BLOBS).splitlines()]
-    artifacts = {path: requests.get(f"{stack.mlflow_url}{SERVED}/{path}", timeout=30).content for path in paths}
-    return Kept(jobs, {(each.name, str(each.version), each.source) for each in versions}, artifacts)
-
-
-def healthcheck(stack: Compose, service: str) -> list[str]:
-    """The command of a service's health check."""
-    configuration = json.loads(stack.run("config", "--format", "json").stdout)
-    return list(configuration["services"][service]["healthcheck"]["test"][1:])
