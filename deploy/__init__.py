@@ -1,1 +1,1 @@
-"""How the service is started: one machine (make up), compose files."""
+"""Starts the service: on one machine (make up), or by the compose files."""

@@ -1,7 +1,7 @@
-"""Where MLflow's artifacts are: a change of ARTIFACTS_DESTINATION is refused while models stand in the old place.
+"""Refuses a change of ARTIFACTS_DESTINATION while models are in the old place, and copies them to the new one.
 
-MLflow's own addresses of artifacts say only that the server has them, so after a silent change nothing old is found.
-`python -m deploy.artifact_store` copies them to the new place.
+MLflow's own addresses of artifacts only say that the server has them, so after a silent change nothing old is found.
+`python -m deploy.artifact_store` does the copying.
 """
 
 import argparse
@@ -23,19 +23,19 @@ PROGRESS_FILES = 100
 
 
 def refuse_a_silent_change(settings: Settings) -> None:
-    """Raise ConfigurationError where artifacts are in another place than the settings name; else note the place."""
+    """Raise ConfigurationError if artifacts are in another place than the settings name; else note the place."""
     wanted, known = settings.artifacts_destination, _noted(settings)
     if wanted != known and not _is_empty(settings, known):
         raise ConfigurationError(
             f"ARTIFACTS_DESTINATION is {_told(wanted)} now, but models and logs are in {_told(known)}, where MLflow "
-            f"would not find them any more. Copy them with `{COPY}` (Compose: docker compose run --rm mlflow {COPY}), "
+            f"would no longer find them. Copy them with `{COPY}` (Compose: docker compose run --rm mlflow {COPY}), "
             "or set ARTIFACTS_DESTINATION back."
         )
     _note(settings)
 
 
 def storage_credentials(settings: Settings) -> dict[str, str]:
-    """What opens the artifact storage, as MLflow reads it; of the two it takes the connection string."""
+    """Return the credentials of the artifact storage as MLflow reads them; it prefers the connection string."""
     secrets = {
         "AZURE_STORAGE_ACCESS_KEY": settings.azure_storage_access_key,
         "AZURE_STORAGE_CONNECTION_STRING": settings.azure_storage_connection_string,
@@ -44,14 +44,14 @@ def storage_credentials(settings: Settings) -> dict[str, str]:
 
 
 def place_of(settings: Settings, destination: str) -> str:
-    """The folder or address that a value of ARTIFACTS_DESTINATION means."""
+    """Return the folder or address that a value of ARTIFACTS_DESTINATION means."""
     return destination or str((settings.data_dir / "mlflow" / "artifacts").resolve())
 
 
 def copy(settings: Settings) -> tuple[int, int]:
-    """Copy what is not in the new place yet, and look that all is there; how many were copied, and how many there are.
+    """Copy what is missing in the new place, and verify it; return how many files were copied, and how many there are.
 
-    May be repeated after it was cut off. The old place stays as it is.
+    It may be repeated after an interruption. The old place stays as it is.
     """
     old, new = (_repository(place_of(settings, each)) for each in (_noted(settings), settings.artifacts_destination))
     wanted, there = dict(_files(old)), dict(_files(new))
@@ -62,13 +62,13 @@ def copy(settings: Settings) -> tuple[int, int]:
             print(f"{number} of {len(missing)} files", flush=True)
     there = dict(_files(new))
     if lost := sorted(name for name, size in wanted.items() if there.get(name) != size):
-        raise ConfigurationError(f"{len(lost)} files did not arrive whole, such as {lost[0]}. Run it again.")
+        raise ConfigurationError(f"{len(lost)} files were not copied completely, such as {lost[0]}. Run it again.")
     _note(settings)
     return len(missing), len(wanted)
 
 
 def _noted(settings: Settings) -> str:
-    """The value that the server last started with; before there was such a note, the default or what it is now."""
+    """Return the value that the server last started with; without such a note, the default or the current value."""
     try:
         return _record(settings).read_text()
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def _told(destination: str) -> str:
 
 
 def _is_empty(settings: Settings, destination: str) -> bool:
-    """Whether nothing is there; what cannot be asked is taken for full."""
+    """Return whether nothing is there; a place that does not answer counts as full."""
     if not destination:
         folder = Path(place_of(settings, destination))
         return not any(each.is_file() for each in folder.rglob("*"))
@@ -123,16 +123,16 @@ def _copy_file(old: Any, new: Any, name: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, Path(name).name)
         with redirect_stdout(sys.stderr):
-            old._download_file(name, str(file))  # the public way draws a bar for each file
+            old._download_file(name, str(file))  # the public method shows a progress bar for each file
         new.log_artifact(str(file), str(Path(name).parent) if "/" in name else None)
 
 
 def main() -> int:
-    """Copy, where the settings name another place than before."""
+    """Copy the files if the settings name another place than before."""
     parser = argparse.ArgumentParser(
         prog=COPY,
         description="Copy artifacts from where MLflow kept them so far to what ARTIFACTS_DESTINATION says now. Stop "
-        "MLflow before it. Nothing is deleted, and what was cut off is taken up again.",
+        "MLflow first. Nothing is deleted, and an interrupted copy is resumed.",
     )
     parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""Makes the blob container that ARTIFACTS_DESTINATION (wasbs://CONTAINER@…) names, where there is none yet."""
+"""Creates the blob container that ARTIFACTS_DESTINATION (wasbs://CONTAINER@…) names, if it does not exist yet."""
 
 import sys
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Runs Flower, by default on this machine only: whoever gets in can shut workers down. FLOWER_BASIC_AUTH lets in."""
+"""Runs Flower, by default only on this machine, as it can shut workers down. FLOWER_BASIC_AUTH is its login."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ def main() -> int:
     """Run Flower until it is stopped."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.flower_dashboard",
-        description="Run Flower at FLOWER_URL. FLOWER_BASIC_AUTH must hold user:password.",
+        description="Run Flower at FLOWER_URL. FLOWER_BASIC_AUTH must be user:password.",
     )
     parser.add_argument(
         "--save-seconds", type=float, default=SAVE_SECONDS, help="how often its history is saved, for when it is killed"
@@ -34,7 +34,7 @@ def main() -> int:
     if not (login := settings.flower_basic_auth.get_secret_value()):
         sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
         return 1
-    os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; in argv it would be seen
+    os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; argv would show it
     redactor = redactor_of(settings, environment())
     if settings.log_format == "json":
         logs.configure(settings.log_level, "json", redactor)

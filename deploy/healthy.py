@@ -1,6 +1,6 @@
-"""Health checks of containers: does a URL answer, and is the time that a metric of Prometheus says recent?
+"""Health checks of containers: whether a URL answers, and whether the time in a Prometheus metric is recent.
 
-Loads nothing but the standard library, because it runs every few seconds.
+Loads only the standard library, because it runs every few seconds.
 """
 
 import argparse
@@ -12,16 +12,16 @@ TIMEOUT_SECONDS = 8
 
 
 def is_recent(metrics: str, name: str, *, within_seconds: float, now: float) -> bool:
-    """Whether the metric of this name holds a time (Unix, in seconds) of the last seconds."""
+    """Return whether the metric contains a time (Unix, in seconds) within the last seconds."""
     values = [line.split() for line in metrics.splitlines()]
     return any(words[0] == name and now - float(words[1]) <= within_seconds for words in values if len(words) == 2)
 
 
 def main() -> int:
-    """Exit with 0 where all is well."""
+    """Exit with 0 if all is well."""
     parser = argparse.ArgumentParser(prog="python -m deploy.healthy")
     parser.add_argument("url", help="what must answer with a status below 400")
-    parser.add_argument("--recent", metavar="NAME", help="a metric there that holds a time")
+    parser.add_argument("--recent", metavar="NAME", help="a metric there that contains a time")
     parser.add_argument("--seconds", type=float, default=90, help="how old that time may be")
     asked = parser.parse_args()
     try:

@@ -1,7 +1,7 @@
-"""`make secrets`: a file for each secret of docker-compose.yml, random where it can be; none is ever overwritten.
+"""`make secrets`: writes a file for each secret of docker-compose.yml, random where possible; overwrites none.
 
-The folder is the operator's alone (0700). The files in it can be read by all, because Compose mounts each into the
-containers that need it, whose users are others. Needs nothing but Python, as it runs before anything is installed.
+Only the operator can enter the folder (0700). Its files are readable by all, because Compose mounts each into the
+containers that need it, which run as other users. Needs only Python, because it runs before anything is installed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ GIVEN = (  # by somebody else; an empty file is as good as none
 
 
 def made_up() -> dict[str, str]:
-    """The secrets that belong to nothing else, by file name."""
+    """Return new random secrets, by file name."""
     words = ("postgres_password", "mlflow_postgres_password", "redis_password", "prometheus_token", "grafana_password")
     return {
         **{name: secrets.token_urlsafe(WORD_BYTES) for name in words},
@@ -38,7 +38,7 @@ def made_up() -> dict[str, str]:
 
 
 def made_of(known: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that hold others."""
+    """Return the secrets that contain others."""
     return {
         "database_url": f"postgresql://retrain:{known['postgres_password']}@postgres:5432/retrain",
         "mlflow_database_url": f"postgresql://mlflow:{known['mlflow_postgres_password']}@postgres:5432/mlflow",

@@ -11,7 +11,7 @@ from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.own_files import keep_files_private
 from shared.settings import Settings
 
-PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # tells MLflow of deploy.mlflow_guard.own_server
+PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # registers deploy.mlflow_guard.own_server with MLflow
 # What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.
 SWITCHED_OFF = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 414 MB instead of 2.5 GB, too
@@ -25,7 +25,7 @@ SWITCHED_OFF = {
 
 
 def command(settings: Settings) -> list[str]:
-    """The server's command line."""
+    """Return the server's command line."""
     port = urlsplit(settings.mlflow_tracking_uri).port or 5007
     hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", HOST_FROM_CONTAINER)]
     others = sorted(settings.mlflow_allowed_hosts)
@@ -34,12 +34,14 @@ def command(settings: Settings) -> list[str]:
         *(sys.executable, "-m", "mlflow", "server", "--host", settings.mlflow_server_host, "--port", str(port)),
         *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
         *("--app-name", "retrain", "--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
-        *(("--cors-allowed-origins", ",".join(pages)) if pages else ()),  # else its own pages cannot change anything
+        *(
+            ("--cors-allowed-origins", ",".join(pages)) if pages else ()
+        ),  # otherwise its own pages cannot change anything
     ]
 
 
 def backend_store(settings: Settings) -> str:
-    """Where runs and models are recorded; goes by the environment, for it may hold a password."""
+    """Return where runs and models are recorded; passed by the environment, because it may contain a password."""
     url = settings.mlflow_database_url.get_secret_value()
     if not url:
         return f"sqlite:///{(settings.data_dir / 'mlflow').resolve() / 'mlflow.db'}"
@@ -48,7 +50,7 @@ def backend_store(settings: Settings) -> str:
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     settings = Settings.load()
     keep_files_private()
     os.environ.update(storage_credentials(settings))

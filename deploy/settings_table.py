@@ -39,7 +39,7 @@ COMPOSED = frozenset(
 
 
 def table(fields: Mapping[str, FieldInfo]) -> str:
-    """The table in Markdown: variable, default, meaning."""
+    """Return the table in Markdown: variable, default, meaning."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
     for name, field in fields.items():
         rows.append(f"| `{name.upper()}` | {_default(field)} | {field.description} |")
@@ -47,12 +47,12 @@ def table(fields: Mapping[str, FieldInfo]) -> str:
 
 
 def channel_tables() -> dict[Path, str]:
-    """The tables of our alert channels, each for the page of its own, so that a new one touches no other."""
+    """Return the tables of our alert channels, each for its own page, so that a new one touches no other."""
     return {CHANNELS / f"{name}.md": table(kinds()[name].model_fields) for name in OURS}
 
 
 def example() -> str:
-    """The settings that may stand in the compose stack's .env, each with its default; secrets are files."""
+    """Return the settings for the compose stack's .env, each with its default; secrets are files."""
     lines = []
     for name, field in Settings.model_fields.items():
         if name not in COMPOSED and not is_secret(field):
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def _with_part(path: Path, begin: str, end: str, part: str) -> str:
-    """The file with this between the two marks."""
+    """Return the file with this text between the two marks."""
     head, _, rest = path.read_text().partition(f"{begin}\n")
     _, _, tail = rest.partition(end)
     return f"{head}{begin}\n{part}\n{end}{tail}"

@@ -16,7 +16,7 @@ With `API_TOKENS` set, every request but those of `health` needs `Authorization:
 
 
 def text(document: dict[str, Any]) -> str:
-    """The page: operations by their tag, then the objects in them."""
+    """Return the page: operations by their tag, then the objects in them."""
     parts = [HEAD]
     for tag in document["tags"]:
         parts.append(f"## {tag['name']}\n")

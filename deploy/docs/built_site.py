@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """A line for each fault of the site."""
+    """Return a line for each fault of the site."""
     return [*_faults_of_pages(site), *_faults_of_styles(site)]
 
 

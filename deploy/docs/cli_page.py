@@ -15,7 +15,7 @@ is, `RETRAIN_TOKEN` holds your token. `python -m mypackage.cli` is the same comm
 
 
 def text() -> str:
-    """The page: a section for each command."""
+    """Return the page: a section for each command."""
     sections = [f"## {name}\n\n```text\n{help_text}\n```\n" for name, help_text in _helps(main, "retrain", None)]
     return "\n".join([HEAD, *sections])
 

@@ -6,7 +6,7 @@ BEGIN, END = "<!-- codes -->", "<!-- /codes -->"
 
 
 def text(page: str) -> str:
-    """The page with its table as the code has it."""
+    """Return the page with its table generated from the code."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     rows = (f"| `{code}` | {code.meaning} | {code.advice} |" for code in Code)

@@ -13,7 +13,7 @@ Names in the column *type* link to the table of their fields.
 
 
 def text(document: dict[str, Any]) -> str:
-    """The page: the request, then the objects in it."""
+    """Return the page: the request, then the objects in it."""
     schemas = document["components"]["schemas"]
     request = schemas["RetrainRequest"]
     parts = [HEAD, table(request)]
@@ -24,7 +24,7 @@ def text(document: dict[str, Any]) -> str:
 
 
 def _mentioned(schema: Any, schemas: dict[str, Any]) -> list[str]:
-    """The schemas that this one mentions, and those that they mention, each once."""
+    """Return the schemas that this one mentions, and those that they mention, each once."""
     found: dict[str, None] = {}
     for name in references(schema):
         found |= dict.fromkeys([name, *_mentioned(schemas[name], schemas)])

@@ -8,7 +8,7 @@ PREFIX = "#/components/schemas/"
 
 
 def table(schema: Schema, *, page: str = "") -> str:
-    """A Markdown table of the fields of an object; its types link to their sections on the page."""
+    """Return a Markdown table of an object's fields; its types link to their sections on the page."""
     required = set(schema.get("required", ()))
     rows = ["| field | type | default | |", "|---|---|---|---|"]
     for name, field in schema.get("properties", {}).items():
@@ -18,7 +18,7 @@ def table(schema: Schema, *, page: str = "") -> str:
 
 
 def type_of(field: Schema, page: str = "") -> str:
-    """What a value may be, in the words of JSON."""
+    """Return what a value may be, in JSON's terms."""
     if "$ref" in field:
         name = field["$ref"].removeprefix(PREFIX)
         return f"[{name}]({page}#{name.lower()})"
@@ -34,7 +34,7 @@ def type_of(field: Schema, page: str = "") -> str:
 
 
 def references(schema: Any) -> Iterator[str]:
-    """The names of the schemas that this one mentions."""
+    """Yield the names of the schemas that this one mentions."""
     if isinstance(schema, Mapping):
         if "$ref" in schema:
             yield str(schema["$ref"]).removeprefix(PREFIX)

@@ -84,7 +84,7 @@ class Stage:
         return f"{before}{relpath(target, PurePosixPath(staged_path(page)).parent)}{kept}{after}"
 
     def _page_of_folder(self, path: str) -> str:
-        """The page of a folder; one of docs/ that has none gets a list of its pages."""
+        """Return the page of a folder; a folder of docs/ without one gets a list of its pages."""
         if not path.startswith("docs/"):
             return f"{path}/README.md"
         index = f"{path}/index.md"
@@ -113,7 +113,7 @@ def staged_path(path: str) -> str:
 
 
 def _inside(path: PurePosixPath) -> str:
-    """The path from the repository's root; empty where it leaves the repository."""
+    """Return the path from the repository's root; empty if it leaves the repository."""
     parts: list[str] = []
     for part in path.parts:
         if part == ".." and not parts:

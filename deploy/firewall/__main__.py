@@ -51,7 +51,7 @@ def _look(firewall: Firewall, plan: Plan, state: Path, said: str) -> str:
 
 
 def is_fresh(state: Path) -> bool:
-    """Whether the rules stood a moment ago."""
+    """Return whether the rules stood a moment ago."""
     try:
         return abs(time.time() - state.stat().st_mtime) < FRESH_SECONDS
     except OSError:
@@ -59,7 +59,7 @@ def is_fresh(state: Path) -> bool:
 
 
 def is_in_use(bridge: str, devices: Path = PORTS) -> bool:
-    """Whether a container is on the bridge."""
+    """Return whether a container is on the bridge."""
     try:
         return any((devices / bridge / "brif").iterdir())
     except OSError:

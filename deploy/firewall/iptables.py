@@ -1,4 +1,4 @@
-"""iptables as the firewall uses it: what stands there, what is put there, and what is taken away again."""
+"""Runs iptables for the firewall: reads the rules in place, adds its own, and removes them again."""
 
 import subprocess
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Tables:
     command: str = "iptables"
 
     def run(self, *words: str, text: str | None = None, tool: str = "") -> str:
-        """Run iptables or its companion; RuleRefused where it fails."""
+        """Run iptables or a companion tool; raise RuleRefused if it fails."""
         try:
             done = subprocess.run(
                 [self.command + tool, *words],
@@ -38,7 +38,7 @@ class Tables:
         return done.stdout
 
     def has(self, *rule: str) -> bool:
-        """Whether the rule (CHAIN and the rest) stands."""
+        """Return whether the rule (CHAIN and the rest) is in place."""
         try:
             self.run("--wait", "--check", *rule)
         except RuleRefused:
@@ -47,7 +47,7 @@ class Tables:
 
 
 def tables() -> Tables | None:
-    """The packet filter that this user may change here, or None."""
+    """Return the packet filter that this user may change here, or None."""
     for command in ("iptables", "iptables-legacy"):
         try:
             Tables(command).run("--wait", "--list-rules", "INPUT")
@@ -62,25 +62,25 @@ class Firewall:
     """The rules of one plan in this host's packet filter. ``put`` may be called again: it mends what is missing."""
 
     tables: Tables
-    _standing: tuple[str, ...] = ()
+    _in_place: tuple[str, ...] = ()
     _plan: Plan | None = None
 
     def stands(self, plan: Plan) -> bool:
-        """Whether every rule is as it was put."""
-        return plan == self._plan and bool(self._standing) and self._standing == self._read(plan)
+        """Return whether every rule is still as it was put in place."""
+        return plan == self._plan and bool(self._in_place) and self._in_place == self._read(plan)
 
     def put(self, plan: Plan) -> None:
-        """Put the chains in place, and then what leads to them first of all."""
-        self._standing = ()
+        """Put the chains in place, and then the rules that lead to them, before all others."""
+        self._in_place = ()
         self.tables.run("--wait", "--noflush", text=plan.text(), tool="-restore")
         for chain, jump in self._jumps(plan):
             if self.tables.has(chain, *jump):
                 self.tables.run("--wait", "--delete", chain, *jump)
             self.tables.run("--wait", "--insert", chain, *jump)
-        self._plan, self._standing = plan, self._read(plan)
+        self._plan, self._in_place = plan, self._read(plan)
 
     def remove(self, plan: Plan) -> None:
-        """Take all of it away again."""
+        """Remove all of it again."""
         for leading in ("DOCKER-USER", "FORWARD", "INPUT"):
             for chain in (plan.through, plan.to_host):
                 jump = (leading, "-i", plan.bridge, "-j", chain)
@@ -91,13 +91,13 @@ class Firewall:
             self.tables.run("--wait", "--delete-chain", chain)
 
     def _jumps(self, plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
-        """Docker looks into DOCKER-USER before its own rules, and leaves it alone when it puts those anew."""
+        """Return the rules that lead to ours; Docker uses DOCKER-USER before its own rules, and never rewrites it."""
         through = "DOCKER-USER" if self.tables.has("FORWARD", "-j", "DOCKER-USER") else "FORWARD"
         from_bridge = ("-i", plan.bridge, "-j")
         return [(through, (*from_bridge, plan.through)), ("INPUT", (*from_bridge, plan.to_host))]
 
     def _read(self, plan: Plan) -> tuple[str, ...]:
-        """All rules that are ours or lead to ours, and how Docker's own chain is led to."""
+        """Return all rules that are ours or lead to ours, and the one that leads to Docker's own chain."""
         words = {plan.through, plan.to_host}
         rules = self.tables.run("--wait", "--list-rules").splitlines()
         ours = [rule for rule in rules if words & set(rule.split())]
@@ -105,8 +105,8 @@ class Firewall:
 
 
 def is_filtered(switch: Path = BRIDGED_IS_FILTERED) -> bool:
-    """Whether the kernel shows iptables what goes between two containers of one bridge; Docker turns that on."""
+    """Return whether the kernel shows iptables the traffic between two containers of a bridge; Docker turns that on."""
     try:
         return switch.read_text().strip() != "0"
     except OSError:
-        return True  # not to be seen from here
+        return True  # not visible from here

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# What is nobody's on the internet: private, carrier-grade NAT, link-local with the metadata address, benchmarks,
+# Not public internet: private, carrier-grade NAT, link-local with the metadata address, benchmarks,
 # multicast, reserved. (RFC 6890; addresses for documentation lead nowhere.)
 PRIVATE = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
@@ -105,7 +105,7 @@ def plan_of(environment: Mapping[str, str]) -> Plan:
 
 
 def _announced(environment: Mapping[str, str]) -> tuple[Place, ...]:
-    """The guard's own addresses, which its container writes down at its start."""
+    """Return the guard's own addresses, which its container writes to a file at its start."""
     file, port = environment.get("TRACKING_ADDRESS_FILE", ""), int(environment.get("TRACKING_PORT", "5007"))
     try:
         words = Path(file).read_text().split() if file else []

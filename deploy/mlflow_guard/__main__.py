@@ -12,7 +12,7 @@ from shared import logs
 from shared.live_secrets import environment, redactor_of
 from shared.settings import Settings
 
-STOP_SECONDS = 5  # for transfers under way; MLflow's clients try again
+STOP_SECONDS = 5  # for transfers under way; MLflow's clients retry
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
         log_config=None,
         log_level="warning",
         access_log=False,
-        proxy_headers=False,  # what a training says of itself
+        proxy_headers=False,  # which a training could forge
         server_header=False,
         date_header=False,  # MLflow's comes with its answer
         lifespan="on",

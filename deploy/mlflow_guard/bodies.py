@@ -1,4 +1,4 @@
-"""What a training may say in a request's JSON: nothing that has MLflow read or write its own machine's files. Pure."""
+"""Checks the JSON in a training's request: nothing may make MLflow read or write files of its own machine. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 PROXIED = "mlflow-artifacts"
-# What MLflow reads a place from: fields, which its parser takes in both spellings, and a tag of traces.
+# Where MLflow reads a location from: fields, which its parser accepts in both spellings, and a tag of traces.
 PLACE_FIELDS = ("artifact_location", "artifactLocation", "artifact_uri", "artifactUri")
 PLACE_TAG = "mlflow.artifactLocation"
 VERSION_CREATION = "/api/2.0/mlflow/model-versions/create"
-# Where the files of a model version may lie. Of these MLflow checks runs:, models: and mlflow-artifacts: itself.
+# Where a model version's files may be. MLflow itself checks runs:, models: and mlflow-artifacts:.
 SOURCES = frozenset({PROXIED, "runs", "models", "s3", "gs", "wasbs", "abfss", "dbfs"})
 
 
 class _Refused(ValueError):
-    """The body is not one that everybody reads in the same way."""
+    """The body is ambiguous: parsers might read it differently."""
 
 
 def refusal_of(path: str, body: bytes) -> str:
-    """Why this body of a request may not pass; empty where it may."""
+    """Return why this request body may not pass; empty if it may."""
     if not body:
         return ""
     try:
@@ -36,7 +36,7 @@ def refusal_of(path: str, body: bytes) -> str:
 
 
 def is_proxied(place: Any) -> bool:
-    """Whether artifacts there go through the MLflow server, into its own storage; so does what names no place."""
+    """Return whether artifacts there go through the MLflow server to its own storage, as they do by default."""
     if place in (None, ""):
         return True
     if not isinstance(place, str):
@@ -46,7 +46,7 @@ def is_proxied(place: Any) -> bool:
 
 
 def is_source(source: Any) -> bool:
-    """Whether a model version may have its files there."""
+    """Return whether a model version may have its files there."""
     return isinstance(source, str) and urlsplit(source).scheme in SOURCES and _stays_within(source)
 
 
@@ -57,13 +57,13 @@ def _stays_within(place: str) -> bool:
 
 
 def _wrong_place(said: dict[str, Any]) -> str | None:
-    """Return the first place in it that is none for artifacts."""
+    """Return the first location in it that is not allowed for artifacts."""
     places = [*(said.get(name) for name in PLACE_FIELDS), *_place_tags(said)]
     return next((str(each)[:200] for each in places if not is_proxied(each)), None)
 
 
 def _place_tags(said: Any) -> Iterator[Any]:
-    """Every value of the tag, which stands as a key or beside one, however deep."""
+    """Yield every value of the tag, whether the tag is a key or the value next to one, at any depth."""
     rest = [said]
     while rest:
         each = rest.pop()

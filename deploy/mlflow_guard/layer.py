@@ -1,4 +1,4 @@
-"""The ASGI layer: asks for a verdict on each request, and hands on what passes, or answers as MLflow refuses."""
+"""The ASGI layer: gets a verdict on each request, and passes it on or refuses it in MLflow's own form."""
 
 import json
 import logging
@@ -18,14 +18,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MEBIBYTE = 1024**2
 BODY_BYTES = 16 * MEBIBYTE  # a full batch of MLflow's client (1,000 metrics, 100 parameters of 6,000 bytes) has under 1
-HELD_BYTES = 128 * MEBIBYTE  # of all bodies that are in memory at the same time
+HELD_BYTES = 128 * MEBIBYTE  # of all bodies in memory at the same time
 ADVICE = "If you need it, ask the operator of this service."
 
 logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):
-    """A request that goes no further; ``status`` and ``code`` are what MLflow's client is told."""
+    """A refused request; ``status`` and ``code`` are sent to MLflow's client."""
 
     def __init__(self, why: str, *, status: HTTPStatus = HTTPStatus.FORBIDDEN, code: str = "PERMISSION_DENIED") -> None:
         super().__init__(why)
@@ -33,11 +33,11 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """One of the two sides went away in the middle; there is nobody to answer, or no way to."""
+    """One of the two sides went away in the middle, so no answer is possible."""
 
 
 class Guard:
-    """Stands before an ASGI app. One in a process: it counts what all requests hold in memory."""
+    """Guards an ASGI app. There is one per process, because it counts the memory that all requests use."""
 
     def __init__(self, app: App, *, decide: Decide, body_bytes: int = BODY_BYTES, held_bytes: int = HELD_BYTES) -> None:
         self._app, self._decide = app, decide
@@ -50,7 +50,7 @@ class Guard:
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})  # which a server answers with 403
+            await send({"type": "websocket.close", "code": 1008})  # the server then answers 403
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -89,7 +89,7 @@ class Guard:
             self._free_bytes += len(held)
 
     async def _read(self, scope: Scope, receive: Receive, held: bytearray) -> None:
-        """Read the whole body, as long as it is within the limits."""
+        """Read the whole body, up to the limits."""
         if _announced_bytes(scope) > self._body_bytes:
             raise self._too_large()
         more = True
@@ -124,7 +124,7 @@ def _announced_bytes(scope: Scope) -> int:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """What was read, as one message, and from then on what the server says."""
+    """Return a receiver that gives the body as one message, and then the server's messages."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -136,7 +136,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
     request = f"{scope['method']} {scope['path']}"[:300]
     client = (scope.get("client") or ("",))[0]
-    if refused.status is not HTTPStatus.SERVICE_UNAVAILABLE:  # which is no fault of the request, and asked again soon
+    if refused.status is not HTTPStatus.SERVICE_UNAVAILABLE:  # it is not the request's fault, and will be retried soon
         logger.warning("request to MLflow refused", extra={"request": request, "why": str(refused), "client": client})
     said = {"error_code": refused.code, "message": f"The guard before MLflow refused {request}: {refused}. {ADVICE}"}
     body = json.dumps(said).encode()

@@ -1,6 +1,6 @@
-"""Which routes of MLflow a training may use, and which of our own server nobody may. Pure: a request in, a verdict out.
+"""Decides which routes of MLflow a training may use, and which ones of our own server nobody may. Pure.
 
-Paths are written as MLflow writes them. A test holds every route that the installed MLflow has against these tables.
+Paths are in MLflow's form. A test compares every route of the installed MLflow with these tables.
 """
 
 import re
@@ -16,30 +16,30 @@ MOST_QUERY_FIELDS = 1000
 
 
 class Body(Enum):
-    """What may come with a request, and what is done with it."""
+    """What body a request may have, and how it is handled."""
 
-    NONE = "none"  # any is refused: MLflow reads JSON in a GET, too
-    JSON = "json"  # read as a whole, up to a limit, and looked into
-    OPAQUE = "opaque"  # read as a whole, up to a limit
+    NONE = "none"  # a body is refused, because MLflow reads JSON even in a GET
+    JSON = "json"  # read completely, up to a limit, and checked
+    OPAQUE = "opaque"  # read completely, up to a limit
     STREAM = "stream"  # passed on as it comes: a file
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``refusal`` says why a request is refused; empty for one that may pass, with this body."""
+    """``refusal`` says why a request is refused; if it is empty, the request may pass with this kind of body."""
 
     body: Body = Body.NONE
     refusal: str = ""
 
     @property
     def passes(self) -> bool:
-        """Whether it may go on."""
+        """Whether the request may pass."""
         return not self.refusal
 
 
-Decide = Callable[[str, bytes, bytes], Verdict]  # method, path as it was sent, query as it was sent
+Decide = Callable[[str, bytes, bytes], Verdict]  # method, path and query as they were sent
 
-# Every path with its methods; <name> is one segment. What is not here is refused.
+# Every path with its methods; <name> is one segment. Anything else is refused.
 ALLOWED: dict[str, str] = {
     "/health": "GET",
     "/version": "GET",
@@ -90,7 +90,7 @@ ALLOWED: dict[str, str] = {
     f"{API_3}/traces/batchGet": "GET",
     f"{API_3}/traces/<trace_id>": "GET",
     f"{API_3}/traces/<trace_id>/tags": "PATCH",
-    # The gate runs in the training, so training registers and moves aliases.
+    # The gate runs in the training, so trainings register models and move aliases.
     f"{API}/registered-models/create": "POST",
     f"{API}/registered-models/get": "GET",
     f"{API}/registered-models/search": "GET",
@@ -110,8 +110,8 @@ ALLOWED: dict[str, str] = {
 UPLOAD = f"{ARTIFACTS}/artifacts/<path:artifact_path>"
 OPAQUE_BODIES = frozenset({"/v1/traces"})  # protobuf
 
-# What our own server does for nobody: these run commands or programs, or write files, as the server's user. The AI
-# gateway and the execution of jobs have a switch of MLflow's, too (deploy/mlflow_server.py).
+# What our own server refuses to everybody: these run commands or programs, or write files, as the server's user. MLflow
+# also has switches for the AI gateway and the execution of jobs (deploy/mlflow_server.py).
 SHUT = (
     "/gateway",
     *(
@@ -140,7 +140,7 @@ QUERY_PATHS = frozenset({"path", "artifact_directory_path"})
 
 
 def decide_for_training(method: str, raw_path: bytes, query: bytes) -> Verdict:
-    """What a training may ask of MLflow: a route of the table, in the one spelling that MLflow has for it."""
+    """Allow a training only the routes in the table, in the one spelling that MLflow has for them."""
     path = raw_path.decode("latin-1")
     route = next((route for pattern, route in PATTERNS if pattern.fullmatch(path)), None)
     if route is None or method not in ALLOWED[route].split():
@@ -151,7 +151,7 @@ def decide_for_training(method: str, raw_path: bytes, query: bytes) -> Verdict:
 
 
 def decide_for_people(method: str, raw_path: bytes, query: bytes) -> Verdict:
-    """What our own server does for whoever reaches it: all that MLflow does, but for what is shut."""
+    """Allow people everything that MLflow does, except the routes that are closed."""
     path = re.sub("/+", "/", unquote(raw_path.decode("latin-1")))
     if any(path == each or path.startswith(f"{each}/") for each in SHUT):
         return Verdict(refusal="this server does not run commands, jobs or programs, nor store files in this way")
@@ -186,7 +186,7 @@ def _is_in_normal_form(path: str, route: str) -> bool:
 
 
 def _is_inner_path(encoded: str) -> bool:
-    """Whether it leads to one place, below where it begins, however often somebody decodes it."""
+    """Return whether it leads to one place below its start, however often it is decoded."""
     path, decoded = encoded, unquote(encoded)
     while _is_plain(decoded) and decoded.count("/") == path.count("/"):
         if decoded == path:
@@ -209,5 +209,5 @@ def _has_inner_paths_only(query: bytes) -> bool:
     return all(_is_inner_path(value) for name, value in fields if name in QUERY_PATHS and value)
 
 
-# The most particular first: of two that fit, MLflow takes the one without a placeholder.
+# The most specific first: of two matching routes, MLflow uses the one without a placeholder.
 PATTERNS = [(_pattern(route), route) for route in sorted(ALLOWED, key=lambda route: ("<" in route, route))]

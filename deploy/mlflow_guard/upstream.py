@@ -1,4 +1,4 @@
-"""An ASGI app that streams requests to an MLflow server, with the service's password where that wants one."""
+"""An ASGI app that streams requests to an MLflow server, with the service's password if that requires one."""
 
 import asyncio
 import base64
@@ -18,9 +18,9 @@ from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 17
 CONNECT_SECONDS = 10
-KEEP_ALIVE_SECONDS = 1.0  # less than any server's, which would close a connection as it is used again
-ANSWER_SECONDS = 3600  # an upload is answered when it is in the storage behind MLflow
-# All that MLflow looks at, but for what only proxies may say (X-Forwarded-*) and the choice of another workspace.
+KEEP_ALIVE_SECONDS = 1.0  # less than any server's, which could close a connection just as it is reused
+ANSWER_SECONDS = 3600  # an upload is answered once it is in MLflow's storage
+# All headers that MLflow uses, except those for proxies only (X-Forwarded-*) and the choice of another workspace.
 PASSED_ON = frozenset(
     {
         *(b"accept", b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type"),
@@ -105,7 +105,7 @@ class Upstream:
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    """The request's body; what breaks off is not sent as if it were complete."""
+    """Yield the request's body; one that breaks off is not sent as if it were complete."""
     more = True
     while more:
         message = await receive()
@@ -125,7 +125,7 @@ async def _pass_back(answer: aiohttp.ClientResponse, receive: Receive, send: Sen
             if gone.done():
                 raise Gone
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except (aiohttp.ClientError, TimeoutError) as error:  # the client must not take it for the whole answer
+    except (aiohttp.ClientError, TimeoutError) as error:  # the client must not take it for a complete answer
         raise Gone from error
     finally:
         gone.cancel()
@@ -145,6 +145,6 @@ def _authorization(settings: Settings) -> bytes:
 
 
 def _certificates() -> str | None:
-    """The operator's own certificates, as MLflow's client finds them."""
+    """Return the operator's own certificates, found as MLflow's client does."""
     names = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE")
     return next((path for name in names if (path := os.environ.get(name))), None)

@@ -63,7 +63,7 @@ def _present(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """A copy as of one moment, which waits for writers, and they for it."""
+    """Copy the database as of one moment; the copy waits for writers, and they wait for it."""
     target.parent.mkdir(exist_ok=True)
     with (
         closing(sqlite3.connect(source, timeout=LOCK_SECONDS)) as original,

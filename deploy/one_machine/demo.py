@@ -166,7 +166,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", urls: Mapping[str, str
 
 
 def _show(urls: Mapping[str, str]) -> None:
-    """The main job, and then the same with worse parameters."""
+    """Run the main job, and then the same with worse parameters."""
     _say(f"API {urls['api']}   MLflow {urls['mlflow']}   Flower {urls['flower']}   runner: {urls['runner']}")
     model = f"sklearn-dummy-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     good = _retrain(urls, model, {})

@@ -76,7 +76,7 @@ def plan() -> Stack:
 
 
 def network_name(data: Path) -> str:
-    """The network of the stack with these data: another stack on this machine has another one."""
+    """Return the name of this stack's network: another stack on this machine has another one."""
     return f"retrain-{hashlib.sha256(str(data).encode()).hexdigest()[:7]}"
 
 
@@ -105,14 +105,14 @@ def _network_of_trainings(
 
 
 def _wants_guard(settings: Settings) -> bool:
-    """Whether trainings on a network of their own reach MLflow over its bridge, by an address of ours."""
+    """Return whether trainings on a network of their own reach MLflow over its bridge, by an address of ours."""
     is_bridged = settings.container_network != "host"
     is_ours = not settings.container_tracking_uri
     return is_bridged and is_ours and urlsplit(settings.mlflow_tracking_uri).scheme in ("http", "https")
 
 
 def _guard_uri(settings: Settings) -> str:
-    """The guard as containers know it; at the port of our own server where it stands before that."""
+    """Return the guard's address for containers; with the port of our own server if it guards that."""
     asked = urlsplit(settings.mlflow_tracking_uri)
     port = asked.port if asked.hostname in LOOPBACK else None
     return f"http://{HOST_FROM_CONTAINER}:{port or MLFLOW_PORT}"
@@ -140,7 +140,7 @@ def _kept_secret(path: Path) -> str:
 
 
 def _kept(path: Path, first: str) -> str:
-    """What the file says; the first time, what it is to say from now on."""
+    """Return the file's text; the first time, write it."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)

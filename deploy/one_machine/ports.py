@@ -10,7 +10,7 @@ from shared.errors import ConfigurationError
 
 
 def ports(stack: Stack) -> dict[str, int]:
-    """The ports that this stack's own processes listen on."""
+    """Return the ports on which this stack's own processes listen."""
     settings = stack.settings
     found = {
         "redis": urlsplit(settings.redis_url.get_secret_value()).port,
@@ -41,7 +41,7 @@ def refuse_taken_ports(stack: Stack) -> None:
 
 
 def is_taken(port: int) -> bool:
-    """Whether something listens on this port of this machine."""
+    """Return whether something listens on this port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

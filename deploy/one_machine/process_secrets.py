@@ -20,7 +20,7 @@ SECRETS = {  # and which processes need them; of alert channels the API needs to
 
 
 def environment_of(process: str, environment: Mapping[str, str], *, lent: Collection[str]) -> dict[str, str]:
-    """The environment without the secrets that are not this process's business.
+    """Return the environment without the secrets that this process does not need.
 
     ``lent``: variables that projects may copy, so that a worker needs them, too.
     """
@@ -30,7 +30,7 @@ def environment_of(process: str, environment: Mapping[str, str], *, lent: Collec
 
 
 def _secrets_of_channels() -> dict[str, set[str]]:
-    """The secrets of alert channels; the API needs to know where alerts can go, and not how to send them."""
+    """Return the secrets of alert channels; the API must know where alerts can go, but not how to send them."""
     return {
         variable.upper(): {"api", "worker"} if name == kind.switch else {"worker"}
         for kind in kinds().values()

@@ -53,7 +53,7 @@ def _flower_login(stack: Stack) -> str:
 
 
 def missing(urls: Mapping[str, str]) -> list[str]:
-    """What does not answer yet, of the API with its store and Redis, a worker, and MLflow."""
+    """Return what does not answer yet: the API with its store and Redis, a worker, or MLflow."""
     absent = [] if _answers(f"{urls['mlflow']}/health") else [f"MLflow at {urls['mlflow']}"]
     ready = _answers(f"{urls['api']}/readyz")
     if ready is None:

@@ -42,7 +42,7 @@ def data_lock(folder: Path) -> Iterator[None]:
 
 
 def running_stack(folder: Path) -> dict[str, str] | None:
-    """The addresses of the stack that runs on this data, or None."""
+    """Return the addresses of the stack that runs on this data, or None."""
     try:
         with data_lock(folder):
             return None
