@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade parity check format bench scale openapi settings
+.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity check format bench scale openapi settings
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
 help: ## List these targets
@@ -58,6 +58,10 @@ drill: .venv/ready ## Break everything under load; check that nothing is lost (F
 
 upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)
+
+mutants: .venv/ready ## Change the pure decisions in a thousand ways; each that no test notices must be explained
+	@rm -rf mutants
+	@env -u PYTHONPATH $(BIN)/python -m tests.mutants
 
 parity: .venv/ready ## Run project files with mlflow run and with this service; compare in build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)

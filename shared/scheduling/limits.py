@@ -33,7 +33,7 @@ def _fits(pattern: str, key: str) -> bool:
     if not (key.startswith(first) and key.endswith(last)):
         return False
     for part in inner:
-        found = key.find(part, at, max(end, 0))
+        found = key.find(part, at, end)
         if found < 0:
             return False
         at = found + len(part)

@@ -228,6 +228,13 @@ def test_two_numbers_that_are_close_are_told_apart_in_every_reason() -> None:
     assert "recall fell by 0.1234568, 0.1234567 is allowed" in reason
 
 
+def test_a_fall_by_less_than_floats_can_tell_is_still_explained() -> None:
+    rules = Rules(lower_is_better=False, guardrails=(Guardrail("recall", 0.1, False),))
+    better = Challenger("x", "accuracy", 0.95, metrics={"recall": -1e-20})
+    reason = decide(better, Champion("3", 0.93, metrics={"recall": 0.1}), rules).reason
+    assert "recall fell by 0.10000000000000001, 0.10000000000000001 is allowed" in reason
+
+
 def test_a_number_is_shown_with_four_digits_and_a_direction_as_the_request_names_it() -> None:
     assert show(0.123456) == "0.1235"
     assert (direction(True), direction(False)) == (LOWER, HIGHER)

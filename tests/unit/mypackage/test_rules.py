@@ -26,6 +26,10 @@ def test_guardrails_of_the_request_alone_are_enough() -> None:
     assert rules({}, {"guardrails": {"recall": 0.02}}).guardrails == (Guardrail("recall", 0.02, False),)
 
 
+def test_ten_guardrails_are_taken() -> None:
+    assert len(rules({"guardrails": {f"m{n}": 1 for n in range(10)}}, {}).guardrails) == 10
+
+
 def test_the_requests_direction_goes_before_lower() -> None:
     assert rules({}, {"direction": "lower_is_better"}).lower_is_better
     assert not rules({}, {"direction": "higher_is_better"}, lower_is_better=True).lower_is_better

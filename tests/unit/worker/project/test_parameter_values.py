@@ -80,6 +80,12 @@ def test_a_value_of_another_type_is_refused_by_name(type_: str, value: Parameter
     assert repr(value) in caught.value.message
 
 
+@pytest.mark.parametrize(("type_", "wanted"), [("int", "it must be a whole number"), ("float", "it must be a number")])
+def test_a_refused_number_says_what_it_must_be(type_: str, wanted: str) -> None:
+    with pytest.raises(UserError, match=wanted):
+        rendered(type_, "many")
+
+
 def test_a_refused_value_is_shown_in_part_only() -> None:
     with pytest.raises(UserError) as caught:
         rendered("int", "x" * 6000)
