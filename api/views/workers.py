@@ -38,7 +38,7 @@ class Worker(AnswerBody):
 
     host: str = Field(description="The machine.")
     state: WorkerState
-    seen_at: Timestamp = Field(description="Its last sign of life.")
+    seen_at: Timestamp = Field(description="Its last heartbeat.")
     queues: tuple[str, ...] = Field(description="The queues that it serves.")
     runner: str = Field(description="docker, process, or another runner that is installed.")
     slots: int = Field(description="Attempts at the same time.")

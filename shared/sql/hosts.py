@@ -75,7 +75,7 @@ class Hosts(Database):
             return count
 
     def find_lost(self, *, by: str, after_seconds: float) -> Sequence[str]:
-        """Ids of jobs whose lease is over and whose host gave no sign of life for that long."""
+        """Return ids of jobs whose lease is over and whose host sent no heartbeat for that long."""
         with self.reading() as transaction:
             if not _has_watched(transaction, by, after_seconds):
                 return []
@@ -98,7 +98,7 @@ class Hosts(Database):
             change_job(transaction, row, **lease)
             silent_seconds = int((transaction.now - lost[0].heard_at).total_seconds())
             gave_up = f"its attempt is given up by the worker on {by}"
-            message = f"host {row.host} gave no sign of life for {silent_seconds} s; {gave_up}"
+            message = f"host {row.host} sent no heartbeat for {silent_seconds} s; {gave_up}"
             add_transition(transaction, row, row.state, message, attempt=row.attempt)
             return Claim(complete(transaction, read_job(transaction, job_id)), row.lease_token + 1)
 

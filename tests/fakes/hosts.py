@@ -118,7 +118,7 @@ class MemoryHosts:
             silent_seconds = int((now - self._heard_at(record)).total_seconds())
             record.change(lease_expires_at=now + timedelta(seconds=lease_seconds))
             gave_up = f"its attempt is given up by the worker on {by}"
-            record.note(f"host {record.job.host} gave no sign of life for {silent_seconds} s; {gave_up}", now)
+            record.note(f"host {record.job.host} sent no heartbeat for {silent_seconds} s; {gave_up}", now)
             record.token += 1
             return Claim(record.job, record.token)
 

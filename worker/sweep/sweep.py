@@ -150,9 +150,9 @@ class Sweep:
 
     def _end_lost_attempt(self, claim: Claim) -> None:
         host, seconds = claim.job.host, self.settings.host_lost_after_seconds
-        message = f"The host {host} gave no sign of life for {seconds:g} s."
+        message = f"The host {host} sent no heartbeat for {seconds:g} s."
         if host == self.here.name:
-            message = f"The machine that was {host} gave no sign of life for {seconds:g} s; another has its name now."
+            message = f"The machine that was {host} sent no heartbeat for {seconds:g} s; another has its name now."
         logger.error("host is lost", extra={"host": host})
         with suppress(LeaseLost):  # another worker was faster while the tracking server took its time
             job = self.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, message, host=host))

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 LONG = 3600.0
 LOST_SECONDS = 900.0
 LEASE_SECONDS = 30.0
-HOST_LOST = Reason(Code.HOST_LOST, FailureType.INFRASTRUCTURE, "Host gpu-1 gave no sign of life.")
+HOST_LOST = Reason(Code.HOST_LOST, FailureType.INFRASTRUCTURE, "Host gpu-1 sent no heartbeat.")
 GIVEN_UP = Ending(JobState.FAILED, HOST_LOST, retry_in_seconds=0)
 
 
@@ -192,7 +192,7 @@ def test_taking_a_lost_job_fences_its_host_out_and_tells_why(watched: JobStore, 
     assert (new.job.state, new.job.host, len(new.job.attempts)) == (JobState.RUNNING, "gpu-1", 1)
     last = new.job.transitions[-1]
     assert (last.from_state, last.to_state) == (JobState.RUNNING, JobState.RUNNING)
-    assert last.reason == ("host gpu-1 gave no sign of life for 930 s; its attempt is given up by the worker on gpu-2")
+    assert last.reason == ("host gpu-1 sent no heartbeat for 930 s; its attempt is given up by the worker on gpu-2")
     for late in (lambda: watched.renew(old, lease_seconds=60), lambda: watched.finish(old, SUCCEEDED)):
         with pytest.raises(LeaseLost):
             late()

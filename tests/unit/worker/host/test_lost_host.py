@@ -1,4 +1,4 @@
-"""A host that gave no sign of life for too long: its jobs go on elsewhere, and it is fenced out, on fakes."""
+"""A host that sent no heartbeat for too long: its jobs go on elsewhere, and it is fenced out, on fakes."""
 
 from pathlib import Path
 
