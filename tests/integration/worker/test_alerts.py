@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import cycle
 from random import Random
 from typing import Any
@@ -11,36 +10,29 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.alerts.model import AlertEvent, Alerting, Trial, TrialState
-from shared.errors import JobEnded
+from shared.alerts.model import AlertEvent, Alerting, TrialState
 from shared.jobs.model import Job, JobState
-from shared.jobs.records import Claim
-from shared.links import Links
 from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from shared.sql import SqlStore
+from tests.integration.worker.alert_lives import Killed, Life, MortalChannel
 from tests.support.clocks import HeldClock
-from tests.support.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, TIMEOUTS, DiscordServer, Trouble
-from tests.support.jobs import FAILED, SUCCEEDED, ended, running, submit, try_claim
+from tests.support.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, DiscordServer, Trouble
+from tests.support.jobs import ended, running
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 from worker.alerts.content import TITLES
-from worker.alerts.discord.channel import Discord
 from worker.alerts.posting import Endpoint
 from worker.alerts.registry import channels_of
-from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.seam import News, Verdict
 from worker.alerts.sender import LEASE_SECONDS, AlertSender
 
-JOBS, STEPS, SENDERS = 6, 120, 3
+STEPS, SENDERS = 120, 3
 LONG_SECONDS = 400.0  # longer than any backoff
 KILLS = 0.1  # of posts
 TROUBLES = [*Trouble, Trouble.BROKEN, *[Trouble.NONE] * 4]
 Told = tuple[str, int, AlertEvent]
-
-
-class Killed(Exception):
-    """The worker died here."""
 
 
 @pytest.fixture
@@ -70,25 +62,6 @@ def serve(clock: HeldClock) -> Iterator[Callable[..., DiscordServer]]:
     yield start
     for server in servers:
         server.close()
-
-
-class MortalChannel:
-    """A channel whose worker dies before some of its posts."""
-
-    def __init__(self, url: str, dies: Callable[[], bool]) -> None:
-        endpoint = replace(Discord.endpoint(url, "42"), timeout_seconds=TIMEOUTS)
-        self._discord = Discord(endpoint, links=Links(None, "", None), redactor=Redactor())
-        self._dies = dies
-
-    def send(self, news: News) -> Answer:
-        """Send, or die."""
-        if self._dies():
-            raise Killed
-        return self._discord.send(news)
-
-    def send_trial(self, trial: Trial) -> Answer:
-        """Send a test message."""
-        return self._discord.send_trial(trial)
 
 
 def _sender(store: SqlStore, url: str, clock: HeldClock, *, dies: Callable[[], bool] = lambda: False) -> AlertSender:
@@ -122,36 +95,6 @@ def _expected(job: Job) -> list[Told]:
     events |= {JobState.RUNNING: AlertEvent.STARTED, JobState.RETRY_WAIT: AlertEvent.RETRYING}
     changes = [change for change in job.transitions if change.to_state is not change.from_state]
     return [(job.id, change.attempt, events[change.to_state]) for change in changes if change.to_state in events]
-
-
-class Life:
-    """Jobs that take steps of their lives as the dice fall."""
-
-    def __init__(self, store: SqlStore, dice: Random) -> None:
-        self._store, self._dice = store, dice
-        self.jobs = [submit(store) for _ in range(JOBS)]
-        self._held: dict[str, Claim] = {}
-
-    def step(self) -> None:
-        """One job goes on; of each job in a different way."""
-        self._store.wake_retries()
-        job_id = self._dice.choice(self.jobs)
-        job = self._store.get(job_id)
-        if job.state is JobState.QUEUED and (claim := try_claim(self._store, job_id, lease_seconds=1e6)):
-            self._held[job_id] = claim
-        elif job.state is JobState.STARTING:
-            self._store.started(self._held[job_id], runner="docker", container="c")
-        elif job.state in (JobState.RUNNING, JobState.CANCELLING):
-            again = replace(FAILED, retry_in_seconds=1)
-            self._store.finish(self._held[job_id], self._dice.choice([SUCCEEDED, FAILED, again, again]))
-        if self._dice.random() < 0.05:
-            self._cancel(job_id)
-
-    def _cancel(self, job_id: str) -> None:
-        try:
-            self._store.cancel(job_id, force=False)
-        except JobEnded:
-            return
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -2,86 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable
 
 import pytest
 
-from shared.alerts.model import AlertEvent, Alerting, Trial, TrialState
 from shared.errors import StoreUnavailable
-from shared.scheduling.limits import Limits
-from tests.fakes.store import MemoryStore
-from tests.support.clocks import HeldClock
 from tests.support.jobs import FAILED, claimed, ended, running
-from worker.alerts.seam import Answer, News, Verdict
+from tests.unit.worker.alerts.sending import BROKEN, GONE, REFUSED, SENT, TEAM, Bench, Event, ScriptedChannel
+from worker.alerts.seam import Answer, Verdict
 from worker.alerts.sender import GIVE_UP_AFTER_SECONDS, LEASE_SECONDS, STRAY_SECONDS, AlertSender
 
-SENT = Answer(Verdict.SENT)
-BROKEN = Answer(Verdict.LATER, "HTTP 500")
-GONE = Answer(Verdict.CLOSED, "HTTP 404, code 10015")
-REFUSED = Answer(Verdict.REFUSED, "HTTP 400, code 50035")
-TEAM = "team-a"
-DISCORD = frozenset({"discord"})
 ASKS = {"request": {"alerts": {"to": [TEAM], "events": None}}}
-Event = AlertEvent
-
-
-class ScriptedChannel:
-    """Answers what the script says, and then that all is well; ``news`` is what it was told."""
-
-    def __init__(self, *script: Answer | Exception) -> None:
-        self.script = list(script)
-        self.news: list[News] = []
-        self.trials: list[Trial] = []
-        self.before_answer: Callable[[], None] = lambda: None
-
-    def send(self, news: News) -> Answer:
-        """Note the news, and answer."""
-        self.news.append(news)
-        self.before_answer()
-        answer = self.script.pop(0) if self.script else SENT
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def send_trial(self, trial: Trial) -> Answer:
-        """Note the trial, and answer."""
-        self.trials.append(trial)
-        answer = self.script.pop(0) if self.script else SENT
-        assert isinstance(answer, Answer)
-        return answer
-
-    @property
-    def events(self) -> list[AlertEvent]:
-        """What it was told of."""
-        return [each.alert.event for each in self.news]
-
-
-class Bench:
-    """A sender, what it sends with, and time."""
-
-    def __init__(self, *script: Answer | Exception, channels: frozenset[str] = DISCORD) -> None:
-        self.clock = HeldClock()
-        alerting = Alerting(frozenset(AlertEvent), channels)
-        self.store = MemoryStore(clock=self.clock, limits=Limits(per_key=9), alerting=alerting)
-        self.channel, self.other = ScriptedChannel(*script), ScriptedChannel()
-        self.sender = self.another_sender()
-
-    def another_sender(self) -> AlertSender:
-        """A sender in another worker. Its backoff has no jitter."""
-        channels: dict[str, ScriptedChannel] = {"discord": self.channel, TEAM: self.other}
-        return AlertSender(self.store, channels, clock=self.clock.monotonic, jitter=lambda: 1.0)
-
-    def send_all(self, sender: AlertSender | None = None) -> int:
-        """Send until nothing is due now; how many posts that took."""
-        before = len(self.channel.news)
-        while (sender or self.sender).once():
-            pass
-        return len(self.channel.news) - before
-
-    def pass_seconds(self, seconds: float) -> int:
-        """Let time go by, and send what is due then."""
-        self.clock.pass_seconds(seconds)
-        return self.send_all()
 
 
 def test_what_is_recorded_is_sent_once_and_in_order() -> None:
@@ -296,56 +226,6 @@ def test_a_named_webhook_that_was_deleted_is_closed_alone_and_told_by_its_name(
     assert len(bench.other.news) == 1
     [line] = caplog.records
     assert "check team-a in ALERT_WEBHOOKS" in vars(line)["cause"]
-
-
-def tried(bench: Bench, channel: str = "discord") -> tuple[str, str]:
-    """Ask for a test message, and send what is due: what became of it."""
-    [trial] = bench.store.ask_for_trials([channel])
-    bench.send_all()
-    [trial] = bench.store.list_trials([trial.id])
-    return trial.state, trial.cause
-
-
-def test_a_test_message_is_sent_once_to_its_channel_alone() -> None:
-    bench = Bench()
-    assert tried(bench, TEAM) == (TrialState.SENT, "")
-    assert (len(bench.channel.trials), len(bench.other.trials)) == (0, 1)
-    assert bench.pass_seconds(10_000) == 0
-    assert len(bench.other.trials) == 1
-
-
-@pytest.mark.parametrize(
-    ("answer", "state", "cause"),
-    [
-        (GONE, "refused", "HTTP 404, code 10015; check DISCORD_WEBHOOK_URL and DISCORD_THREAD_ID"),
-        (REFUSED, "refused", "HTTP 400, code 50035"),
-        (BROKEN, "not_now", "HTTP 500"),
-    ],
-)
-def test_what_became_of_a_test_message_is_told(answer: Answer, state: str, cause: str) -> None:
-    assert tried(Bench(answer)) == (state, cause)
-
-
-def test_a_test_message_that_gets_through_opens_a_closed_channel_again_and_another_one_does_not() -> None:
-    bench = Bench(GONE, GONE, BROKEN)
-    ended(bench.store)
-    assert bench.send_all() == 1
-    for _ in range(2):
-        tried(bench)
-    assert bench.pass_seconds(10_000) == 0
-    tried(bench)
-    assert bench.send_all() == 0
-    assert bench.channel.events == [Event.STARTED, Event.SUCCEEDED]
-
-
-def test_a_pause_that_was_asked_for_holds_for_test_messages_and_one_of_our_own_does_not() -> None:
-    bench = Bench(Answer(Verdict.LATER, "HTTP 429", pause_seconds=7), BROKEN)
-    assert tried(bench) == (TrialState.NOT_NOW, "HTTP 429")
-    assert tried(bench) == (TrialState.NOT_NOW, "it takes no message for another 7 s")
-    running(bench.store)
-    assert bench.send_all() == 0
-    assert bench.pass_seconds(7) == 1
-    assert tried(bench) == (TrialState.SENT, "")
 
 
 def test_alerts_for_a_channel_that_was_removed_are_given_up_with_a_line_each(
