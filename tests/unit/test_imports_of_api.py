@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FORBIDDEN = {"mlflow", "docker", "worker", "git", "pandas", "numpy"}
 
 
