@@ -99,7 +99,8 @@ def test_only_the_worker_s_user_can_read_an_attempt_s_folder(
     assert "s3cret" not in str([process.cmdline(), process.environ()])
 
 
-def test_images_mean_nothing_here(runner: ProcessRunner) -> None:
+def test_images_mean_nothing_on_a_host_that_has_no_attempts_yet(runner: ProcessRunner) -> None:
+    assert runner.list_mine() == []
     assert runner.prepare_image("anything:1", timeout_seconds=1) is None
 
 
@@ -109,7 +110,3 @@ def test_a_project_that_is_not_there_cannot_start(
     asked = spec("true")
     asked.source.rmdir()
     assert code_of(lambda: runner.start_or_attach(asked)) is Code.CONTAINER_FAILED
-
-
-def test_a_new_host_has_no_attempts(runner: ProcessRunner) -> None:
-    assert runner.list_mine() == []
