@@ -25,7 +25,7 @@ from tests.acceptance.support.compose_stack import (
     training_that_waits,
 )
 from tests.acceptance.support.projects import let_go
-from tests.support.discord import DiscordServer
+from tests.support.alerting.discord import DiscordServer
 from tests.support.engines import docker_or_skip
 from tests.support.network.forwarding import forwarding
 from tests.support.network.guard_probe import attacks, not_refused

@@ -16,7 +16,7 @@ import requests
 from tests.drill.machine import Machine
 from tests.drill.parts import KillableMlflow, KillableValkey, Part, is_worker_ready
 from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository, make_tree_bomb
-from tests.support.discord import DiscordServer, Trouble
+from tests.support.alerting.discord import DiscordServer, Trouble
 from tests.support.network.ports import free_port
 from tests.support.servers.valkey import find_binary
 from tests.support.waiting import wait_until

@@ -25,7 +25,7 @@ from shared.sql.tables import alerts, jobs, metadata
 from shared.words import is_known
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.worker import FakeWorker
-from tests.support.alerts import LINKS, a_job, news
+from tests.support.alerting.records import LINKS, a_job, news
 from tests.support.jobs import FAILED, a_host, claim, running, submit, try_claim
 from tests.support.servers.alert_workers import AnsweringChannel
 from worker.alerts.discord.channel import Discord

@@ -11,7 +11,7 @@ from shared.jobs.records import Claim
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from shared.sql import SqlStore
-from tests.support.discord import TIMEOUTS
+from tests.support.alerting.discord import TIMEOUTS
 from tests.support.jobs import FAILED, SUCCEEDED, submit, try_claim
 from worker.alerts.discord.channel import Discord
 from worker.alerts.seam import Answer, News

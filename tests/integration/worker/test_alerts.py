@@ -17,8 +17,8 @@ from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from shared.sql import SqlStore
 from tests.integration.worker.alert_lives import Killed, Life, MortalChannel
+from tests.support.alerting.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, DiscordServer, Trouble
 from tests.support.clocks import HeldClock
-from tests.support.discord import BURST, BURST_SECONDS, MOVED_PATH, PATH, DiscordServer, Trouble
 from tests.support.jobs import ended, running
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import Code, FailureType
 from shared.jobs.model import Job, JobState
-from tests.support.discord import DiscordServer
+from tests.support.alerting.discord import DiscordServer
 from tests.support.servers.git_repository import RepositoryOnServer, bare_repository
 from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.servers.valkey import Valkey, running_valkey

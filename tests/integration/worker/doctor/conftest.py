@@ -9,7 +9,7 @@ import docker
 import pytest
 
 from shared.settings import Settings
-from tests.support.discord import DiscordServer
+from tests.support.alerting.discord import DiscordServer
 from tests.support.engines import docker_or_skip, require
 from tests.support.servers.mlflow_server import MlflowServer, started_mlflow_server
 from tests.support.servers.valkey import Valkey, running_valkey

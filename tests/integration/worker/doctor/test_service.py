@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from tests.integration.worker.doctor.conftest import NOBODY, ROOT, MakeSettings, assert_named, by_subject
-from tests.support.discord import DiscordServer
+from tests.support.alerting.discord import DiscordServer
 from tests.support.network.forwarding import forwarding
 from tests.support.servers.git_server import GitServer
 from tests.support.servers.mlflow_server import MlflowServer

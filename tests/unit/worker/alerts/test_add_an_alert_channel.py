@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.support.pages import marked_blocks
+from tests.support.alerting.webhook_server import WebhookServer
 from tests.support.distributions import write_metadata
-from tests.support.webhook_server import WebhookServer
 
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs/contributing/add-an-alert-channel.md"
@@ -19,7 +19,7 @@ USE = """
 from shared.settings import Settings
 from shared.secrets.redactor import Redactor
 from shared.alerts.model import AlertEvent
-from tests.support.alerts import news
+from tests.support.alerting.records import news
 from worker.alerts.registry import channels_of
 
 settings = Settings.load(_env_file=None)

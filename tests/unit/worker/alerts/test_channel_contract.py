@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from shared.alerts.kinds import OURS
-from tests.support.alert_channel_contract import AlertChannelContract
-from tests.support.discord import DiscordServer, Trouble
-from tests.support.webhook_server import WebhookServer
+from tests.support.alerting.channel_contract import AlertChannelContract
+from tests.support.alerting.discord import DiscordServer, Trouble
+from tests.support.alerting.webhook_server import WebhookServer
 
 ROOT = Path(__file__).parents[4]
 BURST = 1000

@@ -14,8 +14,8 @@ from shared.errors import Code, FailureType
 from shared.jobs.model import Attempt, Job, Reason
 from shared.links import Links
 from shared.secrets.redactor import Redactor
-from tests.support.alerts import AT, DECISION, EXITED, LINKS, RESULT, a_job, news
-from tests.support.discord import problems_of
+from tests.support.alerting.discord import problems_of
+from tests.support.alerting.records import AT, DECISION, EXITED, LINKS, RESULT, a_job, news
 from worker.alerts.advice import ADVICE
 from worker.alerts.discord.channel import LOG_LINES, Discord
 from worker.alerts.discord.text import code_block, plain

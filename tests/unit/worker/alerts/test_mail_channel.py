@@ -9,9 +9,9 @@ import pytest
 from shared.alerts.model import AlertEvent
 from shared.errors import ConfigurationError
 from shared.settings import Settings
-from tests.support.alert_channel_contract import HOSTILE, AlertChannelContract, channel, checked, hostile_job
-from tests.support.alerts import news
-from tests.support.smtp_server import PASSWORD, USER, SmtpServer, problems_of
+from tests.support.alerting.channel_contract import HOSTILE, AlertChannelContract, channel, checked, hostile_job
+from tests.support.alerting.records import news
+from tests.support.alerting.smtp_server import PASSWORD, USER, SmtpServer, problems_of
 from worker.alerts.seam import Verdict
 from worker.findings.finding import State
 

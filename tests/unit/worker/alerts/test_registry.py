@@ -13,7 +13,7 @@ from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import ConfigurationError
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
-from tests.support.alerts import AT, EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
+from tests.support.alerting.records import AT, EXITED, JOB_ID, LINKS, RESULT, SHA, a_job, news
 from worker.alerts.discord.channel import Discord
 from worker.alerts.posting import Endpoint
 from worker.alerts.registry import channels_of

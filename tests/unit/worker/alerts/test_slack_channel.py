@@ -10,9 +10,9 @@ import pytest
 from shared.alerts.model import AlertEvent
 from shared.links import Links
 from shared.secrets.redactor import Redactor
-from tests.support.alert_channel_contract import AlertChannelContract, checked, destination
-from tests.support.alerts import EXITED, LINKS, a_job, news
-from tests.support.webhook_server import Answer, WebhookServer
+from tests.support.alerting.channel_contract import AlertChannelContract, checked, destination
+from tests.support.alerting.records import EXITED, LINKS, a_job, news
+from tests.support.alerting.webhook_server import Answer, WebhookServer
 from worker.alerts.posting import Endpoint
 from worker.alerts.slack import Slack
 from worker.findings.finding import State

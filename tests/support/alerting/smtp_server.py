@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.discord import Trouble
+from tests.support.alerting.discord import Trouble
 
 USER, PASSWORD = "robot", "hunter2-mail"
 DOMAIN = "@example.com"  # it takes mail for nobody else

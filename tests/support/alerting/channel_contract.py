@@ -12,8 +12,8 @@ from shared.jobs.model import Job, Reason
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
-from tests.support.alerts import AT, DECISION, LINKS, RESULT, a_job, news
-from tests.support.discord import Trouble
+from tests.support.alerting.discord import Trouble
+from tests.support.alerting.records import AT, DECISION, LINKS, RESULT, a_job, news
 from worker.alerts.registry import channel_class, channels_of
 from worker.alerts.seam import AlertChannel, Verdict
 from worker.doctor.alert_channels import check_alert_channels

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.discord import Trouble
+from tests.support.alerting.discord import Trouble
 
 PATH = "/services/T0001/hunter2-0123456789"
 Answer = tuple[int, str]
