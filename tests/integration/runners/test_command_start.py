@@ -274,7 +274,7 @@ def test_an_image_for_another_kind_of_processor_fails_in_plain_words(
     programs = {"bin/sh": FOREIGN_PROGRAM, "bin/init": FOREIGN_PROGRAM}
     image = made(programs, architecture=foreign, Entrypoint=entrypoint)
     problem = run_in(containers, image, "python train.py").problem
-    assert problem.startswith(f"Image '{image}' is for linux/{foreign}, and this host is linux/{here}:")
+    assert problem.startswith(f"Image '{image}' is for linux/{foreign}, but this host is linux/{here} ")
 
 
 def test_a_container_of_an_earlier_version_ends_as_its_exit_code_says(
