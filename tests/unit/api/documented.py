@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -97,7 +97,7 @@ def asks(operation: Operation, api: Api) -> dict[str, Ask]:
 
 def _documented() -> Documented:
     found: Documented = {}
-    for module in iter_modules(tests.unit.api.__path__, "tests.unit.api."):
+    for module in walk_packages(tests.unit.api.__path__, "tests.unit.api."):
         found |= getattr(import_module(module.name), "DOCUMENTED", {})
     return found
 
