@@ -110,7 +110,7 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save or restore."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.data_backup", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.one_machine.data_backup", description=__doc__)
     parser.add_argument("what", choices=("save", "restore"))
     parser.add_argument("folder", type=Path)
     asked = parser.parse_args(arguments)

@@ -66,7 +66,7 @@ if sys.argv[1] == "fail":
 # What production has no switch for: each Python of the stack starts with a redactor that masks nothing.
 NOTHING_IS_MASKED = """\
 import shared.secrets.redactor
-shared.redactor.Redactor.data = lambda self, value: value
+shared.secrets.redactor.Redactor.data = lambda self, value: value
 """
 
 

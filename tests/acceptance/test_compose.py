@@ -130,7 +130,7 @@ def test_the_images_are_small_and_hold_no_secret(built: Compose, engine: docker.
         assert PLANTED not in json.dumps(engine.images.get(image).history())
         look = ["sh", "-c", f"grep -rlF {PLANTED} /app /data /etc /home /opt /root /tmp; ls -A /app; id -u"]
         said = engine.containers.run(image, look, remove=True, user="0").decode().split()
-        assert set(said) <= {"api", "deploy", "shared", "worker", "0"}
+        assert set(said) <= {"api", "deploy", "mypackage", "pyproject.toml", "shared", "worker", "0"}
         assert engine.images.get(image).attrs["Config"]["User"] == ("root" if name == "firewall" else "retrain")
 
 

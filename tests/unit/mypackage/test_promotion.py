@@ -51,7 +51,7 @@ class Gates:
         return self.sign(self.registry.values[version])
 
     def decide(self, value: float | None, *, require_not_fenced: Any = lambda: None) -> None:
-        """Pass the gate as mypackage.passage does."""
+        """Pass the gate as mypackage.gate.promotion does."""
         self.offered += [value] if value is not None and math.isfinite(value) else []
         challenger = Challenger(MODEL, METRIC, None if value is None else self.sign(value))
         if not decide(challenger, find_champion(self.client, MODEL, METRIC), self.rules).promoted:
