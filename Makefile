@@ -59,9 +59,16 @@ drill: .venv/ready ## Break everything under load; check that nothing is lost (F
 upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)
 
-mutants: .venv/ready ## Change the pure decisions in a thousand ways; each that no test notices must be explained
+mutants: .venv-mutants/ready ## Change the pure decisions in a thousand ways; each that no test notices must be explained
 	@rm -rf mutants
-	@env -u PYTHONPATH $(BIN)/python -m tests.mutants
+	@env -u PYTHONPATH .venv-mutants/bin/python -m tests.mutants
+
+.venv-mutants/ready: .venv/ready requirements-mutants.txt
+	@$(BIN)/python -m venv .venv-mutants
+	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-mutants.txt
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .venv-mutants/packages
+	@cp .venv-mutants/packages "$$(.venv-mutants/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dev.pth"
+	@touch $@
 
 parity: .venv/ready ## Run project files with mlflow run and with this service; compare in build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)
@@ -119,9 +126,10 @@ lock: .venv/ready ## Resolve all dependencies again (ARGS="--upgrade" for newer 
 	@$(RESOLVE) $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
 		--output-file requirements.txt $(ARGS)
 	@$(RESOLVE) --group docs --output-file requirements-docs.txt $(ARGS)
+	@$(RESOLVE) --group mutants --constraint requirements.txt --output-file requirements-mutants.txt $(ARGS)
 
 release: .venv/ready ## Build wheel, sdist and checksums in dist/, and the images, of the version in pyproject.toml
 	@$(BIN)/python -m deploy.release
 
 clean: ## Delete .venv and caches (not .data, which has jobs and models)
-	@rm -rf .venv .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -158,7 +158,7 @@ def test_everything_is_healthy_and_only_the_api_and_mlflow_are_open_to_others(st
 
 
 def test_no_secret_shows_in_what_docker_tells_of_the_containers(stack: Compose, engine: docker.DockerClient) -> None:
-    secrets = {path.name: path.read_text() for path in stack.secrets.iterdir() if path.read_text()}
+    secrets = {path.name: text for path in stack.secret_files() if (text := path.read_text())}
     for service in stack.services().values():
         container = engine.containers.get(service["Name"])
         shown = json.dumps([container.attrs, container.top() if container.status == "running" else None])
@@ -209,7 +209,7 @@ def test_training_reaches_mlflow_by_the_guard_and_nothing_else_of_the_stack(
     _, said = container.exec_run(["sh", "-c", "ls /var/run/docker.sock /run/docker.sock; env"])
     assert b"docker.sock'" in said
     assert b"No such file" in said
-    assert [path.name for path in stack.secrets.iterdir() if (path.read_bytes() or b"\0") in said] == []
+    assert [path.name for path in stack.secret_files() if (path.read_bytes() or b"\0") in said] == []
     let_go(container)
     assert stack.wait(job)["state"] == "succeeded"
 

@@ -54,6 +54,10 @@ class Compose:
         """The folder of its secrets."""
         return self.folder / "secrets"
 
+    def secret_files(self) -> list[Path]:
+        """The files with secrets, those of alert channels too."""
+        return [path for path in self.secrets.rglob("*") if path.is_file()]
+
     @cached_property
     def token(self) -> str:
         """What the API asks for."""
