@@ -222,7 +222,7 @@ def test_hooks_that_this_machine_is_set_up_with_are_not_run(
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../a", ".hidden"])
 def test_only_an_attempts_own_folder_can_be_discarded(source: GitSource, name: str) -> None:
-    with pytest.raises(ValueError, match="no name of an attempt"):
+    with pytest.raises(ValueError, match="not the name of an attempt"):
         source.discard(name)
 
 

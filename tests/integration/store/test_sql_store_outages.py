@@ -47,6 +47,7 @@ READS: dict[str, Call] = {
     "list_workers": lambda store: store.list_workers(),
     "get_statistics": lambda store: store.get_statistics(),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
+    "schema_revision": lambda store: store.schema_revision(),
 }
 WRITES: dict[str, Call] = {
     "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
@@ -66,7 +67,6 @@ WRITES: dict[str, Call] = {
     "drain": lambda store: store.drain("gpu-1", reason=""),
     "undrain": lambda store: store.undrain("gpu-1"),
     "ping": lambda store: store.ping(),
-    "schema_revision": lambda store: store.schema_revision(),
     "take_alert": lambda store: store.take_alert({"discord"}, lease_seconds=1),
     "take_stray_alert": lambda store: store.take_stray_alert({"a"}, older_than_seconds=1, lease_seconds=1),
     "ask_for_trials": lambda store: store.ask_for_trials({"a"}),
