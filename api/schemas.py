@@ -91,7 +91,7 @@ class Resolved(AnswerBody):
     image_id: str | None
     dataset: Dataset | None = Field(description="What was pinned, and then what the training says that it used.")
     base_model_version: str | None = Field(
-        description="The version that the base_model was at the first attempt; null where it is no registered model."
+        description="The version that the base_model was at the first attempt; null if it is not a registered model."
     )
     base_model: BaseModelUsed | None = Field(description="What the training says that it began with.")
 

@@ -53,7 +53,7 @@ def _cancel(store: Submissions, report: Callable[[Job], None], state: Any, job_i
         try:
             job = store.cancel(job_id, force=is_forced)
         except RetrainError as error:
-            logger.warning("revoke not followed", extra={"cause": error.message})
+            logger.info("revoke not followed", extra={"cause": error.message})  # such as another worker's cancel
             return error.message
         logger.info("cancelled by a revoke", extra={"state": job.state, "force": is_forced})
         if job.state.is_terminal:  # it had not started: no task will report it

@@ -14,7 +14,7 @@ RetrainError
     ├── ForeignPage          a web page of another origin asks for a change
     ├── MetricsOnly          the token reads /metrics and nothing else
     ├── AttemptNotFound      the job has no attempt of this number
-    ├── NoAlertChannel       there is no channel that a test message could be sent to
+    ├── NoAlertChannel       no channel is set up that a test message could be sent to
     ├── RequestOutdated      this version does not accept the job's request
     ├── TooManyFollowers     too many logs are already followed
     ├── ModelVersionNotFound MLflow has no such version of a model
@@ -100,7 +100,7 @@ class WrongContentType(Refusal):
 
 
 class NotAuthenticated(Refusal):
-    """There is no bearer token, or it is unknown."""
+    """The bearer token is missing or unknown."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"

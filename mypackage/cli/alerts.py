@@ -26,7 +26,7 @@ def test(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Send a test message to the alert channels, and report the outcome.
 
     Without --to it goes to the channels of a job that names none. The exit code is 0 if every message was sent, 1 if
-    one was not, and 2 if the service refuses: there is no channel, or none of this name.
+    one was not, and 2 if the service refuses: no channel is set up, or none of this name.
 
     \b
     Examples:
