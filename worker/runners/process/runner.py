@@ -99,6 +99,8 @@ class ProcessRunner:
     def poll(self, handle: Handle) -> Exit | None:
         """Return None while it runs; raise CONTAINER_LOST if it is gone without an exit code."""
         self._reap()
+        if handle.id == NEVER_LAUNCHED:  # nothing to end: the launcher of a start that goes on may be there already
+            raise lost(handle)
         if ended := self._find_exit(handle):
             return ended
         if self._find_launcher(handle):

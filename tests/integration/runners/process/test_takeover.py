@@ -89,6 +89,20 @@ def test_a_start_that_was_cut_off_before_the_command_ran_is_done_again(
     assert run(runner, asked) == "whole"
 
 
+def test_a_look_at_an_attempt_that_is_just_being_started_lets_it_start(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec], state: Path
+) -> None:
+    asked = spec("echo x")
+    (state / asked.name).mkdir(parents=True)
+    launcher_env = {"RETRAIN_JOB_ID": asked.job_id, "RETRAIN_ATTEMPT": "1"}
+    with subprocess.Popen(["/bin/sleep", "60"], env=launcher_env, start_new_session=True) as launcher:
+        try:
+            assert code_of(lambda: runner.poll(runner.list_mine()[0])) is Code.CONTAINER_LOST
+            assert is_running(launcher.pid)
+        finally:
+            launcher.kill()
+
+
 def test_what_was_killed_from_outside_is_lost(runner: ProcessRunner, spec: Callable[..., AttemptSpec]) -> None:
     handle = runner.start_or_attach(spec("echo x; sleep 60"))
     wait_for_log(runner, handle)
