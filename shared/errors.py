@@ -14,6 +14,8 @@ RetrainError
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── StateUnknown            the job is in a state of a later version: leave it to that version
 ├── JobNotEnded             the job has not ended: there is nothing to repeat yet
+├── PromotionNotFound       no promotion has this id
+├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
 ├── LeaseLost               another worker holds the job now, or it has ended: stop writing
 ├── StoreUnavailable        the database does not answer
 ├── QueueUnavailable        Redis does not answer
@@ -246,6 +248,14 @@ class StateUnknown(RetrainError):
 
 class JobNotEnded(RetrainError):
     """The job has not ended: there is nothing to repeat yet."""
+
+
+class PromotionNotFound(RetrainError):
+    """No promotion has this id."""
+
+
+class PromotionSettled(RetrainError):
+    """The promotion is over: somebody else approved, rejected or overtook it, or it expired."""
 
 
 class LeaseLost(RetrainError):

@@ -3,6 +3,7 @@
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
 from shared.sql.outbox import Outbox
+from shared.sql.promotions import Promotions
 from shared.sql.queue_positions import QueuePositions
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
@@ -10,5 +11,5 @@ from shared.sql.test_notifications import Trials
 from shared.sql.watching import Watching
 
 
-class SqlStore(Reading, QueuePositions, Claiming, Sweeping, Hosts, Outbox, Trials, Watching):
-    """A JobStore on SQLite or PostgreSQL."""
+class SqlStore(Reading, QueuePositions, Claiming, Sweeping, Hosts, Outbox, Promotions, Trials, Watching):
+    """A JobStore, and the record of promotions, on SQLite or PostgreSQL."""

@@ -156,13 +156,18 @@ class Claiming(Database):
     @contextmanager
     def _fenced(self, claim: Claim) -> Iterator[tuple[Transaction, sa.Row[Any]]]:
         with self.writing() as transaction:
-            try:
-                row = read_job(transaction, claim.job.id, for_update=True)
-            except JobNotFound as error:  # it ended while its holder was cut off, and has been deleted since
-                raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id) from error
-            if row.lease_token != claim.token or row.state not in SUPERVISED:
-                raise LeaseLost(f"Job {row.id} no longer belongs to this worker (it is {row.state}).", job_id=row.id)
-            yield transaction, row
+            yield transaction, held_row(transaction, claim)
+
+
+def held_row(transaction: Transaction, claim: Claim) -> sa.Row[Any]:
+    """Return the claimed job's row, locked; raise LeaseLost if the claim is over."""
+    try:
+        row = read_job(transaction, claim.job.id, for_update=True)
+    except JobNotFound as error:  # it ended while its holder was cut off, and has been deleted since
+        raise LeaseLost(f"Job {claim.job.id} was deleted.", job_id=claim.job.id) from error
+    if row.lease_token != claim.token or row.state not in SUPERVISED:
+        raise LeaseLost(f"Job {row.id} no longer belongs to this worker (it is {row.state}).", job_id=row.id)
+    return row
 
 
 def _may_go_on(row: sa.Row[Any], host: Host) -> bool:

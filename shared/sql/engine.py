@@ -44,6 +44,7 @@ class Lock(IntEnum):
     TOTAL = 1
     HOST = 2
     SENDING = 3
+    MODEL = 4
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import (
     USER_CANCELLED,
     Cursor,
@@ -29,6 +30,7 @@ from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_a
 from shared.scheduling.waiting import NEWER_WORKER
 from tests.fakes.claims import MemoryClaims
 from tests.fakes.outbox import Kept
+from tests.fakes.promotions import MemoryPromotions
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.watching import MemoryWatching
@@ -37,7 +39,7 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryTrials, MemoryWatching):
+class MemoryStore(MemoryClaims, MemoryPromotions, MemoryTrials, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -57,6 +59,8 @@ class MemoryStore(MemoryClaims, MemoryTrials, MemoryWatching):
         self._keys: dict[str, tuple[str, str]] = {}
         self._beats: dict[str, Beat] = {}
         self._trials: dict[str, Trial] = {}
+        self._promotions: dict[str, Promotion] = {}
+        self._events: list[HistoryLine] = []
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:

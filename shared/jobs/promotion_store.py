@@ -1,0 +1,53 @@
+"""What a store of promotions promises. Every method is one transaction; each may raise StoreUnavailable."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.jobs.promotions import Event, HistoryLine, NewPromotion, Promotion, PromotionState
+from shared.jobs.records import Claim
+
+
+class Promotions(Protocol):
+    """The record of decisions and moves. Of one model's alias, at most one promotion is MOVING at a time."""
+
+    def last_event(self, model: str, alias: str) -> int:
+        """Return the number of the last event of this model's alias; 0 if there is none. Ask before reading facts."""
+
+    def propose(self, new: NewPromotion, *, seen: int, claim: Claim | None = None) -> Promotion:
+        """Record a decision, unless there were other events since ``seen``: then raise ChampionMoved.
+
+        A state of MOVING allows the move, and raises MoveUnderWay while another one is being made. A job's proposal
+        is recorded once for each attempt, and only while the ``claim`` is held: LeaseLost.
+        """
+
+    def carried_out(self, promotion_id: str) -> Promotion:
+        """Record that the alias has moved; do nothing if that is recorded, or another end is."""
+
+    def settle(
+        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+    ) -> Promotion:
+        """End a wait for approval, or a move that cannot be made; raise PromotionSettled if it is over already.
+
+        ``seen`` as in `propose`, for an approval: -1 asks for nothing.
+        """
+
+    def get_promotion(self, promotion_id: str) -> Promotion:
+        """Return one; raise PromotionNotFound."""
+
+    def of_attempt(self, job_id: str, attempt: int) -> Sequence[Promotion]:
+        """Return those of an attempt, in the order in which they were proposed."""
+
+    def unfinished(self, state: PromotionState, *, older_than_seconds: float = 0) -> Sequence[Promotion]:
+        """Return those of all models in this state, the oldest first."""
+
+    def history(
+        self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
+    ) -> Sequence[HistoryLine]:
+        """Return a model's events, the newest first."""
+
+    def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+        """Return the move after which a version had the alias then; None if none is known. ``at`` None means now."""
+
+    def moved_aliases(self) -> Sequence[HistoryLine]:
+        """Return the last move of every model's alias."""

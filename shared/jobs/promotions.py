@@ -1,0 +1,108 @@
+"""Defines a promotion: a version that is to have an alias, what was decided about it, and the history of both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What wanted the alias to move."""
+
+    TRAINING = "training"
+    ROLLBACK = "rollback"  # a person
+    PROBATION = "probation"  # a rule about what monitoring reported
+    FOREIGN = "foreign"  # somebody, in MLflow itself
+
+
+class PromotionState(StrEnum):
+    """What became of it."""
+
+    NOT_PROMOTED = "not_promoted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    MOVING = "moving"  # decided and recorded; the alias is about to move
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    EXPIRED = "expired"  # nobody approved it in time
+    OVERTAKEN = "overtaken"  # another version took the alias before it could
+
+    @property
+    def may_be_champion(self) -> bool:
+        """Whether the alias has moved to it, or may still do so."""
+        return self in (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING, PromotionState.PROMOTED)
+
+
+class Event(StrEnum):
+    """One line of a model's history."""
+
+    DECIDED = "decided"
+    APPROVAL_WANTED = "approval_wanted"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    MOVED = "moved"
+    OVERTAKEN = "overtaken"
+
+
+@dataclass(frozen=True)
+class NewPromotion:
+    """What is to be recorded. ``before`` is the version that had the alias when it was decided; None for none.
+
+    ``decision`` is what people are shown, ``facts`` are the numbers and rules that it was made from, to decide again.
+    """
+
+    model: str
+    alias: str
+    kind: Kind
+    version: str | None
+    before: str | None
+    state: PromotionState
+    actor: str
+    reason: str
+    job_id: str | None = None
+    attempt: int | None = None
+    number: int = 0  # of the attempt's proposals about this model and alias
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    approval_seconds: float | None = None  # how long an approval is waited for
+
+
+@dataclass(frozen=True)
+class Promotion(NewPromotion):
+    """A recorded one."""
+
+    id: str = ""
+    created_at: datetime = field(kw_only=True)
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """One event of a model's history; after MOVED, ``version`` has the alias and ``before`` no longer."""
+
+    number: int  # grows with every event of any model
+    promotion_id: str
+    at: datetime
+    model: str
+    alias: str
+    event: Event
+    kind: Kind
+    version: str | None
+    before: str | None
+    actor: str
+    reason: str
+    job_id: str | None = None
+
+
+class ChampionMoved(Exception):
+    """The model has other events since the facts were read: read them again, and decide again."""
+
+
+class MoveUnderWay(Exception):
+    """Another promotion of this model and alias is being carried out: wait for it, or carry it out."""
+
+    def __init__(self, promotion: Promotion) -> None:
+        super().__init__(promotion.id)
+        self.promotion = promotion

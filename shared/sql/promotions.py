@@ -1,0 +1,202 @@
+"""Keeps what was decided about a model's versions, and every move of an alias. Of each alias, one moves at a time."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import PromotionNotFound, PromotionSettled
+from shared.jobs.promotions import (
+    ChampionMoved,
+    Event,
+    HistoryLine,
+    MoveUnderWay,
+    NewPromotion,
+    Promotion,
+    PromotionState,
+)
+from shared.jobs.records import Claim
+from shared.sql.claiming import held_row
+from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.tables import model_events, promotions
+
+FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
+NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
+LINE_FIELDS = [field.name for field in fields(HistoryLine)]
+OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
+FIRST_EVENTS = {PromotionState.AWAITING_APPROVAL: Event.APPROVAL_WANTED}
+
+
+class Promotions(Database):
+    """The part of the JobStore that is about promotions."""
+
+    def last_event(self, model: str, alias: str) -> int:
+        """Return the number of the alias's last event, or 0."""
+        with self.reading() as transaction:
+            return _last_event(transaction, model, alias)
+
+    def propose(self, new: NewPromotion, *, seen: int, claim: Claim | None = None) -> Promotion:
+        """Record a decision about which nothing has changed since ``seen``."""
+        with self.writing() as transaction:
+            if claim is not None:
+                held_row(transaction, claim)
+            transaction.lock(f"{new.model}@{new.alias}", Lock.MODEL)
+            earlier = _find_proposal(transaction, new)
+            if earlier is not None and earlier.state != PromotionState.OVERTAKEN:
+                return _to_promotion(earlier)
+            _require_unmoved(transaction, new, seen)
+            promotion_id = earlier.id if earlier is not None else str(uuid.uuid4())
+            _write(transaction, new, promotion_id, is_new=earlier is None)
+            row = _read(transaction, promotion_id)
+            _note(transaction, row, Event.DECIDED, new.actor, new.reason)
+            if new.state in FIRST_EVENTS:
+                _note(transaction, row, FIRST_EVENTS[new.state], new.actor, new.reason)
+            if new.state is PromotionState.PROMOTED:
+                _note(transaction, row, Event.MOVED, new.actor, new.reason)
+            return _to_promotion(row)
+
+    def carried_out(self, promotion_id: str) -> Promotion:
+        """Record that the alias has moved, once."""
+        with self.writing() as transaction:
+            row = _read(transaction, promotion_id, for_update=True)
+            if row.state == PromotionState.MOVING:
+                _change(transaction, row, state=PromotionState.PROMOTED, ended_at=transaction.now)
+                _note(transaction, row, Event.MOVED, row.actor, row.reason)
+            return _to_promotion(_read(transaction, promotion_id))
+
+    def settle(
+        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+    ) -> Promotion:
+        """End a wait for approval, or a move that cannot be made."""
+        with self.writing() as transaction:
+            row = _read(transaction, promotion_id)
+            transaction.lock(f"{row.model}@{row.alias}", Lock.MODEL)
+            row = _read(transaction, promotion_id, for_update=True)
+            is_open = row.state in OPEN if state is PromotionState.OVERTAKEN else row.state == OPEN[0]
+            if not is_open:
+                raise PromotionSettled(_settled(row), promotion_id=promotion_id, state=str(row.state))
+            if seen >= 0:
+                _require_unmoved(transaction, _to_promotion(row), seen, is_moving=state is PromotionState.MOVING)
+            ended_at = None if state is PromotionState.MOVING else transaction.now
+            _change(transaction, row, state=state, ended_at=ended_at)
+            _note(transaction, row, event, actor, reason)
+            return _to_promotion(_read(transaction, promotion_id))
+
+    def get_promotion(self, promotion_id: str) -> Promotion:
+        """Return one."""
+        with self.reading() as transaction:
+            return _to_promotion(_read(transaction, promotion_id))
+
+    def of_attempt(self, job_id: str, attempt: int) -> Sequence[Promotion]:
+        """Return those of an attempt."""
+        with self.reading() as transaction:
+            mine = sa.select(promotions).where(promotions.c.job_id == job_id, promotions.c.attempt == attempt)
+            rows = transaction.all(mine.order_by(promotions.c.number, promotions.c.model, promotions.c.alias))
+            return [_to_promotion(row) for row in rows]
+
+    def unfinished(self, state: PromotionState, *, older_than_seconds: float = 0) -> Sequence[Promotion]:
+        """Return those in this state."""
+        with self.reading() as transaction:
+            until = transaction.now - timedelta(seconds=older_than_seconds)
+            old = sa.select(promotions).where(promotions.c.state == state, promotions.c.created_at <= until)
+            return [_to_promotion(row) for row in transaction.all(old.order_by(promotions.c.created_at))]
+
+    def history(
+        self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
+    ) -> Sequence[HistoryLine]:
+        """Return a model's events, the newest first."""
+        where = [model_events.c.model == model]
+        where += [model_events.c.alias == alias] if alias is not None else []
+        where += [model_events.c.number < before_number] if before_number is not None else []
+        with self.reading() as transaction:
+            newest = sa.select(model_events).where(*where).order_by(model_events.c.number.desc()).limit(limit)
+            return [_to_line(row) for row in transaction.all(newest)]
+
+    def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+        """Return the last move until then."""
+        moved = [*_of(model, alias), model_events.c.event == Event.MOVED]
+        moved += [model_events.c.at <= at] if at is not None else []
+        with self.reading() as transaction:
+            row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
+            return _to_line(row) if row is not None else None
+
+    def moved_aliases(self) -> Sequence[HistoryLine]:
+        """Return the last move of every alias."""
+        moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
+        last = moved.group_by(model_events.c.model, model_events.c.alias)
+        with self.reading() as transaction:
+            found = sa.select(model_events).where(model_events.c.number.in_(last))
+            rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
+            return [_to_line(row) for row in rows]
+
+
+def _of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return model_events.c.model == model, model_events.c.alias == alias
+
+
+def _last_event(transaction: Transaction, model: str, alias: str) -> int:
+    last = sa.select(sa.func.coalesce(sa.func.max(model_events.c.number), 0)).where(*_of(model, alias))
+    number: int = transaction.execute(last).scalar_one()
+    return number
+
+
+def _require_unmoved(transaction: Transaction, new: NewPromotion, seen: int, *, is_moving: bool | None = None) -> None:
+    """Raise if another move is being made, or something happened since ``seen``: the decision may be wrong by now."""
+    if new.state is PromotionState.MOVING if is_moving is None else is_moving:
+        mine = (promotions.c.model == new.model, promotions.c.alias == new.alias)
+        under_way = sa.select(promotions).where(promotions.c.state == PromotionState.MOVING, *mine)
+        if (row := transaction.one(under_way)) is not None:
+            raise MoveUnderWay(_to_promotion(row))
+    if _last_event(transaction, new.model, new.alias) != seen:
+        raise ChampionMoved
+
+
+def _find_proposal(transaction: Transaction, new: NewPromotion) -> sa.Row[Any] | None:
+    if new.job_id is None:
+        return None
+    same = [getattr(promotions.c, name) == getattr(new, name) for name in ("job_id", "attempt", "model", "alias")]
+    return transaction.one(sa.select(promotions).where(*same, promotions.c.number == new.number))
+
+
+def _write(transaction: Transaction, new: NewPromotion, promotion_id: str, *, is_new: bool) -> None:
+    now = transaction.now
+    values = {name: getattr(new, name) for name in NEW_FIELDS} | {"created_at": now}
+    values["ended_at"] = None if new.state in OPEN else now
+    values["expires_at"] = now + timedelta(seconds=new.approval_seconds) if new.approval_seconds is not None else None
+    if is_new:
+        transaction.execute(sa.insert(promotions).values(id=promotion_id, **values))
+    else:
+        transaction.execute(sa.update(promotions).where(promotions.c.id == promotion_id).values(**values))
+
+
+def _read(transaction: Transaction, promotion_id: str, *, for_update: bool = False) -> sa.Row[Any]:
+    statement = sa.select(promotions).where(promotions.c.id == promotion_id)
+    row = transaction.one(statement.with_for_update() if for_update else statement)
+    if row is None:
+        raise PromotionNotFound(f"There is no promotion {promotion_id!r}.", promotion_id=promotion_id)
+    return row
+
+
+def _change(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+    transaction.execute(sa.update(promotions).where(promotions.c.id == row.id).values(**values))
+
+
+def _note(transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:
+    same = {name: getattr(row, name) for name in ("model", "alias", "kind", "version", "before", "job_id")}
+    line = {"promotion_id": row.id, "at": transaction.now, "event": event, "actor": actor, "reason": reason}
+    transaction.execute(sa.insert(model_events).values(**same, **line))
+
+
+def _settled(row: sa.Row[Any]) -> str:
+    return f"Promotion {row.id} of {row.model} is {row.state} already: GET /models/{row.model}/history says by whom."
+
+
+def _to_promotion(row: sa.Row[Any]) -> Promotion:
+    return Promotion(**{name: getattr(row, name) for name in FIELDS})
+
+
+def _to_line(row: sa.Row[Any]) -> HistoryLine:
+    return HistoryLine(**{name: getattr(row, name) for name in LINE_FIELDS})

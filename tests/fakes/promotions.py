@@ -1,0 +1,158 @@
+"""What the in-memory store does with promotions."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.errors import LeaseLost, PromotionNotFound, PromotionSettled
+from shared.jobs.promotions import (
+    ChampionMoved,
+    Event,
+    HistoryLine,
+    MoveUnderWay,
+    NewPromotion,
+    Promotion,
+    PromotionState,
+)
+from shared.jobs.records import Claim
+from shared.sql.column_types import as_json, as_text
+from tests.fakes.records import Record
+
+OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
+
+
+class MemoryPromotions:
+    """The part of MemoryStore that is about promotions."""
+
+    _records: dict[str, Record]
+    _promotions: dict[str, Promotion]
+    _events: list[HistoryLine]
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def last_event(self, model: str, alias: str) -> int:
+        with self._transaction():
+            return self._last(model, alias)
+
+    def propose(self, new: NewPromotion, *, seen: int, claim: Claim | None = None) -> Promotion:
+        with self._transaction() as now:
+            if claim is not None:
+                self._require_held(claim)
+            earlier = self._earlier(new)
+            if earlier is not None and earlier.state is not PromotionState.OVERTAKEN:
+                return earlier
+            self._require_unmoved(new, seen, is_moving=new.state is PromotionState.MOVING)
+            values = {each.name: getattr(new, each.name) for each in fields(NewPromotion)}
+            values |= {"reason": as_text(new.reason), "decision": as_json(new.decision), "facts": as_json(new.facts)}
+            wait = new.approval_seconds
+            made = Promotion(
+                **{**values, "approval_seconds": None},
+                id=earlier.id if earlier else str(uuid.uuid4()),
+                created_at=now,
+                ended_at=None if new.state in OPEN else now,
+                expires_at=now + timedelta(seconds=wait) if wait is not None else None,
+            )
+            self._promotions[made.id] = made
+            self._note(made, Event.DECIDED, now)
+            if new.state is PromotionState.AWAITING_APPROVAL:
+                self._note(made, Event.APPROVAL_WANTED, now)
+            if new.state is PromotionState.PROMOTED:
+                self._note(made, Event.MOVED, now)
+            return made
+
+    def carried_out(self, promotion_id: str) -> Promotion:
+        with self._transaction() as now:
+            known = self._promotion(promotion_id)
+            if known.state is PromotionState.MOVING:
+                known = replace(known, state=PromotionState.PROMOTED, ended_at=now)
+                self._promotions[known.id] = known
+                self._note(known, Event.MOVED, now)
+            return known
+
+    def settle(
+        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+    ) -> Promotion:
+        with self._transaction() as now:
+            known = self._promotion(promotion_id)
+            if known.state not in (OPEN if state is PromotionState.OVERTAKEN else OPEN[:1]):
+                raise PromotionSettled(f"Promotion {known.id} is {known.state} already.", state=str(known.state))
+            if seen >= 0:
+                self._require_unmoved(known, seen, is_moving=state is PromotionState.MOVING)
+            known = replace(known, state=state, ended_at=None if state is PromotionState.MOVING else now)
+            self._promotions[known.id] = known
+            self._note(known, event, now, actor=actor, reason=reason)
+            return known
+
+    def get_promotion(self, promotion_id: str) -> Promotion:
+        with self._transaction():
+            return self._promotion(promotion_id)
+
+    def of_attempt(self, job_id: str, attempt: int) -> Sequence[Promotion]:
+        with self._transaction():
+            mine = [each for each in self._promotions.values() if (each.job_id, each.attempt) == (job_id, attempt)]
+            return sorted(mine, key=lambda each: (each.number, each.model, each.alias))
+
+    def unfinished(self, state: PromotionState, *, older_than_seconds: float = 0) -> Sequence[Promotion]:
+        with self._transaction() as now:
+            until = now - timedelta(seconds=older_than_seconds)
+            found = [each for each in self._promotions.values() if each.state is state and each.created_at <= until]
+            return sorted(found, key=lambda each: each.created_at)
+
+    def history(
+        self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
+    ) -> Sequence[HistoryLine]:
+        with self._transaction():
+            found = [each for each in reversed(self._events) if each.model == model and alias in (None, each.alias)]
+            return [each for each in found if before_number is None or each.number < before_number][:limit]
+
+    def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+        with self._transaction():
+            moves = [each for each in self._events if each.event is Event.MOVED and each.model == model]
+            found = [each for each in moves if each.alias == alias and (at is None or each.at <= at)]
+            return found[-1] if found else None
+
+    def moved_aliases(self) -> Sequence[HistoryLine]:
+        with self._transaction():
+            moves = {(each.model, each.alias): each for each in self._events if each.event is Event.MOVED}
+            return [moves[key] for key in sorted(moves)]
+
+    def _last(self, model: str, alias: str) -> int:
+        return max((each.number for each in self._events if (each.model, each.alias) == (model, alias)), default=0)
+
+    def _require_held(self, claim: Claim) -> None:
+        record = self._records.get(claim.job.id)
+        if record is None or record.token != claim.token or not record.is_supervised:
+            raise LeaseLost(f"Job {claim.job.id} no longer belongs to this worker.", job_id=claim.job.id)
+
+    def _earlier(self, new: NewPromotion) -> Promotion | None:
+        same = ("job_id", "attempt", "model", "alias", "number")
+        mine = (each for each in self._promotions.values() if all(getattr(each, n) == getattr(new, n) for n in same))
+        return next(mine, None) if new.job_id is not None else None
+
+    def _require_unmoved(self, new: NewPromotion, seen: int, *, is_moving: bool) -> None:
+        moving = [each for each in self._promotions.values() if each.state is PromotionState.MOVING]
+        for each in moving if is_moving else []:
+            if (each.model, each.alias) == (new.model, new.alias):
+                raise MoveUnderWay(each)
+        if self._last(new.model, new.alias) != seen:
+            raise ChampionMoved
+
+    def _promotion(self, promotion_id: str) -> Promotion:
+        if promotion_id not in self._promotions:
+            raise PromotionNotFound(f"There is no promotion {promotion_id!r}.", promotion_id=promotion_id)
+        return self._promotions[promotion_id]
+
+    def _note(
+        self, made: Promotion, event: Event, now: datetime, *, actor: str | None = None, reason: str | None = None
+    ) -> None:
+        same: dict[str, Any] = {n: getattr(made, n) for n in ("model", "alias", "kind", "version", "before", "job_id")}
+        who: dict[str, Any] = {
+            "actor": actor or made.actor,
+            "reason": as_text(made.reason if reason is None else reason),
+        }
+        number = len(self._events) + 1
+        self._events.append(HistoryLine(number=number, promotion_id=made.id, at=now, event=event, **same, **who))

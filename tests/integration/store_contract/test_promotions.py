@@ -1,0 +1,139 @@
+"""Promotions: one move of an alias at a time, each decision on what is still so, each end once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.errors import LeaseLost, PromotionNotFound, PromotionSettled
+from shared.jobs.model import JobState
+from shared.jobs.promotions import ChampionMoved, Event, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.jobs.records import Ending
+from shared.jobs.store import JobStore
+from tests.support.jobs import claimed
+from tests.support.threads import at_once
+
+MOVING, AWAITING = PromotionState.MOVING, PromotionState.AWAITING_APPROVAL
+MODEL = ("iris", "champion")
+
+
+def new(version: str = "2", **values: Any) -> NewPromotion:
+    made = NewPromotion("iris", "champion", Kind.TRAINING, version, "1", MOVING, "job j", "promoted: 0.9 > 0.8")
+    return replace(made, **values)
+
+
+def events(store: JobStore) -> list[tuple[Event, str | None]]:
+    return [(line.event, line.version) for line in reversed(store.history("iris", limit=100))]
+
+
+def propose(store: JobStore, one: NewPromotion) -> Promotion:
+    return store.propose(one, seen=store.last_event(one.model, one.alias))
+
+
+def test_a_move_is_decided_carried_out_once_and_then_the_champion(store: JobStore) -> None:
+    made = propose(store, new(decision={"promoted": True}, facts={"value": 0.9}))
+    assert (made.state, made.decision, made.facts, made.ended_at) == (MOVING, {"promoted": True}, {"value": 0.9}, None)
+    assert store.unfinished(MOVING) == [made]
+    assert store.champion_at(*MODEL) is None
+
+    assert store.carried_out(made.id) == store.carried_out(made.id) == store.get_promotion(made.id)
+    assert store.get_promotion(made.id).state is PromotionState.PROMOTED
+    assert store.unfinished(MOVING) == []
+    assert events(store) == [(Event.DECIDED, "2"), (Event.MOVED, "2")]
+    champion = store.champion_at(*MODEL)
+    assert champion is not None
+    assert (champion.version, champion.before, champion.promotion_id) == ("2", "1", made.id)
+    assert store.moved_aliases() == [champion]
+
+
+def test_who_was_champion_then(store: JobStore) -> None:
+    moves = [store.carried_out(propose(store, new(version)).id) for version in ("2", "3")]
+    lines = [line for line in reversed(store.history("iris", limit=9)) if line.event is Event.MOVED]
+    assert [store.champion_at(*MODEL, line.at) for line in lines] == lines
+    assert store.champion_at(*MODEL, moves[0].created_at.replace(year=2000)) is None
+    assert store.champion_at("iris", "staging") is None
+
+
+def test_two_moves_of_one_alias_are_not_made_at_once(store: JobStore) -> None:
+    first = propose(store, new())
+    with pytest.raises(MoveUnderWay) as refusal:
+        propose(store, new("3"))
+    assert refusal.value.promotion == first
+    assert propose(store, new("3", alias="staging")).state is MOVING
+    assert propose(store, new("3", state=PromotionState.NOT_PROMOTED)).ended_at is not None
+
+
+def test_a_decision_on_facts_that_changed_is_made_again(store: JobStore) -> None:
+    seen = store.last_event(*MODEL)
+    store.carried_out(propose(store, new()).id)
+    with pytest.raises(ChampionMoved):
+        store.propose(new("3"), seen=seen)
+    assert propose(store, new("3")).state is MOVING
+
+
+def test_of_many_decisions_at_once_on_the_same_facts_one_counts(store: JobStore) -> None:
+    seen, ends = store.last_event(*MODEL), list[str]()
+
+    def decide(number: int) -> None:
+        try:
+            ends.append(store.propose(new(str(number)), seen=seen).state)
+        except (ChampionMoved, MoveUnderWay):
+            ends.append("again")
+
+    at_once(8, decide)
+    assert sorted(ends) == ["again"] * 7 + ["moving"]
+
+
+def test_an_attempts_proposal_counts_once_and_only_while_it_is_held(store: JobStore) -> None:
+    claim = claimed(store)
+    mine = new(job_id=claim.job.id, attempt=1)
+    made = store.propose(mine, seen=0, claim=claim)
+    assert store.propose(replace(mine, version="9"), seen=0, claim=claim) == made
+    second = store.propose(replace(mine, number=1, state=PromotionState.NOT_PROMOTED), seen=1, claim=claim)
+    assert store.of_attempt(claim.job.id, 1) == [made, second]
+    assert store.of_attempt(claim.job.id, 2) == []
+
+    store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0))
+    with pytest.raises(LeaseLost):
+        store.propose(replace(mine, number=2), seen=store.last_event(*MODEL), claim=claim)
+
+
+def test_what_was_overtaken_is_decided_again_under_the_same_id(store: JobStore) -> None:
+    claim = claimed(store)
+    made = store.propose(new(job_id=claim.job.id, attempt=1), seen=0, claim=claim)
+    store.settle(made.id, PromotionState.OVERTAKEN, event=Event.OVERTAKEN, actor="job j", reason="moved by hand")
+    again = new(job_id=claim.job.id, attempt=1, before="7", state=PromotionState.NOT_PROMOTED)
+    decided = store.propose(again, seen=store.last_event(*MODEL), claim=claim)
+    assert (decided.id, decided.before, decided.state) == (made.id, "7", PromotionState.NOT_PROMOTED)
+    assert [event for event, _ in events(store)] == [Event.DECIDED, Event.OVERTAKEN, Event.DECIDED]
+
+
+def test_an_approval_counts_once_and_on_what_is_still_so(store: JobStore) -> None:
+    made = propose(store, new(state=AWAITING, approval_seconds=60))
+    assert made.expires_at is not None
+    assert (made.expires_at - made.created_at).total_seconds() == 60
+    seen = store.last_event(*MODEL)
+    propose(store, new("3", state=PromotionState.NOT_PROMOTED))
+    with pytest.raises(ChampionMoved):
+        store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="", seen=seen)
+    seen = store.last_event(*MODEL)
+    assert store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="ok", seen=seen).state is MOVING
+    with pytest.raises(PromotionSettled):
+        store.settle(made.id, PromotionState.REJECTED, event=Event.REJECTED, actor="bob", reason="no")
+    assert store.carried_out(made.id).state is PromotionState.PROMOTED
+    assert store.history("iris", limit=2)[1].actor == "ann"
+
+
+def test_a_promotion_that_is_not_there(store: JobStore) -> None:
+    with pytest.raises(PromotionNotFound):
+        store.get_promotion("nothing")
+
+
+def test_pages_of_a_history(store: JobStore) -> None:
+    for version in "234":
+        store.carried_out(propose(store, new(version)).id)
+    every = store.history("iris", limit=100)
+    assert [store.history("iris", limit=1, before_number=line.number) for line in every[:-1]] == [
+        [line] for line in every[1:]
+    ]
+    assert store.history("iris", alias="staging", limit=9) == store.history("roses", limit=9) == []
