@@ -14,6 +14,8 @@ REQUEST_VARIABLE: Final = "RETRAIN_REQUEST_ID"  # the id of the HTTP request tha
 RUN_VARIABLE: Final = "RETRAIN_RUN_ID"  # the attempt's MLflow run
 MLFLOW_RUN_VARIABLE: Final = "MLFLOW_RUN_ID"  # the same; MLflow removes it on first use
 PROMOTION_VARIABLE: Final = "RETRAIN_PROMOTION"  # the request's rules for the gate, as JSON
+GATE_VARIABLE: Final = "RETRAIN_GATE"  # GATE_OF_SERVICE: trainings propose models, and the service decides afterwards
+GATE_OF_SERVICE: Final = "service"
 PINNED_DATASET_VARIABLE: Final = "RETRAIN_DATASET_REPO"  # dataset_repo, with the revision that the service found
 CACHE_VARIABLE: Final = "RETRAIN_CACHE"  # a folder that all jobs of the host share
 CACHE_BYTES_VARIABLE: Final = "RETRAIN_CACHE_MAX_BYTES"
@@ -26,7 +28,8 @@ FENCED_TAG: Final = "retrain.fenced"  # FENCED if the attempt was given up: then
 FENCED: Final = "true"
 
 # Tags of the run that the training sets.
-DECISION_TAG: Final = "retrain.decision"  # the gate's decision, as JSON
+DECISION_TAG: Final = "retrain.decision"  # the gate's decision, as JSON; the service replaces what was expected
+PROPOSAL_TAGS: Final = "retrain.proposal."  # of the job's own run: one for each model that it proposes, as JSON
 PROMOTED_TAG: Final = "retrain.promoted"
 EVALUATION_TAG: Final = "retrain.eval_dataset"
 DATASET_TAGS: Final = "dataset."  # the dataset that was fetched: one tag for each of its fields

@@ -16,7 +16,8 @@ from .gate.promotion import Promotion
 from .gate.registry import model_exists
 from .gate.rules import merged, read_promotion, rules_of
 from .gate.runs import RunEnded, job_run_beside, open_run
-from .protocol import CHAMPION, EVALUATION_TAG, PROMOTION_VARIABLE
+from .job_run import job_run_id
+from .protocol import CHAMPION, EVALUATION_TAG, GATE_OF_SERVICE, GATE_VARIABLE, PROMOTION_VARIABLE
 
 __all__ = ["RunEnded", "auto_compare_and_register", "create_new_version_dir", "get_combination"]
 
@@ -45,6 +46,9 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     pip_requirements: Any = None,
 ) -> DecisionRecord:
     """Log the model; register it and make it the champion if it is strictly better than the champion.
+
+    In a job, it proposes the model, and the service decides when the training has ended: what it returns and prints is
+    then what is to be expected. Used alone, it decides and moves the alias itself.
 
     It works in the active run. If none is active, it resumes the run that the service created, even if that has ended
     (after ``with mlflow.start_run()``, or under autolog), or starts one as mlflow.log_metric does; that stays active.
@@ -82,8 +86,14 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     metric, is_new_model = wishes["metric"], not model_exists(client, model_name)
     challenger = Challenger(model_name, metric, metrics.get(metric), is_new_model, metrics, dataset)
     rules = rules_of(wishes, lower_is_better=is_lower_better(lower))
-    record = Promotion(client, run_id, challenger, rules, alias).decide(model_uri, tags or {})
-    print(record.reason, flush=True)  # noqa: T201 - the training's own log is where its reader looks
+    promotion = Promotion(client, run_id, challenger, rules, alias)
+    if os.environ.get(GATE_VARIABLE) == GATE_OF_SERVICE and job_run_id():
+        record = promotion.propose(model_uri, tags or {}, said_here)
+        said = f"expected: {record.reason}. The service decides when this training has ended."
+    else:
+        record = promotion.decide(model_uri, tags or {})
+        said = record.reason
+    print(said, flush=True)  # noqa: T201 - the training's own log is where its reader looks
     return record
 
 

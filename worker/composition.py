@@ -20,6 +20,7 @@ from shared.settings import Settings
 from shared.sql import SqlStore
 from worker.alerts.registry import channels_of
 from worker.alerts.sender import AlertSender
+from worker.attempt.deciding import Deciding
 from worker.attempt.finishing import Finishing
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.preparation import Preparation
@@ -97,7 +98,8 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         host_environment=outside.environment,
         here=here,
     )
-    finishing = running.finishing(settings, store, runner, tracking, running.stopping, clock=running.clock)
+    deciding = Deciding(store, tracking.gate, is_enforced=runner.inside.is_guarded)
+    finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
     supervisor = Supervisor(
         settings=settings,
         store=store,

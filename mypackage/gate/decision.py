@@ -107,6 +107,34 @@ def decide(  # noqa: PLR0911 - one return for each thing that may be wrong
     return _refuse(f"{comparison}, but {but}{noted}") if but else _promote(f"{comparison}{noted}")
 
 
+def record_of(
+    challenger: Challenger,
+    champion: Champion | None,
+    rules: Rules,
+    decision: Decision,
+    *,
+    version: str | None,
+    alias: str,
+) -> DecisionRecord:
+    """Return the decision with what it was made from; ``version`` is the challenger's, if it is registered."""
+    return DecisionRecord(
+        promoted=decision.promoted,
+        reason=decision.reason,
+        metric=challenger.metric,
+        direction=direction(rules.lower_is_better),
+        challenger=known(challenger.value),
+        champion=known(champion.value) if champion else None,
+        champion_version=champion.version if champion else None,
+        model_name=challenger.model_name,
+        model_version=version,
+        min_delta=rules.min_delta,
+        min_value=rules.min_value,
+        datasets={"challenger": challenger.dataset, "champion": champion.dataset if champion else None},
+        guardrails={rail.metric: check_guardrail(rail, challenger, champion) for rail in rules.guardrails},
+        alias=alias,
+    )
+
+
 def is_better(value: float, than: float, *, lower_is_better: bool) -> bool:
     """Return whether the value is strictly better."""
     return value < than if lower_is_better else value > than

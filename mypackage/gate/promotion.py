@@ -1,5 +1,7 @@
 """Takes one logged model through the gate: registers it, decides, and records the decision on the run."""
 
+import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +9,21 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 
 from ..job_run import job_run_id
-from ..protocol import DECISION_TAG, JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, PROMOTED_TAG, RUN_TAG
+from ..protocol import (
+    DECISION_TAG,
+    JOB_RUN_TAG,
+    JOB_TAG,
+    METRIC_TAG,
+    METRIC_VALUE_TAG,
+    PROMOTED_TAG,
+    PROPOSAL_TAGS,
+    RUN_TAG,
+)
 from .alias_moves import AliasMove, promote
-from .decision import Challenger, Champion, Decision, DecisionRecord, check_guardrail, decide, known
-from .registry import find_champion, register
-from .rules import Rules, direction
+from .decision import Challenger, Champion, Decision, DecisionRecord, decide, record_of
+from .proposal import Proposal, read_proposal
+from .registry import find_champion, find_rival, register
+from .rules import Rules
 from .runs import require_not_fenced, runs_of
 
 
@@ -24,6 +36,49 @@ class Promotion:
     challenger: Challenger
     rules: Rules
     alias: str
+
+    def propose(self, model_uri: str, tags: Mapping[str, Any], wishes: Mapping[str, Any]) -> DecisionRecord:
+        """Register the model if it seems better, and propose it to the service, which decides after this training.
+
+        The record says what is expected. It is compared with what this training proposed before, too, because only the
+        best of these can become champion. ``wishes`` are train.py's own rules.
+        """
+        self._require_not_fenced()
+        champion = self._best_so_far()
+        decision, version = decide(self.challenger, champion, self.rules), None
+        all_tags = self._version_tags(tags)
+        if decision.promoted:
+            version = register(model_uri, self.challenger.model_name, all_tags)
+        record = self._record(decision, champion, version)
+        self._keep(record)
+        proposal = Proposal(
+            model_name=self.challenger.model_name,
+            model_uri=model_uri,
+            run_id=self.run_id,
+            metric=self.challenger.metric,
+            lower_is_better=self.rules.lower_is_better,
+            alias=self.alias,
+            at=time.time_ns(),
+            expects=decision.promoted,
+            version=version,
+            dataset=self.challenger.dataset,
+            rules={name: value for name, value in wishes.items() if value is not None},
+            tags=all_tags,
+        )
+        place = f"{PROPOSAL_TAGS}{hashlib.sha256(f'{self.run_id} {model_uri}'.encode()).hexdigest()[:16]}"
+        self.client.set_tag(job_run_id() or self.run_id, place, proposal.to_json())
+        return record
+
+    def _best_so_far(self) -> Champion | None:
+        """Return the champion, or the last of this job's own proposals that was expected to replace it."""
+        name, metric = self.challenger.model_name, self.challenger.metric
+        tags = self.client.get_run(job_run_id() or self.run_id).data.tags
+        texts = (text for place, text in tags.items() if place.startswith(PROPOSAL_TAGS))
+        earlier = [each for each in map(read_proposal, texts) if each is not None and each.expects]
+        mine = [each for each in earlier if (each.model_name, each.alias) == (name, self.alias) and each.version]
+        for best in sorted(mine, key=lambda each: -each.at)[:1]:
+            return find_rival(self.client, name, str(best.version), metric)
+        return find_champion(self.client, name, metric, alias=self.alias)
 
     def decide(self, model_uri: str, tags: Mapping[str, Any]) -> DecisionRecord:
         """Register the model and move the alias to it if it may be promoted; record the decision on its run."""
@@ -69,20 +124,4 @@ class Promotion:
             self.client.set_tag(run.info.run_id, PROMOTED_TAG, str(record.promoted).lower())
 
     def _record(self, decision: Decision, champion: Champion | None, version: str | None) -> DecisionRecord:
-        challenger, rules = self.challenger, self.rules
-        return DecisionRecord(
-            promoted=decision.promoted,
-            reason=decision.reason,
-            metric=challenger.metric,
-            direction=direction(rules.lower_is_better),
-            challenger=known(challenger.value),
-            champion=known(champion.value) if champion else None,
-            champion_version=champion.version if champion else None,
-            model_name=challenger.model_name,
-            model_version=version,
-            min_delta=rules.min_delta,
-            min_value=rules.min_value,
-            datasets={"challenger": challenger.dataset, "champion": champion.dataset if champion else None},
-            guardrails={rail.metric: check_guardrail(rail, challenger, champion) for rail in rules.guardrails},
-            alias=self.alias,
-        )
+        return record_of(self.challenger, champion, self.rules, decision, version=version, alias=self.alias)

@@ -17,7 +17,7 @@ class Promotions(Protocol):
     def propose(self, new: NewPromotion, *, seen: int, claim: Claim | None = None) -> Promotion:
         """Record a decision, unless there were other events since ``seen``: then raise ChampionMoved.
 
-        A state of MOVING allows the move, and raises MoveUnderWay while another one is being made. A job's proposal
+        A state of MOVING or PROMOTED raises MoveUnderWay while another move is being made. A job's proposal
         is recorded once for each attempt, and only while the ``claim`` is held: LeaseLost.
         """
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+CHAMPION, PREVIOUS = "champion", "previous"  # as in mypackage.protocol
+
 
 class Kind(StrEnum):
     """What wanted the alias to move."""
@@ -66,6 +68,11 @@ class NewPromotion:
     decision: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     approval_seconds: float | None = None  # how long an approval is waited for
+
+    @property
+    def previous_alias(self) -> str:
+        """The alias that the replaced version gets."""
+        return PREVIOUS if self.alias == CHAMPION else f"{PREVIOUS}-{self.alias}"
 
 
 @dataclass(frozen=True)

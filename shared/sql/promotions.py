@@ -27,6 +27,7 @@ FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_s
 NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
 LINE_FIELDS = [field.name for field in fields(HistoryLine)]
 OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
+MOVES = (PromotionState.MOVING, PromotionState.PROMOTED)
 FIRST_EVENTS = {PromotionState.AWAITING_APPROVAL: Event.APPROVAL_WANTED}
 
 
@@ -145,7 +146,7 @@ def _last_event(transaction: Transaction, model: str, alias: str) -> int:
 
 def _require_unmoved(transaction: Transaction, new: NewPromotion, seen: int, *, is_moving: bool | None = None) -> None:
     """Raise if another move is being made, or something happened since ``seen``: the decision may be wrong by now."""
-    if new.state is PromotionState.MOVING if is_moving is None else is_moving:
+    if new.state in MOVES if is_moving is None else is_moving:
         mine = (promotions.c.model == new.model, promotions.c.alias == new.alias)
         under_way = sa.select(promotions).where(promotions.c.state == PromotionState.MOVING, *mine)
         if (row := transaction.one(under_way)) is not None:

@@ -21,6 +21,7 @@ from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
 from tests.fakes.records import Record
 
+MOVES = (PromotionState.MOVING, PromotionState.PROMOTED)
 OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
 
 
@@ -45,7 +46,7 @@ class MemoryPromotions:
             earlier = self._earlier(new)
             if earlier is not None and earlier.state is not PromotionState.OVERTAKEN:
                 return earlier
-            self._require_unmoved(new, seen, is_moving=new.state is PromotionState.MOVING)
+            self._require_unmoved(new, seen, is_moving=new.state in MOVES)
             values = {each.name: getattr(new, each.name) for each in fields(NewPromotion)}
             values |= {"reason": as_text(new.reason), "decision": as_json(new.decision), "facts": as_json(new.facts)}
             wait = new.approval_seconds

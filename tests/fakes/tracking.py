@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import Code, InfrastructureError, UserError
+from tests.fakes.model_gate import FakeGate
 from worker.tracking.client import Run, RunResult, Tracking
 from worker.tracking.run_tags import RunRequest
 
@@ -28,6 +29,7 @@ class FakeTracking(Tracking):
         self.down = False
         self.calls_until_up: int | None = None
         self.runs: dict[str, FakeRun] = {}
+        self.models = FakeGate()
         self.found = RunResult({"accuracy": 0.94}, None, (("iris", "1"),))
         self.base_models: dict[str, str] = {}  # versions by address
 
@@ -43,6 +45,11 @@ class FakeTracking(Tracking):
         self._answer()
         run_id = f"run-{job_id}-{attempt}"
         return run_id if run_id in self.runs else None
+
+    @property
+    def gate(self) -> FakeGate:  # type: ignore[override]
+        """Return ``models``."""
+        return self.models
 
     def find_base_model(self, address: str) -> str | None:
         """Return the version."""

@@ -19,6 +19,7 @@ from tests.fakes.source import FakeSource
 from tests.fakes.tracking import FakeTracking
 from tests.scale.timing import Timings, timed
 from tests.support.jobs import SUCCEEDED
+from worker.attempt.deciding import Deciding
 from worker.attempt.finishing import Finishing
 from worker.host.disk import DiskGuard
 from worker.host.heartbeat import Heartbeat
@@ -65,6 +66,7 @@ class PretendedHost:
 
     def __post_init__(self) -> None:
         settings, store, stopping = self.settings, self.store, threading.Event()
+        tracking = FakeTracking()
         runner, source = FakeRunner(host=FakeHost(gpus=("0", "1"))), FakeSource(settings.data_dir)
         self.here = HostOffer(settings, runner)
         self.here.offer_gpus(held=())
@@ -77,7 +79,7 @@ class PretendedHost:
             source,
             Active(),
             self.here,
-            Finishing(settings, store, runner, FakeTracking(), stopping),
+            Finishing(settings, store, runner, tracking, stopping, Deciding(store, tracking.gate)),
             Cleaning(settings, store, source, disk, self.here),
             report=lambda _job: None,
         )

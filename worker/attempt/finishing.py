@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +23,13 @@ from shared.errors import (
     UserError,
 )
 from shared.jobs.model import Attempt, Job, JobState, Reason, RetryPolicy
+from shared.jobs.promotions import Promotion
 from shared.jobs.records import Claim, Ending, as_cancelled
 from shared.jobs.store import JobStore
 from shared.logs import job_context
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
+from worker.attempt.deciding import Deciding, result_of
 from worker.attempt.limits import out_of_memory
 from worker.attempt_name import attempt_name, parse_attempt_name
 from worker.interruption import WorkerStopping
@@ -43,6 +45,7 @@ LAST_PAUSE_SECONDS = 10
 LAST_OUTPUT_BYTES = 4096
 LAST_OUTPUT_CHARACTERS = 300
 LOG_READ_BYTES = 1 << 20
+SUCCEEDED = Ending(JobState.SUCCEEDED, exit_code=0)
 EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
@@ -55,6 +58,7 @@ class Finishing:
     runner: Runner
     tracking: Tracking
     stopping: threading.Event
+    deciding: Deciding
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -74,20 +78,36 @@ class Finishing:
             said = f" Its last output: {said}" if said else ""
             error = UserError(Code.NONZERO_EXIT, f"Training ended with exit code {outcome.exit_code}.{said}")
         else:
-            return Ending(JobState.SUCCEEDED, exit_code=0)
+            return SUCCEEDED
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
 
-    def finish(self, claim: Claim, ending: Ending, redactor: Redactor) -> Job:
+    def decide(self, claim: Claim, check: Callable[[], None]) -> Sequence[Promotion]:
+        """Decide about the models of a training that has ended with 0; ``check`` raises when it must be left."""
+        return self._patiently(lambda: self.deciding.run(claim, check))
+
+    def find_decided(self, claim: Claim) -> Sequence[Promotion]:
+        """Return what an earlier worker decided for this attempt, carried out: then it had ended with 0."""
+        return self._patiently(lambda: self.deciding.finish(claim.job.id, claim.attempt.number))
+
+    def finish(self, claim: Claim, ending: Ending, redactor: Redactor, *, decided: Sequence[Promotion] = ()) -> Job:
         """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run."""
         job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
-        ending = self._with_retry(claim, self._end_run(job, ending), redactor)
+        ending = self._with_retry(claim, self._with_decision(self._end_run(job, ending), decided), redactor)
         ending = replace(ending, result=redactor.within(ending.result))
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"state": job.state, "reason": code})
         self._clear_away(claim)
         return job
+
+    def _with_decision(self, ending: Ending, decided: Sequence[Promotion]) -> Ending:
+        """Add what was decided; without that, a decision in the run's tags is the training's own."""
+        if ending.result is None:
+            return ending
+        is_enforced, said = self.deciding.is_enforced, ending.result["decision"]
+        own = {**said, "enforced": False} if said else None
+        return replace(ending, result={**ending.result, "decision": result_of(decided, is_enforced=is_enforced) or own})
 
     def _get_held(self, claim: Claim) -> Job:
         self.store.renew(claim, lease_seconds=self.settings.lease_seconds)  # fenced
@@ -124,6 +144,9 @@ class Finishing:
 
         The run is fenced first: the training may go on out of reach, and must not promote its model.
         """
+        if decided := self.deciding.finish(claim.job.id, claim.attempt.number):  # it had ended before its host was lost
+            ending = self._with_decision(self._end_run(claim.job, SUCCEEDED), decided)
+            return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
         ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
         if run_id := self._find_run(claim.job, claim.attempt):
             self.tracking.fence_run(run_id)

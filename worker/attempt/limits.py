@@ -78,3 +78,14 @@ def out_of_memory(outcome: Exit, resources: Resources) -> UserError:
         "resources.memory."
     )
     return UserError(Code.OOM_KILLED, message, memory_bytes=outcome.memory_bytes)
+
+
+def log_flood(printed_bytes: int, settings: Settings) -> UserError:
+    """Return the error for a training that printed far more than is kept."""
+    megabytes = f"{printed_bytes / 10**6:,.0f} MB"
+    message = (
+        f"Training printed at least {megabytes}, as its host counts it, and was stopped: that is more than "
+        f"LOG_FLOOD_FACTOR={settings.log_flood_factor} times LOG_LIMIT_BYTES={settings.log_limit_bytes}. Print "
+        "less, such as a line an epoch, or write it to a file and log that to the run; the operator can raise both."
+    )
+    return UserError(Code.LOG_FLOOD, message, printed_bytes=printed_bytes)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,15 +18,16 @@ from shared.errors import (
     InternalError,
     LeaseLost,
     StoreUnavailable,
-    UserError,
 )
 from shared.jobs.model import Job, JobState
+from shared.jobs.promotions import Promotion
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
-from worker.attempt.finishing import Finishing, failure, losses
+from worker.attempt.finishing import SUCCEEDED, Finishing, failure, losses
 from worker.attempt.lease import LeaseKeeper
+from worker.attempt.limits import log_flood
 from worker.attempt.log_keeper import LogKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt_name import attempt_name
@@ -87,6 +88,7 @@ class Supervisor:
     def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
         secrets = self.vault.open(self.store.secret(claim))
         redactor = self.preparation.redactor.plus(secrets.all)
+        decided: Sequence[Promotion] = ()
         try:
             handle = self._attach_or_start(claim, secrets, lease)
             logs = LogKeeper(
@@ -97,11 +99,20 @@ class Supervisor:
                 bounds=log_bounds(self.settings),
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
+            if ending.reason is None:
+                decided = self.finishing.decide(claim, lambda: self._check(lease))
         except _LeftBehind as left:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
-            ending = failure(error)
-        return self.finishing.finish(claim, ending, redactor)
+            # An earlier worker may have seen it end, and decided about its model, before it was gone.
+            decided = self.finishing.find_decided(claim)
+            ending = SUCCEEDED if decided else failure(error)
+        return self.finishing.finish(claim, ending, redactor, decided=decided)
+
+    def _check(self, lease: LeaseKeeper) -> None:
+        lease.check()
+        if self.stopping.is_set():
+            raise WorkerStopping
 
     def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
         if claim.job.state is JobState.STARTING:
@@ -198,7 +209,7 @@ class Supervisor:
         if verdict and outcome.exit_code != 0:  # otherwise it was done before it could be stopped
             raise verdict
         if logs.is_flood:
-            raise _flood(logs, self.settings)
+            raise log_flood(logs.printed_bytes, self.settings)
         if is_overdue:
             message = f"Training was stopped after {limit_seconds:g} s. Raise timeouts.run_seconds for more."
             raise AttemptTimeout(Code.RUN_TIMEOUT, message, limit_seconds=limit_seconds)
@@ -266,16 +277,6 @@ def _engine_may_be_away() -> Iterator[None]:
         if error.code is not Code.DOCKER_UNAVAILABLE:
             raise
         logger.warning("cannot see the container", extra={"cause": error.message})
-
-
-def _flood(logs: LogKeeper, settings: Settings) -> UserError:
-    printed = logs.printed_bytes
-    message = (
-        f"Training printed at least {printed / 10**6:,.0f} MB, as its host counts it, and was stopped: that is more "
-        f"than LOG_FLOOD_FACTOR={settings.log_flood_factor} times LOG_LIMIT_BYTES={settings.log_limit_bytes}. Print "
-        "less, such as a line an epoch, or write it to a file and log that to the run; the operator can raise both."
-    )
-    return UserError(Code.LOG_FLOOD, message, printed_bytes=printed)
 
 
 def _refuse_if_it_kills_workers(claim: Claim) -> None:

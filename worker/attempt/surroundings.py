@@ -8,6 +8,8 @@ from mypackage.protocol import (
     ATTEMPT_VARIABLE,
     CACHE_BYTES_VARIABLE,
     CACHE_VARIABLE,
+    GATE_OF_SERVICE,
+    GATE_VARIABLE,
     JOB_VARIABLE,
     PROMOTION_VARIABLE,
     REQUEST_VARIABLE,
@@ -50,6 +52,7 @@ class Surroundings:
     def variables(self, claim: Claim, run: Run) -> dict[str, str]:
         """Return the service's own variables: what is trained, and where it is recorded."""
         about = {JOB_VARIABLE: claim.job.id, ATTEMPT_VARIABLE: str(claim.attempt.number)}
+        about[GATE_VARIABLE] = GATE_OF_SERVICE
         about |= {REQUEST_VARIABLE: claim.job.request_id} if claim.job.request_id else {}
         if rules := claim.request.promotion.as_variable:
             about[PROMOTION_VARIABLE] = rules

@@ -33,6 +33,7 @@ from shared.errors import Code, ConfigurationError, InfrastructureError, UserErr
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project.mlproject_file import check_project_file
 from worker.tracking.errors import server_answers, short
+from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
 from worker.tracking.run_tags import RunRequest, tags_of
 from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
@@ -114,6 +115,11 @@ class Tracking:
             )
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
+
+    @property
+    def gate(self) -> ModelGate:
+        """What deciding about models needs of this server."""
+        return ModelGate(self._client)
 
     def ensure_run(self, request: RunRequest) -> Run:
         """Return the attempt's run, created with its tags if there is none; its parameters are logged either way.

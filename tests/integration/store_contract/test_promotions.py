@@ -59,6 +59,8 @@ def test_two_moves_of_one_alias_are_not_made_at_once(store: JobStore) -> None:
     with pytest.raises(MoveUnderWay) as refusal:
         propose(store, new("3"))
     assert refusal.value.promotion == first
+    with pytest.raises(MoveUnderWay):  # what looks like somebody's own move may be this one
+        propose(store, new("2", kind=Kind.FOREIGN, state=PromotionState.PROMOTED))
     assert propose(store, new("3", alias="staging")).state is MOVING
     assert propose(store, new("3", state=PromotionState.NOT_PROMOTED)).ended_at is not None
 

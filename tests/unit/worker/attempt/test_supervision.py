@@ -173,7 +173,7 @@ def test_no_secret_that_a_training_wrote_to_its_run_is_in_the_record(worker: Fak
     assert job.result == {
         "metrics": {"***": 1.0},
         "model_versions": [{"name": "***", "version": "1"}],
-        "decision": {"reason": "***"},
+        "decision": {"reason": "***", "enforced": False},
     }
 
 

@@ -1,0 +1,220 @@
+"""Decides about the models that an attempt's training proposed, once that has ended with 0, and moves the aliases.
+
+Each step may be repeated, even by the next worker, wherever it was interrupted: a decision is recorded once for each
+proposal, and what is recorded is carried out.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from mypackage.gate.decision import Challenger, Champion, Decision, DecisionRecord, decide, record_of
+from mypackage.gate.proposal import Proposal
+from mypackage.gate.rules import Rules, merged, rules_of
+from mypackage.protocol import DECISION_TAG, JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, PROMOTED_TAG, RUN_TAG
+from shared.jobs.promotions import ChampionMoved, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.jobs.records import Claim
+from shared.jobs.store import JobStore
+from shared.promoting import carry_out, note_foreign
+
+MOST_ROUNDS = 100  # of one decision, while others move the same alias
+Check = Callable[[], None]
+
+logger = logging.getLogger(__name__)
+
+
+class Gate(Protocol):
+    """What this needs of MLflow; `ModelGate` is the real one."""
+
+    def proposals(self, run_id: str) -> Sequence[Proposal]:
+        """Return what the job's run proposes."""
+
+    def challenger(self, proposal: Proposal, metric: str) -> Challenger | None:
+        """Return the proposed model."""
+
+    def is_new_model(self, proposal: Proposal) -> bool:
+        """Return whether the model has no version but the proposed one."""
+
+    def find_champion(self, model: str, alias: str, metric: str) -> Champion | None:
+        """Return the version that has the alias."""
+
+    def is_of_job(self, proposal: Proposal, *, job_id: str, job_run: str) -> bool:
+        """Return whether the proposal is about a model of this job."""
+
+    def register(self, proposal: Proposal, tags: Mapping[str, str]) -> str:
+        """Return the model's version."""
+
+    def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
+        """Keep a decision in these runs."""
+
+    def find_version(self, model: str, alias: str) -> str | None:
+        """Return the version that has the alias."""
+
+    def move_alias(self, model: str, alias: str, version: str) -> None:
+        """Give the alias to this version."""
+
+    def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the version."""
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """Decides for the attempts of one worker. ``is_enforced``: trainings cannot move an alias themselves."""
+
+    store: JobStore
+    gate: Gate
+    is_enforced: bool = False
+
+    def run(self, claim: Claim, check: Check) -> Sequence[Promotion]:
+        """Decide about every proposal, in the order of the calls. ``check`` raises when the attempt must be left."""
+        run_id = self.store.get(claim.job.id).attempts[claim.attempt.number - 1].run_id  # made after the claim
+        if run_id is None:
+            return ()
+        decided = []
+        for number, proposal in enumerate(self.gate.proposals(run_id)):
+            check()
+            decided.append(self._settle(claim, run_id, number, proposal, check))
+        return decided
+
+    def was_decided(self, claim: Claim) -> bool:
+        """Return whether this attempt had ended with 0 and a decision about its model was recorded."""
+        return bool(self.store.of_attempt(claim.job.id, claim.attempt.number))
+
+    def finish(self, job_id: str, attempt: int) -> Sequence[Promotion]:
+        """Carry out what was decided for an attempt whose worker is gone."""
+        return [self._finished(each) for each in self.store.of_attempt(job_id, attempt)]
+
+    def _finished(self, promotion: Promotion) -> Promotion:
+        return carry_out(self.store, self.gate, promotion) if promotion.state is PromotionState.MOVING else promotion
+
+    def _settle(self, claim: Claim, run_id: str, number: int, proposal: Proposal, check: Check) -> Promotion:
+        """Decide until the decision stands: others may move the same alias meanwhile."""
+        for _ in range(MOST_ROUNDS):
+            check()
+            promotion = self._decide(claim, run_id, number, proposal)
+            if promotion is not None and promotion.state is not PromotionState.OVERTAKEN:
+                self._note(run_id, proposal, promotion)
+                return promotion
+        raise AssertionError(f"the alias '{proposal.alias}' of {proposal.model_name} moved {MOST_ROUNDS} times")
+
+    def _decide(self, claim: Claim, run_id: str, number: int, proposal: Proposal) -> Promotion | None:
+        """Decide once; None if that was too late, because something happened since the facts were read."""
+        model, alias = proposal.model_name, proposal.alias
+        seen = self.store.last_event(model, alias)
+        verdict = self._judge(claim, run_id, proposal)
+        holder = verdict.champion.version if verdict.champion else None
+        try:
+            if note_foreign(self.store, model, alias, holder, seen=seen):
+                return None
+            new = self._as_new(claim, number, run_id, proposal, verdict)
+            return self._finished(self.store.propose(new, seen=seen, claim=claim))
+        except ChampionMoved:
+            return None
+        except MoveUnderWay as other:  # its worker may be gone
+            carry_out(self.store, self.gate, other.promotion)
+            return None
+
+    def _judge(self, claim: Claim, run_id: str, proposal: Proposal) -> "_Verdict":
+        wishes = merged(proposal.rules, claim.request.promotion.model_dump(exclude_defaults=True))
+        metric = str(wishes.get("metric", proposal.metric))
+        champion = self.gate.find_champion(proposal.model_name, proposal.alias, metric)
+        challenger = self.gate.challenger(proposal, metric)
+        if challenger is not None and champion is None:
+            challenger = replace(challenger, is_new_model=self.gate.is_new_model(proposal))
+        if challenger is None or not self._is_own(claim, run_id, proposal):
+            nobody = challenger or Challenger(proposal.model_name, metric, None)
+            return _Verdict(nobody, champion, Rules(proposal.lower_is_better), _NOT_OWN)
+        try:
+            rules = rules_of(wishes, lower_is_better=proposal.lower_is_better)
+        except (ValueError, TypeError) as error:
+            return _Verdict(challenger, champion, Rules(proposal.lower_is_better), _refused(f"its rules: {error}"))
+        return _Verdict(challenger, champion, rules, decide(challenger, champion, rules))
+
+    def _is_own(self, claim: Claim, run_id: str, proposal: Proposal) -> bool:
+        return not self.is_enforced or self.gate.is_of_job(proposal, job_id=claim.job.id, job_run=run_id)
+
+    def _as_new(self, claim: Claim, number: int, run_id: str, proposal: Proposal, verdict: "_Verdict") -> NewPromotion:
+        is_promoted, version = verdict.decision.promoted, proposal.version
+        if is_promoted:
+            version = self.gate.register(proposal, _version_tags(claim, run_id, proposal, verdict))
+        record = verdict.record(version=version, alias=proposal.alias)
+        return NewPromotion(
+            model=proposal.model_name,
+            alias=proposal.alias,
+            kind=Kind.TRAINING,
+            version=version,
+            before=verdict.champion.version if verdict.champion else None,
+            state=PromotionState.MOVING if is_promoted else PromotionState.NOT_PROMOTED,
+            actor=f"job {claim.job.id}",
+            reason=record.reason,
+            job_id=claim.job.id,
+            attempt=claim.attempt.number,
+            number=number,
+            decision=json.loads(record.to_json()),
+            facts=verdict.facts(),
+        )
+
+    def _note(self, run_id: str, proposal: Proposal, promotion: Promotion) -> None:
+        """Keep the decision where people look for it in MLflow: the store has it whatever becomes of this."""
+        text, is_promoted = json.dumps(promotion.decision, ensure_ascii=False), promotion.decision["promoted"]
+        self.gate.note(sorted({run_id, proposal.run_id}), decision=text, promoted=is_promoted)
+        if promotion.version is not None:
+            tags = {DECISION_TAG: text, PROMOTED_TAG: str(is_promoted).lower()}
+            self.gate.tag_version(promotion.model, promotion.version, tags)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """A decision, and what it was made from."""
+
+    challenger: Challenger
+    champion: Champion | None
+    rules: Rules
+    decision: Decision
+
+    def record(self, *, version: str | None, alias: str) -> DecisionRecord:
+        """Return what people are shown."""
+        return record_of(self.challenger, self.champion, self.rules, self.decision, version=version, alias=alias)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to decide again, by the same or other rules: plain values, without other metrics."""
+        named = {self.challenger.metric, *(rail.metric for rail in self.rules.guardrails)}
+        return {
+            "challenger": asdict(replace(self.challenger, metrics=_only(self.challenger.metrics, named))),
+            "champion": asdict(replace(self.champion, metrics=_only(self.champion.metrics, named)))
+            if self.champion
+            else None,
+            "rules": asdict(self.rules),
+        }
+
+
+def _refused(why: str) -> Decision:
+    return Decision(promoted=False, reason=f"not promoted: {why}")
+
+
+_NOT_OWN = _refused("its run or version is not of this job")
+
+
+def _only(metrics: Mapping[str, float], names: set[str]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name in names}
+
+
+def _version_tags(claim: Claim, run_id: str, proposal: Proposal, verdict: _Verdict) -> dict[str, str]:
+    return {
+        RUN_TAG: proposal.run_id,
+        JOB_TAG: claim.job.id,
+        JOB_RUN_TAG: run_id,
+        METRIC_TAG: verdict.challenger.metric,
+        METRIC_VALUE_TAG: repr(verdict.challenger.value),
+    }
+
+
+def result_of(promotions: Sequence[Promotion], *, is_enforced: bool) -> dict[str, Any] | None:
+    """Return what the job shows as its promotion: what was promoted, else the last decision; None without any."""
+    if not promotions:
+        return None
+    telling = [each for each in promotions if each.state.may_be_champion] or promotions
+    last = telling[-1]
+    return {**last.decision, "state": str(last.state), "id": last.id, "enforced": is_enforced}

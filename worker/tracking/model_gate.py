@@ -1,0 +1,163 @@
+"""What the service reads and writes in the model registry when it decides about a training's models."""
+
+from collections.abc import Mapping, Sequence
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mypackage.gate.decision import Challenger, Champion
+from mypackage.gate.proposal import Proposal, read_proposal
+from mypackage.gate.registry import find_champion
+from mypackage.protocol import DECISION_TAG, JOB_TAG, PROMOTED_TAG, PROPOSAL_TAGS
+from worker.tracking.errors import server_answers
+
+PARENT_TAG = "mlflow.parentRunId"
+MOST_PARENTS = 10
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+MOST_PROPOSALS = 100  # of one attempt
+
+
+class ModelGate:
+    """The registry and the runs of one tracking server, with the service's own credentials."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def proposals(self, run_id: str) -> Sequence[Proposal]:
+        """Return what the job's run proposes, in the order of the calls."""
+        with server_answers("read the proposals", run_id=run_id):
+            try:
+                tags = self._client.get_run(run_id).data.tags
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                return ()
+        texts = [text for name, text in sorted(tags.items()) if name.startswith(PROPOSAL_TAGS)]
+        found = [each for each in map(read_proposal, texts) if each is not None]
+        return sorted(found, key=lambda each: each.at)[:MOST_PROPOSALS]
+
+    def challenger(self, proposal: Proposal, metric: str) -> Challenger | None:
+        """Return what the run says about the proposed model; None if that run is gone."""
+        with server_answers("read the challenger", run_id=proposal.run_id):
+            try:
+                metrics = self._client.get_run(proposal.run_id).data.metrics
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                return None
+        return Challenger(proposal.model_name, metric, metrics.get(metric), False, metrics, proposal.dataset)
+
+    def is_new_model(self, proposal: Proposal) -> bool:
+        """Return whether the model has no version but the proposed one."""
+        name = proposal.model_name
+        quote = '"' if "'" in name else "'"
+        with server_answers("find the model", model=name):
+            found = self._client.search_model_versions(f"name={quote}{name}{quote}", max_results=2)
+        return all(str(each.version) == proposal.version for each in found)
+
+    def find_champion(self, model: str, alias: str, metric: str) -> Champion | None:
+        """Return the version that has the alias, and its values."""
+        with server_answers("find the champion", model=model):
+            return find_champion(self._client, model, metric, alias=alias)
+
+    def is_of_job(self, proposal: Proposal, *, job_id: str, job_run: str) -> bool:
+        """Return whether both run and version of the proposal are this job's own, so that no other's values count."""
+        with server_answers("see whose model it is", run_id=proposal.run_id):
+            if not self._run_is_of_job(proposal.run_id, job_id, job_run):
+                return False
+            if proposal.version is None:
+                return True
+            try:
+                version = self._client.get_model_version(proposal.model_name, proposal.version)
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                return False
+            return version.run_id == proposal.run_id
+
+    def register(self, proposal: Proposal, tags: Mapping[str, str]) -> str:
+        """Return the proposed model's version, registered unless it is."""
+        if proposal.version is not None:
+            return proposal.version
+        name, client = proposal.model_name, self._client
+        with server_answers("register the model", model=name):
+            if self._find_model(name) is False:
+                client.create_registered_model(name)
+            for each in client.search_model_versions(f"run_id='{proposal.run_id}'"):
+                if each.name == name and proposal.model_uri in (each.source, f"models:/{each.model_id}"):
+                    return str(each.version)  # a worker that was killed since had registered it
+            made = client.create_model_version(
+                name,
+                proposal.model_uri,
+                run_id=proposal.run_id,
+                tags={**proposal.tags, **tags},
+                model_id=_logged_model(proposal.model_uri),
+            )
+            return str(made.version)
+
+    def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
+        """Keep a decision in the tags of these runs."""
+        with server_answers("note the decision", run_id=run_ids[0]):
+            for run_id in run_ids:
+                self._client.set_tag(run_id, DECISION_TAG, decision)
+                self._client.set_tag(run_id, PROMOTED_TAG, str(promoted).lower())
+
+    def find_version(self, model: str, alias: str) -> str | None:
+        """Return the version that has the alias."""
+        with server_answers("find the alias", model=model):
+            try:
+                return str(self._client.get_model_version_by_alias(model, alias).version)
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                return None
+
+    def move_alias(self, model: str, alias: str, version: str) -> None:
+        """Give the alias to this version."""
+        with server_answers("move the alias", model=model):
+            try:
+                self._client.set_registered_model_alias(model, alias, version)
+            except MlflowException as error:
+                # If two create the same alias at once, MLflow's database lets only one do it. Now it exists.
+                if error.error_code != "BAD_REQUEST":
+                    raise
+                self._client.set_registered_model_alias(model, alias, version)
+
+    def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the version."""
+        with server_answers("tag the version", model=model):
+            for name, text in tags.items():
+                self._client.set_model_version_tag(model, version, name, text)
+
+    def _run_is_of_job(self, run_id: str, job_id: str, job_run: str) -> bool:
+        following: str | None = run_id
+        for _ in range(MOST_PARENTS):
+            if following is None:
+                return False
+            if following == job_run:
+                return True
+            try:
+                tags = self._client.get_run(following).data.tags
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                return False
+            if tags.get(JOB_TAG) == job_id:
+                return True
+            following = tags.get(PARENT_TAG)
+        return False
+
+    def _find_model(self, name: str) -> bool:
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
+            return False
+        return True
+
+
+def _logged_model(uri: str) -> str | None:
+    """Return the id in models:/m-…; None for another address."""
+    name = uri.removeprefix("models:/")
+    return name if uri.startswith("models:/") and "/" not in name and "@" not in name else None
