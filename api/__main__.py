@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 
 from api.app import create_app
@@ -12,6 +13,7 @@ from shared import logs
 from shared.errors import RetrainError
 from shared.live_secrets import environment, redactor_of
 from shared.own_files import keep_files_private
+from shared.proxies import go_directly_to_own_parts
 from shared.queue import CeleryQueue
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
@@ -20,6 +22,7 @@ from shared.sql import SqlStore, schema
 def prepare() -> tuple[Server, Services]:
     """Build the server; raise ConfigurationError or StoreUnavailable if it cannot serve."""
     settings = Settings.load()
+    go_directly_to_own_parts(os.environ, settings)
     redactor = redactor_of(settings, environment())
     logs.configure(settings.log_level, settings.log_format, redactor)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread

@@ -9,6 +9,7 @@ from deploy.artifact_store import place_of, refuse_a_silent_change, storage_cred
 from shared.errors import ConfigurationError
 from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.own_files import keep_files_private
+from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 
 PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # registers deploy.mlflow_guard.own_server with MLflow
@@ -53,6 +54,7 @@ def main() -> None:
     """Replace this process by the server."""
     settings = Settings.load()
     keep_files_private()
+    go_directly_to_own_parts(os.environ, settings)
     os.environ.update(storage_credentials(settings))
     try:
         refuse_a_silent_change(settings)

@@ -16,6 +16,7 @@ from shared import logs
 from shared.errors import RetrainError, StoreUnavailable
 from shared.live_secrets import environment
 from shared.own_files import close_to_others, keep_files_private
+from shared.proxies import go_directly_to_own_parts
 from shared.queue import celery_queues
 from shared.scheduling.hosts import Machine
 from shared.settings import Settings
@@ -43,6 +44,7 @@ def main() -> int:
         settings = Settings.load()
         keep_files_private()
         close_to_others(settings.data_dir)
+        go_directly_to_own_parts(os.environ, settings)
         variables = environment()
         logs.configure(settings.log_level, settings.log_format, worker_redactor(settings, variables))
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them only there

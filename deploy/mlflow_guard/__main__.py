@@ -1,5 +1,6 @@
 """Starts the guard: `python -m deploy.mlflow_guard ADDRESS` listens there, at the port of TRACKING_GUARD_URI."""
 
+import os
 import sys
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from deploy.mlflow_guard.routes import decide_for_training
 from deploy.mlflow_guard.upstream import Upstream
 from shared import logs
 from shared.live_secrets import environment, redactor_of
+from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 
 STOP_SECONDS = 5  # for transfers under way; MLflow's clients retry
@@ -18,6 +20,7 @@ STOP_SECONDS = 5  # for transfers under way; MLflow's clients retry
 def main() -> int:
     """Serve until told to stop."""
     settings = Settings.load()
+    go_directly_to_own_parts(os.environ, settings)
     port = urlsplit(settings.tracking_guard_uri).port
     if len(sys.argv) != 2 or port is None:
         sys.stderr.write("usage: TRACKING_GUARD_URI=http://NAME:PORT python -m deploy.mlflow_guard ADDRESS\n")

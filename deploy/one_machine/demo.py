@@ -21,6 +21,7 @@ from deploy.one_machine.ports import is_taken
 from deploy.one_machine.readiness import missing
 from deploy.one_machine.stack import running_stack
 from shared.errors import RetrainError
+from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.registry import RUNNERS
 
@@ -47,6 +48,7 @@ def main() -> int:
     ).parse_args()
     try:
         settings = Settings.load()
+        go_directly_to_own_parts(os.environ, settings)
         runner = _choose_runner(settings)
         urls = running_stack(settings.data_dir)
         if urls:

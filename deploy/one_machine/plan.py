@@ -14,6 +14,7 @@ from honcho.environ import parse_procfile
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.own_addresses import HOST_FROM_CONTAINER, LOOPBACK
+from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
 from worker.runners.registry import RUNNERS
@@ -48,6 +49,7 @@ def plan() -> Stack:
         environment["GIT_SCHEMES"] = "https,ssh,file"  # this machine's own user is the operator
     if "git_private_networks" not in given and not asked.api_tokens and not asked.serves_public_address:
         environment["GIT_PRIVATE_NETWORKS"] = "true"  # whoever may send requests is in that network, too
+    go_directly_to_own_parts(environment, asked)
     processes = dict(parse_procfile((FOLDER / "deploy/Procfile").read_text()).processes)
     if "redis_url" in given:
         del processes["redis"]

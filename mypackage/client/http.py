@@ -1,9 +1,11 @@
 """Sends HTTP requests to the service: adds the token, sets timeouts, repeats what is safe to repeat, raises errors."""
 
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,6 +53,7 @@ class Http:
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = checked_url(url)
+        self._proxies = past_proxies(self.url)
         self._session = requests.Session()
         self._session.auth = BearerToken(checked_token(token))
 
@@ -94,6 +97,7 @@ class Http:
                 data=call.body,
                 headers={**call.headers, **({"Content-Type": "application/json"} if call.body is not None else {})},
                 timeout=(CONNECT_SECONDS, READ_SECONDS + call.wait_seconds),
+                proxies=self._proxies,
                 allow_redirects=False,  # the service sends none; following one would turn a POST into a GET
             )
         except requests.RequestException as error:
@@ -141,6 +145,21 @@ def checked_url(url: str) -> str:
             "RETRAIN_URL contains a user or a password, which would be shown; put a token in RETRAIN_TOKEN"
         )
     return url.rstrip("/")
+
+
+def past_proxies(url: str) -> dict[str, str]:
+    """Return what keeps requests from asking a proxy of the environment for this machine itself."""
+    host = urlsplit(url).hostname or ""
+    name = host.rstrip(".")
+    is_here = name in ("localhost", socket.gethostname().lower()) or name.endswith(".localhost") or _is_loopback(name)
+    return {"no_proxy": host} if is_here else {}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def checked_token(token: str | None) -> str | None:

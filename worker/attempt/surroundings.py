@@ -16,6 +16,7 @@ from mypackage.protocol import (
 )
 from shared.addresses.git_uri import Credentials
 from shared.jobs.records import Claim
+from shared.proxies import prelude_of_training
 from shared.settings import Settings
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
 from worker.project.entry_points import Project
@@ -65,12 +66,12 @@ class Surroundings:
         return Given(
             env={**AS_IT_IS_PRINTED, **permitted.shown, **own},
             private=private,
-            prelude=self._notice + private.prelude,
+            prelude=self._notice + private.prelude + self._way_past_proxies,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
         )
 
     def _tracking_variables(self, run: Run) -> dict[str, str]:
-        uri = self.inside.tracking_uri or self.settings.mlflow_tracking_uri
+        uri = self._tracking_uri
         user = "" if self.inside.is_guarded else self.settings.mlflow_tracking_username
         return {**container_environment(run, uri), **({"MLFLOW_TRACKING_USERNAME": user} if user else {})}
 
@@ -83,6 +84,14 @@ class Surroundings:
     def _cache_volume(self) -> tuple[Volume, ...]:
         folder, place = self.settings.dataset_cache, self.inside.cache_folder
         return (Volume(folder, place),) if folder and place else ()
+
+    @property
+    def _tracking_uri(self) -> str:
+        return self.inside.tracking_uri or self.settings.mlflow_tracking_uri
+
+    @property
+    def _way_past_proxies(self) -> str:
+        return prelude_of_training(self._tracking_uri, is_guarded=self.inside.is_guarded)
 
     @property
     def _notice(self) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 
 from shared.errors import ConfigurationError
 from shared.live_secrets import redactor_of
+from shared.proxies import go_directly_to_own_parts
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from worker.doctor import report
@@ -29,6 +30,7 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
     """Return what the checks find, or that the settings cannot be read."""
     try:
         settings = as_make_up_has_it(Settings.load())
+        go_directly_to_own_parts(os.environ, settings)
     except ConfigurationError as error:
         return list(unreadable(error))
     return findings_of(settings, environment)

@@ -82,6 +82,12 @@ def test_a_netrc_file_sends_nothing(server: ServedApp, tmp_path: object, monkeyp
     assert "HTTP_AUTHORIZATION" not in server.environs[-1]
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_proxy_is_asked_for_this_machine(variable: str, service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert list(service.jobs()) == []
+
+
 @pytest.mark.parametrize("url", ["localhost:5005", "ftp://host", "http://", "http://me:secret@host"])
 def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match="RETRAIN_URL") as caught:

@@ -1,13 +1,14 @@
 """Checks whether trainings reach MLflow, from a container with the same address and network."""
 
 from shared.errors import InfrastructureError
+from shared.proxies import prelude_of_training
 from shared.settings import Settings
 from worker.findings.finding import Finding, failure, ok, skipped
 from worker.findings.mlflow_answers import ASKED, refused
 from worker.findings.network import Reply
 from worker.runners.docker.checks.trial_containers import Trial
 from worker.runners.docker.engine import engine_said
-from worker.runners.docker.inside import tracking_uri_in_containers
+from worker.runners.docker.inside import in_containers, tracking_uri_in_containers
 from worker.runners.docker.options import network_options
 
 SUBJECT = "MLflow from containers"
@@ -34,7 +35,8 @@ NAMES = (
 def check_from_container(trial: Trial, settings: Settings) -> Finding:
     """Ask as a training does, but without a password: being refused for that shows that the address is reachable."""
     address = tracking_uri_in_containers(settings).rstrip("/")
-    command = ["/bin/sh", "-c", SCRIPT, QUESTION, f"{address}{ASKED}"]
+    past_proxies = prelude_of_training(address, is_guarded=in_containers(settings).is_guarded)
+    command = ["/bin/sh", "-c", past_proxies + SCRIPT, QUESTION, f"{address}{ASKED}"]
     try:
         printed = trial(command, **network_options(settings.container_network or None, settings.container_host_address))
     except InfrastructureError as error:
