@@ -4,6 +4,7 @@
 `log`, `dropped` and `exit`. The runner copies this file next to them, so it imports nothing but the standard library.
 """
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -12,6 +13,7 @@ import signal
 import sys
 import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 NOT_LAUNCHED, NOT_FOUND = 125, 127
@@ -20,6 +22,9 @@ COUNT_EVERY_SECONDS = 0.2
 RETRY_SECONDS = 0.2
 NO_ROOM_SECONDS = 5.0  # how long to wait for space on a full disk once the command has ended
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
+END_SECONDS = 5.0  # for what the command left running; a process that waits for a disk does not end sooner
+END_AGAIN_SECONDS = 0.01
 
 
 def main(kept_bytes: int, argv: list[str]) -> None:
@@ -30,7 +35,9 @@ def main(kept_bytes: int, argv: list[str]) -> None:
         signal.signal(number, lambda *_: None)
     if not _claim():
         return
+    _adopt_orphans()
     code = _run(argv, Output(kept_bytes))
+    _end_children()
     # Overwrites the file's content, because a full disk has room for nothing else.
     with Path("exit").open("r+b", buffering=0) as file:
         file.write(b"%03d\n" % code)
@@ -55,6 +62,40 @@ def _claim() -> bool:
     Path("dropped").write_text(f"{0:020d}")
     code.rename("exit")
     return True
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own, so that a daemon stays findable whatever it changes.
+
+    Only Linux can do this; elsewhere, a daemon is found by its environment or session.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_children() -> None:
+    """Kill the children, then those that become children because their parent was killed, until there are none."""
+    give_up_at = time.monotonic() + END_SECONDS
+    while (children := _find_children()) and time.monotonic() < give_up_at:
+        for pid in children:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        time.sleep(END_AGAIN_SECONDS)
+
+
+def _find_children() -> list[int]:
+    me = str(os.getpid())
+    return [int(stat.parent.name) for stat in Path("/proc").glob("[1-9]*/stat") if _parent_of(stat) == me]
+
+
+def _parent_of(stat: Path) -> str | None:
+    with suppress(OSError):  # it has ended
+        # The program's name, in parentheses, may contain spaces and parentheses.
+        return stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+    return None
 
 
 class Output:
@@ -158,9 +199,11 @@ def _keep_rest(code: int, data: bytes, reading: int, output: Output) -> int:
 
 
 def _find_exit(child: int) -> int | None:
-    pid, status = os.waitpid(child, os.WNOHANG)
-    if pid == 0:
-        return None
+    """Return the command's exit code if it has ended; adopted processes that have ended are only cleared away."""
+    while (ended := os.waitpid(-1, os.WNOHANG))[0] != child:
+        if ended == (0, 0):
+            return None
+    _, status = ended
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

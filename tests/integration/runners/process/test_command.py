@@ -1,5 +1,6 @@
 """What a command gets and sees: environment, GPUs, pauses, its folder."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from shared.errors import Code
 from tests.integration.runners.process.conftest import HOST_ENV, PYTHON, code_of, run, wait, wait_for_log
 from tests.support.waiting import wait_until
 from worker.runners.process.runner import ProcessRunner
-from worker.runners.seam import AttemptSpec
+from worker.runners.seam import AttemptSpec, Handle
 
 
 def test_a_command_gets_the_worker_s_python_a_folder_for_temporary_files_and_little_else(
@@ -65,6 +66,51 @@ def test_a_pause_reaches_what_left_the_process_group(runner: ProcessRunner, spec
     assert {each.status() for each in members} == {psutil.STATUS_STOPPED}
     runner.resume(handle)
     wait_until(lambda: {each.status() for each in members} == {psutil.STATUS_SLEEPING}, what="all of them to go on")
+
+
+# Nothing of the attempt is left on it: environment, session, folder, and in the end its parent.
+DAEMON = (
+    "import subprocess, sys; print(subprocess.Popen(['/bin/sleep', '60'], start_new_session=True, env={}, cwd='/', "
+    "stdin=-3, stdout=-3, stderr=-3).pid, flush=True)"
+)
+
+
+def daemon_of(runner: ProcessRunner, handle: Handle) -> psutil.Process:
+    return psutil.Process(int(wait_for_log(runner, handle)[0]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt its orphaned descendants")
+@pytest.mark.parametrize("ending", ["exit 0", "exit 3", "kill -9 $$", "(sleep 60 &); (setsid sleep 60 &); exit 0"])
+def test_a_daemon_that_shed_all_traces_of_its_attempt_ends_with_the_command(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec], state: Path, ending: str
+) -> None:
+    handle = runner.start_or_attach(spec(f'python -c "{DAEMON}"; while [ ! -e ../end ]; do sleep 0.02; done; {ending}'))
+    daemon = daemon_of(runner, handle)
+    (state / handle.name / "end").touch()
+    wait(runner, handle)
+    assert not daemon.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt its orphaned descendants")
+def test_a_pause_and_a_stop_reach_a_daemon_that_shed_all_traces_of_its_attempt(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec]
+) -> None:
+    handle = runner.start_or_attach(spec(f'python -c "{DAEMON}"; sleep 60'))
+    daemon = daemon_of(runner, handle)
+    runner.pause(handle)
+    assert daemon.status() == psutil.STATUS_STOPPED
+    runner.stop(handle, grace_seconds=0)
+    assert not daemon.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt its orphaned descendants")
+def test_ended_daemons_do_not_pile_up_while_the_command_goes_on(
+    runner: ProcessRunner, spec: Callable[..., AttemptSpec]
+) -> None:
+    handle = runner.start_or_attach(spec("for i in 1 2 3 4 5; do (setsid true &); done; echo x; sleep 60"))
+    wait_for_log(runner, handle)
+    launcher = psutil.Process(int(handle.id.partition(":")[0]))
+    wait_until(lambda: len(launcher.children()) == 1, what="only the command to be left")
 
 
 def test_a_pause_catches_up_with_a_command_that_starts_one_process_after_the_other(
