@@ -8,48 +8,80 @@ from urllib.parse import urlsplit, urlunsplit
 
 GIT_SECONDS = 30
 NO_SECRET_USERS = ("", "git")
+PATH_STARTS = ("/", "./", "../", "~")
 
 
 @dataclass(frozen=True)
 class LocalCheckout:
-    """A checkout as a job's source; ``warnings`` say what the service will not see of it."""
+    """A checkout as a job's source; ``uncommitted`` and ``unpushed`` warn of what the service will not see.
 
-    git_uri: str
+    ``folder`` is the checkout itself, as an address; ``git_uri`` is that of its remote, or None without one.
+    """
+
+    folder: str
+    git_uri: str | None
     commit_hash: str
     location: str
     origin_had_credentials: bool
-    warnings: tuple[str, ...]
+    uncommitted: tuple[str, ...]
+    unpushed: tuple[str, ...]
 
 
 def find_checkout(folder: Path) -> LocalCheckout | None:
-    """Return the checkout that the folder is in; None if there is none with a remote `origin` and a commit."""
-    origin, head = git(folder, "remote", "get-url", "origin"), git(folder, "rev-parse", "--verify", "HEAD")
-    if not origin or not head:
+    """Return the checkout that the folder is in; None if there is none with a commit."""
+    top, head = git(folder, "rev-parse", "--show-toplevel"), git(folder, "rev-parse", "--verify", "HEAD")
+    if not top or not head:
         return None
-    try:
-        address = without_credentials(origin)
-    except ValueError:  # git accepts some addresses that the service does not
-        return None
+    origin = git(folder, "remote", "get-url", "origin") or ""
+    address = address_of(origin)
     return LocalCheckout(
+        folder=Path(top).as_uri(),
         git_uri=address,
         commit_hash=head,
         location=(git(folder, "rev-parse", "--show-prefix") or "").rstrip("/"),
-        origin_had_credentials=had_credentials(origin),
-        warnings=tuple(warnings_of(folder, head)),
+        origin_had_credentials=address is not None and had_credentials(origin),
+        uncommitted=uncommitted(folder),
+        unpushed=unpushed(folder, head),
     )
 
 
-def warnings_of(folder: Path, head: str) -> list[str]:
-    """Return warnings about what the service will not see of this checkout."""
-    told = []
-    if not git(folder, "for-each-ref", "--count=1", "--contains", head, "refs/remotes/origin"):
-        told.append(
-            f"commit {head[:10]} is not pushed, as far as this checkout knows: it is on no branch of origin, and the "
-            "service may not find it."
-        )
-    if git(folder, "status", "--porcelain"):
-        told.append("there are uncommitted changes; they will not be trained.")
-    return told
+def address_of(origin: str) -> str | None:
+    """Return the address of origin without credentials, or None if there is none that the service accepts."""
+    try:
+        return without_credentials(origin) if origin else None
+    except ValueError:  # git accepts some addresses that the service does not
+        return None
+
+
+def unpushed(folder: Path, head: str) -> tuple[str, ...]:
+    """Return a warning if the commit is not on origin."""
+    if git(folder, "for-each-ref", "--count=1", "--contains", head, "refs/remotes/origin"):
+        return ()
+    return (
+        f"commit {head[:10]} is not pushed, as far as this checkout knows: it is on no branch of origin, and the "
+        "service may not find it.",
+    )
+
+
+def uncommitted(folder: Path) -> tuple[str, ...]:
+    """Return a warning if there are changes that are in no commit."""
+    is_dirty = git(folder, "status", "--porcelain")
+    return ("there are uncommitted changes; they will not be trained.",) if is_dirty else ()
+
+
+def as_address(given: str) -> str:
+    """Return a folder of this machine as an address, with spaces encoded; any other address as it is.
+
+    Raises ValueError for a path to nothing.
+    """
+    if given.startswith("file://"):
+        return given.replace(" ", "%20")
+    folder = Path(given).expanduser()
+    if "://" not in given and folder.is_dir():
+        return folder.resolve().as_uri()
+    if given.startswith(PATH_STARTS):
+        raise ValueError(f"there is no folder {given}")
+    return given
 
 
 def without_credentials(address: str) -> str:

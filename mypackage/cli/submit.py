@@ -7,7 +7,7 @@ import click
 
 from ..client import Client, JobHandle
 from ..plain_text import plain
-from .checkout import LocalCheckout, find_checkout, without_credentials
+from .checkout import LocalCheckout, as_address, find_checkout, without_credentials
 from .job_file import laid_over, read_fields, read_job_file
 from .outcome import exit_code
 from .show import json_option, show_job
@@ -42,7 +42,10 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
 )
 @click.option("--experiment-name", metavar="NAME", help="MLflow experiment.")
 @click.option(
-    "--git-uri", envvar="RETRAIN_GIT_URI", show_envvar=True, help="The repository; the checkout's origin by default."
+    "--git-uri",
+    envvar="RETRAIN_GIT_URI",
+    show_envvar=True,
+    help="The repository, an address or a folder; the checkout's origin by default.",
 )
 @click.option("--commit-hash", metavar="REF", help="Branch, tag or commit SHA; the checkout's HEAD by default.")
 @click.option("--mlproject-location", "MLproject_location", metavar="FOLDER", help="Folder of the MLproject file.")
@@ -67,7 +70,8 @@ def submit(
     """Submit a job.
 
     In a git checkout, the repository defaults to its remote origin, the commit to its HEAD, and the folder of the
-    MLproject file to the current one.
+    MLproject file to the current one. The address may be a folder of this machine, if the service runs on it and
+    allows that; a checkout without a remote is taken itself then.
 
     \b
     Examples:
@@ -79,8 +83,9 @@ def submit(
       retrain submit --experiment-name iris --host-label a100
       retrain submit --experiment-name iris --set resources.gpus=2 --set timeouts.run_seconds=3600
     """
-    request = complete(merged(read_job_file(path) if path else {}, options))
-    job = ctx.ensure_object(Client).retrain(**request)
+    client = ctx.ensure_object(Client)
+    request = complete(merged(read_job_file(path) if path else {}, options), is_service_here=client.is_here)
+    job = client.retrain(**request)
     finish(ctx, job, is_awaited=is_awaited, is_followed=is_followed, as_json=as_json)
 
 
@@ -107,32 +112,59 @@ def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     return laid_over(laid_over(from_file, given.pop("fields", {})), given)
 
 
-def complete(request: dict[str, Any]) -> dict[str, Any]:
+def complete(request: dict[str, Any], *, is_service_here: bool) -> dict[str, Any]:
     """Fill in the source from the checkout, unless the request is about another repository."""
-    checkout, given = find_checkout(Path.cwd()), request.get("git_uri")
-    if given is not None and (checkout is None or not is_same_repository(given, checkout)):
+    checkout = find_checkout(Path.cwd())
+    request = with_address(request)
+    given = request.get("git_uri")
+    if given is not None and (checkout is None or given_as(given, checkout) is None):
         return request
-    if checkout is None:
+    if checkout is None or (given is None and checkout.git_uri is None and not is_service_here):
         raise click.UsageError(
             "Which repository? Give --git-uri, or run this in a git checkout with a commit and a remote 'origin'."
         )
-    if given is None and checkout.origin_had_credentials:
+    address = given_as(given, checkout) or checkout.git_uri or checkout.folder
+    if given is None:
+        tell_of_origin(checkout)
+    for warning in warnings_of(checkout, address) if "commit_hash" not in request else ():
+        warn(warning)
+    return {"git_uri": address, "commit_hash": checkout.commit_hash, "MLproject_location": checkout.location, **request}
+
+
+def with_address(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request with a folder of this machine written as an address."""
+    given = request.get("git_uri")
+    if not isinstance(given, str):
+        return request
+    try:
+        return {**request, "git_uri": as_address(given)}
+    except ValueError as error:
+        raise click.UsageError(f"git_uri: {error}.") from None
+
+
+def given_as(given: Any, checkout: LocalCheckout) -> str | None:
+    """Return the checkout's address that this one is, apart from credentials; None if it is of another repository."""
+    try:
+        address = without_credentials(given)
+    except (TypeError, ValueError, AttributeError):  # not an address: the service says what is wrong with it
+        return None
+    return address if address in (checkout.git_uri, checkout.folder) else None
+
+
+def tell_of_origin(checkout: LocalCheckout) -> None:
+    """Say what the checkout's own address is not enough for."""
+    if checkout.git_uri is None:
+        warn(f"this checkout has no remote 'origin', so the service on this machine trains {checkout.folder} itself.")
+    if checkout.origin_had_credentials:
         warn(
             "the address of origin contains credentials, which were removed and are not sent. For a private repository "
             "set RETRAIN_GIT_URI to its address with a token."
         )
-    for warning in checkout.warnings if "commit_hash" not in request else ():
-        warn(warning)
-    source = {"git_uri": checkout.git_uri, "commit_hash": checkout.commit_hash, "MLproject_location": checkout.location}
-    return {**source, **request}
 
 
-def is_same_repository(given: Any, checkout: LocalCheckout) -> bool:
-    """Return whether the address is that of origin, apart from credentials."""
-    try:
-        return without_credentials(given) == checkout.git_uri
-    except (TypeError, ValueError, AttributeError):  # not an address: the service says what is wrong with it
-        return False
+def warnings_of(checkout: LocalCheckout, address: str) -> tuple[str, ...]:
+    """Return warnings about what is not trained; the checkout itself has all that is committed."""
+    return checkout.uncommitted if address == checkout.folder else (*checkout.unpushed, *checkout.uncommitted)
 
 
 def warn(message: str) -> None:

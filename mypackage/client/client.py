@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from .hosts import await_drained, drain, list_workers, undrain
-from .http import Call, Http
+from .http import Call, Http, past_proxies
 from .job import JobHandle, job_path, submit
 
 DEFAULT_URL = "http://127.0.0.1:5005"
@@ -30,6 +30,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._http.url!r})"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the address is this machine's own, so that the service may see the same folders."""
+        return bool(past_proxies(self._http.url))
 
     def retrain(self, /, **request: Any) -> "JobHandle":
         """Submit a retraining, with the fields of POST /retrain; return as soon as the job is recorded.

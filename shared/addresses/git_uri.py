@@ -113,8 +113,10 @@ def parse_git_uri(value: str) -> GitUri:
     """
     if not value:
         raise ValueError("is empty; give the repository's address, such as https://github.com/user/repo.git")
-    if FORBIDDEN_CHARACTERS.search(value) or value.startswith("-"):
-        raise ValueError("contains a character that no git address has")
+    if value.startswith("-"):
+        raise ValueError("begins with '-', which git would take for an option")
+    if wrong := FORBIDDEN_CHARACTERS.search(value):
+        raise ValueError(_about_character(wrong[0], wrong.start() + 1))
     if "://" not in value:
         return _parse_scp_like(value)
     parts = _split(value)
@@ -130,6 +132,12 @@ def parse_git_uri(value: str) -> GitUri:
         case "http" | "https":
             return _parse_http(parts)
     raise ValueError(f"has a scheme that is not supported (supported: {', '.join(SCHEMES)})")
+
+
+def _about_character(character: str, position: int) -> str:
+    shown = "a space" if character == " " else f"U+{ord(character):04X}" if character < " " else f"'{character}'"
+    remedy = "separate folders with '/'" if character == "\\" else f"write it as %{ord(character):02X} or leave it out"
+    return f"contains {shown} (character {position}), which no git address has; {remedy}"
 
 
 def _split(value: str) -> SplitResult:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 
+from mypackage.cli.submit import complete
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, git, make_checkout
 from tests.support.servers.served_app import served
@@ -171,11 +173,50 @@ def test_an_origin_is_sent_as_the_service_takes_it(
     assert (submitted(result)["git_uri"], result.stderr) == (sent, "")
 
 
-def test_an_origin_that_is_no_address_is_asked_for_again(run: RetrainCommand, in_checkout: Path) -> None:
+def test_an_origin_that_is_no_address_is_asked_for_again(in_checkout: Path) -> None:
     git(in_checkout, "remote", "set-url", "origin", "https://[s3cret@host/x.git")
-    result = run("submit", "--experiment-name", "iris", code=2)
-    assert "Give --git-uri" in result.stderr
-    assert "s3cret" not in result.output
+    with pytest.raises(click.UsageError, match="Give --git-uri") as refused:
+        complete({"experiment_name": "iris"}, is_service_here=False)
+    assert "s3cret" not in refused.value.message
+
+
+@pytest.mark.parametrize("given", [".", "training/..", "FOLDER", "file://FOLDER"])
+def test_a_folder_is_sent_as_an_address_and_its_own_uncommitted_work_is_warned_of(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    folder = make_checkout(tmp_path / "my work")
+    (folder / "train.py").touch()
+    monkeypatch.chdir(folder)
+    with served(make_app, monkeypatch) as start:
+        run = RetrainCommand(start(git_schemes={"file"}).url)
+        address = given.replace("FOLDER", str(folder))
+        result = run("submit", "--experiment-name", "iris", "--git-uri", address, "--json")
+    assert submitted(result)["git_uri"] == f"file://{tmp_path}/my%20work"
+    assert submitted(result)["commit_hash"] == git(folder, "rev-parse", "HEAD")
+    assert result.stderr == "Warning: there are uncommitted changes; they will not be trained.\n"
+
+
+def test_a_checkout_without_a_remote_is_taken_itself_and_that_is_said(
+    make_app: MakeApp, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(checkout, "remote", "remove", "origin")
+    monkeypatch.chdir(checkout)
+    with served(make_app, monkeypatch) as start:
+        result = RetrainCommand(start(git_schemes={"file"}).url)("submit", "--experiment-name", "iris", "--json")
+    assert submitted(result)["git_uri"] == checkout.as_uri()
+    assert "has no remote 'origin'" in result.stderr
+    assert complete_elsewhere() == "Which repository?"
+
+
+def complete_elsewhere() -> str:
+    with pytest.raises(click.UsageError) as refused:
+        complete({"experiment_name": "iris"}, is_service_here=False)
+    return str(refused.value.message)[:17]
+
+
+def test_a_path_to_nothing_is_refused_before_anything_is_sent(run: RetrainCommand) -> None:
+    told = run("submit", "--experiment-name", "iris", "--git-uri", "./nothing", code=2).stderr
+    assert "there is no folder ./nothing" in told
 
 
 def test_outside_of_a_checkout_the_repository_is_asked_for(run: RetrainCommand) -> None:

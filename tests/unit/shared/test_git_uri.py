@@ -1,5 +1,6 @@
 """Which git addresses are accepted, and that what was secret in one is nowhere but in its credentials."""
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -152,3 +153,17 @@ def test_a_plain_user_name_is_no_secret_but_a_token_in_its_place_is(userinfo: st
     credentials = parse_git_uri(f"https://{userinfo}@host/r.git").credentials
     assert credentials is not None
     assert credentials.secrets == secrets
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("file:///a b", "contains a space (character 10), which no git address has; write it as %20"),
+        ("https://host/a{b}", "contains '{' (character 15), which no git address has; write it as %7B"),
+        ("https://host/a\tb", "contains U+0009 (character 15), which no git address has; write it as %09"),
+        ("https://host/a\\b", "separate folders with '/'"),
+    ],
+)
+def test_a_character_that_is_refused_is_named_with_how_to_write_it(address: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        parse_git_uri(address)
