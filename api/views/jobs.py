@@ -20,6 +20,7 @@ from api.services import services
 from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
+from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.scheduling.queue_position import QueuePosition
@@ -27,6 +28,7 @@ from shared.scheduling.queue_position import QueuePosition
 MAX_WAIT_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 5
 JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
+SHORT_ID = re.compile(r"[0-9a-f-]{6,35}")
 JOB_HEADERS = {
     "ETag": "Changes with all that is answered of the job; send it as If-None-Match.",
     "Retry-After": "Seconds until it is worth asking again.",
@@ -44,7 +46,9 @@ def _check_job_id(value: str) -> str:
 class JobPath(BaseModel):
     """Which job."""
 
-    job_id: Annotated[str, AfterValidator(_check_job_id)] = Field(description="The job's id.")
+    job_id: Annotated[str, AfterValidator(_check_job_id)] = Field(
+        description="The job's id, or its first characters: at least six, if no other job's id begins with them."
+    )
 
 
 class JobQuery(Query):
@@ -92,8 +96,9 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     While the job is `queued`, `queue` says what it waits for.
     """
     here = services()
-    here.long_poll.wait(path.job_id, seconds=query.wait, seen=request.if_none_match)
-    job, place = find_job(here.store, path.job_id)
+    job_id = whole_id(here.store, path.job_id)
+    here.long_poll.wait(job_id, seconds=query.wait, seen=request.if_none_match)
+    job, place = find_job(here.store, job_id)
     response = job_response(job, here.links, place)
     if header.if_none_match and request.if_none_match.contains_weak(etag(job, place)):
         response.status_code = HTTPStatus.NOT_MODIFIED
@@ -116,11 +121,21 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     `{"force": true}` it is killed without the grace period. The body may be omitted, and the request may be repeated.
     """
     here = services()
-    job = here.store.cancel(path.job_id, force=body.force)
+    job = here.store.cancel(whole_id(here.store, path.job_id), force=body.force)
     logger.info("cancel requested", extra={"job_id": job.id, "state": job.state, "force": body.force})
     response = job_response(job, here.links)
     response.status_code = HTTPStatus.ACCEPTED
     return response
+
+
+def whole_id(store: JobStore, given: str) -> str:
+    """Return the id of the only job whose id begins so; what is given, if none does; JobNotFound if several do."""
+    if not SHORT_ID.fullmatch(given):
+        return given
+    found = store.list(JobFilter(id_start=given), limit=2)
+    if len(found) > 1:
+        raise JobNotFound(f"The ids of several jobs begin with {given!r}; give more of it.", job_id=given)
+    return found[0].id if found else given
 
 
 def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:

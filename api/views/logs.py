@@ -1,9 +1,10 @@
 """GET /jobs/<id>/logs."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from flask import Response, request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from api.http.errors import AttemptNotFound, TooManyFollowers
 from api.http.models import Query
@@ -13,7 +14,7 @@ from api.live.log_text import LONGEST, skip_partial_start, without_partial_end
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import Services, services
-from api.views.jobs import JobPath
+from api.views.jobs import JobPath, whole_id
 from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job
 from shared.jobs.records import LogSlice
@@ -55,7 +56,7 @@ class LogQuery(Query):
 class LogHeaders(BaseModel):
     """Headers of a read of a log."""
 
-    last_event_id: str | None = Field(
+    last_event_id: Annotated[str | None, BeforeValidator(lambda sent: sent or None)] = Field(  # empty: no event yet
         None,
         alias="Last-Event-ID",
         pattern=EVENT_ID,
@@ -101,9 +102,11 @@ def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
     is empty while there is nothing new, and never ends inside a character. The log of a job without attempts is empty.
     """
     as_events = request.accept_mimetypes.best_match([PLAIN_TEXT, EVENT_STREAM]) == EVENT_STREAM
+    here = services()
+    job_id = whole_id(here.store, path.job_id)
     if query.follow or as_events:
-        return follow_log(services(), path.job_id, query, header.last_event_id, as_events=as_events)
-    return read_part(services().store, path.job_id, query)
+        return follow_log(here, job_id, query, header.last_event_id, as_events=as_events)
+    return read_part(here.store, job_id, query)
 
 
 def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str | None, *, as_events: bool) -> Response:

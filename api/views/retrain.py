@@ -14,7 +14,7 @@ from api.retrying import RetryRequest, retry
 from api.schemas import Job
 from api.services import services
 from api.submission import submit
-from api.views.jobs import JOB_HEADERS, JobPath, job_response
+from api.views.jobs import JOB_HEADERS, JobPath, job_response, whole_id
 from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound
 from shared.jobs.records import Submission
 from shared.links import Links
@@ -83,7 +83,8 @@ def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Respo
     `Location` and `Idempotency-Key` work as for `POST /retrain`.
     """
     here = services()
-    return accepted(retry(path.job_id, body, idempotency_key=header.idempotency_key, services=here), here.links)
+    job_id = whole_id(here.store, path.job_id)
+    return accepted(retry(job_id, body, idempotency_key=header.idempotency_key, services=here), here.links)
 
 
 def accepted(submission: Submission, links: Links) -> Response:

@@ -3,9 +3,11 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,11 @@ from ..plain_text import plain, plain_line
 
 WORKER_STYLES = {"alive": "green", "silent": "yellow", "lost": "red"}
 COLUMNS = ("id", "state", "experiment", "model", "created", "what")
+PEOPLE_COLUMNS = ("id", "state", "age", "experiment", "model", "what")
+SHORT_ID_CHARACTERS = 8  # the other commands take them, too
+GAP = 2  # between two columns
+LEAST_WIDTH = 4
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 job_argument = click.argument("job_id", metavar="ID")
@@ -48,17 +55,23 @@ def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:
     if as_json:
         show_json([job.record for job in jobs])
         return
-    show_rows(COLUMNS, [columns(job.record) for job in jobs], empty="No jobs.")
-
-
-def show_rows(names: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print a table or, in a pipe, tab-separated lines."""
-    shown = [[plain_line(value) for value in row] for row in rows]
     if is_for_people():
-        Console().print(table_of(names, shown) if shown else Text(empty))
+        show_table(PEOPLE_COLUMNS, [columns_for_people(job.record) for job in jobs], empty="No jobs.")
     else:
-        for row in shown:
-            click.echo("\t".join(row))
+        show_lines([columns(job.record) for job in jobs])
+
+
+def show_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print a table that fits the terminal."""
+    console = Console()
+    shown = [[plain_line(value) for value in row] for row in rows]
+    console.print(table_of(names, shown, width=console.width) if shown else Text(empty))
+
+
+def show_lines(rows: Iterable[Sequence[str]]) -> None:
+    """Print tab-separated lines."""
+    for row in rows:
+        click.echo("\t".join(map(plain_line, row)))
 
 
 def show_json(value: Any) -> None:
@@ -115,6 +128,19 @@ def columns(record: dict[str, Any]) -> Sequence[str]:
     return (record["id"], record["state"], *names, record["created_at"], what_happened(record))
 
 
+def columns_for_people(record: dict[str, Any]) -> Sequence[str]:
+    """Return a job as a row of the table: a short id, and its age."""
+    job_id, state, experiment, model, created, what = columns(record)
+    return (job_id[:SHORT_ID_CHARACTERS], state, age(created), experiment, model, what)
+
+
+def age(time: str) -> str:
+    """Return how long ago a time of the API was, in its largest unit."""
+    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()))
+    size, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
+    return f"{seconds // size} {unit}"
+
+
 def what_happened(record: dict[str, Any]) -> str:
     """Return the reason or, if all went well, the decision about the champion."""
     return message_of(record["reason"]) or str((record["promotion"] or {}).get("reason", ""))
@@ -125,14 +151,26 @@ def message_of(reason: dict[str, Any] | None) -> str:
     return f"{reason['code']}: {reason['message']}" if reason else ""
 
 
-def table_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table; a job's id is never cut, because the other commands need it."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for name in names:
-        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=36 if name == "id" else None)
+def table_of(names: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> Table:
+    """Return a table of this width, one line a row; columns that are empty are left out."""
+    kept = [place for place in range(len(names)) if any(row[place] for row in rows)]
+    texts = [[names[place], *(row[place] for row in rows)] for place in kept]
+    widths = fitted([max(map(cell_len, each)) for each in texts], width - GAP * (len(kept) - 1))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), collapse_padding=True)
+    for place, characters in zip(kept, widths, strict=True):
+        table.add_column(names[place], no_wrap=True, overflow="ellipsis", width=characters)
     for row in rows:
-        table.add_row(*(styled(value) for value in row))
+        table.add_row(*(styled(row[place]) for place in kept))
     return table
+
+
+def fitted(wished: Sequence[int], width: int) -> list[int]:
+    """Share the width out: short columns get what they wish, so that only long ones are cut."""
+    given, left = [0] * len(wished), width
+    for number, place in enumerate(sorted(range(len(wished)), key=wished.__getitem__)):
+        given[place] = max(LEAST_WIDTH, min(wished[place], left // (len(wished) - number)))
+        left -= given[place]
+    return given
 
 
 def styled(value: str) -> Text:

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from ..client import Client
+from ..client.hosts import attempts_run
 from ..plain_text import plain_line
-from .show import json_option, show_json, show_rows
+from .show import SHORT_ID_CHARACTERS, age, is_for_people, json_option, show_json, show_lines, show_table
 
-COLUMNS = ("host", "state", "slots", "gpus", "queues", "last seen", "takes nothing", "jobs", "labels")
+PEOPLE_COLUMNS = ("host", "state", "slots", "gpus", "seen", "queues", "takes nothing", "jobs", "labels")
 
 host_argument = click.argument("host", metavar="HOST")
 
@@ -33,8 +34,10 @@ def workers(ctx: click.Context, as_json: bool) -> None:
     records = ctx.ensure_object(Client).workers()
     if as_json:
         show_json(records)
+    elif is_for_people():
+        show_table(PEOPLE_COLUMNS, map(columns_for_people, records), empty="No worker has sent a heartbeat yet.")
     else:
-        show_rows(COLUMNS, [columns(record) for record in records], empty="No worker has sent a heartbeat yet.")
+        show_lines([columns(record) for record in records])
 
 
 @workers.command()
@@ -58,7 +61,7 @@ def drain(client: Client, host: str, reason: str, is_awaited: bool, timeout: flo
     """
     worker = client.drain(host, reason)
     if not as_json:
-        tell(f"Host {host} takes nothing new; {worker['used_slots']} attempts run there.")
+        tell(f"Host {host} takes nothing new; {attempts_run(worker['used_slots'])} there.")
     if is_awaited:
         worker = client.await_drained(host, timeout)
         if not as_json:
@@ -103,6 +106,13 @@ def columns(record: dict[str, Any]) -> Sequence[str]:
         " ".join(record["jobs"]),
         ",".join(record["labels"]),
     )
+
+
+def columns_for_people(record: dict[str, Any]) -> Sequence[str]:
+    """Return a worker as a row of the table: short ids, and how long ago it was seen."""
+    host, state, slots, gpus, queues, seen, closed, _, labels = columns(record)
+    jobs = " ".join(each[:SHORT_ID_CHARACTERS] for each in record["jobs"])
+    return (host, state, slots, gpus, age(seen), queues, closed, jobs, labels)
 
 
 def why_closed(record: dict[str, Any]) -> str:

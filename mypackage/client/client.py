@@ -44,8 +44,8 @@ class Client:
         return submit(self._http, "/retrain", request)
 
     def job(self, job_id: str) -> "JobHandle":
-        """Return the job; raise Refused with the code JOB_NOT_FOUND if there is none."""
-        record, response = self._http.read_object(Call("GET", job_path(job_id)))
+        """Return the job, also by the first characters of its id; raise Refused (JOB_NOT_FOUND) if there is none."""
+        record, response = self._http.read_object(Call("GET", job_path(job_id.rstrip("…"))))
         return JobHandle(self._http, record, etag=response.headers.get("ETag"))
 
     def jobs(

@@ -30,6 +30,11 @@ def undrain(http: Http, host: str) -> dict[str, Any]:
     return answer
 
 
+def attempts_run(number: int) -> str:
+    """Return how many attempts run, as a sentence has it."""
+    return "1 attempt runs" if number == 1 else f"{number} attempts run"
+
+
 def await_drained(http: Http, host: str, timeout: float | None) -> dict[str, Any]:
     """Return what the API says about a drained host's worker once nothing runs there."""
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -37,7 +42,7 @@ def await_drained(http: Http, host: str, timeout: float | None) -> dict[str, Any
         left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise WaitTimeout(
-                f"{worker['used_slots']} attempts run on host {host} after {timeout:g} s; it stays drained."
+                f"{attempts_run(worker['used_slots'])} on host {host} after {timeout:g} s; it stays drained."
             )
         time.sleep(min(LOOK_SECONDS, left))
     return worker

@@ -28,6 +28,7 @@ class JobFilter:
     model_name: str | None = None
     label: tuple[str, str | None] | None = None
     created_after: datetime | None = None
+    id_start: str | None = None
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ def _conditions(where: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(jobs.c.model_name == where.model_name)
     if where.created_after is not None:
         conditions.append(jobs.c.created_at > where.created_after)
+    if where.id_start is not None:
+        conditions.append(jobs.c.id.startswith(where.id_start, autoescape=True))
     if where.label is not None:
         name, value = where.label
         match = sa.select(labels.c.job_id).where(labels.c.name == name)

@@ -115,6 +115,7 @@ def matches(job: Job, where: JobFilter) -> bool:
         (where.states is None or job.state in where.states)
         and where.experiment_name in (None, job.experiment_name)
         and where.model_name in (None, job.model_name)
+        and job.id.startswith(where.id_start or "")
         and (where.created_after is None or job.created_at > where.created_after)
         and (name is None or (name in job.labels and value in (None, job.labels[name])))
     )

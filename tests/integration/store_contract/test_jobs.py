@@ -45,6 +45,13 @@ def test_a_submitted_job_is_queued_and_reads_back_as_it_was_given(store: JobStor
     assert [(t.from_state, t.to_state, t.attempt) for t in job.transitions] == [(None, JobState.QUEUED, 0)]
 
 
+def test_jobs_are_listed_by_how_their_ids_begin(store: JobStore) -> None:
+    one, other = (submit(store, id=f"{start}-3a4b-4b2e-9a6d-000000000001") for start in ("5c2f7c1e", "5c2f7c1f"))
+    assert _ids(store, JobFilter(id_start="5c2f7c1")) == {one, other}
+    assert _ids(store, JobFilter(id_start="5c2f7c1e")) == {one}
+    assert _ids(store, JobFilter(id_start="%")) == set()
+
+
 @pytest.mark.parametrize("request_id", ["nightly.7", "x" * 64, None])
 def test_the_id_of_the_request_stays_with_the_job(store: JobStore, request_id: str | None) -> None:
     taken = running(store, request_id=request_id)

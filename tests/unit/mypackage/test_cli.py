@@ -207,6 +207,22 @@ def test_a_terminal_gets_tables_and_colours_but_no_markup_of_others(
     assert "title" not in live
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_every_table_shows_what_matters_at_any_width(
+    server: ServedApp, run: RetrainCommand, ended: Ended, store: MemoryStore, columns: int
+) -> None:
+    job_id = ended(JobState.FAILED)
+    store.beat(HOST, gap_seconds=60)
+    jobs = at_a_terminal("--url", server.url, "list", COLUMNS=str(columns)).splitlines()
+    hosts = at_a_terminal("--url", server.url, "workers", COLUMNS=str(columns)).splitlines()
+    assert re.search(rf"^{job_id[:8]} .*failed.* \d+ s .*iris", jobs[1])
+    assert "NONZERO_EXIT" in jobs[1] or columns == 60
+    assert re.search(r"^gpu-1 .*alive.* 0/100 .*0/2 .*\d+ s ", hosts[1])
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) for line in jobs + hosts) <= columns
+    assert (len(jobs), len(hosts)) == (2, 2)
+    assert job_id in run("status", job_id[:8]).stdout
+
+
 def test_a_log_that_is_followed_at_a_terminal_has_the_jobs_state_under_it(
     server: ServedApp, store: MemoryStore, claim_job: ClaimJob
 ) -> None:

@@ -72,7 +72,7 @@ def test_drain_waits_until_nothing_runs_there(
     store.beat(HOST, gap_seconds=60)
     held = claim_job(run.new_job(**BODY))
     late = run("workers", "drain", "gpu-1", "--wait", "--timeout", "0.05", code=4)
-    assert "1 attempts run on host gpu-1 after 0.05 s; it stays drained" in late.stderr
+    assert "1 attempt runs on host gpu-1 after 0.05 s; it stays drained" in late.stderr
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(Client(run.url).await_drained, "gpu-1", 30)
         assert not waiting.done()
