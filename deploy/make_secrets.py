@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.secrets.attempt_key import attempt_key
+
 FOLDER = Path(__file__).resolve().parent / "secrets"
 WORD_BYTES = 24
 ALERTS = "alerts"  # in it a file for each secret of alert channels that have none here, by its setting's name
@@ -43,6 +45,7 @@ def made_of(known: Mapping[str, str]) -> dict[str, str]:
         "database_url": f"postgresql://retrain:{known['postgres_password']}@postgres:5432/retrain",
         "mlflow_database_url": f"postgresql://mlflow:{known['mlflow_postgres_password']}@postgres:5432/mlflow",
         "redis_url": f"redis://:{known['redis_password']}@redis:6379/0",
+        "tracking_guard_key": attempt_key(known["secret_key"]),
         "api_tokens": secrets.token_urlsafe(WORD_BYTES),
         "azurite_connection_string": "DefaultEndpointsProtocol=http;AccountName=store;"
         f"AccountKey={known['azurite_key']};BlobEndpoint=http://azurite:10000/store;",

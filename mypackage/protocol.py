@@ -26,6 +26,7 @@ ATTEMPT_TAG: Final = "retrain.attempt"
 REQUEST_TAG: Final = "retrain.request_id"
 FENCED_TAG: Final = "retrain.fenced"  # FENCED if the attempt was given up: then the gate promotes nothing
 FENCED: Final = "true"
+REFUSED_TAG: Final = "retrain.refused"  # what the guard before MLflow refused to the attempt, as JSON
 
 # Tags of the run that the training sets.
 DECISION_TAG: Final = "retrain.decision"  # the gate's decision, as JSON; the service replaces what was expected

@@ -13,6 +13,7 @@ from shared.jobs.model import RetryPolicy
 from shared.own_addresses import LOOPBACK
 from shared.requests.parts import Retry
 from shared.scheduling.limits import Limits
+from shared.secrets.attempt_key import attempt_key
 from shared.secrets.vault import Vault
 from shared.variables import Variables
 
@@ -73,9 +74,16 @@ class Settings(Variables):
 
     def vault(self) -> Vault:
         """Return the vault with the configured key."""
+        return Vault(self._secret_key())
+
+    def attempt_key(self) -> str:
+        """Return the key of attempts' tokens."""
+        return self.tracking_guard_key.get_secret_value() or attempt_key(self._secret_key().decode())
+
+    def _secret_key(self) -> bytes:
         if key := self.secret_key.get_secret_value():
-            return Vault(key.encode())
-        return Vault.from_file(self.secret_key_file or self.data_dir / "secret.key")
+            return key.encode()
+        return Vault.key_in(self.secret_key_file or self.data_dir / "secret.key")
 
     def retry_policy(self, request: Retry) -> RetryPolicy:
         """Return the request's retry settings over the service's defaults."""

@@ -41,6 +41,11 @@ class Variables(EnvironmentSettings):
         description="Address of our guard before MLflow, for training containers (set by make up and Compose). "
         "The guard then has the password; training does not.",
     )
+    tracking_guard_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key of the tokens that each training shows the guard, made from SECRET_KEY by make up and "
+        "make secrets; empty for workers, which make it themselves.",
+    )
     mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
     mlflow_allowed_hosts: Words = Field(
         frozenset(),

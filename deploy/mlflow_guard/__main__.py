@@ -8,6 +8,7 @@ import uvicorn
 
 from deploy.mlflow_guard.layer import Guard
 from deploy.mlflow_guard.routes import decide_for_training
+from deploy.mlflow_guard.trainings import Trainings
 from deploy.mlflow_guard.upstream import Upstream
 from shared import logs
 from shared.live_secrets import environment, redactor_of
@@ -25,9 +26,14 @@ def main() -> int:
     if len(sys.argv) != 2 or port is None:
         sys.stderr.write("usage: TRACKING_GUARD_URI=http://NAME:PORT python -m deploy.mlflow_guard ADDRESS\n")
         return 2
+    key = settings.tracking_guard_key.get_secret_value()
+    if not key:
+        sys.stderr.write("Set TRACKING_GUARD_KEY: `make secrets` makes it from SECRET_KEY, which the workers have.\n")
+        return 2
     address = sys.argv[1]
     logs.configure(settings.log_level, settings.log_format, redactor_of(settings, environment()))
-    app = Guard(Upstream(settings, address), decide=decide_for_training)
+    upstream = Upstream(settings, address)
+    app = Guard(upstream, decide=decide_for_training, policy=Trainings(upstream, key))
     uvicorn.run(
         app,
         host=address,

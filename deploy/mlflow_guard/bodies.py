@@ -14,25 +14,32 @@ VERSION_CREATION = "/api/2.0/mlflow/model-versions/create"
 SOURCES = frozenset({PROXIED, "runs", "models", "s3", "gs", "wasbs", "abfss", "dbfs"})
 
 
-class _Refused(ValueError):
-    """The body is ambiguous: parsers might read it differently."""
+class Unfit(ValueError):
+    """A body that may not pass; the message says why."""
 
 
-def refusal_of(path: str, body: bytes) -> str:
-    """Return why this request body may not pass; empty if it may."""
+def read_body(path: str, body: bytes) -> dict[str, Any]:
+    """Return what this request body says; raise Unfit if it may not pass."""
     if not body:
-        return ""
-    try:
-        said = json.loads(body.decode(), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError):
-        return "its body is not one JSON object in UTF-8 with each key once"
-    if not isinstance(said, dict):
-        return "its body is not a JSON object"
+        return {}
+    said = parse(body)
     if path == VERSION_CREATION and not is_source(said.get("source")):
-        return f"a model version's source must lie in {_listed(SOURCES)}, not on MLflow's own machine"
+        raise Unfit(f"a model version's source must lie in {_listed(SOURCES)}, not on MLflow's own machine")
     if (place := _wrong_place(said)) is not None:
-        return f"'{place}' is not a place for artifacts: leave it out, or say {PROXIED}:/ with a path"
-    return ""
+        raise Unfit(f"'{place}' is not a place for artifacts: leave it out, or say {PROXIED}:/ with a path")
+    return said
+
+
+def parse(body: str | bytes) -> dict[str, Any]:
+    """Return the one JSON object that all parsers read in the same way; raise Unfit if it is not one."""
+    try:
+        text = body.decode() if isinstance(body, bytes) else body
+        said = json.loads(text, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise Unfit("its body is not one JSON object in UTF-8 with each key once") from error
+    if not isinstance(said, dict):
+        raise Unfit("its body is not a JSON object")
+    return said
 
 
 def is_proxied(place: Any) -> bool:
@@ -42,15 +49,17 @@ def is_proxied(place: Any) -> bool:
     if not isinstance(place, str):
         return False
     parts = urlsplit(place)
-    return parts.scheme == PROXIED and not parts.netloc and _stays_within(place)
+    is_free = "artifacts" not in parts.path.split("/")  # no place within those of a run or a model
+    return parts.scheme == PROXIED and not parts.netloc and is_free and stays_within(place)
 
 
 def is_source(source: Any) -> bool:
     """Return whether a model version may have its files there."""
-    return isinstance(source, str) and urlsplit(source).scheme in SOURCES and _stays_within(source)
+    return isinstance(source, str) and urlsplit(source).scheme in SOURCES and stays_within(source)
 
 
-def _stays_within(place: str) -> bool:
+def stays_within(place: str) -> bool:
+    """Return whether a path leads nowhere above its start, however often it is decoded."""
     while (again := unquote(place)) != place:
         place = again
     return ".." not in place.replace("\\", "/").split("/") and place.isprintable()
@@ -79,7 +88,7 @@ def _place_tags(said: Any) -> Iterator[Any]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     said = dict(pairs)
     if len(said) != len(pairs):
-        raise _Refused
+        raise Unfit("a key stands there twice")
     return said
 
 

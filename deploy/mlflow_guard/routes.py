@@ -4,8 +4,8 @@ Paths are in MLflow's form. A test compares every route of the installed MLflow 
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, unquote
 
@@ -26,10 +26,15 @@ class Body(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """``refusal`` says why a request is refused; if it is empty, the request may pass with this kind of body."""
+    """``refusal`` says why a request is refused; if it is empty, the request may pass with this kind of body.
+
+    ``route`` is the table's, and ``named`` what stands in the place of its placeholders.
+    """
 
     body: Body = Body.NONE
     refusal: str = ""
+    route: str = ""
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -48,7 +53,6 @@ ALLOWED: dict[str, str] = {
     f"{API}/experiments/get": "GET",
     f"{API}/experiments/get-by-name": "GET",
     f"{API}/experiments/search": "GET POST",
-    f"{API}/experiments/set-experiment-tag": "POST",
     f"{API}/runs/create": "POST",
     f"{API}/runs/get": "GET",
     f"{API}/runs/search": "POST",
@@ -90,14 +94,11 @@ ALLOWED: dict[str, str] = {
     f"{API_3}/traces/batchGet": "GET",
     f"{API_3}/traces/<trace_id>": "GET",
     f"{API_3}/traces/<trace_id>/tags": "PATCH",
-    # The gate runs in the training, so trainings register models and move aliases.
+    # Trainings register versions; the service moves the aliases.
     f"{API}/registered-models/create": "POST",
     f"{API}/registered-models/get": "GET",
     f"{API}/registered-models/search": "GET",
-    f"{API}/registered-models/update": "PATCH",
-    f"{API}/registered-models/set-tag": "POST",
-    f"{API}/registered-models/delete-tag": "DELETE",
-    f"{API}/registered-models/alias": "GET POST",
+    f"{API}/registered-models/alias": "GET",
     f"{API}/registered-models/get-latest-versions": "GET POST",
     f"{API}/model-versions/create": "POST",
     f"{API}/model-versions/get": "GET",
@@ -108,6 +109,15 @@ ALLOWED: dict[str, str] = {
     f"{API}/model-versions/delete-tag": "DELETE",
 }
 UPLOAD = f"{ARTIFACTS}/artifacts/<path:artifact_path>"
+# Questions with a body. What else is no GET writes, and writes.py says what it may write to.
+QUESTIONS = frozenset(
+    {
+        *(f"{API}/{each}/search" for each in ("experiments", "runs", "logged-models")),
+        *(f"{API_3}/{each}/search" for each in ("datasets", "traces")),
+        f"{API}/registered-models/get-latest-versions",
+    }
+)
+OPEN = frozenset({"/health", "/version"})  # to who shows no token: a check whether somebody answers
 OPAQUE_BODIES = frozenset({"/v1/traces"})  # protobuf
 
 # What our own server refuses to everybody: these run commands or programs, or write files, as the server's user. MLflow
@@ -133,21 +143,51 @@ SHUT = (
     ),
 )
 
+DECIDES = (
+    "the service decides which version becomes champion, when this training has ended: call "
+    "utility.auto_compare_and_register (update the copy of mypackage in the image if it is an old one), "
+    "or set rules in the request's 'promotion'"
+)
+REMEDIES = (  # by how a path begins
+    (f"{API}/registered-models/alias", DECIDES),
+    (f"{API}/model-versions/transition-stage", DECIDES),
+    *(
+        (f"{API}/registered-models/{each}", "a model belongs to all jobs: describe and tag the version you registered")
+        for each in ("update", "rename", "set-tag", "delete-tag")
+    ),
+    *(
+        (f"{API}/experiments/{each}", "an experiment belongs to all jobs: tag your own run")
+        for each in ("update", "set-experiment-tag", "delete-experiment-tag")
+    ),
+)
+DELETES = re.compile(r"/(delete|restore)[a-z-]*$")
+
 WORD = r"[A-Za-z0-9_~:@-][A-Za-z0-9_.~:@-]*"
 PLAIN = re.compile(rf"/(?:{WORD}(?:/{WORD})*)?")  # no percent sign, no empty segment, none that begins with a dot
-PLACEHOLDER = re.compile(r"<(path:)?[a-z_]+>")
+PLACEHOLDER = re.compile(r"<(path:)?([a-z_]+)>")
 QUERY_PATHS = frozenset({"path", "artifact_directory_path"})
 
 
 def decide_for_training(method: str, raw_path: bytes, query: bytes) -> Verdict:
     """Allow a training only the routes in the table, in the one spelling that MLflow has for them."""
     path = raw_path.decode("latin-1")
-    route = next((route for pattern, route in PATTERNS if pattern.fullmatch(path)), None)
-    if route is None or method not in ALLOWED[route].split():
-        return Verdict(refusal="trainings do not use this route of MLflow")
+    found = next(((each, route) for pattern, route in PATTERNS if (each := pattern.fullmatch(path))), None)
+    if found is None or method not in ALLOWED[found[1]].split():
+        return Verdict(refusal=remedy(method, path))
+    match, route = found
     if not _is_in_normal_form(path, route) or not _has_inner_paths_only(query):
         return Verdict(refusal="its path is not in the plain form, without '..', '//' or encoded slashes")
-    return Verdict(_body(method, route))
+    if query and method != "GET":
+        return Verdict(refusal="it has a query, which this kind of request has not")
+    return Verdict(_body(method, route), route=route, named=match.groupdict())
+
+
+def remedy(method: str, path: str) -> str:
+    """Return why a training may not use this route, and what it does instead."""
+    kind = next((text for beginning, text in REMEDIES if path.startswith(beginning)), None)
+    if kind is None and (method == "DELETE" or DELETES.search(path)):
+        kind = "a training deletes and restores nothing; people do that in MLflow"
+    return kind or "trainings do not use this route of MLflow"
 
 
 def decide_for_people(method: str, raw_path: bytes, query: bytes) -> Verdict:
@@ -175,7 +215,7 @@ def _as_regex(part: str) -> str:
     found = PLACEHOLDER.fullmatch(part)
     if not found:
         return re.escape(part)
-    return ".+" if found[1] else WORD
+    return f"(?P<{found[2]}>{'.+' if found[1] else WORD})"
 
 
 def _is_in_normal_form(path: str, route: str) -> bool:

@@ -2,28 +2,33 @@
 
 import asyncio
 import base64
+import json
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from deploy.mlflow_guard.layer import Gone, Receive, Refused, Scope, Send
+from deploy.mlflow_guard.owners import Answer
 from shared.own_addresses import LOOPBACK
 from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 17
 CONNECT_SECONDS = 10
 KEEP_ALIVE_SECONDS = 1.0  # less than any server's, which could close a connection just as it is reused
+ASK_SECONDS = 60.0  # for a question of the guard's own
 ANSWER_SECONDS = 3600  # an upload is answered once it is in MLflow's storage
-# All headers that MLflow uses, except those for proxies only (X-Forwarded-*) and the choice of another workspace.
+# All headers that MLflow uses, except those for proxies only (X-Forwarded-*), the choice of another workspace, and the
+# authorization: an attempt's token is for the guard alone.
 PASSED_ON = frozenset(
     {
-        *(b"accept", b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type"),
+        *(b"accept", b"accept-encoding", b"content-encoding", b"content-length", b"content-type"),
         *(b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"range", b"user-agent"),
         *(b"x-mlflow-experiment-id", b"x-mlflow-run-id"),
     }
@@ -93,15 +98,36 @@ class Upstream:
         except (aiohttp.ClientError, TimeoutError) as error:
             if isinstance(error.__cause__, Gone):  # in the middle of the body
                 raise Gone from error
-            logger.warning("MLflow does not answer", extra={"error": str(error)})
-            why = "MLflow does not answer; try again in a moment"
-            raise Refused(why, status=HTTPStatus.SERVICE_UNAVAILABLE, code="TEMPORARILY_UNAVAILABLE") from error
+            raise _away(error) from error
+
+    async def ask(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Ask MLflow in the service's own name; raise Refused, to be tried again, if it does not answer."""
+        url = URL(f"{self._base}{path}", encoded=True).with_query(query)
+        headers = {"Content-Type": "application/json"}  # the session adds none
+        headers |= {"Authorization": self._credentials.decode()} if self._credentials else {}
+        timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
+        try:
+            async with self._session.request(method, url, headers=headers, json=body, timeout=timeout) as answer:
+                said = json.loads(await answer.read()) if answer.status == HTTPStatus.OK else None
+                if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise _away(f"status {answer.status}")
+                return Answer(answer.status, said)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise _away(error) from error
 
     def _headers(self, scope: Scope) -> list[tuple[str, str]]:
         sent = [(name.lower(), value) for name, value in scope["headers"] if name.lower() in PASSED_ON]
         if self._credentials:
-            sent = [each for each in sent if each[0] != b"authorization"] + [(b"authorization", self._credentials)]
+            sent.append((b"authorization", self._credentials))
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
+
+
+def _away(error: object) -> Refused:
+    logger.warning("MLflow does not answer", extra={"error": str(error)})
+    why = "MLflow does not answer; try again in a moment"
+    return Refused(why, status=HTTPStatus.SERVICE_UNAVAILABLE, code="TEMPORARILY_UNAVAILABLE")
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

@@ -72,6 +72,7 @@ def plan() -> Stack:
     if bridge and _wants_guard(settings) and (address := bridge.find_address(os.environ)):
         processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
         environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
+        environment["TRACKING_GUARD_KEY"] = settings.attempt_key()
         environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
         settings = Settings.load()
     return Stack(settings, environment, processes, f"{announcement}{confinement}", network)

@@ -44,6 +44,10 @@ class Redactor:
         pairs = [f"{each.username}:{each.password}" for each in found]
         return Redactor([*self._secrets, *(secret for each in found for secret in each.secrets), *pairs])
 
+    def hiding(self, secret: str) -> "Redactor":
+        """Return a redactor that knows this secret, too."""
+        return Redactor([*self._secrets, secret])
+
     def text(self, value: str) -> str:
         """Return the text without secrets."""
         raw = value.encode(errors="surrogatepass")

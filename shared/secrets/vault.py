@@ -45,7 +45,12 @@ class Vault:
 
     @classmethod
     def from_file(cls, path: Path) -> "Vault":
-        """Read the key file, creating it with mode 0600 if missing; safe when two processes start at once."""
+        """Read the key file, creating it if missing."""
+        return cls(cls.key_in(path))
+
+    @staticmethod
+    def key_in(path: Path) -> bytes:
+        """Return the file's key; create it with mode 0600 if missing; safe when two processes start at once."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             # Not named by process id: containers that share the folder are all process 1.
@@ -59,7 +64,7 @@ class Vault:
                 pass
             finally:
                 os.unlink(new)
-        return cls(path.read_bytes().strip())
+        return path.read_bytes().strip()
 
     def seal(self, secrets: JobSecrets) -> bytes | None:
         """Encrypt the credentials; return None if there are none."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shared.errors import Code, LeaseLost, UserError
+from shared.jobs.model import Job
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
 from shared.requests.retrain_request import RetrainRequest
@@ -86,6 +87,15 @@ class Preparation:
     def redactor(self) -> Redactor:
         """The redactor of all this worker's secrets, including those that it lends."""
         return worker_redactor(self.settings, self.host_environment)
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self.settings, self.host_environment, self.runner.inside)
+
+    def redactor_of(self, claim: Claim, job: Job, redactor: Redactor) -> Redactor:
+        """Return a redactor that also knows the token of the attempt, whose run the job's record has by now."""
+        run = Run(job.run_id or "", job.experiment_id or "", None)
+        return redactor.hiding(self._surroundings.token(claim, run))
 
     def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
         """Do everything up to the start of the container, recording what is resolved. Raises AttemptError.
@@ -221,9 +231,9 @@ class Preparation:
             self.tracking.log_image(run.run_id, image=loaded.project.image, image_id=image.digest or image.id)
 
     def _surround(self, assigned: Assignment, loaded: Loaded, pins: Pins, run: Run) -> Given:
-        surroundings = Surroundings(self.settings, self.host_environment, self.runner.inside)
-        own = {**surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}
-        return surroundings.give(loaded.project, own, assigned.secrets.dataset)
+        own = {**self._surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}
+        token = self._surroundings.token(assigned.claim, run)
+        return self._surroundings.give(loaded.project, own, assigned.secrets.dataset, token=token)
 
     def _specify(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from shared.errors import (
     AttemptCancelled,
@@ -36,6 +36,7 @@ from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStop
 from worker.runners.seam import Exit, Handle, Runner, log_bounds
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
@@ -91,11 +92,12 @@ class Supervisor:
         decided: Sequence[Promotion] = ()
         try:
             handle = self._attach_or_start(claim, secrets, lease)
+            job = self._patiently(lambda: self.store.get(claim.job.id), lease)
             logs = LogKeeper(
                 claim,
                 store=self.store,
                 runner=self.runner,
-                redactor=redactor,
+                redactor=self.preparation.redactor_of(claim, job, redactor),
                 bounds=log_bounds(self.settings),
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
@@ -125,16 +127,17 @@ class Supervisor:
         return handle
 
     def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
-        """Record it even if that means waiting for the store: the training already runs, and must be supervised."""
+        self._patiently(lambda: self.store.started(claim, runner=self.runner.kind, container=handle.id), lease)
+
+    def _patiently(self, call: Callable[[], T], lease: LeaseKeeper) -> T:
+        """Wait for the store if need be: the training already runs, and must be supervised."""
         while True:
             try:
-                self.store.started(claim, runner=self.runner.kind, container=handle.id)
+                return call()
             except StoreUnavailable as error:
-                logger.warning("start not recorded yet", extra={"cause": error.message})
+                logger.warning("waiting to record the start", extra={"cause": error.message})
                 lease.check()
                 self._pause(POLL_SECONDS)
-            else:
-                return
 
     def _start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
         """Prepare the attempt in its own thread, because some of its waits cannot be interrupted from here."""

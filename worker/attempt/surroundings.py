@@ -17,6 +17,7 @@ from mypackage.protocol import (
 from shared.addresses.git_uri import Credentials
 from shared.jobs.records import Claim
 from shared.proxies import prelude_of_training
+from shared.secrets.attempt_tokens import Grant, issue
 from shared.settings import Settings
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
 from worker.project.entry_points import Project
@@ -25,6 +26,10 @@ from worker.runners.seam import Inside, Volume
 from worker.tracking.client import Run, container_environment
 
 TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
+TRACKING_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - likewise
+# MLflow's client would send these rather than the token; an image may have them.
+NO_LOGIN = {"MLFLOW_TRACKING_USERNAME": "", TRACKING_PASSWORD: ""}
+TOKEN_SECONDS = 2 * 86400.0  # of a token, beyond the time that training may take: preparation, a stopped worker
 # Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
 AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
 UNGUARDED = (
@@ -59,10 +64,28 @@ class Surroundings:
             about[PROMOTION_VARIABLE] = rules
         return {**about, **self._cache_variables(), **self._tracking_variables(run)}
 
-    def give(self, project: Project, own: Mapping[str, str], dataset: Credentials | None) -> Given:
-        """Combine what the project asks for and may have with the service's ``own`` variables, which win."""
+    def token(self, claim: Claim, run: Run) -> str:
+        """Return what the training shows our guard; the same whenever it is asked for, and empty without a guard."""
+        if not self.inside.is_guarded:
+            return ""
+        seconds = claim.request.timeouts.run_seconds or self.settings.run_timeout_seconds
+        grant = Grant(
+            job_id=claim.job.id,
+            attempt=claim.attempt.number,
+            run_id=run.run_id,
+            experiment_id=run.experiment_id,
+            model_name=claim.request.model_name,
+            expires_at=int(claim.attempt.started_at.timestamp() + seconds + TOKEN_SECONDS),
+        )
+        return issue(grant, self.settings.attempt_key())
+
+    def give(self, project: Project, own: Mapping[str, str], dataset: Credentials | None, *, token: str = "") -> Given:
+        """Combine what the project asks for and may have with the service's ``own`` variables, which win.
+
+        ``token`` is what the training shows our guard.
+        """
         permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
-        private = self._private_files(permitted, own, dataset)
+        private = self._private_files(permitted, own, dataset, token)
         return Given(
             env={**AS_IT_IS_PRINTED, **permitted.shown, **own},
             private=private,
@@ -98,7 +121,7 @@ class Surroundings:
         return UNGUARDED if self.settings.tracking_credentials() and not self.inside.is_guarded else ""
 
     def _private_files(
-        self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None
+        self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None, token: str
     ) -> PrivateFiles:
         """Return lent variables, except the service's own names, and the credentials of tracking server and data."""
         exports = {name: value for name, value in environment.lent.items() if name not in own}
@@ -106,6 +129,8 @@ class Surroundings:
         password = self.settings.mlflow_tracking_password.get_secret_value()
         if password and not self.inside.is_guarded:
             exports[TRACKING_PASSWORD] = password
+        if token:
+            exports |= {TRACKING_TOKEN: token, **NO_LOGIN}
         config = git_config(dataset, has_home=self.inside.has_home) if dataset else None
         return private_files(exports, git_config=config)
 

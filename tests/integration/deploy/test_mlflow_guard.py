@@ -1,6 +1,7 @@
 """The guard between a training and MLflow: what trainings do goes through, streamed, with the service's password."""
 
 import base64
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,11 +18,18 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from tests.support.servers.mlflow_guard import RunningGuard, running_guard
+from mypackage.protocol import ATTEMPT_TAG, JOB_TAG
+from tests.support.servers.mlflow_guard import RunningGuard, running_guard, token_of
 from tests.support.waiting import wait_until
 
 FILE = "/api/2.0/mlflow-artifacts/artifacts/1/2f/artifacts/weights.bin"
+# What the guard itself asks before an upload, and the answer.
+API = "/behind/api/2.0/mlflow"
+VERSIONS = f"{API}/model-versions/search?filter=run_id%3D%272f%27&max_results=200"
+QUESTIONS = (f"{API}/runs/get?run_id=2f", VERSIONS, VERSIONS.replace("%3D%272f%27", "%3D'2f'"))
+RUN = {"info": {"run_id": "2f", "artifact_uri": "mlflow-artifacts:/1/2f/artifacts"}, "data": {}}
 MEBIBYTE = 1024**2
+TOKEN = {"Authorization": f"Bearer {token_of('2f')}"}
 
 
 @dataclass
@@ -39,6 +47,12 @@ def upstream() -> Iterator[Upstream]:
     kept = Upstream()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path in QUESTIONS:
+                self._answer(json.dumps({"run": RUN}).encode())
+            else:
+                self.do_PUT()
+
         def do_PUT(self) -> None:
             kept.heads.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
             rest = int(self.headers.get("Content-Length", 0))
@@ -47,12 +61,15 @@ def upstream() -> Iterator[Upstream]:
             kept.broken_off += bool(rest)
             kept.sizes.append(int(self.headers.get("Content-Length", 0)) - rest)
             with suppress(OSError):
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
+                self._answer(b"{}")
 
-        do_GET = do_POST = do_PUT  # noqa: N815 - their names
+        def _answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT  # noqa: N815 - its name
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -74,7 +91,17 @@ def guard(upstream: Upstream) -> Iterator[RunningGuard]:
         yield running
 
 
-def test_what_a_training_does_with_mlflow_goes_through(mlflow_url: str, tmp_path: Path) -> None:
+@pytest.fixture
+def job_run(mlflow_url: str) -> str:
+    """The run that the service made for the attempt."""
+    run = MlflowClient(mlflow_url).create_run("0", tags={JOB_TAG: "a", ATTEMPT_TAG: "1"})
+    return str(run.info.run_id)
+
+
+def test_what_a_training_does_with_mlflow_goes_through(
+    mlflow_url: str, job_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", token_of(job_run))
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "ü 100%.txt").write_text("hello")
     with running_guard(mlflow_url) as running:
@@ -94,9 +121,9 @@ def test_what_a_training_does_with_mlflow_goes_through(mlflow_url: str, tmp_path
         version = client.create_model_version(
             "guarded", f"models:/{model.model_id}", run.info.run_id, model_id=model.model_id
         )
-        client.set_registered_model_alias("guarded", "champion", version.version)
-        client.set_registered_model_tag("guarded", "gate", "open")
-        client.delete_registered_model_tag("guarded", "gate")
+        client.set_model_version_tag("guarded", version.version, "t", "1")
+        client.delete_model_version_tag("guarded", version.version, "t")
+        client.update_model_version("guarded", version.version, "described")
         client.set_terminated(run.info.run_id)
         with pytest.raises(MlflowException, match=r"The guard before MLflow refused POST .*/runs/delete") as refused:
             client.delete_run(run.info.run_id)
@@ -104,7 +131,8 @@ def test_what_a_training_does_with_mlflow_goes_through(mlflow_url: str, tmp_path
     assert read == "hello"
     straight = MlflowClient(mlflow_url)
     assert straight.get_run(run.info.run_id).data.metrics == {"loss": 0.1}
-    assert straight.get_model_version_by_alias("guarded", "champion").version == version.version
+    assert straight.get_run(run.info.run_id).data.tags[JOB_TAG] == "a"
+    assert straight.get_model_version("guarded", version.version).tags == {JOB_TAG: "a", ATTEMPT_TAG: "1"}
     assert straight.get_logged_model(model.model_id).tags["t"] == "1"
 
 
@@ -112,7 +140,7 @@ def test_the_service_s_password_goes_to_mlflow_and_nothing_that_a_training_says_
     guard: RunningGuard, upstream: Upstream
 ) -> None:
     said = {
-        "Authorization": "Basic mine",
+        "Authorization": f"Bearer {token_of('2f')}",
         "X-Forwarded-For": "127.0.0.1",
         "X-HTTP-Method-Override": "DELETE",
         "Cookie": "a",
@@ -135,7 +163,7 @@ def test_a_large_file_is_streamed_and_never_held(guard: RunningGuard, upstream: 
     with large.open("wb") as file:
         file.truncate(200 * MEBIBYTE)
     with large.open("rb") as file:
-        assert requests.put(f"{guard.url}{FILE}", data=file, timeout=60).ok
+        assert requests.put(f"{guard.url}{FILE}", data=file, headers=TOKEN, timeout=60).ok
     assert upstream.sizes[-1] == 200 * MEBIBYTE
     assert process.memory_info().rss - before < 50 * MEBIBYTE
 
@@ -143,7 +171,8 @@ def test_a_large_file_is_streamed_and_never_held(guard: RunningGuard, upstream: 
 def test_an_upload_that_breaks_off_does_not_arrive_as_a_whole(guard: RunningGuard, upstream: Upstream) -> None:
     address = urlsplit(guard.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(f"PUT {FILE} HTTP/1.1\r\nHost: guard\r\nContent-Length: 1000\r\n\r\nhalf".encode())
+        head = f"PUT {FILE} HTTP/1.1\r\nHost: guard\r\nAuthorization: {TOKEN['Authorization']}\r\n"
+        connection.sendall(f"{head}Content-Length: 1000\r\n\r\nhalf".encode())
         wait_until(lambda: bool(upstream.heads), what="the head upstream")
     wait_until(lambda: bool(upstream.sizes), what="the end upstream")
     assert upstream.broken_off == 1

@@ -11,18 +11,23 @@ SAID = "The guard before MLflow refused"
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 CREATE_EXPERIMENT = "/api/2.0/mlflow/experiments/create"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
-# Prints what each of the requests, [method, path, body], got: its status and the beginning of the answer.
+# Prints what each of the requests, [method, path, body], got with the attempt's token and without: its status and the
+# beginning of the answer.
 ASK = """
 import http.client, json, os, sys
 from urllib.parse import urlsplit
 server = urlsplit(os.environ["MLFLOW_TRACKING_URI"])
+with open(os.environ["RETRAIN_EXPORTS_FILE"]) as file:
+    token = file.read().partition("MLFLOW_TRACKING_TOKEN=")[2].split("\\n")[0].strip("'")
 headers = {"Content-Type": "application/json", "X-Forwarded-For": "127.0.0.1", "X-HTTP-Method-Override": "GET"}
 for method, path, body in json.load(sys.stdin):
-    connection = http.client.HTTPConnection(server.hostname, server.port, timeout=20)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    print(json.dumps([method, path, answer.status, answer.read(200).decode(errors="replace")]))
-    connection.close()
+    for more, expected in (({"Authorization": f"Bearer {token}"}, 403), ({}, 401)):
+        connection = http.client.HTTPConnection(server.hostname, server.port, timeout=20)
+        connection.request(method, path, body, {**headers, **more})
+        answer = connection.getresponse()
+        said = answer.read(200).decode(errors="replace")
+        print(json.dumps([method, path, expected, answer.status, said]))
+        connection.close()
 """
 
 
@@ -54,11 +59,11 @@ def attacks(folder: str) -> list[tuple[str, str, str]]:
 
 
 def not_refused(container: Any, requests: Iterable[tuple[str, str, str]]) -> list[Any]:
-    """Send them from the container; those that something else than the guard answered."""
+    """Send them from the container, with its token and without; those that something else than the guard answered."""
     asked = list(requests)
     script = f"import io, sys\nsys.stdin = io.StringIO({json.dumps(asked)!r})\n{ASK}"
     code, output = container.exec_run(["python3", "-c", script])
     assert code == 0, output.decode()
     answers = [json.loads(line) for line in output.decode().splitlines()]
-    assert len(answers) == len(asked)
-    return [each for each in answers if each[2] != 403 or SAID not in each[3]]
+    assert len(answers) == 2 * len(asked)
+    return [each for each in answers if each[2] != each[3] or SAID not in each[4]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.mlflow_guard.bodies import refusal_of
+from deploy.mlflow_guard.bodies import Unfit, read_body
 from deploy.mlflow_guard.layer import Guard, Message, Receive, Scope, Send
 from deploy.mlflow_guard.routes import Body, Verdict, decide_for_people, decide_for_training
 
@@ -17,6 +17,15 @@ FILES = "/api/2.0/mlflow-artifacts/artifacts"
 CREATE_RUN, CREATE_EXPERIMENT = f"{API}/runs/create", f"{API}/experiments/create"
 CREATE_VERSION = f"{API}/model-versions/create"
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
+
+
+def refusal_of(path: str, body: bytes) -> str:
+    """Why the body may not pass; empty if it may."""
+    try:
+        read_body(path, body)
+    except Unfit as unfit:
+        return str(unfit)
+    return ""
 
 
 def passes(method: str, path: str, query: str = "") -> bool:

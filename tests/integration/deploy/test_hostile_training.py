@@ -1,0 +1,318 @@
+"""A training that tries to change what is not its own, through the real guard, before a real MLflow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from mlflow.entities import Run
+from mlflow.exceptions import RestException
+from mlflow.tracking import MlflowClient
+
+from mypackage.protocol import ATTEMPT_TAG, CHAMPION, FENCED_TAG, JOB_TAG, REFUSED_TAG, REQUEST_TAG
+from tests.support.servers.mlflow_guard import RunningGuard, running_guard, token_of
+from tests.support.waiting import wait_until
+
+API, API_3, FILES = "/api/2.0/mlflow", "/api/3.0/mlflow", "/api/2.0/mlflow-artifacts/artifacts"
+TRACE = "tr-" + "b" * 32
+TRAINING = Path(__file__).parent / "training_through_the_guard.py"
+
+Call = tuple[str, str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one job has in MLflow: a run, a logged model, a version that is champion, and files of each."""
+
+    name: str
+    run: Run
+    model_id: str
+    model: str
+
+    @property
+    def run_id(self) -> str:
+        """The attempt's run."""
+        return str(self.run.info.run_id)
+
+    @property
+    def run_files(self) -> str:
+        """The path of the run's artifacts."""
+        return f"{self.run.info.experiment_id}/{self.run_id}/artifacts"
+
+    @property
+    def model_files(self) -> str:
+        """The path of the logged model's artifacts."""
+        return f"{self.run.info.experiment_id}/models/{self.model_id}/artifacts"
+
+    @property
+    def token(self) -> str:
+        """The token of the attempt."""
+        return token_of(self.run_id, job_id=self.name, model_name=self.model)
+
+
+@dataclass(frozen=True)
+class World:
+    """Two jobs in one MLflow, and the guard before it."""
+
+    guard: RunningGuard
+    mlflow_url: str
+    ours: Job
+    theirs: Job
+
+    def send(self, call: Call, token: str | None) -> requests.Response:
+        """Send a request through the guard."""
+        method, path, body = call
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body}
+        return requests.request(method, f"{self.guard.url}{path}", headers=headers, timeout=20, **sent)
+
+    def seen(self) -> list[Any]:
+        """Everything in MLflow that an attack could have changed, except the list of refusals."""
+        straight = MlflowClient(self.mlflow_url)
+        found: list[Any] = [(each.name, each.tags, each.lifecycle_stage) for each in straight.search_experiments()]
+        for job in (self.ours, self.theirs):
+            run = straight.get_run(job.run_id).to_dictionary()
+            run["data"]["tags"].pop(REFUSED_TAG, None)
+            model = straight.get_registered_model(job.model)
+            versions = [vars(each) for each in straight.search_model_versions(f"name='{job.model}'")]
+            files = [f"{job.run_files}/notes.txt", f"{job.model_files}/weights.bin"]
+            contents = [requests.get(f"{self.mlflow_url}{FILES}/{each}", timeout=10).content for each in files]
+            logged = straight.get_logged_model(job.model_id).to_dictionary()
+            logged.pop("last_updated_timestamp", None)
+            found += [run, model.aliases, model.tags, model.description, versions, logged, contents]
+        return [*found, [each.name for each in straight.search_registered_models()]]
+
+
+def job_of(url: str, name: str) -> Job:
+    """Make a job's run, model and champion, as service and training do."""
+    straight = MlflowClient(url)
+    run = straight.create_run("0", tags={JOB_TAG: name, ATTEMPT_TAG: "1"})
+    logged = straight.create_logged_model("0", "m", run.info.run_id)
+    job = Job(name, run, logged.model_id, f"model-of-{name}")
+    for path in (f"{job.run_files}/notes.txt", f"{job.model_files}/weights.bin"):
+        requests.put(f"{url}{FILES}/{path}", data=f"of {name}".encode(), timeout=10).raise_for_status()
+    straight.finalize_logged_model(logged.model_id, "READY")
+    straight.create_registered_model(job.model)
+    tags = {JOB_TAG: name, ATTEMPT_TAG: "1"}
+    straight.create_model_version(job.model, f"models:/{logged.model_id}", job.run_id, tags, model_id=logged.model_id)
+    straight.set_registered_model_alias(job.model, CHAMPION, "1")
+    return job
+
+
+@pytest.fixture(scope="module")
+def world(mlflow_url: str) -> Iterator[World]:
+    with running_guard(mlflow_url) as guard:
+        yield World(guard, mlflow_url, job_of(mlflow_url, "ours"), job_of(mlflow_url, "theirs"))
+
+
+def on_the_registry(mine: Job, other: Job) -> list[Call]:
+    """Calls that decide what is not the training's to decide, about its own model too."""
+    both = [
+        call
+        for job in (mine, other)
+        for call in (
+            ("POST", f"{API}/registered-models/alias", {"name": job.model, "alias": CHAMPION, "version": "1"}),
+            ("DELETE", f"{API}/registered-models/alias", {"name": job.model, "alias": CHAMPION}),
+            ("POST", f"{API}/model-versions/transition-stage", {"name": job.model, "version": "1", "stage": "None"}),
+            ("DELETE", f"{API}/model-versions/delete", {"name": job.model, "version": "1"}),
+            ("DELETE", f"{API}/registered-models/delete", {"name": job.model}),
+            ("PATCH", f"{API}/registered-models/update", {"name": job.model, "description": "x"}),
+            ("POST", f"{API}/registered-models/rename", {"name": job.model, "new_name": "x"}),
+            ("POST", f"{API}/registered-models/set-tag", {"name": job.model, "key": "a", "value": "b"}),
+        )
+    ]
+    source, theirs = f"models:/{mine.model_id}", f"models:/{other.model_id}"
+    version = {"name": other.model, "version": "1"}
+    return [
+        *both,
+        ("PATCH", f"{API}/model-versions/update", {**version, "description": "x"}),
+        ("POST", f"{API}/model-versions/set-tag", {**version, "key": "a", "value": "b"}),
+        ("DELETE", f"{API}/model-versions/delete-tag", {**version, "key": JOB_TAG}),
+        ("POST", f"{API}/model-versions/create", {"name": other.model, "source": source, "run_id": mine.run_id}),
+        ("POST", f"{API}/model-versions/create", {"name": mine.model, "source": theirs, "run_id": mine.run_id}),
+        ("POST", f"{API}/model-versions/create", {"name": mine.model, "source": source, "run_id": other.run_id}),
+        ("POST", f"{API}/model-versions/create", {"name": mine.model, "source": f"models:/{other.model}/1"}),
+        ("POST", f"{API}/model-versions/create", {"name": mine.model, "source": f"models:/{other.model}@champion"}),
+        (
+            "POST",
+            f"{API}/model-versions/create",
+            {"name": mine.model, "source": f"mlflow-artifacts:/{other.model_files}", "run_id": mine.run_id},
+        ),
+        ("POST", f"{API}/registered-models/create", {"name": "squatted"}),
+    ]
+
+
+def on_runs(mine: Job, other: Job) -> list[Call]:
+    """Calls that write to another job's run or model, or forge whose a thing is."""
+    run, metric = {"run_id": other.run_id}, {"key": "accuracy", "value": 1.0, "timestamp": 1}
+    return [
+        ("POST", f"{API}/runs/log-metric", {**run, **metric}),
+        ("POST", f"{API}/runs/log-metric", {"run_id": mine.run_id, "run_uuid": other.run_id, **metric}),
+        ("POST", f"{API}/runs/log-metric", {"run_id": "", "run_uuid": other.run_id, **metric}),
+        ("POST", f"{API}/runs/log-metric", {"runId": other.run_id, **metric}),
+        ("POST", f"{API}/runs/log-metric?run_id={mine.run_id}", {**run, **metric}),
+        ("POST", f"{API}/runs/log-parameter", {**run, "key": "a", "value": "b"}),
+        ("POST", f"{API}/runs/log-batch", {**run, "metrics": [metric]}),
+        ("POST", f"{API}/runs/log-inputs", {**run, "datasets": []}),
+        ("POST", f"{API}/runs/log-model", {**run, "model_json": "{}"}),
+        ("POST", f"{API}/runs/outputs", {**run, "models": []}),
+        ("POST", f"{API}/runs/outputs", {"run_id": mine.run_id, "models": [{"model_id": other.model_id}]}),
+        ("POST", f"{API}/runs/update", {**run, "status": "FAILED"}),
+        ("POST", f"{API}/runs/set-tag", {**run, "key": "a", "value": "b"}),
+        ("POST", f"{API}/runs/delete-tag", {**run, "key": JOB_TAG}),
+        ("POST", f"{API}/runs/delete", run),
+        ("POST", f"{API}/runs/delete", {"run_id": mine.run_id}),
+        *(
+            ("POST", f"{API}/runs/set-tag", {"run_id": mine.run_id, "key": key, "value": "x"})
+            for key in (JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG)
+        ),
+        ("POST", f"{API}/runs/delete-tag", {"run_id": mine.run_id, "key": REFUSED_TAG}),
+        ("POST", f"{API}/runs/log-batch", {"run_id": mine.run_id, "tags": [{"key": JOB_TAG, "value": other.name}]}),
+        ("POST", f"{API}/runs/create", {"experiment_id": "0", "tags": [{"key": JOB_TAG, "value": other.name}]}),
+        ("POST", f"{API}/runs/log-metric", {"run_id": 7, **metric}),
+        ("POST", f"{API}/runs/log-metric", metric),
+    ]
+
+
+def on_models_and_files(mine: Job, other: Job) -> list[Call]:
+    """Calls that write to another job's logged model, trace, files or experiment, and to what is registered."""
+    tags = {"tags": [{"key": "a", "value": "b"}]}
+    trace = {"trace_id": TRACE, "trace_location": {"type": 1}, "request_time": "2026-01-01T00:00:00Z"}
+    folder, place = f"/api/2.0/mlflow-artifacts/mpu/create/{mine.run_files}", f"mlflow-artifacts:/{other.run_files}"
+    return [
+        ("POST", f"{API}/logged-models", {"experiment_id": "0", "name": "x", "source_run_id": other.run_id}),
+        ("PATCH", f"{API}/logged-models/{other.model_id}", {"model_id": other.model_id, "status": 3}),
+        ("PATCH", f"{API}/logged-models/{mine.model_id}", {"model_id": other.model_id, "status": 3}),
+        ("PATCH", f"{API}/logged-models/{mine.model_id}", {"modelId": other.model_id, "status": 3}),
+        ("POST", f"{API}/logged-models/{other.model_id}/params", {"params": [{"key": "a", "value": "b"}]}),
+        ("PATCH", f"{API}/logged-models/{other.model_id}/tags", tags),
+        ("PATCH", f"{API}/logged-models/{mine.model_id}/tags", {"tags": [{"key": JOB_TAG}]}),
+        ("DELETE", f"{API}/logged-models/{other.model_id}", None),
+        ("PUT", f"{FILES}/{other.run_files}/notes.txt", b"planted"),
+        ("PUT", f"{FILES}/{other.model_files}/weights.bin", b"planted"),
+        ("PUT", f"{FILES}/{mine.model_files}/weights.bin", b"planted"),  # a registered version refers to it
+        ("PUT", f"{FILES}/{mine.model_files}/more.bin", b"planted"),
+        ("PUT", f"{FILES}/{other.run_files}/{mine.run_files}/notes.txt", b"planted"),
+        ("PUT", f"{FILES}/planted.txt", b"planted"),
+        ("DELETE", f"{FILES}/{mine.run_files}/notes.txt", None),
+        ("POST", f"{folder}", {"path": "../../x", "num_parts": 1}),
+        ("POST", f"{folder.replace(mine.run_files, other.run_files)}", {"path": "notes.txt", "num_parts": 1}),
+        ("POST", f"{API}/experiments/create", {"name": "x", "artifact_location": place}),
+        ("POST", f"{API}/experiments/set-experiment-tag", {"experiment_id": "0", "key": "a", "value": "b"}),
+        ("POST", f"{API}/experiments/update", {"experiment_id": "0", "new_name": "x"}),
+        ("POST", f"{API}/experiments/delete", {"experiment_id": "0"}),
+        ("PATCH", f"{API_3}/traces/{TRACE}/tags", {"key": "a", "value": "b"}),
+        ("POST", f"{API_3}/traces", {"trace": {"trace_info": trace, "traceInfo": trace}}),
+        ("POST", "/ajax-api/2.0/mlflow/registered-models/alias", {"name": mine.model, "alias": "x", "version": "1"}),
+        ("POST", "/graphql", {"query": "{ x }"}),
+        ("POST", f"{API}/users/create", {"username": "x", "password": "y"}),
+        ("POST", f"{API}/webhooks", {"name": "x", "url": "https://x", "events": []}),
+    ]
+
+
+ATTACKS = {"registry": on_the_registry, "runs": on_runs, "models and files": on_models_and_files}
+
+
+def listed(run_id: str, url: str) -> list[Mapping[str, Any]]:
+    """What the guard has noted in the run."""
+    return list(json.loads(MlflowClient(url).get_run(run_id).data.tags.get(REFUSED_TAG, "[]")))
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_a_training_changes_nothing_that_is_not_its_own_and_each_try_is_listed(world: World, kind: str) -> None:
+    calls, before = ATTACKS[kind](world.ours, world.theirs), world.seen()
+    for start in range(0, len(calls), 15):  # a list has room for 20
+        _try_all(world, calls[start : start + 15])
+    assert world.seen() == before
+
+
+def _try_all(world: World, calls: Sequence[Call]) -> None:
+    run_id = _attempt(world)
+    token = token_of(run_id, job_id="ours", model_name=world.ours.model)
+    assert [call for call in calls if not _refused(world.send(call, token))] == []
+    wait_until(lambda: _count(run_id, world) == len(calls), what=f"{len(calls)} refusals in the run")
+
+
+def _refused(answer: requests.Response) -> bool:
+    said = answer.json() if answer.status_code == 403 else {}
+    return said.get("error_code") == "PERMISSION_DENIED" and "The guard before MLflow refused" in said["message"]
+
+
+def _attempt(world: World) -> str:
+    run = MlflowClient(world.mlflow_url).create_run("0", tags={JOB_TAG: "ours", ATTEMPT_TAG: "2"})
+    return str(run.info.run_id)
+
+
+def _count(run_id: str, world: World) -> int:
+    return sum(each["count"] for each in listed(run_id, world.mlflow_url))
+
+
+@pytest.mark.parametrize("whose", ["none", "forged", "expired", "altered", "another scheme"])
+def test_without_a_valid_token_nothing_is_answered(world: World, whose: str) -> None:
+    right = world.ours.token
+    token = {
+        "none": None,
+        "forged": token_of(world.ours.run_id, job_id="ours", key="another"),
+        "expired": token_of(world.ours.run_id, job_id="ours", seconds=-1),
+        "altered": f"{right[:-2]}{'A' if right[-2] != 'A' else 'B'}{right[-1]}",
+        "another scheme": "a b",
+    }[whose]
+    before = world.seen()
+    calls = [call for calls in ATTACKS.values() for call in calls(world.ours, world.theirs)]
+    calls.append(("GET", f"{API}/runs/get?run_id={world.ours.run_id}", None))
+    for call in calls:
+        answer = world.send(call, token)
+        assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
+        assert "MLFLOW_TRACKING_TOKEN" in answer.json()["message"]
+    assert world.seen() == before
+
+
+def test_another_job_s_token_gives_what_that_job_may_and_no_more(world: World) -> None:
+    before = world.seen()
+    for calls in ATTACKS.values():
+        for call in calls(world.theirs, world.ours):
+            assert _refused(world.send(call, world.theirs.token)), call
+    assert world.seen() == before
+
+
+def test_mlflow_s_client_raises_the_text_that_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", world.ours.token)
+    client = MlflowClient(world.guard.url)
+    with pytest.raises(RestException, match=r"the service decides .* utility\.auto_compare_and_register") as refused:
+        client.set_registered_model_alias(world.ours.model, CHAMPION, "1")
+    assert refused.value.error_code == "PERMISSION_DENIED"
+
+
+def test_what_a_training_may_do_works_as_without_a_guard(world: World, tmp_path: Path) -> None:
+    run_id = _attempt(world)
+    token = token_of(run_id, job_id="ours", model_name="trained")
+    env = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": world.guard.url,
+        "MLFLOW_TRACKING_TOKEN": token,
+        "MLFLOW_RUN_ID": run_id,
+        "PYTHONWARNINGS": "ignore",
+        "OTHER_MODEL": world.theirs.model_id,
+    }
+    done = subprocess.run(
+        [sys.executable, str(TRAINING)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert listed(run_id, world.mlflow_url) == []
+    straight = MlflowClient(world.mlflow_url)
+    runs = straight.search_runs(_experiments(straight), f"tags.`{JOB_TAG}` = 'ours' and tags.made = 'here'")
+    assert {run.info.run_name for run in runs} >= {"nested", "elsewhere"}
+    (version,) = straight.search_model_versions("name='trained'")
+    assert version.tags[JOB_TAG] == "ours"
+    assert straight.get_run(run_id).data.metrics["of the champion"] == 0.5
+    assert [each.key for each in straight.get_logged_model(world.theirs.model_id).metrics or ()] == []
+
+
+def _experiments(client: MlflowClient) -> list[str]:
+    return [each.experiment_id for each in client.search_experiments()]
