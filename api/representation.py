@@ -44,6 +44,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
         "model": {"name": versions[-1]["name"], "version": str(versions[-1]["version"])} if versions else None,
         "promotion": result.get("decision"),
         "metrics": result.get("metrics") or {},
+        "refused": result.get("refused") or [],
         "links": {
             "self": links.job(job),
             "logs": links.logs(job),

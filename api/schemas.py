@@ -121,6 +121,14 @@ class Queue(AnswerBody):
     message: str | None = Field(None, description="Why it waits, for people.")
 
 
+class Refusal(AnswerBody):
+    """A request to MLflow that the guard refused."""
+
+    call: str = Field(description="Method and route.")
+    object: str = Field(description="What it was about, such as a model's name or a run's id.")
+    count: int
+
+
 class JobLinks(AnswerBody):
     """Where else to look."""
 
@@ -154,6 +162,10 @@ class JobSummary(AnswerBody):
         "model_version, min_delta, min_value, datasets, guardrails, alias."
     )
     metrics: dict[str, float | None] = Field(description="The run's last values; null for NaN and infinity.")
+    refused: tuple[Refusal, ...] = Field(
+        description="What the training asked of MLflow and the guard before it refused, at most 20 different calls: "
+        "such as moving an alias, or writing to what another job made."
+    )
     priority: int
     queue: Queue
     concurrency_key: str

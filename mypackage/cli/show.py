@@ -114,11 +114,17 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("metrics", ", ".join(f"{name}={value}" for name, value in record["metrics"].items())),
         ("model", f"{model['name']}, version {model['version']}" if model else ""),
         ("promotion", str((record["promotion"] or {}).get("reason", ""))),
+        ("refused", refusals(record)),
         ("run", record["links"]["mlflow"] or ""),
         ("created", record["created_at"]),
         ("ended", record["ended_at"] or ""),
         ("retry of", record["retry_of"] or ""),
     ]
+
+
+def refusals(record: dict[str, Any]) -> str:
+    """Return what the guard before MLflow refused to the training; a server of an older version does not say."""
+    return "; ".join(f"{each['call']} ({each['object']}) {each['count']}x" for each in record.get("refused") or ())
 
 
 def columns(record: dict[str, Any]) -> Sequence[str]:

@@ -1,7 +1,9 @@
 """A tracking server in memory; ``down`` makes it fail as one that is away does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shared.errors import Code, InfrastructureError, UserError
 from tests.fakes.model_gate import FakeGate
@@ -82,6 +84,11 @@ class FakeTracking(Tracking):
         """Return ``found``."""
         self._answer()
         return self.found
+
+    def refused(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what ``found`` has of it."""
+        self._answer()
+        return self.found.refused
 
     def _answer(self) -> None:
         if self.calls_until_up is not None:

@@ -105,7 +105,7 @@ class Finishing:
         """Add what was decided; without that, a decision in the run's tags is the training's own."""
         if ending.result is None:
             return ending
-        is_enforced, said = self.deciding.is_enforced, ending.result["decision"]
+        is_enforced, said = self.deciding.is_enforced, ending.result.get("decision")
         own = {**said, "enforced": False} if said else None
         return replace(ending, result={**ending.result, "decision": result_of(decided, is_enforced=is_enforced) or own})
 
@@ -184,12 +184,14 @@ class Finishing:
         self._save_log(job.id, attempt.number, run_id)
         self.tracking.finish_run(run_id, _run_status(reason))
         if reason is not None:
-            return None
+            refused = self.tracking.refused(run_id) if self.runner.inside.is_guarded else ()
+            return {"refused": list(refused)} if refused else None
         found = self.tracking.result(run_id)
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
         result = {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
         used = {"dataset": found.dataset, "base_model": found.base_model}
-        return result | {kind: dict(fields) for kind, fields in used.items() if fields}
+        told = {"refused": list(found.refused)} if found.refused else {}
+        return result | told | {kind: dict(fields) for kind, fields in used.items() if fields}
 
     def _save_log(self, job_id: str, number: int, run_id: str) -> None:
         try:

@@ -36,7 +36,7 @@ from worker.tracking.errors import server_answers, short
 from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
 from worker.tracking.run_tags import RunRequest, tags_of
-from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
+from worker.tracking.training_tags import base_model_of, dataset_of, decision_of, refused_of
 
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; it cuts longer ones silently
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -62,6 +62,7 @@ class RunResult:
     model_versions: tuple[tuple[str, str], ...]
     dataset: Mapping[str, str] | None = None
     base_model: Mapping[str, str] | None = None
+    refused: tuple[Mapping[str, Any], ...] = ()
 
 
 def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
@@ -206,7 +207,18 @@ class Tracking:
             versions_made,
             dataset=dataset_of(data.tags),
             base_model=base_model_of(data.tags),
+            refused=refused_of(data.tags),
         )
+
+    def refused(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what the guard before MLflow refused to the run's attempt."""
+        with server_answers("read the run", run_id=run_id):
+            try:
+                return refused_of(self._client.get_run(run_id).data.tags)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return ()
 
     def _versions_of_other_runs(self, run_id: str, decision: Mapping[str, Any]) -> list[ModelVersion]:
         """Return the version that the gate decided on, if another run of this job made it, such as a nested one."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mypackage.protocol import BASE_MODEL_TAGS, DATASET_TAGS, DECISION_TAG
+from mypackage.protocol import BASE_MODEL_TAGS, DATASET_TAGS, DECISION_TAG, REFUSED_TAG
 
 DECISION_FIELDS = (
     *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
@@ -19,6 +19,7 @@ DECISION_FIELDS = (
 DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
 DATASET_FIELDS = ("repo", "rev", "path", "digest")  # DATASET_TAGS
 BASE_MODEL_FIELDS = ("name", "version", "run_id", "source")  # BASE_MODEL_TAGS
+REFUSED_MOST, REFUSED_CHARACTERS = 20, 200
 USED_CHARACTERS = 2048
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -47,6 +48,20 @@ def dataset_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
 def base_model_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
     """Return the model that it started from."""
     return _used(tags, BASE_MODEL_TAGS, BASE_MODEL_FIELDS)
+
+
+def refused_of(tags: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
+    """Return what the guard before MLflow refused: call, object, count. Without a guard, a training may set it."""
+    try:
+        listed = json.loads(tags.get(REFUSED_TAG) or "[]")
+        return tuple(_refusal(each) for each in listed[:REFUSED_MOST])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+
+
+def _refusal(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    call, what = (UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(said[name])) for name in ("call", "object"))
+    return {"call": call[:REFUSED_CHARACTERS], "object": what[:REFUSED_CHARACTERS], "count": int(said["count"])}
 
 
 def _used(tags: Mapping[str, str], before: str, fields: tuple[str, ...]) -> Mapping[str, str] | None:
