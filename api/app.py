@@ -46,6 +46,7 @@ def create_app(
         links=Links.of(settings),
         registry=ModelRegistry.of(settings),
     )
+    app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)
     request_ids.register(app)
     served = operations()

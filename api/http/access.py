@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-DOCUMENTATION = frozenset({"/openapi.json", "/docs"})
+DOCUMENTATION = frozenset({"/", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"
 METRICS_PATH = "/metrics"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,6 +1,7 @@
 """Reads request bodies: only JSON objects; the caller learns what is wrong with anything else."""
 
 import json
+import re
 from typing import Any, NoReturn
 
 from flask import Request
@@ -11,6 +12,7 @@ from api.http.errors import BodyTooLarge, MalformedBody, WrongContentType
 MAX_BODY_BYTES = 1_000_000
 MAX_TEXT_CHARACTERS = 256_000  # of all strings and names together: a command may have 128 kB
 MAX_VALUES = 2_000
+SHOWN_NAME = re.compile(r"\w[\w.-]{0,99}")  # any other may be an address with a token
 
 
 class JsonRequest(Request):
@@ -24,6 +26,8 @@ class JsonRequest(Request):
             return {}
         if self.mimetype != "application/json":
             raise WrongContentType("The body must be JSON: send it with the header Content-Type: application/json.")
+        if self.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise WrongContentType("The body is compressed: send it as it is, without the header Content-Encoding.")
         body = self.get_data()
         if self.content_length is None and len(body) >= MAX_BODY_BYTES:  # Werkzeug silently cuts a chunked body there
             raise RequestEntityTooLarge
@@ -33,7 +37,7 @@ class JsonRequest(Request):
 def parse_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON object; raise MalformedBody saying where it breaks, without repeating any of it."""
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_each_name_once)
         json.dumps(value, ensure_ascii=False).encode()  # finds halves of surrogate pairs, which nothing can store
     except json.JSONDecodeError as error:
         raise MalformedBody(
@@ -73,6 +77,17 @@ def _require_moderate(body: dict[str, Any]) -> None:
         )
     if values > MAX_VALUES:
         raise BodyTooLarge(f"The body contains {values} values; at most {MAX_VALUES} are accepted.")
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; raise MalformedBody for a repeated name, because JSON leaves open which value counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        named = f"the name '{repeated}'" if SHOWN_NAME.fullmatch(repeated) else "a name"
+        raise MalformedBody(f"The body contains {named} twice in one object; leave one of them out.")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

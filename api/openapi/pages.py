@@ -5,7 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from flask import Blueprint, Flask, Response, jsonify, send_from_directory
+from flask import Blueprint, Flask, Response, jsonify, redirect, send_from_directory
+from werkzeug.wrappers import Response as BaseResponse
 
 from api.openapi.document import document
 from api.operations.operation import Operation
@@ -26,6 +27,10 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
     @blueprint.get("/docs")
     def page() -> Response:
         return Response(html, mimetype="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+    @blueprint.get("/")
+    def start_page() -> BaseResponse:
+        return redirect("docs")
 
     @blueprint.get("/docs/start.js")
     def start() -> Response:

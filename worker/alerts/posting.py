@@ -61,6 +61,8 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         return Answer(Verdict.LATER, cause, max((each for each in asked if each is not None), default=None))
     if status >= 500:
         return Answer(Verdict.LATER, cause, _seconds(headers.get("Retry-After")))
+    if status < 400:  # kept until the operator sets the new address: to follow would take the alert anywhere
+        return Answer(Verdict.LATER, f"{cause}: the receiver has moved; set its new address")
     return Answer(Verdict.CLOSED if status in WRONG_ADDRESS else Verdict.REFUSED, cause)
 
 

@@ -32,6 +32,8 @@ NO_LOGIN = {"MLFLOW_TRACKING_USERNAME": "", TRACKING_PASSWORD: ""}
 TOKEN_SECONDS = 2 * 86400.0  # of a token, beyond the time that training may take: preparation, a stopped worker
 # Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
 AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
+# MLflow imports GitPython, which prints 45 lines where an image has no git.
+WITHOUT_NOISE = {"GIT_PYTHON_REFRESH": "quiet"}
 UNGUARDED = (
     "echo 'This training has the password of the MLflow server: no guard protects it (TRACKING_GUARD_URI).' >&2\n"
 )
@@ -87,7 +89,7 @@ class Surroundings:
         permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
         private = self._private_files(permitted, own, dataset, token)
         return Given(
-            env={**AS_IT_IS_PRINTED, **permitted.shown, **own},
+            env={**AS_IT_IS_PRINTED, **WITHOUT_NOISE, **permitted.shown, **own},
             private=private,
             prelude=self._notice + private.prelude + self._way_past_proxies,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),

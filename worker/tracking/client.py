@@ -4,7 +4,6 @@ No type or error of mlflow's leaves this module.
 """
 
 import logging
-import math
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from worker.tracking.errors import server_answers, short
 from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
 from worker.tracking.run_tags import RunRequest, tags_of
-from worker.tracking.training_tags import base_model_of, dataset_of, decision_of, refused_of
+from worker.tracking.training_tags import base_model_of, dataset_of, decision_of, is_number, refused_of
 
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; it cuts longer ones silently
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
@@ -198,7 +197,7 @@ class Tracking:
                 run_id, decision or {}
             )
         kept = sorted(data.metrics.items())[:RESULT_ITEMS]
-        metrics = {name: value if math.isfinite(value) else None for name, value in kept}
+        metrics = {name: value if is_number(value) else None for name, value in kept}
         made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
         versions_made = tuple((name, str(version)) for name, version in made)
         return RunResult(

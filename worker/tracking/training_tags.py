@@ -40,6 +40,11 @@ def decision_of(tags: Mapping[str, str], run_id: str) -> Mapping[str, Any] | Non
     return None
 
 
+def is_number(value: float) -> bool:
+    """Return whether the value is a real number. MLflow's SQL store keeps infinity as the largest float."""
+    return abs(value) < sys.float_info.max  # false for NaN
+
+
 def dataset_of(tags: Mapping[str, str]) -> Mapping[str, str] | None:
     """Return the dataset that it fetched."""
     return _used(tags, DATASET_TAGS, DATASET_FIELDS)
@@ -74,7 +79,7 @@ def _used(tags: Mapping[str, str], before: str, fields: tuple[str, ...]) -> Mapp
 def _plain(value: object, depth: int = DECISION_DEPTH) -> str | int | float | dict[str, Any] | None:
     if isinstance(value, str):
         return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+    if isinstance(value, int | float) and is_number(value):
         return value
     if isinstance(value, dict) and depth:
         kept = list(value.items())[:DECISION_ITEMS]

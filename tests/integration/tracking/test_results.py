@@ -18,6 +18,8 @@ def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
     for step, value in enumerate([0.5, 0.9, 0.7]):
         client.log_metric(run.run_id, "accuracy", value, step=step)
     client.log_metric(run.run_id, "loss", float("nan"))
+    client.log_metric(run.run_id, "worst", float("inf"))
+    client.log_metric(run.run_id, "best", -float("inf"))
     decision = DecisionRecord(
         promoted=False,
         reason="not promoted: 0.7 < 0.9",
@@ -38,7 +40,7 @@ def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
     for name in ("tracking-b", "tracking-a", "tracking-a"):
         client.create_model_version(name, f"runs:/{run.run_id}/model", run_id=run.run_id)
     assert tracking.result(run.run_id) == RunResult(
-        {"accuracy": 0.7, "loss": None},
+        {"accuracy": 0.7, "best": None, "loss": None, "worst": None},
         asdict(decision),
         (("tracking-a", "1"), ("tracking-a", "2"), ("tracking-b", "1")),
     )

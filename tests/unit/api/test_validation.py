@@ -1,5 +1,7 @@
 """What is wrong with a request, and where: 400, 413, 415 and 422."""
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -98,6 +100,8 @@ def test_an_address_in_the_place_of_a_name_is_not_repeated(client: FlaskClient) 
     ("body", "said"),
     [
         (b'{"a": 1,\n "b" 2}', "line 2, column 6"),
+        (b'{"commit_hash": "a", "commit_hash": "b"}', "the name 'commit_hash' twice"),
+        (b'{"a": {"https://t0ken@h": 1, "https://t0ken@h": 1}}', "contains a name twice"),
         (b"", "line 1, column 1"),
         (b"[]", "must be a JSON object"),
         (b'"{}"', "must be a JSON object"),
@@ -115,6 +119,23 @@ def test_a_body_that_is_no_json_object_is_refused_with_the_place(client: FlaskCl
     assert answer.json
     assert answer.json["code"] == "MALFORMED_JSON"
     assert said in answer.json["detail"]
+
+
+def test_a_compressed_body_is_refused_with_what_to_do(client: FlaskClient) -> None:
+    body = gzip.compress(json.dumps(BODY).encode())
+    answer = client.post("/retrain", data=body, content_type="application/json", headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+    assert "without the header Content-Encoding" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/jobs/", "/healthz/", "/workers/"])
+def test_a_slash_at_the_end_of_a_path_changes_nothing(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 200
+    assert client.post("/retrain/", json=BODY).status_code == 202
+
+
+def test_the_start_page_leads_to_the_documentation(client: FlaskClient) -> None:
+    assert client.get("/", follow_redirects=True).content_type == client.get("/docs").content_type
 
 
 def test_a_number_that_only_a_float_calls_infinite_is_refused(client: FlaskClient) -> None:

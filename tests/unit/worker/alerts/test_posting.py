@@ -18,9 +18,15 @@ def test_a_wrong_address_is_closed(status: int, verdict: Verdict) -> None:
     assert judge(status, {}, b'{"message": "Unknown Webhook", "code": 10015}').verdict is verdict
 
 
-@pytest.mark.parametrize("status", [301, 302, 400, 405, 413, 418])
+@pytest.mark.parametrize("status", [400, 405, 413, 418])
 def test_what_can_never_get_through_is_refused(status: int) -> None:
     assert judge(status, {"Location": "https://elsewhere.example"}, b"").verdict is REFUSED
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_alert_for_a_receiver_that_moved_waits_for_its_new_address(status: int) -> None:
+    answer = judge(status, {"Location": "https://hooks.example/hunter2"}, b"")
+    assert answer == Answer(LATER, f"HTTP {status}: the receiver has moved; set its new address")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])

@@ -37,6 +37,7 @@ def test_python_prints_at_once_unless_the_project_says_otherwise(
     surroundings = Surroundings(worker.settings, {}, worker.runner.inside)
     given = surroundings.give(Project("iris", environment=own), {}, None)
     assert given.env["PYTHONUNBUFFERED"] == gets
+    assert given.env["GIT_PYTHON_REFRESH"] == "quiet"
 
 
 def test_what_the_operator_lends_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
