@@ -119,8 +119,12 @@ def register_task(celery: Celery, runner: TaskRunner) -> None:
             raise failure_of(job)
         if job is not None and job.state is JobState.CANCELLED:
             task.update_state(state="REVOKED")
+            # Flower reads only events, and Celery sends none for a task that says Ignore.
+            task.send_event("task-revoked", terminated=False, signum=None, expired=False)
         if job is not None and job.state is JobState.RETRY_WAIT:
-            task.update_state(state="RETRY", meta={"exc_type": "JobFailed", "exc_message": str(failure_of(job))})
+            failure = failure_of(job)
+            task.update_state(state="RETRY", meta={"exc_type": "JobFailed", "exc_message": str(failure)})
+            task.send_event("task-retried", exception=str(failure))
         if job is not None and job.state is JobState.QUEUED:
             task.update_state(state="PENDING")  # Celery had marked it as started
         raise Ignore

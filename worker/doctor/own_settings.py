@@ -13,6 +13,7 @@ from worker.findings.finding import Finding, failure, ok, skipped
 
 SUBJECT = "settings"
 MAKE_UP_REDIS_PORT = 6389
+ACCESS = f"Let this user (uid {os.getuid()}) read the file that SECRET_KEY_FILE names (DATA_DIR/secret.key without it)."
 
 
 def unreadable(error: ConfigurationError) -> Iterator[Finding]:
@@ -40,14 +41,24 @@ def as_make_up_has_it(settings: Settings) -> Settings:
 
 
 def _key(settings: Settings) -> Finding:
-    if not settings.secret_key:
-        file = settings.secret_key_file or settings.data_dir / "secret.key"
-        return ok(SUBJECT, f"readable; key of credentials in {file}, which the API and all workers must share")
+    if settings.secret_key:
+        return _key_as_read(settings, "readable", "SECRET_KEY is not a Fernet key")
+    file = settings.secret_key_file or settings.data_dir / "secret.key"
+    found = f"readable; key of credentials in {file}, which the API and all workers must share"
+    return _key_as_read(settings, found, f"{file} holds no Fernet key") if os.path.exists(file) else ok(SUBJECT, found)
+
+
+def _key_as_read(settings: Settings, found: str, wrong: str) -> Finding:
+    """Read the key as the start does; a file that does not exist is left to the start, which makes it."""
     try:
         settings.vault()
     except ConfigurationError as error:
-        return failure(SUBJECT, "SECRET_KEY is not a Fernet key", error.message)
-    return ok(SUBJECT, "readable")
+        before = "Put the file back that was there before (from the backup): a new key loses the credentials of jobs "
+        advice = error.message if settings.secret_key else f"{before}that wait. {error.message}"
+        return failure(SUBJECT, wrong, advice)
+    except OSError as error:
+        return failure(SUBJECT, f"the key of credentials cannot be read: {error.strerror}", ACCESS)
+    return ok(SUBJECT, found)
 
 
 def _data_folder(folder: Path) -> Finding:

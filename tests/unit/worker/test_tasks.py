@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery.result import AsyncResult
 
 from shared.errors import Code, InfrastructureError, UserError
@@ -25,9 +25,21 @@ def worker(tmp_path: Path) -> FakeWorker:
     return FakeWorker.new(tmp_path)
 
 
+class ToldTask(Task[Any, Any]):
+    """A task whose events, which are all that Flower reads, stay here."""
+
+    told: ClassVar[list[tuple[str, str | None]]] = []
+
+    def send_event(self, type_: str, *_: Any, **__: Any) -> list[tuple[object, object]]:
+        self.told.append((type_, self.request.id))
+        return []
+
+
 @pytest.fixture
 def celery() -> Iterator[Celery]:
-    app = Celery("test", broker="memory://", backend="cache+memory://", set_as_current=False)
+    ToldTask.told.clear()
+    kind: Any = ToldTask  # or the app would be of another type than the one that tasks register with
+    app: Celery = Celery("test", broker="memory://", backend="cache+memory://", task_cls=kind, set_as_current=False)
     app.conf.update(task_always_eager=True, task_store_eager_result=True, task_track_started=True)
     yield app
     app.close()
@@ -72,7 +84,17 @@ def test_a_job_that_will_be_tried_again_shows_as_such(celery: Celery, worker: Fa
     result = receive(celery, worker, worker.submit())
 
     assert result.state == "RETRY"
+    assert ToldTask.told == [("task-retried", result.id)]
     assert str(result.result) == "GIT_UNREACHABLE: git.example does not answer."
+
+
+def test_a_cancelled_job_shows_as_revoked(celery: Celery, worker: FakeWorker) -> None:
+    worker.store.cancel(job_id := worker.submit(), force=False)
+
+    result = receive(celery, worker, job_id)
+
+    assert str(result.state) == "REVOKED"
+    assert ToldTask.told == [("task-revoked", job_id)]
 
 
 def test_a_message_that_comes_again_starts_nothing_and_leaves_the_result_true(

@@ -175,6 +175,18 @@ def test_gpus_are_what_the_engine_gives(setting: str, trial: Trial, info: Mappin
     assert check_gpus(trial, info, setting).state is state
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_file_without_a_key_in_it_is_named_and_a_missing_one_is_not_made(tmp_path: Path, is_named: bool) -> None:
+    file = tmp_path / ("own.key" if is_named else "secret.key")
+    given = settings(tmp_path, secret_key="", secret_key_file=file if is_named else None)
+    assert next(iter(check_settings(given))).state is State.OK
+    assert not file.exists()
+    file.write_text("garbage")
+    found = next(iter(check_settings(given)))
+    assert (found.state, found.seen) == (State.FAILURE, f"{file} holds no Fernet key")
+    assert "from the backup" in found.advice
+
+
 def test_a_wrong_key_and_a_data_folder_that_is_a_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     key, folder, _ = check_settings(settings(tmp_path / "file", secret_key="hunter2"))
