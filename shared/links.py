@@ -6,6 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 from shared.jobs.model import Job
 from shared.settings import Settings
 
+TRAINING_PAGES = "?workflowType=machine_learning"
+
 
 @dataclass(frozen=True)
 class Links:
@@ -40,11 +42,16 @@ class Links:
         """Return the address of the MLflow run's page."""
         if self.mlflow is None or job.run_id is None or job.experiment_id is None:
             return None
-        return f"{self.mlflow}/#/experiments/{job.experiment_id}/runs/{job.run_id}"
+        return run_page(self.mlflow, experiment_id=job.experiment_id, run_id=job.run_id)
 
     def task(self, job: Job) -> str:
         """Return the address of the task's page in Flower."""
         return f"{self.flower}/task/{job.id}"
+
+
+def run_page(mlflow: str, *, experiment_id: str, run_id: str) -> str:
+    """Return the address of a run's page. Without the mode, MLflow opens on its pages for agents and traces."""
+    return f"{mlflow}/#/experiments/{experiment_id}/runs/{run_id}{TRAINING_PAGES}"
 
 
 def _page(uri: str) -> str | None:

@@ -29,6 +29,7 @@ from mypackage.protocol import (
     RUN_VARIABLE,
 )
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
+from shared.links import run_page
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project.mlproject_file import check_project_file
 from worker.tracking.errors import server_answers, short
@@ -136,7 +137,7 @@ class Tracking:
                 raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server does not show a new run.")
             parameters = [mlflow_entities.Param(n, _bounded(text)) for n, text in request.parameters.items()]
             self._client.log_batch(run_id, params=parameters)
-        url = f"{self._url}/#/experiments/{experiment_id}/runs/{run_id}" if self._url else None
+        url = run_page(self._url, experiment_id=experiment_id, run_id=run_id) if self._url else None
         return Run(run_id, experiment_id, url)
 
     def find_run(self, experiment_name: str, *, job_id: str, attempt: int) -> str | None:

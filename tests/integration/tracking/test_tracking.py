@@ -50,7 +50,8 @@ def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: M
     }
     assert found.data.params == {"alpha": "0.5", "note": "two words"}
     assert found.info.status == "RUNNING"
-    assert run.url == f"https://mlflow.example/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    page = f"https://mlflow.example/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    assert run.url == f"{page}?workflowType=machine_learning"
 
 
 def test_asking_again_gives_the_same_run_and_another_attempt_another(

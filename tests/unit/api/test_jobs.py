@@ -39,7 +39,7 @@ def test_a_finished_job_tells_all_about_its_results(
     resolved = {"commit_sha": "f" * 40, "image": "python:3.11", "image_id": "sha256:1", "base_model_version": "6"}
     dataset = {"repo": "https://host/data.git", "rev": "e" * 40, "path": "set", "digest": "md5:1"}
     assert job["resolved"] == {**resolved, "dataset": dataset, "base_model": RESULT["base_model"]}
-    assert job["mlflow"]["url"] == "http://127.0.0.1:5007/#/experiments/3/runs/run1"
+    assert job["mlflow"]["url"] == "http://127.0.0.1:5007/#/experiments/3/runs/run1?workflowType=machine_learning"
     assert job["model"] == {"name": "iris", "version": "7"}
     assert job["promotion"] == RESULT["decision"]
     assert job["metrics"] == {"accuracy": 0.91, "loss": None}
@@ -83,8 +83,16 @@ def test_times_are_rfc_3339_in_utc_with_milliseconds(make_app: MakeApp, queue: R
 @pytest.mark.parametrize(
     ("tracking", "public", "url"),
     [
-        ("http://me:s3cret@mlflow:5000/", "", "http://mlflow:5000/#/experiments/3/runs/r"),
-        ("http://mlflow:5000", "https://ml.example.org/x/", "https://ml.example.org/x/#/experiments/3/runs/r"),
+        (
+            "http://me:s3cret@mlflow:5000/",
+            "",
+            "http://mlflow:5000/#/experiments/3/runs/r?workflowType=machine_learning",
+        ),
+        (
+            "http://mlflow:5000",
+            "https://ml.example.org/x/",
+            "https://ml.example.org/x/#/experiments/3/runs/r?workflowType=machine_learning",
+        ),
         ("file:///mlruns", "", None),
     ],
 )

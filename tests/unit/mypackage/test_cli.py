@@ -140,7 +140,7 @@ def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) ->
 
 
 def test_open_prints_the_runs_page(run: RetrainCommand, ended: Ended) -> None:
-    assert run("open", ended()).stdout.endswith(f"/runs/{'a' * 32}\n")
+    assert run("open", ended()).stdout.endswith(f"/runs/{'a' * 32}?workflowType=machine_learning\n")
     assert "has no MLflow run" in run("open", run.new_job(**BODY), code=2).stderr
 
 

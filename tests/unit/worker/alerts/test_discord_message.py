@@ -98,7 +98,7 @@ def test_each_code_says_what_failed_and_what_to_do(code: Code) -> None:
 def test_links_lead_to_the_job_its_log_and_the_attempts_run() -> None:
     shown = _embed(news(AlertEvent.STARTED))["fields"]["Links"]
     page = "https://retrain.example/jobs/96d46092-ca69-42c5-b9db-fd6fe51ed556"
-    run = "https://mlflow.example/#/experiments/3/runs/run1"
+    run = "https://mlflow.example/#/experiments/3/runs/run1?workflowType=machine_learning"
     assert shown == f"[job]({page}) · [log]({page}/logs) · [MLflow run]({run})"
     assert "Links" not in _embed(news(AlertEvent.STARTED), links=NO_LINKS)["fields"]
 
