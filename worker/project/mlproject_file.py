@@ -66,10 +66,16 @@ def _stays_inside(path: Path, folder: Path) -> bool:
 def _problem_with_text(path: Path) -> str | None:
     """Read only the tokens, and stop early: it is building the document that a hostile file exploits."""
     depth = aliases = 0
+    plain: dict[str, bool] = {}  # which anchors stand for one value only: their aliases multiply nothing
+    anchor: str | None = None
     try:
         for token in yaml.scan(path.read_text(encoding="utf-8")):
             depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-            aliases += isinstance(token, yaml.AliasToken)
+            if isinstance(token, yaml.AnchorToken):
+                anchor = token.value
+            elif anchor is not None and not isinstance(token, yaml.TagToken):
+                plain[anchor], anchor = _is_short(token), None
+            aliases += isinstance(token, yaml.AliasToken) and not plain.get(token.value, False)
             if depth > MAX_DEPTH or aliases > MAX_ALIASES:
                 return f"is nested deeper than {MAX_DEPTH} levels or has more than {MAX_ALIASES} YAML aliases"
     except UnicodeDecodeError:
@@ -77,6 +83,10 @@ def _problem_with_text(path: Path) -> str | None:
     except yaml.YAMLError as error:
         return _yaml_problem(error)
     return None
+
+
+def _is_short(token: yaml.Token) -> bool:
+    return isinstance(token, yaml.ScalarToken) and len(token.value) <= SHOWN_CHARACTERS
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -16,3 +16,21 @@ def test_an_environment_file_that_cannot_be_one_is_the_projects_fault(tmp_path: 
     with pytest.raises(UserError, match=key) as caught:
         check_project_file(tmp_path)
     assert caught.value.code is Code.INVALID_PROJECT
+
+
+def project_with_aliases(value: str) -> str:
+    defaults = "".join(f"      p{number}: {{type: string, default: *v}}\n" for number in range(60))
+    return (
+        f"name: iris\nv: &v {value}\nentry_points:\n  main:\n    command: python train.py\n    parameters:\n{defaults}"
+    )
+
+
+def test_any_number_of_aliases_of_short_values_is_read_and_only_few_of_what_grows(tmp_path: Path) -> None:
+    file = tmp_path / "MLproject"
+    for value in ("0.1", "!!str 1"):
+        file.write_text(project_with_aliases(value))
+        check_project_file(tmp_path)
+    for value in ("[1, 2]", "{a: 1}", "x" * 1000):
+        file.write_text(project_with_aliases(value))
+        with pytest.raises(UserError, match="YAML aliases"):
+            check_project_file(tmp_path)
