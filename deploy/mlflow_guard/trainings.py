@@ -66,6 +66,10 @@ class Trainings:
         """List a refusal in the attempt's run."""
         self._refusals.note(grant, call_of(method, path), object_of(said))
 
+    async def written(self) -> None:
+        """Wait until what was noted is in MLflow, or could not be written."""
+        await self._refusals.written()
+
     async def _check(self, grant: Grant, write: Write, files: list[str]) -> None:
         for thing in write.needs:
             if not await self._owners.owns(grant, thing):
@@ -118,4 +122,5 @@ def _unauthorized(why: str) -> Refused:
 
 
 def _content_type(scope: Scope) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-type"), "")
+    """Return the header; two of them are no known type, as MLflow might read the other one."""
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-type")

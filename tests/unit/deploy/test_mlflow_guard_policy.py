@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from deploy.mlflow_guard.bodies import Unfit
-from deploy.mlflow_guard.layer import Refused
+from deploy.mlflow_guard.layer import Guard, Message, Receive, Refused, Scope, Send
 from deploy.mlflow_guard.owners import Answer, Owners
 from deploy.mlflow_guard.refusals import MOST_DIFFERENT, TAG_CHARACTERS, Refusals
+from deploy.mlflow_guard.routes import decide_for_training
+from deploy.mlflow_guard.trainings import Trainings
 from deploy.mlflow_guard.write_once import KNOWN_SECONDS, UploadsUnderWay, WriteOnce
 from deploy.mlflow_guard.writes import Kind, Thing
 from mypackage.protocol import JOB_TAG, REFUSED_TAG
-from shared.secrets.attempt_tokens import Grant
+from shared.secrets.attempt_tokens import Grant, issue
 
 GRANT = Grant("ours", 1, "2f", "1", None, 1000)
 FILE, MODEL_FILE = "1/2f/artifacts/model/x", "1/models/m-1/artifacts/x"
@@ -149,6 +151,63 @@ def test_a_registration_counts_at_once_and_waits_for_what_is_being_uploaded() ->
         return [*seen, await _writable(once, FILE)]
 
     assert asyncio.run(story()) == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("Authorization", "Bearer {token}")], 200),
+        ([("authorization", "bearer {token}")], 200),
+        ([("Authorization", "Bearer {token}"), ("Authorization", "Bearer x")], 401),
+        ([("Authorization", "Basic {token}")], 401),
+        ([("Authorization", "Bearer ")], 401),
+        ([], 401),
+    ],
+)
+def test_a_request_shows_one_token(headers: list[tuple[str, str]], status: int) -> None:
+    said = {"run_id": "2f", "key": "a", "value": 1, "timestamp": 1}
+    sent = [(name, value.format(token=issue(GRANT, "key"))) for name, value in headers]
+    assert _sent(Mlflow(), "/api/2.0/mlflow/runs/log-metric", json.dumps(said).encode(), sent)[0] == status
+
+
+def test_the_changed_body_is_announced_with_its_own_length() -> None:
+    headers = [("Authorization", f"Bearer {issue(GRANT, 'key')}"), ("Content-Length", "2")]
+    status, passed, scope = _sent(Mlflow(), "/api/2.0/mlflow/runs/create", b"{}", headers)
+    assert (status, json.loads(passed)["tags"][0]) == (200, {"key": JOB_TAG, "value": "ours"})
+    assert dict(scope["headers"])[b"content-length"] == str(len(passed)).encode()
+
+
+def test_spans_of_two_types_are_refused_because_mlflow_may_read_the_other_one() -> None:
+    token, kinds = ("Authorization", f"Bearer {issue(GRANT, 'key')}"), ["application/x-protobuf", "application/json"]
+    assert _sent(Mlflow(), "/v1/traces", b"", [token, ("Content-Type", kinds[0])])[0] == 200
+    assert _sent(mlflow := Mlflow(), "/v1/traces", b"", [token, *(("Content-Type", each) for each in kinds)])[0] == 403
+    assert json.loads(mlflow.written[-1]) == [{"call": "POST /v1/traces", "object": "", "count": 1}]
+
+
+def _sent(mlflow: Mlflow, path: str, body: bytes, headers: list[tuple[str, str]]) -> tuple[int, bytes, Scope]:
+    """The answer's status, and what reached MLflow."""
+    passed: list[tuple[bytes, Scope]] = []
+    answers: list[Message] = []
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        passed.append(((await receive())["body"], scope))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def story() -> None:
+        policy = Trainings(mlflow, "key", clock=lambda: 0.0)
+        raw = [(name.encode(), value.encode()) for name, value in headers]
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        await Guard(behind, decide=decide_for_training, policy=policy)({**scope, "headers": raw}, receive, send)
+        await policy.written()
+
+    asyncio.run(story())
+    return answers[0]["status"], *(passed[0] if passed else (b"", {}))
 
 
 def _noted(mlflow: Mlflow, note: Callable[[Refusals], Awaitable[None]]) -> list[dict[str, Any]]:
