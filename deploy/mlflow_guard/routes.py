@@ -152,7 +152,11 @@ REMEDIES = (  # by how a path begins
     (f"{API}/registered-models/alias", DECIDES),
     (f"{API}/model-versions/transition-stage", DECIDES),
     *(
-        (f"{API}/registered-models/{each}", "a model belongs to all jobs: describe and tag the version you registered")
+        (
+            f"{API}/registered-models/{each}",
+            "a model belongs to all jobs: describe and tag the version you registered (an old copy of mypackage tags "
+            f"the model before it moves an alias: {DECIDES})",
+        )
         for each in ("update", "rename", "set-tag", "delete-tag")
     ),
     *(

@@ -220,6 +220,22 @@ def test_a_refusal_says_in_mlflow_s_own_form_what_was_refused_and_what_to_do() -
     assert behind.bodies == []
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("POST registered-models/alias", "auto_compare_and_register"),
+        ("POST model-versions/transition-stage", "auto_compare_and_register"),
+        ("POST registered-models/set-tag", "update the copy of mypackage"),  # the first thing that old copies do
+        ("POST runs/delete", "deletes"),
+        ("POST experiments/set-experiment-tag", "tag your own run"),
+        ("POST webhooks", "do not use this route"),
+    ],
+)
+def test_a_refusal_says_what_to_do_instead(call: str, says: str) -> None:
+    method, _, path = call.partition(" ")
+    assert says in decide_for_training(method, f"{API}/{path}".encode(), b"").refusal
+
+
 def test_a_body_reaches_mlflow_as_it_was_looked_at() -> None:
     behind = Recorder()
     start, _ = ask(Guard(behind, decide=decide_for_training), "POST", CREATE_RUN, [b'{"experiment', b'_id": "1"}'])
