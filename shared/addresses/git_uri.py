@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from shared.addresses.inside_addresses import Address, find_address, is_inside
+from shared.addresses.user_names import is_user_name
 
 SCHEMES = ("https", "ssh", "http", "file")
 HOST = re.compile(r"^([a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?|[0-9a-f]*:[0-9a-f:.]*)$")
@@ -15,7 +16,6 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 PLACEHOLDER_PASSWORDS = {"", "x-oauth-basic"}
 SHORTEST_TOKEN = 20
 AT = re.compile(r"@|%(25)*40")
-NO_SECRET_USERS = {"", "git"}  # https://git@host/… is the documented form for a public repository
 
 
 @dataclass(frozen=True)
@@ -175,11 +175,11 @@ def _parse_http(parts: SplitResult) -> GitUri:
     origin = f"{parts.scheme}://{_netloc(parts)}/"
     uri = urlunsplit((parts.scheme, _netloc(parts), _path(parts), "", ""))
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return GitUri(uri, parts.scheme, _host(parts.hostname), _credentials(origin, username, password))
+    return GitUri(uri, parts.scheme, _host(parts.hostname), _credentials(origin, username, password, parts.path))
 
 
-def _credentials(origin: str, username: str, password: str) -> Credentials | None:
-    if not password and username in NO_SECRET_USERS:
+def _credentials(origin: str, username: str, password: str, path: str) -> Credentials | None:
+    if not password and is_user_name(username, path):  # as with git, a name alone is no login
         return None
     if ":" in username or CONTROL_CHARACTERS.search(username + password):
         raise ValueError("contains a user or password with a character that HTTP Basic cannot carry")

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.addresses.git_uri import Credentials, parse_git_uri
+from shared.addresses.user_names import is_user_name
 
 SECRET = "Sup3r-S3cret"
 secrets = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x2FF), min_size=6, max_size=30)
@@ -133,6 +134,7 @@ def test_no_secret_is_in_the_address_the_repr_or_the_error(
 
 @given(token=secrets)
 def test_a_quoted_token_comes_out_as_it_was(token: str) -> None:
+    assume(not is_user_name(token))
     assume(":" not in token and not any(c < " " or c == "\x7f" for c in token))
     credentials = parse_git_uri(f"https://{quote(token, safe='')}@host/a.git").credentials
     assert credentials == Credentials("https://host/", token, "")
@@ -167,3 +169,23 @@ def test_a_plain_user_name_is_no_secret_but_a_token_in_its_place_is(userinfo: st
 def test_a_character_that_is_refused_is_named_with_how_to_write_it(address: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         parse_git_uri(address)
+
+
+@pytest.mark.parametrize(
+    "user", ["alice", "jane.doe", "jdoe42", "k8s-team", "jane%40corp.example", "contoso-data-science-team", "oauth2"]
+)
+def test_a_users_name_alone_is_neither_a_login_nor_a_secret(user: str) -> None:
+    parsed = parse_git_uri(f"https://{user}@git.example/team/iris.git")
+    assert (parsed.uri, parsed.credentials) == ("https://git.example/team/iris.git", None)
+
+
+def test_an_organisation_that_the_path_repeats_is_no_secret_whatever_its_name() -> None:
+    parsed = parse_git_uri("https://c0nt0so-ml-4x4x4x4x4x4@dev.azure.com/c0nt0so-ml-4x4x4x4x4x4/iris/_git/iris")
+    assert parsed.credentials is None
+
+
+@pytest.mark.parametrize("token", ["ghp_hunter2", "glpat-abc", "3f2a9c" * 7, "t0k3n-t0k3n", "qx7w2k" * 9])
+def test_a_token_alone_is_a_login_and_a_secret(token: str) -> None:
+    credentials = parse_git_uri(f"https://{token}@git.example/team/iris.git").credentials
+    assert credentials is not None
+    assert credentials.secrets == (token,)
