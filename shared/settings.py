@@ -23,6 +23,15 @@ class Settings(Variables):
 
     _destinations: Destinations = PrivateAttr(default_factory=Destinations)
 
+    @field_validator("data_dir", "secret_key_file", "training_firewall_file", "alert_secrets_folder")
+    @classmethod
+    def _tilde_is_the_users_home(cls, value: Path | None) -> Path | None:
+        """Expand it as a shell does: in .env and in a unit file no shell has."""
+        try:
+            return value.expanduser() if value is not None else None
+        except RuntimeError as error:
+            raise ValueError(f"names the home of a user who is not here: {value}") from error
+
     @field_validator("alert_secrets_folder")
     @classmethod
     def _is_folder(cls, value: Path | None) -> Path | None:

@@ -270,3 +270,16 @@ def test_a_named_channel_takes_no_name_that_another_setting_has(monkeypatch: pyt
     assert "hunter2" not in caught.value.message
     monkeypatch.delenv("WEBHOOK_URL")
     assert Settings.load().alert_channels == {"discord"}
+
+
+def test_a_tilde_in_a_path_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA_DIR", "~/jobs")
+    monkeypatch.setenv("SECRET_KEY_FILE", "~/secret.key")
+    settings = Settings.load(_env_file=None)
+    assert (settings.data_dir, settings.secret_key_file) == (tmp_path / "jobs", tmp_path / "secret.key")
+
+
+def test_the_home_of_nobody_is_refused_with_the_settings_name() -> None:
+    with pytest.raises(ConfigurationError, match="DATA_DIR"):
+        Settings.load(_env_file=None, data_dir="~no-such-user-here/jobs")
