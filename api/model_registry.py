@@ -1,7 +1,8 @@
 """Uses MLflow's model registry by its REST API, because the API does not import mlflow. Nothing else calls MLflow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -11,8 +12,27 @@ from api.http.errors import ModelVersionNotFound, RegistryUnavailable
 from shared.settings import Settings
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer
+PAGE, MOST_MODELS = 200, 1000
 NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = "INVALID_PARAMETER_VALUE"
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model, and which version has which alias."""
+
+    name: str
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a model, with its tags."""
+
+    version: str
+    run_id: str | None
+    created_at: datetime
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,27 @@ class ModelRegistry:
         if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
             return None
         return _version_in(answer)
+
+    def list_models(self, *, name: str | None = None) -> Sequence[RegisteredModel]:
+        """Return the models with their aliases, by name; with ``name``, that one or none."""
+        found, page = list[RegisteredModel](), ""
+        while len(found) < MOST_MODELS:
+            if name is not None:
+                answer = self._call("GET", "registered-models/get", {"name": name})
+                return [_model(answer["registered_model"])] if "registered_model" in answer else []
+            asked = {"max_results": str(PAGE), "order_by": "name ASC", **({"page_token": page} if page else {})}
+            answer = _require_done(self._call("GET", "registered-models/search", asked))
+            found += [_model(each) for each in answer.get("registered_models", [])]
+            if not (page := str(answer.get("next_page_token") or "")):
+                break
+        return found
+
+    def list_versions(self, model: str, *, limit: int) -> Sequence[ModelVersion]:
+        """Return the model's newest versions, the newest first."""
+        quote = '"' if "'" in model else "'"
+        asked = {"filter": f"name={quote}{model}{quote}", "max_results": str(limit), "order_by": "version_number DESC"}
+        answer = _require_done(self._call("GET", "model-versions/search", asked))
+        return [_version(each) for each in answer.get("model_versions", [])]
 
     def move_alias(self, model: str, alias: str, version: str) -> None:
         """Point the alias to the version."""
@@ -81,6 +122,17 @@ def _version_in(answer: Mapping[str, Any]) -> str:
         return str(_require_done(answer)["model_version"]["version"])
     except (KeyError, TypeError) as error:
         raise RegistryUnavailable("MLflow answers, but names no version.") from error
+
+
+def _model(answer: Mapping[str, Any]) -> RegisteredModel:
+    aliases = {str(each["alias"]): str(each["version"]) for each in answer.get("aliases", [])}
+    return RegisteredModel(str(answer["name"]), dict(sorted(aliases.items())))
+
+
+def _version(answer: Mapping[str, Any]) -> ModelVersion:
+    at = datetime.fromtimestamp(int(answer["creation_timestamp"]) / 1000, UTC)
+    tags = {str(each["key"]): str(each.get("value", "")) for each in answer.get("tags", [])}
+    return ModelVersion(str(answer["version"]), answer.get("run_id") or None, at, tags)
 
 
 def _require_done(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -57,4 +57,4 @@ def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
 
     The next training is compared with this champion.
     """
-    return roll_back(services().registry, path.model, version=body.version, reason=body.reason)
+    return roll_back(services().store, services().registry, path.model, version=body.version, reason=body.reason)
