@@ -85,6 +85,14 @@ class ModelRegistry:
         answer = _require_done(self._call("GET", "model-versions/search", asked))
         return [_version(each) for each in answer.get("model_versions", [])]
 
+    def run_of(self, model: str, version: str) -> Mapping[str, Any]:
+        """Return what the version's run has logged, in MLflow's form; nothing if there is no such run."""
+        answer = self._call("GET", "model-versions/get", {"name": model, "version": version})
+        run_id = answer.get("model_version", {}).get("run_id")
+        found = self._call("GET", "runs/get", {"run_id": str(run_id)}) if run_id else {}
+        data: Mapping[str, Any] = found.get("run", {}).get("data", {})
+        return data
+
     def move_alias(self, model: str, alias: str, version: str) -> None:
         """Point the alias to the version."""
         self._post("registered-models/alias", {"name": model, "alias": alias, "version": version})

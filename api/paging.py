@@ -45,3 +45,9 @@ def next_page(path: str, asked: MultiDict[str, str], last: Job) -> str:
     """Return the address of the page after this job, with the same filters."""
     filters = [(name, value) for name, value in asked.items(multi=True) if name != "cursor"]
     return f"{path}?{urlencode([*filters, ('cursor', encode_cursor(last))])}"
+
+
+def next_history(path: str, asked: MultiDict[str, str], last: int) -> str:
+    """Return the address of the page of events before this number, with the same filters."""
+    filters = [(name, value) for name, value in asked.items(multi=True) if name != "before"]
+    return f"{path}?{urlencode([*filters, ('before', last)])}"

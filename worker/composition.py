@@ -37,6 +37,7 @@ from worker.runners.registry import RUNNERS, worker_redactor
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
 from worker.source.limits import SourceLimits
+from worker.sweep.aliases import Aliases
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register_task, report_to
@@ -123,6 +124,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         here=here,
         finishing=finishing,
         cleaning=Cleaning(settings, store, source, outside.disk, here),
+        aliases=Aliases(store, tracking.gate),
         report=outside.report,
     )
     return Parts(

@@ -18,6 +18,7 @@ RetrainError
     ├── RequestOutdated      this version does not accept the job's request
     ├── TooManyFollowers     too many logs are already followed
     ├── ModelVersionNotFound MLflow has no such version of a model
+    ├── ChampionUnknown      nobody is known to have had the alias then
     ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
 """
@@ -162,6 +163,13 @@ class ModelVersionNotFound(Refusal):
 
     status = HTTPStatus.NOT_FOUND
     code = "MODEL_VERSION_NOT_FOUND"
+
+
+class ChampionUnknown(Refusal):
+    """No version is known to have had the alias then."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "CHAMPION_UNKNOWN"
 
 
 class RegistryUnavailable(Refusal):

@@ -1,10 +1,119 @@
-"""The subcommand rollback: makes another version of a model champion."""
+"""The subcommands about models: who is champion, who was, why, and whether a waiting version may become it."""
+
+from typing import Any
 
 import click
 
 from ..client import Client
 from ..plain_text import plain_line
-from .show import json_option, show_json
+from .show import json_option, show_json, show_rows
+
+model_argument = click.argument("model")
+promotion_argument = click.argument("promotion_id", metavar="ID")
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def models(client: Client, as_json: bool) -> None:
+    """List the registered models, with their champions.
+
+    \b
+    Examples:
+      retrain models
+    """
+    found = client.models()
+    if as_json:
+        show_json(found)
+        return
+    rows = [(each["name"], each["champion"] or "", _aliases(each)) for each in found]
+    show_rows(("model", "champion", "aliases"), rows, empty="No models are registered yet.")
+
+
+@click.command()
+@model_argument
+@click.option("--alias", metavar="NAME", help="Only what is about this alias.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The most events.")
+@json_option
+@click.pass_obj
+def history(client: Client, /, *, model: str, alias: str | None, limit: int, as_json: bool) -> None:
+    """Tell what was decided about a model's versions, and every move of an alias, the newest first.
+
+    \b
+    Examples:
+      retrain history iris-classifier
+    """
+    events = client.history(model, alias=alias, limit=limit)
+    if as_json:
+        show_json(events)
+        return
+    rows = [(each["at"][:19], each["event"], each["version"] or "", each["actor"], each["reason"]) for each in events]
+    show_rows(("at", "event", "version", "by", "reason"), rows, empty=f"Nothing is known of a model '{model}'.")
+
+
+@click.command()
+@model_argument
+@click.option("--at", metavar="TIME", help="When, such as 2026-11-01T00:00:00Z; by default now.")
+@click.option("--alias", metavar="NAME", help="By default champion.")
+@json_option
+@click.pass_obj
+def champion(client: Client, /, *, model: str, at: str | None, alias: str | None, as_json: bool) -> None:
+    """Tell which version was champion at a time, since when, and why.
+
+    \b
+    Examples:
+      retrain champion iris-classifier
+      retrain champion iris-classifier --at 2026-11-01T00:00:00Z
+    """
+    found = client.champion(model, at=at, alias=alias)
+    if as_json:
+        show_json(found)
+        return
+    click.echo(plain_line(f"Version {found['version']} since {found['at']}, by {found['actor']}: {found['reason']}"))
+
+
+@click.command()
+@promotion_argument
+@click.option("--reason", default="", metavar="TEXT", help="Why, for those who ask later.")
+@json_option
+@click.pass_obj
+def approve(client: Client, promotion_id: str, reason: str, as_json: bool) -> None:
+    """Let a version that waits for approval become champion.
+
+    If another one became champion meanwhile, it is compared with that one first.
+
+    \b
+    Examples:
+      retrain approve 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b
+    """
+    _show_answered(client.approve(promotion_id, reason), as_json=as_json)
+
+
+@click.command()
+@promotion_argument
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for those who ask later.")
+@json_option
+@click.pass_obj
+def reject(client: Client, promotion_id: str, reason: str, as_json: bool) -> None:
+    """Refuse a version that waits for approval.
+
+    \b
+    Examples:
+      retrain reject 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --reason "blind to roses"
+    """
+    _show_answered(client.reject(promotion_id, reason), as_json=as_json)
+
+
+def _show_answered(promotion: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(promotion)
+        return
+    what = f"Version {promotion['version']} of {promotion['model']} is {promotion['state'].replace('_', ' ')}"
+    click.echo(plain_line(f"{what}: {promotion['reason']}"))
+
+
+def _aliases(model: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {version}" for name, version in model["aliases"].items() if name != "champion")
 
 
 @click.command()

@@ -100,10 +100,67 @@ class Client:
         answer, _ = self._http.read_object(Call("POST", "/alerts/test", body=dumps(body)))
         return list(answer["results"])
 
+    def models(self) -> list[dict[str, Any]]:
+        """Return each registered model with its champion and aliases, by name (GET /models)."""
+        answer, _ = self._http.read_object(Call("GET", "/models"))
+        return list(answer["models"])
+
+    def model(self, model_name: str) -> dict[str, Any]:
+        """Return a model with its newest versions; raise Refused with the code MODEL_VERSION_NOT_FOUND."""
+        answer, _ = self._http.read_object(Call("GET", _model_path(model_name)))
+        return answer
+
+    def history(self, model_name: str, *, alias: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return what happened to a model's versions and aliases, the newest first, at most ``limit`` events."""
+        events: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"alias": alias} if alias else {}
+        while limit is None or len(events) < limit:
+            size = LARGEST_PAGE if limit is None else min(limit - len(events), LARGEST_PAGE)
+            page, _ = self._http.read_object(
+                Call("GET", f"{_model_path(model_name)}/history", {**query, "limit": size})
+            )
+            events += page["events"]
+            if not page["next"]:
+                break
+            query["before"] = events[-1]["number"]
+        return events
+
+    def champion(
+        self, model_name: str, *, at: datetime | str | None = None, alias: str | None = None
+    ) -> dict[str, Any]:
+        """Return who had the alias at a time, and since when; raise Refused with the code CHAMPION_UNKNOWN."""
+        query = {name: value for name, value in (("at", _as_time(at)), ("alias", alias)) if value}
+        answer, _ = self._http.read_object(Call("GET", f"{_model_path(model_name)}/champion", query))
+        return answer
+
+    def promotion(self, promotion_id: str) -> dict[str, Any]:
+        """Return one promotion; raise Refused with the code PROMOTION_NOT_FOUND."""
+        answer, _ = self._http.read_object(Call("GET", f"/promotions/{quote(promotion_id, safe='')}"))
+        return answer
+
+    def approve(self, promotion_id: str, reason: str = "") -> dict[str, Any]:
+        """Let a model that waits for approval become champion; return the promotion as it is then.
+
+        If another version became champion meanwhile, it is decided anew against that one, and may be refused. Raises
+        Refused with the code PROMOTION_SETTLED if it is over already.
+        """
+        return self._answer_promotion(promotion_id, "approve", reason)
+
+    def reject(self, promotion_id: str, reason: str) -> dict[str, Any]:
+        """Refuse a model that waits for approval, as `approve` grants it."""
+        return self._answer_promotion(promotion_id, "reject", reason)
+
+    def _answer_promotion(self, promotion_id: str, word: str, reason: str) -> dict[str, Any]:
+        body = dumps({"reason": reason} if reason else {})
+        answer, _ = self._http.read_object(
+            Call("POST", f"/promotions/{quote(promotion_id, safe='')}/{word}", body=body)
+        )
+        return answer
+
     def roll_back(self, model_name: str, version: int | str, reason: str) -> dict[str, Any]:
         """Make this version of a model the champion, and record why; the old champion gets the alias previous."""
         body = dumps({"version": version, "reason": reason})
-        answer, _ = self._http.read_object(Call("POST", f"/models/{quote(model_name, safe='')}/champion", body=body))
+        answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/champion", body=body))
         return answer
 
     def _pages(self, query: Mapping[str, Any], limit: int | None) -> Iterator["JobHandle"]:
@@ -118,6 +175,10 @@ class Client:
             limit = None if limit is None else limit - size
             # Only the cursor is taken from the link: the address stays ours, even behind a proxy with another one.
             cursor = {"cursor": parse_qs(urlsplit(page["next"]).query)["cursor"][0]}
+
+
+def _model_path(model_name: str) -> str:
+    return f"/models/{quote(model_name, safe='')}"
 
 
 def _as_time(value: datetime | str | None) -> str | None:

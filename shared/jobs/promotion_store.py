@@ -25,11 +25,19 @@ class Promotions(Protocol):
         """Record that the alias has moved; do nothing if that is recorded, or another end is."""
 
     def settle(
-        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+        self,
+        promotion_id: str,
+        state: PromotionState,
+        *,
+        event: Event,
+        actor: str,
+        reason: str,
+        seen: int | None = None,
+        before: str | None = None,
     ) -> Promotion:
         """End a wait for approval, or a move that cannot be made; raise PromotionSettled if it is over already.
 
-        ``seen`` as in `propose`, for an approval: -1 asks for nothing.
+        An approval moves on to MOVING, and says what was ``seen``, as in `propose`, and who had the alias ``before``.
         """
 
     def get_promotion(self, promotion_id: str) -> Promotion:
@@ -40,6 +48,9 @@ class Promotions(Protocol):
 
     def unfinished(self, state: PromotionState, *, older_than_seconds: float = 0) -> Sequence[Promotion]:
         """Return those of all models in this state, the oldest first."""
+
+    def unanswered(self) -> Sequence[Promotion]:
+        """Return those that nobody approved or rejected in time."""
 
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None

@@ -1,7 +1,8 @@
 """The nested objects in a request: resources, timeouts, retry, alerts and promotion."""
 
+import json
 import re
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +20,8 @@ from shared.alerts.model import AlertEvent
 from shared.errors import FailureType
 from shared.requests.texts import HOST_NAME, Direction, Metric, Word
 
+SERVICE_FIELDS = {"mode", "approve_below", "approval_days"}
+APPROVAL_DAYS = 7
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MOST_BYTES = 2**50
@@ -122,6 +125,18 @@ class Promotion(Strict):
         description="Which values of a guarded metric are better, where not as for the metric that decides.",
     )
 
+    mode: Literal["auto", "approve"] | None = Field(
+        None,
+        description="approve: a better model waits until a person approves it (`retrain approve`); auto, or null, does "
+        "not.",
+    )
+    approve_below: StrictFloat | None = Field(
+        None, gt=0, description="A better model waits for approval if it is better by less than this."
+    )
+    approval_days: StrictFloat | None = Field(
+        None, gt=0, le=365, description="How long it waits for approval, before it stays without the alias; null for 7."
+    )
+
     @model_validator(mode="after")
     def _directions_are_of_guardrails(self) -> "Promotion":
         if strangers := sorted(set(self.guardrail_directions) - set(self.guardrails)):
@@ -130,8 +145,24 @@ class Promotion(Strict):
 
     @property
     def as_variable(self) -> str:
-        """Return what the training gets: only the fields that were sent, as JSON; empty if none were."""
-        return self.model_dump_json(exclude_defaults=True) if self != Promotion() else ""
+        """Return what the training gets: only its fields that were sent, as JSON; empty if none were.
+
+        Copies of mypackage in older images refuse fields that they do not know, so those of the service stay here.
+        """
+        return json.dumps(sent) if (sent := self.model_dump(exclude_defaults=True, exclude=SERVICE_FIELDS)) else ""
+
+    @property
+    def as_rules(self) -> dict[str, Any]:
+        """Return the fields that were sent, as mypackage.gate.rules takes them."""
+        return self.model_dump(exclude_defaults=True)
+
+    def approval_seconds(self, gain: float | None) -> float | None:
+        """Return how long a model that is better by this waits for approval; None if it needs none.
+
+        ``gain`` is None if it is not known, as without a champion: then a person looks, where one may be asked at all.
+        """
+        is_small = self.approve_below is not None and (gain is None or gain < self.approve_below)
+        return (self.approval_days or APPROVAL_DAYS) * 86400 if self.mode == "approve" or is_small else None
 
 
 def memory_bytes(value: str) -> int:

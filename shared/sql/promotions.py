@@ -69,7 +69,15 @@ class Promotions(Database):
             return _to_promotion(_read(transaction, promotion_id))
 
     def settle(
-        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+        self,
+        promotion_id: str,
+        state: PromotionState,
+        *,
+        event: Event,
+        actor: str,
+        reason: str,
+        seen: int | None = None,
+        before: str | None = None,
     ) -> Promotion:
         """End a wait for approval, or a move that cannot be made."""
         with self.writing() as transaction:
@@ -79,12 +87,14 @@ class Promotions(Database):
             is_open = row.state in OPEN if state is PromotionState.OVERTAKEN else row.state == OPEN[0]
             if not is_open:
                 raise PromotionSettled(_settled(row), promotion_id=promotion_id, state=str(row.state))
-            if seen >= 0:
+            if seen is not None:
                 _require_unmoved(transaction, _to_promotion(row), seen, is_moving=state is PromotionState.MOVING)
             ended_at = None if state is PromotionState.MOVING else transaction.now
-            _change(transaction, row, state=state, ended_at=ended_at)
+            changes = {"before": before} if state is PromotionState.MOVING else {}
+            _change(transaction, row, state=state, ended_at=ended_at, **changes)
+            row = _read(transaction, promotion_id)
             _note(transaction, row, event, actor, reason)
-            return _to_promotion(_read(transaction, promotion_id))
+            return _to_promotion(row)
 
     def get_promotion(self, promotion_id: str) -> Promotion:
         """Return one."""
@@ -104,6 +114,13 @@ class Promotions(Database):
             until = transaction.now - timedelta(seconds=older_than_seconds)
             old = sa.select(promotions).where(promotions.c.state == state, promotions.c.created_at <= until)
             return [_to_promotion(row) for row in transaction.all(old.order_by(promotions.c.created_at))]
+
+    def unanswered(self) -> Sequence[Promotion]:
+        """Return those that nobody approved or rejected in time."""
+        with self.reading() as transaction:
+            is_over = (promotions.c.state == OPEN[0], promotions.c.expires_at <= transaction.now)
+            rows = transaction.all(sa.select(promotions).where(*is_over).order_by(promotions.c.expires_at))
+            return [_to_promotion(row) for row in rows]
 
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None

@@ -75,15 +75,25 @@ class MemoryPromotions:
             return known
 
     def settle(
-        self, promotion_id: str, state: PromotionState, *, event: Event, actor: str, reason: str, seen: int = -1
+        self,
+        promotion_id: str,
+        state: PromotionState,
+        *,
+        event: Event,
+        actor: str,
+        reason: str,
+        seen: int | None = None,
+        before: str | None = None,
     ) -> Promotion:
         with self._transaction() as now:
             known = self._promotion(promotion_id)
             if known.state not in (OPEN if state is PromotionState.OVERTAKEN else OPEN[:1]):
                 raise PromotionSettled(f"Promotion {known.id} is {known.state} already.", state=str(known.state))
-            if seen >= 0:
+            if seen is not None:
                 self._require_unmoved(known, seen, is_moving=state is PromotionState.MOVING)
-            known = replace(known, state=state, ended_at=None if state is PromotionState.MOVING else now)
+            is_moving = state is PromotionState.MOVING
+            known = replace(known, state=state, ended_at=None if is_moving else now)
+            known = replace(known, before=before) if is_moving else known
             self._promotions[known.id] = known
             self._note(known, event, now, actor=actor, reason=reason)
             return known
@@ -102,6 +112,11 @@ class MemoryPromotions:
             until = now - timedelta(seconds=older_than_seconds)
             found = [each for each in self._promotions.values() if each.state is state and each.created_at <= until]
             return sorted(found, key=lambda each: each.created_at)
+
+    def unanswered(self) -> Sequence[Promotion]:
+        with self._transaction() as now:
+            waiting = [each for each in self._promotions.values() if each.state is OPEN[0]]
+            return [each for each in waiting if each.expires_at is not None and each.expires_at <= now]
 
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None

@@ -24,6 +24,7 @@ from worker.attempt.finishing import Finishing
 from worker.host.disk import DiskGuard
 from worker.host.heartbeat import Heartbeat
 from worker.host.offer import HostOffer
+from worker.sweep.aliases import Aliases
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.sweep import Active, Sweep
 
@@ -81,6 +82,7 @@ class PretendedHost:
             self.here,
             Finishing(settings, store, runner, tracking, stopping, Deciding(store, tracking.gate)),
             Cleaning(settings, store, source, disk, self.here),
+            Aliases(store, tracking.gate),
             report=lambda _job: None,
         )
         self._heartbeat = Heartbeat(settings, store, runner, self.here)

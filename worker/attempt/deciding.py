@@ -117,7 +117,7 @@ class Deciding:
             return None
 
     def _judge(self, claim: Claim, run_id: str, proposal: Proposal) -> "_Verdict":
-        wishes = merged(proposal.rules, claim.request.promotion.model_dump(exclude_defaults=True))
+        wishes = merged(proposal.rules, claim.request.promotion.as_rules)
         metric = str(wishes.get("metric", proposal.metric))
         champion = self.gate.find_champion(proposal.model_name, proposal.alias, metric)
         challenger = self.gate.challenger(proposal, metric)
@@ -140,13 +140,15 @@ class Deciding:
         if is_promoted:
             version = self.gate.register(proposal, _version_tags(claim, run_id, proposal, verdict))
         record = verdict.record(version=version, alias=proposal.alias)
+        wait = claim.request.promotion.approval_seconds(verdict.gain) if is_promoted else None
+        state = PromotionState.MOVING if wait is None else PromotionState.AWAITING_APPROVAL
         return NewPromotion(
             model=proposal.model_name,
             alias=proposal.alias,
             kind=Kind.TRAINING,
             version=version,
             before=verdict.champion.version if verdict.champion else None,
-            state=PromotionState.MOVING if is_promoted else PromotionState.NOT_PROMOTED,
+            state=state if is_promoted else PromotionState.NOT_PROMOTED,
             actor=f"job {claim.job.id}",
             reason=record.reason,
             job_id=claim.job.id,
@@ -154,6 +156,7 @@ class Deciding:
             number=number,
             decision=json.loads(record.to_json()),
             facts=verdict.facts(),
+            approval_seconds=wait,
         )
 
     def _note(self, run_id: str, proposal: Proposal, promotion: Promotion) -> None:
@@ -173,6 +176,14 @@ class _Verdict:
     champion: Champion | None
     rules: Rules
     decision: Decision
+
+    @property
+    def gain(self) -> float | None:
+        """By how much the challenger's value is better; None without a champion's value."""
+        ours, theirs = self.challenger.value, self.champion.value if self.champion else None
+        if ours is None or theirs is None:
+            return None
+        return theirs - ours if self.rules.lower_is_better else ours - theirs
 
     def record(self, *, version: str | None, alias: str) -> DecisionRecord:
         """Return what people are shown."""

@@ -26,6 +26,7 @@ from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
 from worker.source.checkout import GitSource
+from worker.sweep.aliases import Aliases
 from worker.sweep.cleaning import Cleaning
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Sweep:
     here: HostOffer
     finishing: Finishing
     cleaning: Cleaning
+    aliases: Aliases
     report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
 
     def run_until(self, stopping: threading.Event) -> None:
@@ -89,7 +91,7 @@ class Sweep:
         """Do one round; whatever the store or an engine cannot answer now waits for the next one."""
         steps = [self.here.find_engine, self.cleaning.look_at_disk, self._wake, self._give_up, self._recognise]
         steps += [self._adopt, self._end_lost, self.send_next, self.finishing.end_open_runs]
-        steps += [self.reconcile, self.cleaning.tidy] if reconcile else []
+        steps += [self.reconcile, self.cleaning.tidy, self.aliases.settle] if reconcile else []
         for step in steps:
             survive(step.__name__, step)
 

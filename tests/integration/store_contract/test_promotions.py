@@ -119,11 +119,20 @@ def test_an_approval_counts_once_and_on_what_is_still_so(store: JobStore) -> Non
     with pytest.raises(ChampionMoved):
         store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="", seen=seen)
     seen = store.last_event(*MODEL)
-    assert store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="ok", seen=seen).state is MOVING
+    approved = store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="ok", seen=seen, before="7")
+    assert (approved.state, approved.before) == (MOVING, "7")
     with pytest.raises(PromotionSettled):
         store.settle(made.id, PromotionState.REJECTED, event=Event.REJECTED, actor="bob", reason="no")
     assert store.carried_out(made.id).state is PromotionState.PROMOTED
     assert store.history("iris", limit=2)[1].actor == "ann"
+
+
+def test_what_nobody_answers_in_time(store: JobStore) -> None:
+    late = propose(store, new(state=AWAITING, approval_seconds=0))
+    propose(store, new("3", state=AWAITING, approval_seconds=60))
+    assert store.unanswered() == [late]
+    store.settle(late.id, PromotionState.EXPIRED, event=Event.EXPIRED, actor="nobody", reason="too late")
+    assert store.unanswered() == []
 
 
 def test_a_promotion_that_is_not_there(store: JobStore) -> None:

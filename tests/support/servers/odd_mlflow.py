@@ -16,6 +16,7 @@ class OddMlflow:
         self.aliases = {"champion": "2"}
         self.odd: dict[str, Any] = {}
         self.stuck: set[str] = set()
+        self.values = {"1": 0.7, "2": 0.8, "3": 0.9}  # of each version's run
         self.authorization: str | None = None
         app = Flask("odd-mlflow")
         app.add_url_rule("/api/2.0/mlflow/<path:path>", view_func=self._answer, methods=["GET", "POST"])
@@ -25,15 +26,41 @@ class OddMlflow:
         self.authorization = request.headers.get("Authorization")
         if path in self.odd:
             return self.odd[path]
-        if path == "registered-models/alias" and request.method == "POST":
-            body = request.get_json()
-            if body["alias"] in self.stuck:
-                return {"error_code": "INTERNAL_ERROR"}, 500
-            self.aliases[body["alias"]] = body["version"]
-            return {}
         if path == "registered-models/alias":
-            return {"model_version": {"version": self.aliases[request.args["alias"]]}}
-        return {"model_version": {"version": "1"}}
+            return self._move(request.get_json()) if request.method == "POST" else self._holder(request.args["alias"])
+        return self._read(path)
+
+    def _move(self, body: dict[str, str]) -> Any:
+        if body["alias"] in self.stuck:
+            return {"error_code": "INTERNAL_ERROR"}, 500
+        self.aliases[body["alias"]] = body["version"]
+        return {}
+
+    def _holder(self, alias: str) -> Any:
+        if alias not in self.aliases:
+            return {"error_code": "INVALID_PARAMETER_VALUE"}, 404
+        return {"model_version": {"version": self.aliases[alias]}}
+
+    def _read(self, path: str) -> Any:
+        if path in ("registered-models/search", "registered-models/get"):
+            return self._models(path, request.args.get("name", "iris"))
+        if path == "model-versions/search":
+            return {"model_versions": [self._version(each) for each in ("2", "1")]}
+        if path == "runs/get":
+            value = self.values[request.args["run_id"]]
+            return {"run": {"data": {"metrics": [{"key": "accuracy", "value": value}], "tags": []}}}
+        return {"model_version": self._version(request.args.get("version", "1"))}
+
+    def _models(self, path: str, name: str) -> Any:
+        if name != "iris":
+            return {"error_code": "RESOURCE_DOES_NOT_EXIST"}, 404
+        model = {"name": "iris", "aliases": [{"alias": a, "version": v} for a, v in self.aliases.items()]}
+        return {"registered_models": [model]} if path.endswith("search") else {"registered_model": model}
+
+    @staticmethod
+    def _version(version: str) -> dict[str, Any]:
+        tags = [{"key": "retrain.job_id", "value": f"job-of-{version}"}]
+        return {"version": version, "run_id": version, "creation_timestamp": 1_700_000_000_000, "tags": tags}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mypackage.gate.rules import FIELDS, Guardrail, Rules, merged, read_promotion, rules_of
-from shared.requests.parts import Promotion
+from shared.requests.parts import SERVICE_FIELDS, Promotion
 
 
 def rules(from_code: dict[str, Any], from_request: dict[str, Any], *, lower_is_better: bool = False) -> Rules:
@@ -81,7 +81,8 @@ def test_the_gate_understands_every_field_that_a_request_may_have() -> None:
         guardrails={"recall": 0.02},
         guardrail_directions={"recall": "higher_is_better"},
     )
-    assert set(Promotion.model_fields) == set(FIELDS)
-    wishes = read_promotion(asked.as_variable)
+    assert set(Promotion.model_fields) - SERVICE_FIELDS == set(FIELDS)
+    of_service = {"mode": "approve", "approve_below": 0.1, "approval_days": 1}
+    wishes = read_promotion(asked.model_copy(update=of_service).as_variable)
     assert wishes["metric"] == "f1"
     assert rules_of(wishes, lower_is_better=False) == Rules(True, 0.1, 0.5, (Guardrail("recall", 0.02, False),))

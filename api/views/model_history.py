@@ -1,0 +1,171 @@
+"""GET /models…: which models there are, who is champion, and who was when."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flask import request
+from pydantic import Field
+
+from api.http.errors import ChampionUnknown, ModelVersionNotFound, RegistryUnavailable
+from api.http.models import AnswerBody, NoQuery, Query
+from api.model_registry import ModelVersion
+from api.operations.answers import Answer, Tag
+from api.operations.operation import operation
+from api.paging import next_history
+from api.services import services
+from api.views.job_list import Time
+from api.views.models import ModelPath
+from mypackage.protocol import CHAMPION, JOB_TAG, PREVIOUS
+from shared.jobs.promotions import Event, HistoryLine, Kind
+
+MOST_VERSIONS = 50
+
+
+class ModelSummary(AnswerBody):
+    """A registered model."""
+
+    name: str
+    champion: str | None = Field(description="The version with the alias champion; null for none.")
+    aliases: Mapping[str, str] = Field(description="Which version has which alias, in MLflow, now.")
+
+
+class Models(AnswerBody):
+    """All registered models, by name."""
+
+    models: Sequence[ModelSummary]
+
+
+class Version(AnswerBody):
+    """A version of a model."""
+
+    version: str
+    aliases: Sequence[str]
+    job_id: str | None = Field(description="The job that trained it; null if another program registered it.")
+    run_id: str | None = Field(description="Its MLflow run.")
+    created_at: datetime
+
+
+class Model(ModelSummary):
+    """A model with its newest versions."""
+
+    previous: str | None = Field(description="The version that was champion before; null for none.")
+    versions: Sequence[Version] = Field(description=f"The newest {MOST_VERSIONS}, the newest first.")
+
+
+class HistoryEvent(AnswerBody):
+    """One event of a model's history; it is never changed."""
+
+    number: int = Field(description="Grows with every event of any model.")
+    at: datetime
+    alias: str
+    event: Event = Field(description="After moved, the version has the alias.")
+    kind: Kind = Field(description="What wanted the alias to move; foreign: somebody, in MLflow itself.")
+    version: str | None
+    before: str | None = Field(description="The version that had the alias before.")
+    actor: str = Field(description="Who: a job, a person, or unknown.")
+    reason: str
+    job_id: str | None
+    promotion_id: str
+
+
+class History(AnswerBody):
+    """A page of a model's history, the newest event first."""
+
+    events: Sequence[HistoryEvent]
+    next: str | None = Field(description="The next page; null on the last one.")
+
+
+class ChampionThen(HistoryEvent):
+    """Who had the alias at a time: the move that gave it to this version."""
+
+    model: str
+
+
+class HistoryQuery(Query):
+    """Which events."""
+
+    alias: str | None = Field(None, min_length=1, max_length=256, description="Only those of this alias.")
+    limit: int = Field(50, ge=1, le=200, description="Events on a page.")
+    before: int | None = Field(None, ge=1, le=2**53, description="Only events with smaller numbers.")
+
+
+class ChampionQuery(Query):
+    """When, and which alias."""
+
+    at: Time | None = Field(None, description="An RFC 3339 time; by default now.")
+    alias: str = Field(CHAMPION, min_length=1, max_length=256, description="The alias.")
+
+
+@operation("GET /models", Answer("The models.", Models), tag=Tag.MODELS, raises=[RegistryUnavailable])
+def list_models(query: NoQuery) -> Models:
+    """List the registered models, and which version of each is champion now.
+
+    They are MLflow's, by name, whoever made them.
+    """
+    found = services().registry.list_models()
+    return Models(models=[_summary(each.name, each.aliases) for each in found])
+
+
+@operation(
+    "GET /models/<model>",
+    Answer("The model.", Model),
+    tag=Tag.MODELS,
+    raises=[ModelVersionNotFound, RegistryUnavailable],
+)
+def get_model(path: ModelPath, query: NoQuery) -> Model:
+    """Get a model: its champion, the version before it, and its newest versions with the jobs that trained them.
+
+    Aliases and versions are as MLflow has them now.
+    """
+    registry = services().registry
+    found = registry.list_models(name=path.model)
+    if not found:
+        raise ModelVersionNotFound(f"There is no model '{path.model}' in MLflow. GET /models lists those that exist.")
+    aliases = found[0].aliases
+    versions = registry.list_versions(path.model, limit=MOST_VERSIONS)
+    return Model(
+        **_summary(path.model, aliases).model_dump(),
+        previous=aliases.get(PREVIOUS),
+        versions=[_version(each, aliases) for each in versions],
+    )
+
+
+@operation("GET /models/<model>/history", Answer("A page of events.", History), tag=Tag.MODELS)
+def get_history(path: ModelPath, query: HistoryQuery) -> History:
+    """Get what was decided about a model's versions, and every move of an alias: when, by whom, and why.
+
+    A move that somebody made in MLflow itself is there as soon as it was noticed, as kind `foreign`.
+    """
+    found = services().store.history(path.model, alias=query.alias, limit=query.limit + 1, before_number=query.before)
+    page = found[: query.limit]
+    following = next_history(request.path, request.args, page[-1].number) if len(found) > len(page) else None
+    return History(events=[HistoryEvent.model_validate(each) for each in page], next=following)
+
+
+@operation("GET /models/<model>/champion", Answer("The move.", ChampionThen), tag=Tag.MODELS, raises=[ChampionUnknown])
+def get_champion(path: ModelPath, query: ChampionQuery) -> ChampionThen:
+    """Get who was champion at a time, since when, and what for.
+
+    The answer is the event of the history with which that version got the alias.
+    """
+    found = services().store.champion_at(path.model, query.alias, query.at)
+    if found is None or found.version is None:
+        raise ChampionUnknown(_unknown(path.model, query, found))
+    return ChampionThen.model_validate(found)
+
+
+def _unknown(model: str, query: ChampionQuery, found: HistoryLine | None) -> str:
+    when = f"at {query.at.isoformat()}" if query.at else "now"
+    why = "nobody had it" if found else "this service's history has no move of it until then"
+    return f"No version of '{model}' is known to have had the alias '{query.alias}' {when}: {why}."
+
+
+def _summary(name: str, aliases: Mapping[str, str]) -> ModelSummary:
+    return ModelSummary(name=name, champion=aliases.get(CHAMPION), aliases=aliases)
+
+
+def _version(found: ModelVersion, aliases: Mapping[str, str]) -> Version:
+    own: dict[str, Any] = {"version": found.version, "run_id": found.run_id, "created_at": found.created_at}
+    names = [alias for alias, version in aliases.items() if version == found.version]
+    return Version(**own, aliases=names, job_id=found.tags.get(JOB_TAG))
