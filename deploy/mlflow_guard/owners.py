@@ -14,14 +14,13 @@ from deploy.mlflow_guard.bodies import Unfit, parse
 from deploy.mlflow_guard.bounded import Bounded
 from deploy.mlflow_guard.routes import API, API_3
 from deploy.mlflow_guard.tags import MODEL_VERSIONS, PLACE
-from deploy.mlflow_guard.writes import Kind, Thing
+from deploy.mlflow_guard.writes import SOURCE_RUN, Kind, Thing
 from mypackage.protocol import JOB_TAG, REGISTERED_MODEL
 from shared.secrets.attempt_tokens import Grant
 
 MOST_KNOWN = 20_000  # things; some 200 bytes each
 MOST_PAGES = 20
 ARTIFACTS = "artifacts"
-SOURCE_RUN = "mlflow.sourceRun"  # in a trace's metadata
 
 Found = Mapping[str, Any]
 
@@ -79,6 +78,11 @@ class Owners:
             if place and place.root == "/".join(segments[: number + 1]):
                 return place
         return None
+
+    async def is_root(self, grant: Grant, path: str) -> bool:
+        """Return whether this is the folder of all artifacts of a thing: a file there would be in its place."""
+        place = await self.find_place(grant, path)
+        return place is not None and place.root == path.rstrip("/")
 
     async def path_of_source(self, grant: Grant, source: str) -> str | None:
         """Return the path of what a version of the job's is, or would be, made of; None if it is not the job's."""

@@ -11,6 +11,7 @@ from mypackage.protocol import ATTEMPT_TAG, FENCED_TAG, JOB_TAG, REFUSED_TAG, RE
 from shared.secrets.attempt_tokens import Grant
 
 MODEL_VERSIONS = "mlflow.modelVersions"  # of a logged model: which versions refer to it; MLflow's clients set it, too
+PARENT = "mlflow.parentRunId"
 PLACE = "mlflow.artifactLocation"  # of a trace: MLflow's server keeps there where its files are
 OURS = frozenset({JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, PLACE})
 
@@ -33,15 +34,21 @@ def check_text(said: Said, grant: Grant) -> None:
     _check_all(_mapping(said), grant)
 
 
+def parents(said: Said) -> list[str]:
+    """Return the runs in which the tags, in a list or as one, nest a run."""
+    pairs = [*_pairs(said), *([said] if "key" in said else [])]
+    return [str(each.get("value")) for each in pairs if str(each.get("key")).strip() == PARENT]
+
+
 def with_ours(said: Said, grant: Grant) -> Said:
-    """Return the body with the tags of job and attempt in its list."""
+    """Return the body with the job's tag in its list."""
     check(said, grant)
     theirs = [each for each in _pairs(said) if each.get("key") not in ours(grant)]
     return {**said, "tags": [*theirs, *({"key": name, "value": value} for name, value in ours(grant).items())]}
 
 
 def with_ours_as_map(said: Said, grant: Grant) -> Said:
-    """Return the body with the tags of job and attempt in its mapping."""
+    """Return the body with the job's tag in its mapping."""
     tags = said.get("tags") or {}
     if not isinstance(tags, dict):
         raise Unfit("its 'tags' are not an object")
@@ -50,14 +57,14 @@ def with_ours_as_map(said: Said, grant: Grant) -> Said:
 
 
 def with_ours_as_text(said: Said, grant: Grant) -> Said:
-    """Return the body with the tags of job and attempt in its mapping, which is JSON in a text."""
+    """Return the body with the job's tag in its mapping, which is JSON in a text."""
     check_text(said, grant)
     return {**said, "tags": json.dumps({**_mapping(said), **ours(grant)})}
 
 
 def ours(grant: Grant) -> dict[str, str]:
-    """Return the tags that say whose a thing is."""
-    return {JOB_TAG: grant.job_id, ATTEMPT_TAG: str(grant.attempt)}
+    """Return what says whose a thing is; not the attempt's tag, by which the worker finds the attempt's one run."""
+    return {JOB_TAG: grant.job_id}
 
 
 def _check_all(tags: Said, grant: Grant) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from deploy.mlflow_guard.bodies import Unfit
 from deploy.mlflow_guard.layer import Refused, Scope
@@ -76,6 +77,8 @@ class Trainings:
                 raise Refused(f"the {thing} is not one of this job's: a training writes only to what its own job made")
         with _refusing():
             for file in files[-1:]:
+                if await self._owners.is_root(grant, unquote(file)):
+                    raise Unfit("a file's path goes on below 'artifacts'")
                 await self._write_once.check(grant, file)
 
     async def _body(self, grant: Grant, write: Write) -> bytes | None:

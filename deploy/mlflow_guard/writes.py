@@ -17,6 +17,8 @@ from deploy.mlflow_guard.bodies import Unfit, stays_within
 from deploy.mlflow_guard.routes import API, API_3, ARTIFACTS, UPLOAD
 from shared.secrets.attempt_tokens import Grant
 
+SOURCE_RUN = "mlflow.sourceRun"  # in a trace's metadata
+
 Said = dict[str, Any]
 
 
@@ -111,8 +113,13 @@ def _listed(said: Mapping[str, Any], name: str) -> Iterator[Said]:
     yield from entries
 
 
+def _parents(said: Said) -> tuple[Thing, ...]:
+    """Return the runs that this nests a run in: whoever looks for the best child must find only the job's own."""
+    return tuple(Thing(Kind.RUN, each) for each in tags.parents(said))
+
+
 def _create_run(grant: Grant, asked: Asked) -> Write:
-    return Write(body=tags.with_ours(asked.said, grant))
+    return Write(_parents(asked.said), body=tags.with_ours(asked.said, grant))
 
 
 def _to_run(_grant: Grant, asked: Asked) -> Write:
@@ -121,7 +128,7 @@ def _to_run(_grant: Grant, asked: Asked) -> Write:
 
 def _tag_run(grant: Grant, asked: Asked) -> Write:
     tags.check_one(asked.said, grant)
-    return _to_run(grant, asked)
+    return Write((*_runs(asked.said, "run_id", "run_uuid"), *_parents(asked.said)))
 
 
 def _log_metric(_grant: Grant, asked: Asked) -> Write:
@@ -132,7 +139,8 @@ def _log_metric(_grant: Grant, asked: Asked) -> Write:
 def _log_batch(grant: Grant, asked: Asked) -> Write:
     tags.check(asked.said, grant)
     models = {each for metric in _listed(asked.said, "metrics") for each in texts(metric, "model_id")}
-    return Write(_runs(asked.said, "run_id", "run_uuid"), asked.said if models else None, tuple(models))
+    needs = (*_runs(asked.said, "run_id", "run_uuid"), *_parents(asked.said))
+    return Write(needs, asked.said if models else None, tuple(models))
 
 
 def without_models(said: Said, others: set[str]) -> Said:
@@ -182,7 +190,10 @@ def _create_trace(grant: Grant, asked: Asked) -> Write:
     if not isinstance(info, dict):
         raise Unfit("it has not one 'trace_info'")
     body = {**asked.said, "trace": {**trace, places[0]: tags.with_ours_as_map(info, grant)}}
-    return Write((Thing(Kind.NEW_TRACE, _one(info, "trace_id")),), body)
+    metadata = info.get("trace_metadata", info.get("traceMetadata")) or {}
+    run_id = metadata.get(SOURCE_RUN) if isinstance(metadata, dict) else None
+    runs = (Thing(Kind.RUN, str(run_id)),) if run_id else ()
+    return Write((Thing(Kind.NEW_TRACE, _one(info, "trace_id")), *runs), body)
 
 
 def _tag_trace(grant: Grant, asked: Asked) -> Write:
@@ -234,6 +245,8 @@ def _create_version(grant: Grant, asked: Asked) -> Write:
     _may_register(grant, _one(said, "name"))
     runs = tuple(Thing(Kind.RUN, each) for each in texts(said, "run_id"))
     models = tuple(Thing(Kind.MODEL, each) for each in texts(said, "model_id"))
+    if set("?#") & set(_one(said, "source")):  # where the path ends for some, and not for MLflow
+        raise Unfit("its 'source' has a '?' or '#' in it")
     body = tags.with_ours(said, grant)
     if not runs:  # a logged model without a run
         body = {**{name: each for name, each in body.items() if name != "runId"}, "run_id": grant.run_id}

@@ -1,12 +1,13 @@
 """The subcommands about models: who is champion, who was, why, and whether a waiting version may become it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from ..client import Client
 from ..plain_text import plain_line
-from .show import json_option, show_json, show_rows
+from .show import is_for_people, json_option, show_json, show_lines, show_table
 
 model_argument = click.argument("model")
 promotion_argument = click.argument("promotion_id", metavar="ID")
@@ -27,7 +28,7 @@ def models(client: Client, as_json: bool) -> None:
         show_json(found)
         return
     rows = [(each["name"], each["champion"] or "", _aliases(each)) for each in found]
-    show_rows(("model", "champion", "aliases"), rows, empty="No models are registered yet.")
+    _show(("model", "champion", "aliases"), rows, empty="No models are registered yet.")
 
 
 @click.command()
@@ -48,7 +49,7 @@ def history(client: Client, /, *, model: str, alias: str | None, limit: int, as_
         show_json(events)
         return
     rows = [(each["at"][:19], each["event"], each["version"] or "", each["actor"], each["reason"]) for each in events]
-    show_rows(("at", "event", "version", "by", "reason"), rows, empty=f"Nothing is known of a model '{model}'.")
+    _show(("at", "event", "version", "by", "reason"), rows, empty=f"Nothing is known of a model '{model}'.")
 
 
 @click.command()
@@ -102,6 +103,13 @@ def reject(client: Client, promotion_id: str, reason: str, as_json: bool) -> Non
       retrain reject 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --reason "blind to roses"
     """
     _show_answered(client.reject(promotion_id, reason), as_json=as_json)
+
+
+def _show(names: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    if is_for_people():
+        show_table(names, rows, empty=empty)
+    else:
+        show_lines(rows)
 
 
 def _show_answered(promotion: dict[str, Any], *, as_json: bool) -> None:

@@ -32,6 +32,36 @@ def test_every_route_that_is_no_question_has_a_rule_and_no_other() -> None:
     assert set(RULES) == writes - questions
 
 
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        (f"{API}/runs/create", {"tags": [{"key": "mlflow.parentRunId", "value": "theirs"}]}),
+        (f"{API}/runs/set-tag", {"run_id": "2f", "key": "mlflow.parentRunId", "value": "theirs"}),
+        (f"{API}/runs/log-batch", {"run_id": "2f", "tags": [{"key": " mlflow.parentRunId", "value": "theirs"}]}),
+        (
+            f"{API_3}/traces",
+            {"trace": {"trace_info": {"trace_id": "tr-1", "trace_metadata": {"mlflow.sourceRun": "theirs"}}}},
+        ),
+    ],
+)
+def test_what_is_put_under_a_run_is_put_under_an_own_one(route: str, said: dict[str, Any]) -> None:
+    assert Thing(Kind.RUN, "theirs") in write("POST", route, said).needs
+
+
+@pytest.mark.parametrize("source", ["runs:/2f/model?x", "runs:/2f/model#x", "models:/m-1?"])
+def test_a_source_whose_path_ends_before_its_end_is_refused(source: str) -> None:
+    with pytest.raises(Unfit, match="source"):
+        write("POST", f"{API}/model-versions/create", {"name": "iris", "source": source, "run_id": "2f"})
+
+
+def test_a_run_of_a_training_has_the_jobs_tag_and_not_the_attempts_by_which_the_worker_finds_its_own() -> None:
+    body = write("POST", f"{API}/runs/create", {"experiment_id": "1"}).body
+    assert body is not None
+    assert body["tags"] == [{"key": JOB_TAG, "value": "job"}]
+    with pytest.raises(Unfit, match="service"):
+        write("POST", f"{API}/runs/create", {"tags": [{"key": ATTEMPT_TAG, "value": "1"}]})
+
+
 def test_a_route_without_a_rule_is_refused() -> None:
     with pytest.raises(Unfit, match="nobody has decided"):
         write("POST", f"{API}/runs/new-in-a-later-version", {"run_id": "2f"})

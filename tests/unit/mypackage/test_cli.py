@@ -20,6 +20,7 @@ from mypackage.cli.main import main
 from mypackage.cli.workers import workers
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
+from shared.jobs.promotions import Kind, NewPromotion, PromotionState
 from shared.jobs.records import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, make_checkout
@@ -38,6 +39,7 @@ GROUPS = {f"{group.name} {name}": each for group in (alerts, workers) for name, 
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
 Ended = Callable[..., str]
+AWAITING = PromotionState.AWAITING_APPROVAL
 
 
 @pytest.fixture
@@ -266,6 +268,8 @@ def test_the_examples_of_every_help_work(
         program, *words = shlex.split(example.replace("http://127.0.0.1:5005", run.url))
         assert program == "retrain"
         job_id = run.new_job(**BODY) if "cancel" in words else ended()
+        if {"approve", "reject", "champion"} & set(words):
+            job_id = promotion(store, PromotionState.PROMOTED if "champion" in words else AWAITING)
         words = [job_id if word == EXAMPLE_ID else word for word in words]
         if "alerts" in words:
             with alert_worker(store, {"team-a": AnsweringChannel(), "discord": AnsweringChannel()}):
@@ -273,6 +277,8 @@ def test_the_examples_of_every_help_work(
             continue
         if "doctor" in words:
             run(*words, code=1, **NO_SERVICE)
+        elif "--at" in words:  # when there was none yet
+            assert "CHAMPION_UNKNOWN" in run(*words, code=2).stderr
         elif "workers" in words:
             store.beat(HOST, gap_seconds=60)
             run(*words)
@@ -281,6 +287,28 @@ def test_the_examples_of_every_help_work(
             run_to_end(run, words, store, claim_job)
         else:
             run(*words)
+
+
+def promotion(store: MemoryStore, state: PromotionState) -> str:
+    """A promotion of version 3 in this state."""
+    new = NewPromotion("iris-classifier", "champion", Kind.TRAINING, "3", "2", state, "job j", "promoted: 0.9 > 0.8")
+    return store.propose(new, seen=store.last_event("iris-classifier", "champion")).id
+
+
+def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: MemoryStore) -> None:
+    assert run("models").stdout == "iris\t2\t\n"
+    made = promotion(store, AWAITING)
+    assert run("reject", made, "--reason", "blind").stdout == (
+        "Version 3 of iris-classifier is rejected: promoted: 0.9 > 0.8\n"
+    )
+    assert "PROMOTION_SETTLED" in run("approve", made, code=2).stderr
+    promotion(store, PromotionState.PROMOTED)
+    lines = [line.split("\t")[1:] for line in run("history", "iris-classifier").stdout.splitlines()]
+    assert lines[0] == ["moved", "3", "job j", "promoted: 0.9 > 0.8"]
+    assert [line[0] for line in lines] == ["moved", "decided", "rejected", "approval_wanted", "decided"]
+    assert json.loads(run("history", "iris-classifier", "--json", "--limit", "1").stdout)[0]["number"] == 5
+    assert run("champion", "iris-classifier").stdout.startswith("Version 3 since ")
+    assert run("history", "roses").stdout == ""
 
 
 def open_jobs(store: MemoryStore) -> list[str]:
