@@ -19,6 +19,7 @@ from mypackage.protocol import ATTEMPT_TAG, CHAMPION, FENCED_TAG, JOB_TAG, REFUS
 from tests.support.servers.mlflow_guard import RunningGuard, running_guard, token_of
 from tests.support.waiting import wait_until
 
+PARENT = "mlflow.parentRunId"
 API, API_3, FILES = "/api/2.0/mlflow", "/api/3.0/mlflow", "/api/2.0/mlflow-artifacts/artifacts"
 TRACE = "tr-" + "b" * 32
 TRAINING = Path(__file__).parent / "training_through_the_guard.py"
@@ -158,6 +159,9 @@ def on_runs(mine: Job, other: Job) -> list[Call]:
         ("POST", f"{API}/runs/log-metric", {"runId": other.run_id, **metric}),
         ("POST", f"{API}/runs/log-metric?run_id={mine.run_id}", {**run, **metric}),
         ("POST", f"{API}/runs/log-parameter", {**run, "key": "a", "value": "b"}),
+        ("POST", f"{API}/runs/create", {"experiment_id": "0", "tags": [{"key": PARENT, "value": other.run_id}]}),
+        ("POST", f"{API}/runs/set-tag", {"run_id": mine.run_id, "key": PARENT, "value": other.run_id}),
+        ("PUT", f"{FILES}/{mine.run_files}", b"planted"),  # where the folder is
         ("POST", f"{API}/runs/log-batch", {**run, "metrics": [metric]}),
         ("POST", f"{API}/runs/log-inputs", {**run, "datasets": []}),
         ("POST", f"{API}/runs/log-model", {**run, "model_json": "{}"}),
