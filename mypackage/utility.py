@@ -14,7 +14,7 @@ from .flavors import log_model
 from .gate.decision import Challenger, DecisionRecord
 from .gate.promotion import Promotion
 from .gate.registry import model_exists
-from .gate.rules import merged, read_promotion, rules_of
+from .gate.rules import NOTE, merged, read_promotion, rules_of
 from .gate.runs import RunEnded, job_run_beside, open_run
 from .job_run import job_run_id
 from .protocol import CHAMPION, EVALUATION_TAG, GATE_OF_SERVICE, GATE_VARIABLE, PROMOTION_VARIABLE
@@ -81,13 +81,16 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
         "guardrails": guardrails,
         "guardrail_directions": guardrail_directions,
     }
+    is_proposal = os.environ.get(GATE_VARIABLE) == GATE_OF_SERVICE and job_run_id() is not None
     wishes = merged(said_here, read_promotion(os.environ.get(PROMOTION_VARIABLE, "")))
     metrics = {**client.get_run(run_id).data.metrics, p_metric: value}
     metric, is_new_model = wishes["metric"], not model_exists(client, model_name)
     challenger = Challenger(model_name, metric, metrics.get(metric), is_new_model, metrics, dataset)
-    rules = rules_of(wishes, lower_is_better=is_lower_better(lower))
+    # Alone, the gate notes that the data differs, as ever; what is proposed is expected to be judged by all rules.
+    data = {} if is_proposal else {"different_data": NOTE}
+    rules = rules_of({**data, **wishes}, lower_is_better=is_lower_better(lower))
     promotion = Promotion(client, run_id, challenger, rules, alias)
-    if os.environ.get(GATE_VARIABLE) == GATE_OF_SERVICE and job_run_id():
+    if is_proposal:
         record = promotion.propose(model_uri, tags or {}, said_here)
         said = f"expected: {record.reason}. The service decides when this training has ended."
     else:

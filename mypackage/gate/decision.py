@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
 from ..protocol import CHAMPION
-from .rules import Guardrail, Rules, direction
+from .rules import REFUSE, Guardrail, Rules, direction
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ def decide(  # noqa: PLR0911 - one return for each thing that may be wrong
     if theirs is None:
         return _refuse(_unknown(challenger, ours, champion))
     note = _same_data(challenger, champion)
+    if is_other_data(challenger, champion) and rules.different_data == REFUSE:
+        return _refuse(f"{note}. Log both on the same data, or send promotion.different_data: note")
     if ours == theirs:
         return _refuse(f"{show(ours)} = {show(theirs)}{_noted('tie', note)}")
     comparison, noted = _compare(ours, theirs), _noted("lower is better" if rules.lower_is_better else "", note)
@@ -143,6 +145,11 @@ def is_better(value: float, than: float, *, lower_is_better: bool) -> bool:
 def is_comparable(value: float) -> bool:
     """Return whether the value is a real number. MLflow's SQL store keeps infinity as the largest float."""
     return math.isfinite(value) and abs(value) < sys.float_info.max
+
+
+def is_other_data(challenger: Challenger, champion: Champion) -> bool:
+    """Return whether both models' evaluation data is known, and differs."""
+    return None not in (challenger.dataset, champion.dataset) and challenger.dataset != champion.dataset
 
 
 def check_guardrail(rail: Guardrail, challenger: Challenger, champion: Champion | None) -> GuardrailCheck:

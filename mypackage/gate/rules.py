@@ -13,6 +13,9 @@ MOST_GUARDRAILS = 10  # the whole decision is one tag, and MLflow cuts a long on
 FIELDS = ("metric", "direction", "min_delta", "min_value", "guardrails", "guardrail_directions")
 
 
+REFUSE, NOTE = "refuse", "note"  # what follows if both models' evaluation data is stated and differs
+
+
 @dataclass(frozen=True)
 class Guardrail:
     """Another metric, and by how much it may become worse than the champion's."""
@@ -27,12 +30,16 @@ class Guardrail:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a challenger is judged. ``min_value`` is the worst value that is promoted: a maximum if lower is better."""
+    """How a challenger is judged. ``min_value`` is the worst value that is promoted: a maximum if lower is better.
+
+    ``different_data`` says what follows if both were evaluated on stated data that differs: REFUSE, or NOTE it.
+    """
 
     lower_is_better: bool
     min_delta: float = 0.0
     min_value: float | None = None
     guardrails: tuple[Guardrail, ...] = ()
+    different_data: str = REFUSE
 
     def __post_init__(self) -> None:
         _require(self.min_delta, "min_delta", least=0.0)
@@ -68,7 +75,8 @@ def rules_of(wishes: Mapping[str, Any], *, lower_is_better: bool) -> Rules:
         Guardrail(name, allowed, directions.get(name, lower_is_better))
         for name, allowed in wishes.get("guardrails", {}).items()
     )
-    return Rules(lower_is_better, wishes.get("min_delta", 0.0), wishes.get("min_value"), tuple(guardrails))
+    different = wishes.get("different_data", REFUSE)
+    return Rules(lower_is_better, wishes.get("min_delta", 0.0), wishes.get("min_value"), tuple(guardrails), different)
 
 
 def merged(from_code: Mapping[str, Any], from_request: Mapping[str, Any]) -> dict[str, Any]:

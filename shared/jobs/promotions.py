@@ -113,3 +113,11 @@ class MoveUnderWay(Exception):
     def __init__(self, promotion: Promotion) -> None:
         super().__init__(promotion.id)
         self.promotion = promotion
+
+
+def with_state(result: Mapping[str, Any] | None, promotion_id: str, state: PromotionState) -> dict[str, Any] | None:
+    """Return a job's result with what became of its promotion; None if the result shows another one, or none."""
+    decision = (result or {}).get("decision") or {}
+    if decision.get("id") != promotion_id:
+        return None
+    return {**(result or {}), "decision": {**decision, "state": str(state)}}

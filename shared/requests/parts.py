@@ -20,7 +20,7 @@ from shared.alerts.model import AlertEvent
 from shared.errors import FailureType
 from shared.requests.texts import HOST_NAME, Direction, Metric, Word
 
-SERVICE_FIELDS = {"mode", "approve_below", "approval_days"}
+SERVICE_FIELDS = {"different_data", "mode", "approve_below", "approval_days"}
 APPROVAL_DAYS = 7
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -125,6 +125,11 @@ class Promotion(Strict):
         description="Which values of a guarded metric are better, where not as for the metric that decides.",
     )
 
+    different_data: Literal["refuse", "note"] | None = Field(
+        None,
+        description="What follows if the evaluation data of both models is stated and differs: the new one is refused "
+        "(so if null), or the reason notes it.",
+    )
     mode: Literal["auto", "approve"] | None = Field(
         None,
         description="approve: a better model waits until a person approves it (`retrain approve`); auto, or null, does "

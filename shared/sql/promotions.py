@@ -17,11 +17,13 @@ from shared.jobs.promotions import (
     NewPromotion,
     Promotion,
     PromotionState,
+    with_state,
 )
 from shared.jobs.records import Claim
 from shared.sql.claiming import held_row
 from shared.sql.engine import Database, Lock, Transaction
-from shared.sql.tables import model_events, promotions
+from shared.sql.rows import change_job
+from shared.sql.tables import jobs, model_events, promotions
 
 FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
 NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
@@ -62,6 +64,7 @@ class Promotions(Database):
     def carried_out(self, promotion_id: str) -> Promotion:
         """Record that the alias has moved, once."""
         with self.writing() as transaction:
+            _hold_job(transaction, _read(transaction, promotion_id))
             row = _read(transaction, promotion_id, for_update=True)
             if row.state == PromotionState.MOVING:
                 _change(transaction, row, state=PromotionState.PROMOTED, ended_at=transaction.now)
@@ -82,6 +85,7 @@ class Promotions(Database):
         """End a wait for approval, or a move that cannot be made."""
         with self.writing() as transaction:
             row = _read(transaction, promotion_id)
+            _hold_job(transaction, row)
             transaction.lock(f"{row.model}@{row.alias}", Lock.MODEL)
             row = _read(transaction, promotion_id, for_update=True)
             is_open = row.state in OPEN if state is PromotionState.OVERTAKEN else row.state == OPEN[0]
@@ -198,8 +202,17 @@ def _read(transaction: Transaction, promotion_id: str, *, for_update: bool = Fal
     return row
 
 
+def _hold_job(transaction: Transaction, row: sa.Row[Any]) -> sa.Row[Any] | None:
+    """Return the job's row, locked: before the model's lock, as in `propose`. None if there is none, or no more."""
+    return transaction.one(sa.select(jobs).where(jobs.c.id == row.job_id).with_for_update())
+
+
 def _change(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+    """Change the promotion, and what its job says of it, if that has ended: its record stays true."""
     transaction.execute(sa.update(promotions).where(promotions.c.id == row.id).values(**values))
+    job = _hold_job(transaction, row)
+    if job is not None and (result := with_state(job.result, row.id, values["state"])) is not None:
+        change_job(transaction, job, result=result)
 
 
 def _note(transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:

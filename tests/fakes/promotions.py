@@ -16,6 +16,7 @@ from shared.jobs.promotions import (
     NewPromotion,
     Promotion,
     PromotionState,
+    with_state,
 )
 from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
@@ -70,7 +71,7 @@ class MemoryPromotions:
             known = self._promotion(promotion_id)
             if known.state is PromotionState.MOVING:
                 known = replace(known, state=PromotionState.PROMOTED, ended_at=now)
-                self._promotions[known.id] = known
+                self._keep(known)
                 self._note(known, Event.MOVED, now)
             return known
 
@@ -94,7 +95,7 @@ class MemoryPromotions:
             is_moving = state is PromotionState.MOVING
             known = replace(known, state=state, ended_at=None if is_moving else now)
             known = replace(known, before=before) if is_moving else known
-            self._promotions[known.id] = known
+            self._keep(known)
             self._note(known, event, now, actor=actor, reason=reason)
             return known
 
@@ -135,6 +136,13 @@ class MemoryPromotions:
         with self._transaction():
             moves = {(each.model, each.alias): each for each in self._events if each.event is Event.MOVED}
             return [moves[key] for key in sorted(moves)]
+
+    def _keep(self, known: Promotion) -> None:
+        self._promotions[known.id] = known
+        if record := self._records.get(known.job_id or ""):
+            result = with_state(record.job.result, known.id, known.state)
+            if result is not None:
+                record.change(result=result)
 
     def _last(self, model: str, alias: str) -> int:
         return max((each.number for each in self._events if (each.model, each.alias) == (model, alias)), default=0)

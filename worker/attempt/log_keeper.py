@@ -57,6 +57,20 @@ class LogKeeper:
             return isinstance(error, AttemptError) and error.code is not Code.DOCKER_UNAVAILABLE  # gone for good
         return True
 
+    def end_with(self, text: str) -> None:
+        """Add a line of the service's own after the output, unless an earlier worker did, or the log was cut."""
+        line, job_id, number = self._redactor.data(f"{text}\n".encode()), self._claim.job.id, self._claim.attempt.number
+        if self._is_full:
+            return
+        try:
+            length = len(line) + 1
+            tail = self._store.read_log(job_id, attempt=number, offset=-length, limit=length).data
+            if not tail.endswith(line):
+                gap = b"" if not tail or tail.endswith(b"\n") else b"\n"
+                self._store.append_log(self._claim, gap + line, source_offset=self._source_offset)
+        except StoreUnavailable as error:  # the decision itself is recorded
+            self._put_off(error)
+
     @property
     def printed_bytes(self) -> int:
         """At least how much was printed so far."""

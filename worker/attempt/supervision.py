@@ -103,6 +103,8 @@ class Supervisor:
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
             if ending.reason is None:
                 decided = self.finishing.decide(claim, lambda: self._check(lease))
+                if decided:
+                    logs.end_with("\n".join(each.reason for each in decided))
         except _LeftBehind as left:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:

@@ -127,6 +127,17 @@ def test_an_approval_counts_once_and_on_what_is_still_so(store: JobStore) -> Non
     assert store.history("iris", limit=2)[1].actor == "ann"
 
 
+def test_an_ended_job_says_what_became_of_its_promotion(store: JobStore) -> None:
+    claim = claimed(store)
+    made = store.propose(new(job_id=claim.job.id, attempt=1, state=AWAITING), seen=0, claim=claim)
+    result = {"decision": {"promoted": True, "id": made.id, "state": "awaiting_approval"}}
+    ended = store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0, result=result))
+    store.settle(made.id, PromotionState.REJECTED, event=Event.REJECTED, actor="ann", reason="no")
+    job = store.get(claim.job.id)
+    assert job.result == {"decision": {"promoted": True, "id": made.id, "state": "rejected"}}
+    assert job.version > ended.version  # so that its ETag changes
+
+
 def test_what_nobody_answers_in_time(store: JobStore) -> None:
     late = propose(store, new(state=AWAITING, approval_seconds=0))
     propose(store, new("3", state=AWAITING, approval_seconds=60))

@@ -18,7 +18,7 @@ from mypackage.gate.decision import (
     is_better,
     show,
 )
-from mypackage.gate.rules import HIGHER, LOWER, Guardrail, Rules, direction
+from mypackage.gate.rules import HIGHER, LOWER, NOTE, Guardrail, Rules, direction
 
 
 def challenger(value: float, *, is_new_model: bool = False) -> Challenger:
@@ -139,9 +139,21 @@ def test_min_delta_and_min_value_are_explained(
 def test_the_reason_says_whether_the_evaluation_data_is_the_same(ours: str | None, theirs: str, note: str) -> None:
     champion = Champion("3", 0.94, dataset=theirs)
     worse, tie = (Challenger("x", "accuracy", value, dataset=ours) for value in (0.91, 0.94))
-    assert decide(worse, champion, Rules(False)).reason == f"not promoted: 0.91 < 0.94 ({note})"
-    assert decide(worse, champion, Rules(True)).reason == f"promoted: 0.91 < 0.94 (lower is better) ({note})"
-    assert decide(tie, champion, Rules(False)).reason == f"not promoted: 0.94 = 0.94 (tie) ({note})"
+    higher, lower = Rules(False, different_data=NOTE), Rules(True, different_data=NOTE)
+    assert decide(worse, champion, higher).reason == f"not promoted: 0.91 < 0.94 ({note})"
+    assert decide(worse, champion, lower).reason == f"promoted: 0.91 < 0.94 (lower is better) ({note})"
+    assert decide(tie, champion, higher).reason == f"not promoted: 0.94 = 0.94 (tie) ({note})"
+
+
+def test_a_better_number_on_other_data_promotes_nothing_unless_that_is_wanted() -> None:
+    champion = Champion("3", 0.94, dataset="iris@9f2e")
+    better = Challenger("x", "accuracy", 0.99, dataset="iris@abc1")
+    refused = decide(better, champion, Rules(False))
+    assert not refused.promoted
+    assert refused.reason.startswith("not promoted: different evaluation data: iris@abc1 / iris@9f2e")
+    assert decide(better, champion, Rules(False, different_data=NOTE)).promoted
+    assert decide(replace(better, dataset=None), champion, Rules(False)).promoted  # not known to differ
+    assert decide(replace(better, dataset="iris@9f2e"), champion, Rules(False)).promoted
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,7 @@ def test_a_job_ends_with_its_models_promotion(proposing: FakeWorker) -> None:
     assert job.state is JobState.SUCCEEDED
     assert (job.result or {})["decision"]["state"] == "promoted"
     assert proposing.tracking.models.aliases[CHAMPION] == "new"
+    assert proposing.log(job.id).endswith(b"promoted: 0.9 > 0.8\n")
 
 
 def test_a_decided_attempt_whose_container_is_gone_has_succeeded(proposing: FakeWorker) -> None:
@@ -208,3 +209,4 @@ def test_a_decided_attempt_whose_container_is_gone_has_succeeded(proposing: Fake
     assert job is not None
     assert (job.state, len(job.attempts)) == (JobState.SUCCEEDED, 1)
     assert models.moves == [("previous", "1"), ("champion", "new")]
+    assert proposing.log(job_id).count(b"promoted: ") == 1
