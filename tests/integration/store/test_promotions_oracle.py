@@ -1,0 +1,117 @@
+"""1,000 random promotions, rollbacks, approvals, rejections and moves by hand: the history agrees with an oracle."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.jobs.promotions import Event, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.promoting import carry_out, look_for_foreign
+from shared.sql import SqlStore
+from tests.fakes.model_gate import FakeGate
+
+MODELS = ("iris", "digits")
+STEPS = 1000
+
+
+@dataclass
+class Oracle:
+    """Who was champion of each model since when, kept as simply as possible."""
+
+    moves: dict[str, list[tuple[datetime, str | None]]] = field(default_factory=lambda: {model: [] for model in MODELS})
+
+    def champion(self, model: str, at: datetime | None = None) -> str | None:
+        found = [version for moved_at, version in self.moves[model] if at is None or moved_at <= at]
+        return found[-1] if found else None
+
+
+class Bench:
+    """A store on a clock of its own, a registry, and the oracle."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - a schedule
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.store = SqlStore(url, clock=lambda: self.now)
+        self.gate, self.oracle = FakeGate(), Oracle()
+        self.waiting: list[Promotion] = []
+        self.versions = 0
+
+    def step(self) -> None:
+        self.now += timedelta(seconds=self.random.choice((0, 1, 3600)))
+        model = self.random.choice(MODELS)
+        self.random.choice((self.promote, self.promote, self.ask, self.answer, self.roll_back, self.move_by_hand))(
+            model
+        )
+        assert self.gate.find_version(model, "champion") == self.oracle.champion(model)
+
+    def promote(self, model: str) -> None:
+        look_for_foreign(self.store, self.gate, model, "champion")
+        made = self._propose(model, Kind.TRAINING, PromotionState.MOVING)
+        if self.random.random() < 0.2:  # its worker is killed in between, and another one carries it out
+            if self.random.random() < 0.5:
+                self.gate.move_alias(model, "champion", str(made.version))
+            with pytest.raises(MoveUnderWay):
+                self._propose(model, Kind.TRAINING, PromotionState.MOVING)
+            [made] = self.store.unfinished(PromotionState.MOVING)
+        carry_out(self.store, self.gate, made)
+        carry_out(self.store, self.gate, made)
+        self.oracle.moves[model].append((self.now, made.version))
+
+    def ask(self, model: str) -> None:
+        self.waiting.append(self._propose(model, Kind.TRAINING, PromotionState.AWAITING_APPROVAL))
+
+    def answer(self, _model: str) -> None:
+        if not self.waiting:
+            return
+        one = self.waiting.pop(self.random.randrange(len(self.waiting)))
+        if self.random.random() < 0.5:
+            state, event = self.random.choice(
+                ((PromotionState.REJECTED, Event.REJECTED), (PromotionState.EXPIRED, Event.EXPIRED))
+            )
+            self.store.settle(one.id, state, event=event, actor="ann", reason="no")
+            return
+        look_for_foreign(self.store, self.gate, one.model, "champion")
+        seen, before = self.store.last_event(one.model, "champion"), self.gate.find_version(one.model, "champion")
+        moving = self.store.settle(
+            one.id, PromotionState.MOVING, event=Event.APPROVED, actor="ann", reason="yes", seen=seen, before=before
+        )
+        carry_out(self.store, self.gate, moving)
+        self.oracle.moves[one.model].append((self.now, one.version))
+
+    def roll_back(self, model: str) -> None:
+        look_for_foreign(self.store, self.gate, model, "champion")
+        if (before := self.oracle.moves[model]) and before[0][1] != self.oracle.champion(model):
+            made = self._propose(model, Kind.ROLLBACK, PromotionState.MOVING, version=before[0][1])
+            carry_out(self.store, self.gate, made)
+            self.oracle.moves[model].append((self.now, made.version))
+
+    def move_by_hand(self, model: str) -> None:
+        self.gate.move_alias(model, "champion", version := self._version())
+        look_for_foreign(self.store, self.gate, model, "champion")
+        self.oracle.moves[model].append((self.now, version))
+
+    def _version(self) -> str:
+        self.versions += 1
+        return str(self.versions)
+
+    def _propose(self, model: str, kind: Kind, state: PromotionState, version: str | None = None) -> Promotion:
+        before = self.gate.find_version(model, "champion")
+        new = NewPromotion(model, "champion", kind, version or self._version(), before, state, "job", "because")
+        return self.store.propose(new, seen=self.store.last_event(model, "champion"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_history_and_who_was_champion_when_agree_with_an_oracle(sqlite_url: str, seed: int) -> None:
+    bench = Bench(sqlite_url, seed)
+    for _ in range(STEPS // 2):
+        bench.step()
+    for model, moves in bench.oracle.moves.items():
+        lines = [each for each in bench.store.history(model, limit=10_000) if each.event is Event.MOVED]
+        assert [(each.at, each.version) for each in reversed(lines)] == moves  # each exactly once
+        for at, _version in moves:
+            for moment in (at - timedelta(seconds=1), at, at + timedelta(seconds=1)):
+                line = bench.store.champion_at(model, "champion", moment)
+                assert (line.version if line else None) == bench.oracle.champion(model, moment)
+    assert bench.store.unfinished(PromotionState.MOVING) == []
+    bench.store.close()
