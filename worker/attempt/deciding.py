@@ -18,8 +18,10 @@ from shared.jobs.promotions import ChampionMoved, Kind, MoveUnderWay, NewPromoti
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.promoting import carry_out, note_foreign
+from shared.secrets.redactor import Redactor
 
 MOST_ROUNDS = 100  # of one decision, while others move the same alias
+NOTHING_SECRET = Redactor.of(())
 Check = Callable[[], None]
 
 logger = logging.getLogger(__name__)
@@ -67,15 +69,18 @@ class Deciding:
     gate: Gate
     is_enforced: bool = False
 
-    def run(self, claim: Claim, check: Check) -> Sequence[Promotion]:
-        """Decide about every proposal, in the order of the calls. ``check`` raises when the attempt must be left."""
+    def run(self, claim: Claim, check: Check, redactor: Redactor = NOTHING_SECRET) -> Sequence[Promotion]:
+        """Decide about every proposal, in the order of the calls. ``check`` raises when the attempt must be left.
+
+        What a training says in its proposals may have a secret in it: the ``redactor`` takes it out of the record.
+        """
         run_id = self.store.get(claim.job.id).attempts[claim.attempt.number - 1].run_id  # made after the claim
         if run_id is None:
             return ()
         decided = []
         for number, proposal in enumerate(self.gate.proposals(run_id)):
             check()
-            decided.append(self._settle(claim, run_id, number, proposal, check))
+            decided.append(self._settle(claim, run_id, number, proposal, check, redactor))
         return decided
 
     def was_decided(self, claim: Claim) -> bool:
@@ -89,17 +94,21 @@ class Deciding:
     def _finished(self, promotion: Promotion) -> Promotion:
         return carry_out(self.store, self.gate, promotion) if promotion.state is PromotionState.MOVING else promotion
 
-    def _settle(self, claim: Claim, run_id: str, number: int, proposal: Proposal, check: Check) -> Promotion:
+    def _settle(
+        self, claim: Claim, run_id: str, number: int, proposal: Proposal, check: Check, redactor: Redactor
+    ) -> Promotion:
         """Decide until the decision stands: others may move the same alias meanwhile."""
         for _ in range(MOST_ROUNDS):
             check()
-            promotion = self._decide(claim, run_id, number, proposal)
+            promotion = self._decide(claim, run_id, number, proposal, redactor)
             if promotion is not None and promotion.state is not PromotionState.OVERTAKEN:
                 self._note(run_id, proposal, promotion)
                 return promotion
         raise AssertionError(f"the alias '{proposal.alias}' of {proposal.model_name} moved {MOST_ROUNDS} times")
 
-    def _decide(self, claim: Claim, run_id: str, number: int, proposal: Proposal) -> Promotion | None:
+    def _decide(
+        self, claim: Claim, run_id: str, number: int, proposal: Proposal, redactor: Redactor
+    ) -> Promotion | None:
         """Decide once; None if that was too late, because something happened since the facts were read."""
         model, alias = proposal.model_name, proposal.alias
         seen = self.store.last_event(model, alias)
@@ -108,7 +117,7 @@ class Deciding:
         try:
             if note_foreign(self.store, model, alias, holder, seen=seen):
                 return None
-            new = self._as_new(claim, number, run_id, proposal, verdict)
+            new = _without_secrets(self._as_new(claim, number, run_id, proposal, verdict), redactor)
             return self._finished(self.store.propose(new, seen=seen, claim=claim))
         except ChampionMoved:
             return None
@@ -199,6 +208,11 @@ class _Verdict:
             else None,
             "rules": asdict(self.rules),
         }
+
+
+def _without_secrets(new: NewPromotion, redactor: Redactor) -> NewPromotion:
+    said, facts = redactor.within(dict(new.decision)), redactor.within(dict(new.facts))
+    return replace(new, reason=redactor.text(new.reason), decision=said, facts=facts)
 
 
 def _refused(why: str) -> Decision:

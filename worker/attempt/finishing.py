@@ -81,9 +81,9 @@ class Finishing:
             return SUCCEEDED
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
 
-    def decide(self, claim: Claim, check: Callable[[], None]) -> Sequence[Promotion]:
+    def decide(self, claim: Claim, check: Callable[[], None], redactor: Redactor) -> Sequence[Promotion]:
         """Decide about the models of a training that has ended with 0; ``check`` raises when it must be left."""
-        return self._patiently(lambda: self.deciding.run(claim, check))
+        return self._patiently(lambda: self.deciding.run(claim, check, redactor))
 
     def find_decided(self, claim: Claim) -> Sequence[Promotion]:
         """Return what an earlier worker decided for this attempt, carried out: then it had ended with 0."""
@@ -145,13 +145,20 @@ class Finishing:
         The run is fenced first: the training may go on out of reach, and must not promote its model.
         """
         if decided := self.deciding.finish(claim.job.id, claim.attempt.number):  # it had ended before its host was lost
-            ending = self._with_decision(self._end_run(claim.job, SUCCEEDED), decided)
-            return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
+            return self._end_decided(claim, decided)
         ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
         if run_id := self._find_run(claim.job, claim.attempt):
             self.tracking.fence_run(run_id)
             self._close_run(claim.job, claim.attempt, ending.reason)
         return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
+
+    def _end_decided(self, claim: Claim, decided: Sequence[Promotion]) -> Job:
+        """End an attempt as the success that it was. Its secrets are not known here, so nothing else of it is kept."""
+        self._close_run(claim.job, claim.attempt, None)
+        versions = [{"name": each.model, "version": each.version} for each in decided if each.version is not None]
+        decision = result_of(decided, is_enforced=self.deciding.is_enforced)
+        result = {"metrics": {}, "model_versions": versions, "decision": decision}
+        return self.store.finish(claim, replace(SUCCEEDED, result=result))
 
     def end_lost_run(self, name: str) -> None:
         """End the run of a given-up attempt once more, because its training may have ended it differently."""

@@ -102,7 +102,7 @@ class Supervisor:
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
             if ending.reason is None:
-                decided = self.finishing.decide(claim, lambda: self._check(lease))
+                decided = self.finishing.decide(claim, lambda: self._check(lease), redactor)
                 if decided:
                     logs.end_with("\n".join(each.reason for each in decided))
         except _LeftBehind as left:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mypackage.gate.proposal import Proposal
-from shared.errors import InfrastructureError, LeaseLost
+from shared.errors import Code, InfrastructureError, LeaseLost
 from shared.jobs.model import JobState
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
-from shared.jobs.records import Resolution
+from shared.jobs.records import Claim, Resolution
 from shared.promoting import look_for_foreign
 from tests.fakes.model_gate import FakeGate
 from tests.fakes.store import MemoryStore
@@ -190,6 +190,35 @@ def test_a_job_ends_with_its_models_promotion(proposing: FakeWorker) -> None:
     assert (job.result or {})["decision"]["state"] == "promoted"
     assert proposing.tracking.models.aliases[CHAMPION] == "new"
     assert proposing.log(job.id).endswith(b"promoted: 0.9 > 0.8\n")
+
+
+def test_no_secret_that_a_training_proposed_is_in_the_record(proposing: FakeWorker) -> None:
+    job_id = submit(proposing)
+    said = proposal("new", dataset="mlflow-pass@1", rules={"guardrails": {"mlflow-pass": 0.1}})
+    proposing.tracking.models.proposed = {f"run-{job_id}-1": [said]}
+    job = proposing.run(job_id)
+    assert job is not None
+    [promotion] = proposing.store.of_attempt(job_id, 1)
+    texts = [str(promotion), str(job), str(proposing.store.history("iris", limit=9)), proposing.log(job_id).decode()]
+    assert "***" in texts[0]
+    assert not [text for text in texts if "mlflow-pass" in text]
+
+
+def test_a_host_that_is_lost_after_the_decision_does_not_cost_the_job_its_success(proposing: FakeWorker) -> None:
+    job_id = submit(proposing)
+    finish: Callable[..., Any] = proposing.store.finish
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    proposing.store.finish = die  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        proposing.run(job_id)
+    proposing.store.finish = finish  # type: ignore[method-assign]
+    claim = Claim(proposing.store.get(job_id), proposing.store._records[job_id].token)
+    job = proposing.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, "The host is lost."))
+    assert (job.state, (job.result or {})["decision"]["state"]) == (JobState.SUCCEEDED, "promoted")
+    assert not proposing.tracking.runs[f"run-{job_id}-1"].is_fenced
 
 
 def test_a_decided_attempt_whose_container_is_gone_has_succeeded(proposing: FakeWorker) -> None:
