@@ -11,7 +11,7 @@ from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from mypackage.gate import decision as gate
 from mypackage.gate import rules
-from shared.requests.parts import Promotion
+from shared.requests.parts import SERVICE_FIELDS, Promotion
 from shared.requests.texts import Direction
 from tests.fakes.worker import FakeWorker
 from worker.tracking import training_tags
@@ -50,5 +50,5 @@ def test_the_worker_reads_of_data_and_base_model_what_the_training_records() -> 
 
 
 def test_a_request_may_ask_of_the_gate_what_it_reads() -> None:
-    assert set(Promotion.model_fields) == set(rules.FIELDS)
+    assert set(Promotion.model_fields) - SERVICE_FIELDS == set(rules.FIELDS)
     assert {*get_args(Direction)} == {rules.HIGHER, rules.LOWER}
