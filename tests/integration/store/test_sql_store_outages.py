@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
+from shared.jobs.promotions import Event, Kind, NewPromotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
 from shared.jobs.store import JobStore
 from shared.sql import SqlStore, engine
@@ -31,6 +32,7 @@ from tests.support.threads import at_once
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
+PROMOTION = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", None, PromotionState.MOVING, "ann", "because")
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
@@ -48,8 +50,19 @@ READS: dict[str, Call] = {
     "get_statistics": lambda store: store.get_statistics(),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
     "schema_revision": lambda store: store.schema_revision(),
+    "last_event": lambda store: store.last_event("iris", "champion"),
+    "get_promotion": lambda store: store.get_promotion("id"),
+    "of_attempt": lambda store: store.of_attempt("id", 1),
+    "unfinished": lambda store: store.unfinished(PromotionState.MOVING),
+    "unanswered": lambda store: store.unanswered(),
+    "history": lambda store: store.history("iris", limit=1),
+    "champion_at": lambda store: store.champion_at("iris", "champion"),
+    "moved_aliases": lambda store: store.moved_aliases(),
 }
 WRITES: dict[str, Call] = {
+    "propose": lambda store: store.propose(PROMOTION, seen=0),
+    "carried_out": lambda store: store.carried_out("id"),
+    "settle": lambda store: store.settle("id", PromotionState.EXPIRED, event=Event.EXPIRED, actor="a", reason=""),
     "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
     "claim": lambda store: try_claim(store, "id"),
     "fail_unsupervised": lambda store: store.fail_unsupervised("id", WAITED_TOO_LONG),
