@@ -38,9 +38,9 @@ def check_git(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
 
 
 def refusal(uri: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
-    """Return why git cannot reach the address; None if anything answers, even if only with a refusal."""
+    """Return why git cannot reach the address; None if a git host answers, even if only with a refusal."""
     try:
-        _git(uri, settings, environment).must("ls-remote", uri, "HEAD")
+        _git(uri, settings, environment).require_a_git_host(uri)
     except AttemptTimeout:
         return f"{uri} does not answer within {TIMEOUT_SECONDS:g} s."
     except AttemptError as error:

@@ -18,7 +18,7 @@ from shared.errors import AttemptError, AttemptTimeout, Code, UserError
 from shared.secrets.redactor import Redactor
 from worker.interruption import LOOK_SECONDS, NEVER, Interruption
 from worker.source.door import Door
-from worker.source.git_errors import REDIRECTED, explain, too_large
+from worker.source.git_errors import REDIRECTED, explain, not_git, too_large
 from worker.source.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
 
 MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may unpack to an object of any size
@@ -122,6 +122,7 @@ class Git:
     keep_open: tuple[int, ...] = ()
     max_file_bytes: int | None = None  # a pack that gets larger ends the command
     door: Door | None = None  # the way out; without it, git's own
+    is_traced: bool = False  # whether stderr tells each line of git's protocol
 
     def local(self) -> "Git":
         """Return the same, but only for repositories on this machine, and without credentials."""
@@ -216,6 +217,12 @@ class Git:
             raise self.failure(result)
         return result.stdout.strip()
 
+    def require_a_git_host(self, repository: str, *, cwd: Path | None = None) -> None:
+        """Raise unless the host speaks git: git takes a page, such as a login's, for a repository without branches."""
+        result = replace(self, is_traced=True).run("ls-remote", "--quiet", repository, "HEAD", cwd=cwd)
+        if not result.says("packet:"):
+            raise not_git(self.uri) if result.ok else self.failure(result)
+
     def failure(self, result: GitResult) -> AttemptError:
         """Return the error that a failed command means."""
         if self.door and self.door.refusal:
@@ -258,6 +265,7 @@ class Git:
             "GIT_ASKPASS": "",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_SSH_COMMAND": f"{ssh} {SSH_OPTIONS}",
+            "GIT_TRACE_PACKET": "1" if self.is_traced else "0",
             "GIT_CONFIG_COUNT": str(len(config)),
             **{f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(config)},
             **{f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(config)},

@@ -11,10 +11,15 @@ NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object",
 REDIRECTED = re.compile(r"returned error: 30[1-8]|unable to update url base from redirection")
 DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 TOO_LARGE = re.compile(r"file too large|out of memory", re.IGNORECASE)
+# With a page's address git may say where it was led; that of a repository that moved ends as it was asked for.
+PAGE = re.compile(
+    r"/info/refs not valid: |dumb http transport does not support"
+    r"|unable to update url base from redirection:\s+asked for: \S+\s+redirect: (?!\S*/info/refs)"
+)
 REFUSED = re.compile(
     r"authentication failed|could not read (username|password)|terminal prompts disabled|returned error: 40[134]\b"
     r"|permission denied \(|repository not found|repository '[^'\n]*' not found|access denied"
-    r"|does not appear to be a git repository|not valid: is this a git repository|project you were looking for",
+    r"|does not appear to be a git repository|project you were looking for",
     re.IGNORECASE,
 )
 SUBMODULE = re.compile(
@@ -42,8 +47,8 @@ USERS_TURN = (  # the first match wins
     (
         REDIRECTED,
         Code.INVALID_PARAMETER,
-        "The git host redirects {uri} to another address, where credentials would not be safe. Send the new address as "
-        "git_uri.",
+        "The git host redirects {uri} to another address, where credentials would not be safe. If the repository "
+        "moved, send its new address as git_uri; if that is a login page, check the token.",
     ),
     (
         TRANSPORT,
@@ -58,6 +63,8 @@ def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
     if DISK_FULL.search(stderr):
         return disk_full(uri)
     said = excerpt(stderr, redactor)
+    if PAGE.search(stderr):
+        return not_git(uri, f" git said: {said}")
     for complaint, code, message in USERS_TURN:
         if complaint.search(stderr):
             return UserError(code, f"{message.format(uri=uri, no_access=_no_access(uri))} git said: {said}", uri=uri)
@@ -66,6 +73,15 @@ def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
         f"{uri} could not be fetched. Check that the worker reaches the git host. git said: {said}",
         uri=uri,
     )
+
+
+def not_git(uri: str, said: str = "") -> InfrastructureError:
+    """Return the error for a host that answers with something else, which may pass as a network's login does."""
+    message = (
+        f"{uri} answered with a page, not with git: a login, a network's portal, or no git host at all. Check the "
+        f"address in a browser, and that the worker gets there without a login (a token in git_uri, its proxy).{said}"
+    )
+    return InfrastructureError(Code.GIT_UNREACHABLE, message, uri=uri)
 
 
 def too_large(uri: str) -> UserError:

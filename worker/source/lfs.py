@@ -198,7 +198,9 @@ class _Server:
         with self._open(request, self._files) as answer:
             try:
                 found = json.loads(answer.read(ANSWER_BYTES))["objects"]
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
+                raise self._unreachable("it answers with a page or the like, not with JSON") from None
+            except (KeyError, TypeError):
                 raise self._files.error("its LFS server sent an unreadable answer") from None
         return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 

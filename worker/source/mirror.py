@@ -82,12 +82,14 @@ class Mirror:
     def list_remote(self) -> RemoteRefs:
         """List the refs of the remote."""
         asked = self._ask("ls-remote", "--symref", refspecs=["HEAD", "refs/heads/*", "refs/tags/*"])
-        return RemoteRefs.parse(self._must(asked))
+        if not (listed := self._must(asked)):
+            self._git.require_a_git_host(self.url)
+        return RemoteRefs.parse(listed)
 
     def ask_for_access(self) -> None:
         """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""
-        if not self.url.startswith("file:"):
-            self._must(self._ask("ls-remote", refspecs=["HEAD"]))
+        if not self.url.startswith("file:") and not self._must(self._ask("ls-remote", refspecs=["HEAD"])):
+            self._git.require_a_git_host(self.url)
 
     def find_commit(self, name: str) -> str | None:
         """Return the full SHA of a commit that is here, or None."""

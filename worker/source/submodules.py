@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.addresses.git_uri import GitUri, parse_git_uri
-from shared.errors import Code, UserError
+from shared.errors import AttemptError, Code, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
 
@@ -23,12 +24,19 @@ class Submodule:
     address: str = field(repr=False)  # as in .gitmodules, where the project may have put credentials of its own
     commit_sha: str
 
-    def not_pushed(self, uri: str) -> UserError:
+    def not_pushed(self) -> UserError:
         """Return the error for a commit that the submodule's repository does not have."""
-        message = (
-            f"Submodule {self.name!r} of {uri} is pinned to {self.commit_sha}, which its repository does not have."
-        )
-        return UserError(Code.INVALID_PROJECT, f"{message} Push that commit.", uri=uri, submodule=self.name)
+        message = f"It is pinned to {self.commit_sha}, which its repository {self.uri} does not have. Push that commit."
+        return UserError(Code.INVALID_PROJECT, message, uri=self.uri)
+
+    def not_fetched(self, error: AttemptError, uri: str) -> AttemptError:
+        """Return the error with the submodule's name, which a repository's own user knows better than its address."""
+        ours, theirs = urlsplit(uri), urlsplit(self.uri)
+        is_elsewhere = (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc)
+        is_refused = error.code is Code.GIT_AUTH_FAILED and is_elsewhere
+        only_here = "A token in git_uri is for its own host only. " if is_refused else ""
+        message = f"Submodule {self.name!r} of {uri} cannot be fetched. {only_here}{error.message}"
+        return type(error)(error.code, message, **{**error.facts, "submodule": self.name})
 
 
 def find_submodules(

@@ -1,8 +1,9 @@
 """Turns a fetched commit into a work tree: counts it, checks it out, then does the same for its submodules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shared.errors import AttemptTimeout, InfrastructureError, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
 from worker.source.git_errors import NO_SUCH_REF
@@ -36,16 +37,24 @@ class Unpacking:
             self.unpack(place, submodule.commit_sha, uri=submodule.uri, above=depth, nesting=nesting + 1)
 
     def _bring(self, submodule: Submodule) -> None:
-        """Fetch a submodule's commit; all branches and tags if the host does not serve commits by SHA."""
+        """Fetch a submodule's commit; an error names the submodule, and its own address."""
+        try:
+            self._fetch(submodule, replace(self.git, uri=submodule.uri))
+        except (UserError, InfrastructureError, AttemptTimeout) as error:
+            raise submodule.not_fetched(error, self.git.uri) from error
+
+    def _fetch(self, submodule: Submodule, git: Git) -> None:
+        """Fetch its commit; all branches and tags if the host does not serve commits by SHA."""
         folder, sha = submodule.folder, submodule.commit_sha
-        self.git.must("init", "--quiet", "--template=", folder)
-        self.git.must("-C", folder, "remote", "add", "origin", submodule.address)
+        git.must("init", "--quiet", "--template=", folder)
+        git.must("-C", folder, "remote", "add", "origin", submodule.address)
         fetch = ("-C", folder, "fetch", "--quiet", "--no-tags")
-        result = self.git.run(*fetch, "--depth=1", "origin", sha)
+        result = git.run(*fetch, "--depth=1", "origin", sha)
         if result.ok:
             return
         if not result.says(*NO_SUCH_REF):
-            raise self.git.failure(result)
-        self.git.must(*fetch, "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-        if not self.git.run("-C", folder, "cat-file", "-e", f"{sha}^{{commit}}").ok:
-            raise submodule.not_pushed(self.git.uri)
+            raise git.failure(result)
+        git.must(*fetch, "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+        if not git.run("-C", folder, "cat-file", "-e", f"{sha}^{{commit}}").ok:
+            git.require_a_git_host("origin", cwd=folder)
+            raise submodule.not_pushed()

@@ -13,7 +13,7 @@ import pytest
 
 from shared.errors import AttemptTimeout, Code, InfrastructureError, UserError
 from tests.support.servers.git_repository import RepositoryOnServer
-from tests.support.servers.git_server import GitServer
+from tests.support.servers.git_server import Behaviour, GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 
 
@@ -70,6 +70,42 @@ def test_a_host_that_fails_is_worth_another_attempt(
     with pytest.raises(InfrastructureError, match=str(status)) as caught:
         fetch(source, iris.uri)
     assert caught.value.code == Code.GIT_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "page", [b"<html>Log in</html>", b"<html>\n\t<body>Log in</body>\n</html>\n", b"", b'{"login": "/"}\n']
+)
+@pytest.mark.parametrize("ref", ["main", "HEAD", "f" * 40, "f" * 8])
+def test_a_page_in_place_of_git_is_worth_another_attempt_and_no_empty_repository(
+    server: GitServer, iris: RepositoryOnServer, source: GitSource, page: bytes, ref: str
+) -> None:
+    server.behaviour.page = page
+    with pytest.raises(InfrastructureError, match="a page, not with git") as caught:
+        source.resolve(SourceRequest(iris.uri, ref))
+    assert caught.value.code == Code.GIT_UNREACHABLE
+
+
+def test_a_page_that_git_is_led_to_is_no_new_address(
+    server: GitServer, iris: RepositoryOnServer, source: GitSource, tmp_path: Path
+) -> None:
+    with GitServer(tmp_path / "login", behaviour=Behaviour(page=b"<html>Log in</html>")) as login:
+        server.behaviour.login_at = f"http://127.0.0.1:{login.port}/sign_in"
+        with pytest.raises(InfrastructureError, match="a page, not with git"):
+            fetch(source, iris.uri)
+
+
+def test_a_page_lets_nobody_have_a_pinned_commit_of_the_mirror(
+    server: GitServer, iris: RepositoryOnServer, source: GitSource
+) -> None:
+    pinned = SourceRequest(iris.uri, "main", fetch(source, iris.uri).commit_sha)
+    server.behaviour.page = b"<html>Log in</html>"
+    with pytest.raises(InfrastructureError, match="a page, not with git"):
+        source.checkout(pinned, name="a-2")
+
+
+def test_an_empty_repository_is_still_said_to_be_empty(server: GitServer, source: GitSource) -> None:
+    with pytest.raises(UserError, match="has no branches"):
+        fetch(source, server.create("empty").uri)
 
 
 def test_a_host_that_does_not_exist_is_unreachable(source: GitSource) -> None:

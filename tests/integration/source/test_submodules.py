@@ -7,7 +7,7 @@ import pytest
 from shared.errors import AttemptError, Code, UserError
 from tests.integration.source.private_host import FORMS, fetch, gitmodules, make_source, with_submodule
 from tests.support.servers.git_repository import bare_repository
-from tests.support.servers.git_server import GitServer
+from tests.support.servers.git_server import Behaviour, GitServer
 from worker.source.checkout import SourceRequest
 
 
@@ -37,6 +37,35 @@ def test_a_submodule_of_another_host_is_not_shown_the_credentials(server: GitSer
         checkout = fetch(make_source(tmp_path), server.url("super", with_credentials=True))
         assert set(other.authorizations("sub")) == {None}
     assert (checkout.folder / "sub" / "sub.txt").read_text() == "public"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        ({"status": 503}, Code.GIT_UNREACHABLE, "503"),
+        ({"page": b"<html>Log in</html>"}, Code.GIT_UNREACHABLE, "a page, not with git"),
+        ({"status": 404}, Code.GIT_AUTH_FAILED, "for its own host only"),
+    ],
+)
+def test_what_is_wrong_with_a_submodule_names_it_and_its_address(
+    server: GitServer, tmp_path: Path, fault: dict[str, object], code: Code, says: str
+) -> None:
+    with GitServer(tmp_path / "other-host") as other:
+        with_submodule(server, other.url("sub"), "f" * 40)
+        other.behaviour = Behaviour(**fault)  # type: ignore[arg-type]
+        with pytest.raises(AttemptError, match="Submodule 'sub' of") as caught:
+            fetch(make_source(tmp_path), server.url("super", with_credentials=True))
+    assert caught.value.code is code
+    assert other.url("sub") in caught.value.message
+    assert says in caught.value.message
+    assert str(tmp_path) not in caught.value.message
+
+
+def test_a_submodules_commit_that_is_not_pushed_is_the_projects_fault(server: GitServer, tmp_path: Path) -> None:
+    with_submodule(server, server.create("sub", {"a": "1"}).uri, "f" * 40)
+    with pytest.raises(UserError, match=r"Submodule 'sub' .* Push that commit") as caught:
+        fetch(make_source(tmp_path), server.url("super", with_credentials=True))
+    assert caught.value.code is Code.INVALID_PROJECT
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["its own", "its submodule's"])

@@ -31,8 +31,10 @@ class Behaviour:
     """How the server answers; a test may change it while it serves."""
 
     status: int | None = None  # answer this to all requests
+    page: bytes | None = None  # answer this page to all requests
     hang: bool = False  # take requests, answer none
     redirect_to: str | None = None  # send every request to the same path of this address
+    login_at: str | None = None  # send every request to this address
     only_dot_git: bool = False  # redirect repo to repo.git, as GitLab does
     lfs_files: dict[str, bytes] = field(default_factory=dict)  # Git LFS content, by what the pointer says
     lfs_href: str | None = None  # where its files are said to be, instead of here
@@ -127,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if behaviour.hang:
             server.stopped.wait(HANG_SECONDS)
+        elif behaviour.page is not None:
+            self._send(200, [("Content-Type", "text/html")], behaviour.page)
         elif behaviour.status is not None:
             self._send(behaviour.status)
         elif location := self._redirection():
@@ -158,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _redirection(self) -> str | None:
         behaviour = self.server.git_server.behaviour
+        if behaviour.login_at:
+            return behaviour.login_at
         if behaviour.redirect_to:
             return behaviour.redirect_to.rstrip("/") + self.path
         if behaviour.only_dot_git and ".git/" not in self.path:

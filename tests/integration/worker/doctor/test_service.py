@@ -134,6 +134,8 @@ def test_a_git_host_that_answers_is_told_from_one_that_does_not(tmp_path: Path, 
     allowed = settings(git_schemes="http")
     with GitServer(tmp_path / "repositories", username="ci", password="hunter2") as server:
         assert refusal(f"http://127.0.0.1:{server.port}/none.git", allowed, os.environ) is None
+        server.behaviour.page = b"<html>Log in</html>"
+        assert "a page" in str(refusal(f"http://127.0.0.1:{server.port}/none.git", allowed, os.environ))
     refused = refusal(f"http://127.0.0.1:{server.port}/none.git", allowed, os.environ)
     assert refused
     assert "could not be fetched" in refused

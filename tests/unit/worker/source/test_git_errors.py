@@ -37,6 +37,17 @@ NOTHING_SECRET = Redactor()
         ("ssh: connect to host host port 22: Connection timed out", Code.GIT_UNREACHABLE),
         ("Host key verification failed.", Code.GIT_UNREACHABLE),
         ("", Code.GIT_UNREACHABLE),
+        ("fatal: https://host/a.git/info/refs not valid: is this a git repository?", Code.GIT_UNREACHABLE),
+        (
+            "fatal: unable to update url base from redirection:\n  asked for: https://host/a.git/info/refs?service=x\n"
+            "   redirect: https://host/users/sign_in",
+            Code.GIT_UNREACHABLE,
+        ),
+        (
+            "fatal: unable to update url base from redirection:\n  asked for: https://host/a.git/info/refs?service=x\n"
+            "   redirect: https://host/b.git/info/refs",
+            Code.INVALID_PARAMETER,
+        ),
         ("fatal: write error: No space left on device", Code.DISK_FULL),
         ("error: unable to write file x: Disk quota exceeded", Code.DISK_FULL),
         ("fatal: unable to access '…': The requested URL returned error: 301", Code.INVALID_PARAMETER),
