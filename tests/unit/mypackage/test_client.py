@@ -23,7 +23,7 @@ from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
 
-TOKEN = "not-for-anybody-else"
+TOKEN = "ghp_n0tF0rAnyb0dyElse"
 
 
 @pytest.fixture
