@@ -39,4 +39,5 @@ def repository(folder: Path, files: Mapping[str, str]) -> str:
 def let_go(container: Any) -> None:
     """Let a training that waits for it end."""
     code, output = container.exec_run(["touch", GO])
-    assert code == 0, output
+    # None: a busy engine has not recorded the end of the exec yet, which closed its output.
+    assert code in (0, None), f"{code}: {output!r}"
