@@ -27,9 +27,7 @@ class Variables(EnvironmentSettings):
         description="Job store, as an SQLAlchemy URL; empty for SQLite in DATA_DIR.",
         examples=["postgresql://…"],
     )
-    redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6389/0"), description="Redis: Celery's broker and results."
-    )
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
     mlflow_public_url: str = Field(
         "", description="MLflow's address for people, in links; empty for MLFLOW_TRACKING_URI."
@@ -42,9 +40,7 @@ class Variables(EnvironmentSettings):
         "The guard then has the password; training does not.",
     )
     tracking_guard_key: SecretStr = Field(
-        SecretStr(""),
-        description="Key of the tokens that each training shows the guard, made from SECRET_KEY by make up and "
-        "make secrets; empty for workers, which make it themselves.",
+        SecretStr(""), description="Key of trainings' tokens, made from SECRET_KEY by make up and make secrets."
     )
     mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
     mlflow_allowed_hosts: Words = Field(

@@ -20,7 +20,7 @@ from mypackage.cli.main import main
 from mypackage.cli.workers import workers
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.promotions import Kind, NewPromotion, PromotionState
+from shared.jobs.promotions import PromotionState
 from shared.jobs.records import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, make_checkout
@@ -29,6 +29,7 @@ from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp
+from tests.unit.mypackage.promotions import AWAITING, promotion
 from worker.alerts.seam import Answer, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +40,6 @@ GROUPS = {f"{group.name} {name}": each for group in (alerts, workers) for name, 
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
 Ended = Callable[..., str]
-AWAITING = PromotionState.AWAITING_APPROVAL
 
 
 @pytest.fixture
@@ -130,15 +130,6 @@ def test_a_test_of_the_alerts_tells_the_outcome_and_has_its_exit_code(run: Retra
         told = json.loads(run("alerts", "test", "--to", "team-a", "--json", code=1).stdout)
     assert [(each["channel"], each["outcome"]) for each in told] == [("team-a", "refused")]
     assert "known are discord, team-a" in run("alerts", "test", "--to", "team-b", code=2).stderr
-
-
-def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) -> None:
-    rollback = ("rollback", "iris", "1", "--reason", "blind to roses")
-    assert run(*rollback).stdout == "Version 1 of iris is champion, and version 2 the one before.\n"
-    assert run(*rollback).stdout == "Version 1 of iris is champion already, and version 2 the one before.\n"
-    assert json.loads(run(*rollback, "--json").stdout)["changed"] is False
-    run("rollback", "a:b", "1", "--reason", "x", code=2)
-    run("rollback", "iris", "1", code=2)
 
 
 def test_open_prints_the_runs_page(run: RetrainCommand, ended: Ended) -> None:
@@ -287,28 +278,6 @@ def test_the_examples_of_every_help_work(
             run_to_end(run, words, store, claim_job)
         else:
             run(*words)
-
-
-def promotion(store: MemoryStore, state: PromotionState) -> str:
-    """A promotion of version 3 in this state."""
-    new = NewPromotion("iris-classifier", "champion", Kind.TRAINING, "3", "2", state, "job j", "promoted: 0.9 > 0.8")
-    return store.propose(new, seen=store.last_event("iris-classifier", "champion")).id
-
-
-def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: MemoryStore) -> None:
-    assert run("models").stdout == "iris\t2\t\n"
-    made = promotion(store, AWAITING)
-    assert run("reject", made, "--reason", "blind").stdout == (
-        "Version 3 of iris-classifier is rejected: promoted: 0.9 > 0.8\n"
-    )
-    assert "PROMOTION_SETTLED" in run("approve", made, code=2).stderr
-    promotion(store, PromotionState.PROMOTED)
-    lines = [line.split("\t")[1:] for line in run("history", "iris-classifier").stdout.splitlines()]
-    assert lines[0] == ["moved", "3", "job j", "promoted: 0.9 > 0.8"]
-    assert [line[0] for line in lines] == ["moved", "decided", "rejected", "approval_wanted", "decided"]
-    assert json.loads(run("history", "iris-classifier", "--json", "--limit", "1").stdout)[0]["number"] == 5
-    assert run("champion", "iris-classifier").stdout.startswith("Version 3 since ")
-    assert run("history", "roses").stdout == ""
 
 
 def open_jobs(store: MemoryStore) -> list[str]:

@@ -1,0 +1,47 @@
+"""The subcommands about models."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.jobs.promotions import PromotionState
+from tests.fakes.store import MemoryStore
+from tests.support.retrain_command import RetrainCommand
+from tests.support.servers.odd_mlflow import odd_mlflow
+from tests.support.servers.served_app import served
+from tests.unit.conftest import MakeApp
+from tests.unit.mypackage.promotions import AWAITING, promotion
+
+
+@pytest.fixture
+def run(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetrainCommand]:
+    monkeypatch.chdir(tmp_path)
+    with served(make_app, monkeypatch) as start, odd_mlflow() as mlflow:
+        yield RetrainCommand(start(mlflow_tracking_uri=mlflow.served.url).url)
+
+
+def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) -> None:
+    rollback = ("rollback", "iris", "1", "--reason", "blind to roses")
+    assert run(*rollback).stdout == "Version 1 of iris is champion, and version 2 the one before.\n"
+    assert run(*rollback).stdout == "Version 1 of iris is champion already, and version 2 the one before.\n"
+    assert json.loads(run(*rollback, "--json").stdout)["changed"] is False
+    run("rollback", "a:b", "1", "--reason", "x", code=2)
+    run("rollback", "iris", "1", code=2)
+
+
+def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: MemoryStore) -> None:
+    assert run("models").stdout == "iris\t2\t\n"
+    made = promotion(store, AWAITING)
+    assert run("reject", made, "--reason", "blind").stdout == (
+        "Version 3 of iris-classifier is rejected: promoted: 0.9 > 0.8\n"
+    )
+    assert "PROMOTION_SETTLED" in run("approve", made, code=2).stderr
+    promotion(store, PromotionState.PROMOTED)
+    lines = [line.split("\t")[1:] for line in run("history", "iris-classifier").stdout.splitlines()]
+    assert lines[0] == ["moved", "3", "job j", "promoted: 0.9 > 0.8"]
+    assert [line[0] for line in lines] == ["moved", "decided", "rejected", "approval_wanted", "decided"]
+    assert json.loads(run("history", "iris-classifier", "--json", "--limit", "1").stdout)[0]["number"] == 5
+    assert run("champion", "iris-classifier").stdout.startswith("Version 3 since ")
+    assert run("history", "roses").stdout == ""
