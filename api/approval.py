@@ -1,5 +1,6 @@
 """A person's word about a model that waits for it; one that comes after another champion did is decided anew."""
 
+from dataclasses import fields
 from typing import Any
 
 from api.http.errors import RegistryUnavailable
@@ -9,42 +10,30 @@ from mypackage.gate.rules import Guardrail, Rules
 from mypackage.protocol import EVALUATION_TAG
 from shared.errors import PromotionSettled
 from shared.jobs.promotion_store import Promotions
-from shared.jobs.promotions import ChampionMoved, Event, MoveUnderWay, Promotion, PromotionState
-from shared.promoting import carry_out, look_for_foreign
+from shared.jobs.promotions import Event, Promotion, PromotionState
+from shared.promoting import settle
 
 ACTOR = "api"  # until callers have names
-MOST_ROUNDS = 20
 
 
 def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, reason: str) -> Promotion:
     """Let the version become champion; return the promotion as it is then. Raises PromotionSettled if it is over."""
-    for _ in range(MOST_ROUNDS):
-        waiting = _waiting(store, promotion_id)
-        look_for_foreign(store, registry, waiting.model, waiting.alias)
-        seen = store.last_event(waiting.model, waiting.alias)
-        holder = registry.find_version(waiting.model, waiting.alias)
+    waiting = _waiting(store, promotion_id)
+
+    def step(seen: int, holder: str | None) -> Promotion:
         again = _decide_anew(registry, waiting, holder) if holder != waiting.before else None
         if again is not None and not again.promoted:
             late = f"{again.reason} (another version became champion before the approval)"
             return _settle(store, waiting, PromotionState.NOT_PROMOTED, Event.DECIDED, late)
-        try:
-            word = reason or "approved"
-            moving = store.settle(
-                promotion_id,
-                PromotionState.MOVING,
-                event=Event.APPROVED,
-                actor=ACTOR,
-                reason=word,
-                seen=seen,
-                before=holder,
-            )
-        except ChampionMoved:
-            continue
-        except MoveUnderWay as other:
-            carry_out(store, registry, other.promotion)
-            continue
-        return carry_out(store, registry, moving)
-    raise RegistryUnavailable("The champion keeps moving.")
+        state, word = PromotionState.MOVING, reason or "by a person"
+        return store.settle(
+            promotion_id, state, event=Event.APPROVED, actor=ACTOR, reason=word, seen=seen, before=holder
+        )
+
+    done = settle(store, registry, waiting.model, waiting.alias, step)
+    if done is None:
+        raise RegistryUnavailable(f"The champion of {waiting.model} keeps moving.")
+    return done
 
 
 def reject(store: Promotions, promotion_id: str, *, reason: str) -> Promotion:
@@ -69,7 +58,8 @@ def _settle(store: Promotions, waiting: Promotion, state: PromotionState, event:
 
 def _decide_anew(registry: ModelRegistry, waiting: Promotion, holder: str | None) -> Decision:
     """Decide by the recorded facts and rules against the version that has the alias now, by its logged values."""
-    rules = dict(waiting.facts["rules"])
+    known = {each.name for each in fields(Rules)}  # a later version's worker may have decided
+    rules = {name: value for name, value in waiting.facts["rules"].items() if name in known}
     rules["guardrails"] = tuple(Guardrail(**each) for each in rules.get("guardrails", ()))
     challenger = Challenger(**waiting.facts["challenger"])
     champion = _champion(registry, waiting.model, holder, challenger.metric) if holder is not None else None

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from api.http.errors import ModelVersionNotFound, RegistryUnavailable
+from shared.promoting import CannotMove
 from shared.settings import Settings
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer
@@ -64,19 +65,21 @@ class ModelRegistry:
             return None
         return _version_in(answer)
 
-    def list_models(self, *, name: str | None = None) -> Sequence[RegisteredModel]:
-        """Return the models with their aliases, by name; with ``name``, that one or none."""
+    def list_models(self) -> Sequence[RegisteredModel]:
+        """Return the models with their aliases, by name."""
         found, page = list[RegisteredModel](), ""
         while len(found) < MOST_MODELS:
-            if name is not None:
-                answer = self._call("GET", "registered-models/get", {"name": name})
-                return [_model(answer["registered_model"])] if "registered_model" in answer else []
             asked = {"max_results": str(PAGE), "order_by": "name ASC", **({"page_token": page} if page else {})}
             answer = _require_done(self._call("GET", "registered-models/search", asked))
             found += [_model(each) for each in answer.get("registered_models", [])]
             if not (page := str(answer.get("next_page_token") or "")):
                 break
         return found
+
+    def find_model(self, name: str) -> RegisteredModel | None:
+        """Return the model with its aliases."""
+        answer = self._call("GET", "registered-models/get", {"name": name})
+        return None if answer.get("error_code") == NO_SUCH_THING else _model(_require_done(answer)["registered_model"])
 
     def list_versions(self, model: str, *, limit: int) -> Sequence[ModelVersion]:
         """Return the model's newest versions, the newest first."""
@@ -94,8 +97,11 @@ class ModelRegistry:
         return data
 
     def move_alias(self, model: str, alias: str, version: str) -> None:
-        """Point the alias to the version."""
-        self._post("registered-models/alias", {"name": model, "alias": alias, "version": version})
+        """Point the alias to the version; raise CannotMove."""
+        answer = self._call("POST", "registered-models/alias", {"name": model, "alias": alias, "version": version})
+        if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
+            raise CannotMove(f"MLflow refuses to give version {version} the alias '{alias}'")
+        _require_done(answer)
 
     def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of the version."""

@@ -11,11 +11,10 @@ from api.http.request_ids import request_id
 from api.model_registry import ModelRegistry
 from mypackage.protocol import CHAMPION, PREVIOUS, ROLLBACK_TAGS
 from shared.jobs.promotion_store import Promotions
-from shared.jobs.promotions import ChampionMoved, Kind, MoveUnderWay, NewPromotion, PromotionState
-from shared.promoting import carry_out, look_for_foreign
+from shared.jobs.promotions import Kind, NewPromotion, Promotion, PromotionState
+from shared.promoting import look_for_foreign, settle
 
 ACTOR = "api"  # until callers have names
-MOST_ROUNDS = 20
 
 logger = logging.getLogger(__name__)
 
@@ -33,35 +32,26 @@ class Champion(AnswerBody):
 def roll_back(store: Promotions, registry: ModelRegistry, model: str, *, version: str, reason: str) -> Champion:
     """Make the version champion. Safe to repeat after a failure at any point: the champion moves last."""
     registry.require_version(model, version)
-    look_for_foreign(store, registry, model, CHAMPION)
-    for _ in range(MOST_ROUNDS):
-        seen, champion = store.last_event(model, CHAMPION), registry.find_version(model, CHAMPION)
-        if champion == version:
-            break
-        _tag(registry, model, version, champion, reason)
-        new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, champion, PromotionState.MOVING, ACTOR, reason)
-        try:
-            promotion = store.propose(new, seen=seen)
-        except ChampionMoved:
-            continue
-        except MoveUnderWay as other:  # whoever began it may be gone, or this request was sent before
-            promotion = other.promotion
-        done = carry_out(store, registry, promotion)
-        if (done.kind, done.version, done.state) == (Kind.ROLLBACK, version, PromotionState.PROMOTED):
-            facts = {"model": model, "version": version, "previous_version": done.before, "reason": reason}
-            logger.info("champion moved by request", extra={**facts, "request_id": request_id()})
-            return Champion(**facts, changed=True)
-    return _unchanged(registry, model, version, reason)
+    champion = registry.find_version(model, CHAMPION)
+    if champion == version:
+        look_for_foreign(store, registry, model, CHAMPION)
+        previous = registry.find_version(model, PREVIOUS)
+        return Champion(model=model, version=version, previous_version=previous, reason=reason, changed=False)
+
+    def step(seen: int, holder: str | None) -> Promotion:
+        _tag(registry, model, version, holder, reason)
+        new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, holder, PromotionState.MOVING, ACTOR, reason)
+        return store.propose(new, seen=seen)
+
+    done = settle(store, registry, model, CHAMPION, step)
+    if done is None or done.state is not PromotionState.PROMOTED:
+        raise RegistryUnavailable(f"The champion of {model} keeps moving, or version {version} has just gone.")
+    facts = {"model": model, "version": version, "previous_version": champion, "reason": reason}
+    logger.info("champion moved by request", extra={**facts, "request_id": request_id()})
+    return Champion(**facts, changed=True)
 
 
 def _tag(registry: ModelRegistry, model: str, version: str, champion: str | None, reason: str) -> None:
     tags = {"reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "request_id": request_id()}
     tags["from_version"] = champion or "none"
     registry.tag_version(model, version, {f"{ROLLBACK_TAGS}{name}": value for name, value in tags.items()})
-
-
-def _unchanged(registry: ModelRegistry, model: str, version: str, reason: str) -> Champion:
-    if registry.find_version(model, CHAMPION) != version:
-        raise RegistryUnavailable(f"The champion of {model} keeps moving.")
-    previous = registry.find_version(model, PREVIOUS)
-    return Champion(model=model, version=version, previous_version=previous, reason=reason, changed=False)

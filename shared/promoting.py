@@ -4,7 +4,7 @@ Whoever finds a promotion that is MOVING may carry it out, again and at the same
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -20,10 +20,15 @@ from shared.jobs.promotions import (
     PromotionState,
 )
 
+MOST_ROUNDS = 100  # of one decision, while others move the same alias
 UNKNOWN = "unknown"  # who moved an alias in MLflow itself
 FOREIGN = "somebody moved the alias in MLflow, or did so before this history began"
 
 logger = logging.getLogger(__name__)
+
+
+class CannotMove(Exception):
+    """The registry refuses the move for good: there is no such version, or no alias may have this name."""
 
 
 class Registry(Protocol):
@@ -33,25 +38,58 @@ class Registry(Protocol):
         """Return the version that has the alias."""
 
     def move_alias(self, model: str, alias: str, version: str) -> None:
-        """Give the alias to this version."""
+        """Give the alias to this version; raise CannotMove."""
 
     def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of the version."""
 
 
+Step = Callable[[int, str | None], Promotion]
+
+
+def settle(store: Promotions, registry: Registry, model: str, alias: str, step: Step) -> Promotion | None:
+    """Return the promotion that ``step`` records, carried out; None if the alias keeps moving all the time.
+
+    The step gets the alias's last event and its holder. It is called again whenever others moved the alias meanwhile.
+    """
+    for _ in range(MOST_ROUNDS):
+        seen, holder = store.last_event(model, alias), registry.find_version(model, alias)
+        try:
+            if note_foreign(store, model, alias, holder, seen=seen):
+                continue
+            promotion = step(seen, holder)
+        except ChampionMoved:
+            continue
+        except MoveUnderWay as other:  # whoever began it may be gone
+            carry_out(store, registry, other.promotion)
+            continue
+        if promotion.state is PromotionState.MOVING:
+            promotion = carry_out(store, registry, promotion)
+        if promotion.state is not PromotionState.OVERTAKEN:
+            return promotion
+    return None
+
+
 def carry_out(store: Promotions, registry: Registry, promotion: Promotion) -> Promotion:
-    """Move the aliases and record it; return the promotion as it is then, OVERTAKEN if somebody moved them by hand."""
+    """Move the aliases and record it; return the promotion as it is then.
+
+    It is OVERTAKEN if somebody moved the alias by hand, and IMPOSSIBLE if the registry refuses for good.
+    """
     assert promotion.version is not None  # noqa: S101 - only a registered version is ever MOVING
     model, alias, version = promotion.model, promotion.alias, promotion.version
     holder = registry.find_version(model, alias)
     if holder not in (promotion.before, version):
-        return _overtaken(store, registry, promotion, holder)
+        _end(store, promotion, PromotionState.OVERTAKEN, f"version {holder or 'none'} has the alias '{alias}' by now")
+        look_for_foreign(store, registry, model, alias)
+        return store.get_promotion(promotion.id)
     if holder != version:
-        if store.get_promotion(promotion.id).state is not PromotionState.MOVING:  # another was faster, and went on
+        if (now := store.get_promotion(promotion.id)).state is not PromotionState.MOVING:
+            return now  # another was faster, and went on
+        try:
+            _move(registry, promotion)
+        except CannotMove as error:
+            _end(store, promotion, PromotionState.IMPOSSIBLE, f"not promoted: {error}")
             return store.get_promotion(promotion.id)
-        if promotion.before is not None:
-            registry.move_alias(model, promotion.previous_alias, promotion.before)
-        registry.move_alias(model, alias, version)
     done = store.carried_out(promotion.id)
     _undo_if_late(store, registry, done)
     logger.info("alias moved", extra={"model": model, "alias": alias, "version": version, "before": promotion.before})
@@ -73,26 +111,28 @@ def note_foreign(store: Promotions, model: str, alias: str, holder: str | None, 
     return True
 
 
-def look_for_foreign(store: Promotions, registry: Registry, model: str, alias: str) -> bool:
-    """Record a move that somebody made in MLflow; return whether there was one."""
+def look_for_foreign(store: Promotions, registry: Registry, model: str, alias: str) -> None:
+    """Record a move that somebody made in MLflow, if there was one."""
     seen = store.last_event(model, alias)
     with suppress(MoveUnderWay):
-        return note_foreign(store, model, alias, registry.find_version(model, alias), seen=seen)
-    return False
+        note_foreign(store, model, alias, registry.find_version(model, alias), seen=seen)
 
 
-def _overtaken(store: Promotions, registry: Registry, promotion: Promotion, holder: str | None) -> Promotion:
-    reason = f"version {holder or 'none'} has the alias '{promotion.alias}' now, which was not the service's doing"
-    with suppress(PromotionSettled):
-        store.settle(
-            promotion.id, PromotionState.OVERTAKEN, event=Event.OVERTAKEN, actor=promotion.actor, reason=reason
-        )
-    look_for_foreign(store, registry, promotion.model, promotion.alias)
-    return store.get_promotion(promotion.id)
+def _move(registry: Registry, promotion: Promotion) -> None:
+    """Move the alias last: until then, the model has its champion."""
+    if promotion.before is not None:
+        registry.move_alias(promotion.model, promotion.previous_alias, promotion.before)
+    registry.move_alias(promotion.model, promotion.alias, str(promotion.version))
+
+
+def _end(store: Promotions, promotion: Promotion, state: PromotionState, reason: str) -> None:
+    with suppress(PromotionSettled):  # another was faster
+        store.settle(promotion.id, state, event=Event(state), actor=promotion.actor, reason=reason)
 
 
 def _undo_if_late(store: Promotions, registry: Registry, done: Promotion) -> None:
     """Put the last champion back if we were slow, and another carried this out and a later one since."""
     last = store.champion_at(done.model, done.alias)
-    if last is not None and last.promotion_id != done.id and last.version is not None and last.version != done.version:
-        registry.move_alias(done.model, done.alias, last.version)
+    if last is not None and last.promotion_id != done.id and last.version not in (None, done.version):
+        with suppress(CannotMove):
+            registry.move_alias(done.model, done.alias, str(last.version))

@@ -119,10 +119,10 @@ def get_model(path: ModelPath, query: NoQuery) -> Model:
     Aliases and versions are as MLflow has them now.
     """
     registry = services().registry
-    found = registry.list_models(name=path.model)
-    if not found:
+    found = registry.find_model(path.model)
+    if found is None:
         raise ModelVersionNotFound(f"There is no model '{path.model}' in MLflow. GET /models lists those that exist.")
-    aliases = found[0].aliases
+    aliases = found.aliases
     versions = registry.list_versions(path.model, limit=MOST_VERSIONS)
     return Model(
         **_summary(path.model, aliases).model_dump(),

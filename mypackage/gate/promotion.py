@@ -65,9 +65,13 @@ class Promotion:
             rules={name: value for name, value in wishes.items() if value is not None},
             tags=all_tags,
         )
-        place = f"{PROPOSAL_TAGS}{hashlib.sha256(f'{self.run_id} {model_uri}'.encode()).hexdigest()[:16]}"
+        place = f"{PROPOSAL_TAGS}{hashlib.sha256(self._place(model_uri).encode()).hexdigest()[:16]}"
         self.client.set_tag(job_run_id() or self.run_id, place, proposal.to_json())
         return record
+
+    def _place(self, model_uri: str) -> str:
+        """Return what tells the proposal from the job's others: MLflow 2 has one address for all models of a run."""
+        return " ".join((self.run_id, model_uri, self.challenger.model_name, self.alias))
 
     def _best_so_far(self) -> Champion | None:
         """Return the champion, or the last of this job's own proposals that was expected to replace it."""

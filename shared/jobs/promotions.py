@@ -28,6 +28,7 @@ class PromotionState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"  # nobody approved it in time
     OVERTAKEN = "overtaken"  # another version took the alias before it could
+    IMPOSSIBLE = "impossible"  # MLflow does not let it have the alias, such as a version that was deleted
 
     @property
     def may_be_champion(self) -> bool:
@@ -45,6 +46,10 @@ class Event(StrEnum):
     EXPIRED = "expired"
     MOVED = "moved"
     OVERTAKEN = "overtaken"
+    IMPOSSIBLE = "impossible"
+
+
+WAITS = "waits for approval"  # how the reason of a better model begins that a person must approve
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,21 @@ class MoveUnderWay(Exception):
         self.promotion = promotion
 
 
-def with_state(result: Mapping[str, Any] | None, promotion_id: str, state: PromotionState) -> dict[str, Any] | None:
+def shown_as(decision: Mapping[str, Any], state: PromotionState, *, reason: str | None = None) -> dict[str, Any]:
+    """Return what a job shows of a decision: ``promoted`` says whether it has the alias, and nothing that is to come.
+
+    ``reason`` is that of a later end; None leaves the decision's own.
+    """
+    is_promoted = state is PromotionState.PROMOTED
+    told = {} if reason is None else {"reason": reason}
+    return {**decision, **told, "promoted": is_promoted, "state": str(state)}
+
+
+def with_state(
+    result: Mapping[str, Any] | None, promotion_id: str, state: PromotionState, *, reason: str | None = None
+) -> dict[str, Any] | None:
     """Return a job's result with what became of its promotion; None if the result shows another one, or none."""
     decision = (result or {}).get("decision") or {}
     if decision.get("id") != promotion_id:
         return None
-    return {**(result or {}), "decision": {**decision, "state": str(state)}}
+    return {**(result or {}), "decision": shown_as(decision, state, reason=reason)}

@@ -30,7 +30,12 @@ NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "app
 LINE_FIELDS = [field.name for field in fields(HistoryLine)]
 OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
 MOVES = (PromotionState.MOVING, PromotionState.PROMOTED)
-FIRST_EVENTS = {PromotionState.AWAITING_APPROVAL: Event.APPROVAL_WANTED}
+SECOND_EVENTS = {
+    PromotionState.AWAITING_APPROVAL: Event.APPROVAL_WANTED,
+    PromotionState.PROMOTED: Event.MOVED,
+}
+ENDS_OF_MOVES = (PromotionState.OVERTAKEN, PromotionState.IMPOSSIBLE)
+TOLD = {PromotionState.MOVING: "approved: ", PromotionState.REJECTED: "rejected: ", PromotionState.EXPIRED: "expired: "}
 
 
 class Promotions(Database):
@@ -50,15 +55,13 @@ class Promotions(Database):
             earlier = _find_proposal(transaction, new)
             if earlier is not None and earlier.state != PromotionState.OVERTAKEN:
                 return _to_promotion(earlier)
-            _require_unmoved(transaction, new, seen)
+            _require_unmoved(transaction, new, seen, state=new.state)
             promotion_id = earlier.id if earlier is not None else str(uuid.uuid4())
             _write(transaction, new, promotion_id, is_new=earlier is None)
             row = _read(transaction, promotion_id)
             _note(transaction, row, Event.DECIDED, new.actor, new.reason)
-            if new.state in FIRST_EVENTS:
-                _note(transaction, row, FIRST_EVENTS[new.state], new.actor, new.reason)
-            if new.state is PromotionState.PROMOTED:
-                _note(transaction, row, Event.MOVED, new.actor, new.reason)
+            if new.state in SECOND_EVENTS:
+                _note(transaction, row, SECOND_EVENTS[new.state], new.actor, new.reason)
             return _to_promotion(row)
 
     def carried_out(self, promotion_id: str) -> Promotion:
@@ -88,14 +91,13 @@ class Promotions(Database):
             _hold_job(transaction, row)
             transaction.lock(f"{row.model}@{row.alias}", Lock.MODEL)
             row = _read(transaction, promotion_id, for_update=True)
-            is_open = row.state in OPEN if state is PromotionState.OVERTAKEN else row.state == OPEN[0]
-            if not is_open:
+            if row.state not in (OPEN if state in ENDS_OF_MOVES else OPEN[:1]):
                 raise PromotionSettled(_settled(row), promotion_id=promotion_id, state=str(row.state))
             if seen is not None:
-                _require_unmoved(transaction, _to_promotion(row), seen, is_moving=state is PromotionState.MOVING)
-            ended_at = None if state is PromotionState.MOVING else transaction.now
-            changes = {"before": before} if state is PromotionState.MOVING else {}
-            _change(transaction, row, state=state, ended_at=ended_at, **changes)
+                _require_unmoved(transaction, row, seen, state=state)
+            is_approved = state is PromotionState.MOVING
+            changes = {"before": before} if is_approved else {"ended_at": transaction.now}
+            _change(transaction, row, told=f"{TOLD.get(state, '')}{reason}", state=state, **changes)
             row = _read(transaction, promotion_id)
             _note(transaction, row, event, actor, reason)
             return _to_promotion(row)
@@ -165,14 +167,16 @@ def _last_event(transaction: Transaction, model: str, alias: str) -> int:
     return number
 
 
-def _require_unmoved(transaction: Transaction, new: NewPromotion, seen: int, *, is_moving: bool | None = None) -> None:
+def _require_unmoved(
+    transaction: Transaction, of: NewPromotion | sa.Row[Any], seen: int, *, state: PromotionState
+) -> None:
     """Raise if another move is being made, or something happened since ``seen``: the decision may be wrong by now."""
-    if new.state in MOVES if is_moving is None else is_moving:
-        mine = (promotions.c.model == new.model, promotions.c.alias == new.alias)
+    if state in MOVES:
+        mine = (promotions.c.model == of.model, promotions.c.alias == of.alias)
         under_way = sa.select(promotions).where(promotions.c.state == PromotionState.MOVING, *mine)
         if (row := transaction.one(under_way)) is not None:
             raise MoveUnderWay(_to_promotion(row))
-    if _last_event(transaction, new.model, new.alias) != seen:
+    if _last_event(transaction, of.model, of.alias) != seen:
         raise ChampionMoved
 
 
@@ -207,11 +211,11 @@ def _hold_job(transaction: Transaction, row: sa.Row[Any]) -> sa.Row[Any] | None:
     return transaction.one(sa.select(jobs).where(jobs.c.id == row.job_id).with_for_update())
 
 
-def _change(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
+def _change(transaction: Transaction, row: sa.Row[Any], *, told: str | None = None, **values: Any) -> None:
     """Change the promotion, and what its job says of it, if that has ended: its record stays true."""
     transaction.execute(sa.update(promotions).where(promotions.c.id == row.id).values(**values))
     job = _hold_job(transaction, row)
-    if job is not None and (result := with_state(job.result, row.id, values["state"])) is not None:
+    if job is not None and (result := with_state(job.result, row.id, values["state"], reason=told)) is not None:
         change_job(transaction, job, result=result)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mypackage.gate.decision import Challenger, Champion
 from mypackage.gate.proposal import Proposal
 from shared.errors import Code, InfrastructureError
+from shared.promoting import CannotMove
 
 
 @dataclass
@@ -16,6 +17,7 @@ class FakeGate:
     values: dict[str, float] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)  # runs of other jobs
+    gone: set[str] = field(default_factory=set)  # versions that somebody deleted
     noted: dict[str, str] = field(default_factory=dict)
     tags: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     moves: list[tuple[str, str]] = field(default_factory=list)
@@ -70,6 +72,8 @@ class FakeGate:
     def move_alias(self, model: str, alias: str, version: str) -> None:
         """Move it."""
         self._answer()
+        if version in self.gone or not alias.isidentifier():
+            raise CannotMove(f"there is no version {version}, or no alias may be {alias}")
         self.aliases[model, alias] = version
         self.moves.append((alias, version))
 

@@ -20,10 +20,8 @@ from shared.jobs.promotions import (
 )
 from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
+from shared.sql.promotions import ENDS_OF_MOVES, MOVES, OPEN, TOLD
 from tests.fakes.records import Record
-
-MOVES = (PromotionState.MOVING, PromotionState.PROMOTED)
-OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
 
 
 class MemoryPromotions:
@@ -47,7 +45,7 @@ class MemoryPromotions:
             earlier = self._earlier(new)
             if earlier is not None and earlier.state is not PromotionState.OVERTAKEN:
                 return earlier
-            self._require_unmoved(new, seen, is_moving=new.state in MOVES)
+            self._require_unmoved(new, seen, state=new.state)
             values = {each.name: getattr(new, each.name) for each in fields(NewPromotion)}
             values |= {"reason": as_text(new.reason), "decision": as_json(new.decision), "facts": as_json(new.facts)}
             wait = new.approval_seconds
@@ -88,14 +86,13 @@ class MemoryPromotions:
     ) -> Promotion:
         with self._transaction() as now:
             known = self._promotion(promotion_id)
-            if known.state not in (OPEN if state is PromotionState.OVERTAKEN else OPEN[:1]):
+            if known.state not in (OPEN if state in ENDS_OF_MOVES else OPEN[:1]):
                 raise PromotionSettled(f"Promotion {known.id} is {known.state} already.", state=str(known.state))
             if seen is not None:
-                self._require_unmoved(known, seen, is_moving=state is PromotionState.MOVING)
-            is_moving = state is PromotionState.MOVING
-            known = replace(known, state=state, ended_at=None if is_moving else now)
-            known = replace(known, before=before) if is_moving else known
-            self._keep(known)
+                self._require_unmoved(known, seen, state=state)
+            is_approved = state is PromotionState.MOVING
+            known = replace(known, state=state, **({"before": before} if is_approved else {"ended_at": now}))
+            self._keep(known, told=f"{TOLD.get(state, '')}{reason}")
             self._note(known, event, now, actor=actor, reason=reason)
             return known
 
@@ -137,10 +134,10 @@ class MemoryPromotions:
             moves = {(each.model, each.alias): each for each in self._events if each.event is Event.MOVED}
             return [moves[key] for key in sorted(moves)]
 
-    def _keep(self, known: Promotion) -> None:
+    def _keep(self, known: Promotion, *, told: str | None = None) -> None:
         self._promotions[known.id] = known
         if record := self._records.get(known.job_id or ""):
-            result = with_state(record.job.result, known.id, known.state)
+            result = with_state(record.job.result, known.id, known.state, reason=told)
             if result is not None:
                 record.change(result=result)
 
@@ -157,9 +154,9 @@ class MemoryPromotions:
         mine = (each for each in self._promotions.values() if all(getattr(each, n) == getattr(new, n) for n in same))
         return next(mine, None) if new.job_id is not None else None
 
-    def _require_unmoved(self, new: NewPromotion, seen: int, *, is_moving: bool) -> None:
+    def _require_unmoved(self, new: NewPromotion, seen: int, *, state: PromotionState) -> None:
         moving = [each for each in self._promotions.values() if each.state is PromotionState.MOVING]
-        for each in moving if is_moving else []:
+        for each in moving if state in MOVES else []:
             if (each.model, each.alias) == (new.model, new.alias):
                 raise MoveUnderWay(each)
         if self._last(new.model, new.alias) != seen:

@@ -6,11 +6,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from mypackage import base_models
 from mypackage.dataset.cache import Cache
 from mypackage.dataset.records import DatasetRecord
 from mypackage.gate import decision as gate
 from mypackage.gate import rules
+from mypackage.gate.alias_moves import previous_alias
+from shared.jobs.promotions import Kind, NewPromotion, PromotionState
 from shared.requests.parts import SERVICE_FIELDS, Promotion
 from shared.requests.texts import Direction
 from tests.fakes.worker import FakeWorker
@@ -47,6 +51,12 @@ def test_the_worker_reads_of_data_and_base_model_what_the_training_records() -> 
     model = base_models.BaseModel("s", "r", "n", "1")
     assert training_tags.dataset_of(data.tags) == {name: asdict(data)[name] for name in training_tags.DATASET_FIELDS}
     assert training_tags.base_model_of(model.tags) == asdict(model)
+
+
+@pytest.mark.parametrize("alias", ["champion", "staging"])
+def test_the_service_gives_the_replaced_version_the_alias_that_the_gate_alone_would(alias: str) -> None:
+    new = NewPromotion("iris", alias, Kind.ROLLBACK, "2", "1", PromotionState.MOVING, "ann", "because")
+    assert new.previous_alias == previous_alias(alias)
 
 
 def test_a_request_may_ask_of_the_gate_what_it_reads() -> None:

@@ -1,7 +1,7 @@
 """Decides about the models that an attempt's training proposed, once that has ended with 0, and moves the aliases.
 
 Each step may be repeated, even by the next worker, wherever it was interrupted: a decision is recorded once for each
-proposal, and what is recorded is carried out.
+proposal, and what is recorded is carried out; by the sweep, if nobody else comes.
 """
 
 import json
@@ -14,20 +14,20 @@ from mypackage.gate.decision import Challenger, Champion, Decision, DecisionReco
 from mypackage.gate.proposal import Proposal
 from mypackage.gate.rules import Rules, merged, rules_of
 from mypackage.protocol import DECISION_TAG, JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, PROMOTED_TAG, RUN_TAG
-from shared.jobs.promotions import ChampionMoved, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.errors import Code, InfrastructureError
+from shared.jobs.promotions import WAITS, Kind, NewPromotion, Promotion, PromotionState, shown_as
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
-from shared.promoting import carry_out, note_foreign
+from shared.promoting import Registry, settle
 from shared.secrets.redactor import Redactor
 
-MOST_ROUNDS = 100  # of one decision, while others move the same alias
 NOTHING_SECRET = Redactor.of(())
 Check = Callable[[], None]
 
 logger = logging.getLogger(__name__)
 
 
-class Gate(Protocol):
+class Gate(Registry, Protocol):
     """What this needs of MLflow; `ModelGate` is the real one."""
 
     def proposals(self, run_id: str) -> Sequence[Proposal]:
@@ -51,15 +51,6 @@ class Gate(Protocol):
     def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
         """Keep a decision in these runs."""
 
-    def find_version(self, model: str, alias: str) -> str | None:
-        """Return the version that has the alias."""
-
-    def move_alias(self, model: str, alias: str, version: str) -> None:
-        """Give the alias to this version."""
-
-    def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Set tags of the version."""
-
 
 @dataclass(frozen=True)
 class Deciding:
@@ -80,54 +71,26 @@ class Deciding:
         decided = []
         for number, proposal in enumerate(self.gate.proposals(run_id)):
             check()
-            decided.append(self._settle(claim, run_id, number, proposal, check, redactor))
+            decided.append(self._settle(claim, run_id, number, proposal, redactor))
         return decided
 
-    def was_decided(self, claim: Claim) -> bool:
-        """Return whether this attempt had ended with 0 and a decision about its model was recorded."""
-        return bool(self.store.of_attempt(claim.job.id, claim.attempt.number))
+    def _settle(self, claim: Claim, run_id: str, number: int, proposal: Proposal, redactor: Redactor) -> Promotion:
+        def step(seen: int, holder: str | None) -> Promotion:
+            verdict = self._judge(claim, run_id, proposal)
+            # If the champion that was judged is not the holder any more, the move finds that out.
+            new = replace(self._as_new(claim, number, run_id, proposal, verdict), before=holder)
+            return self.store.propose(_without_secrets(new, redactor), seen=seen, claim=claim)
 
-    def finish(self, job_id: str, attempt: int) -> Sequence[Promotion]:
-        """Carry out what was decided for an attempt whose worker is gone."""
-        return [self._finished(each) for each in self.store.of_attempt(job_id, attempt)]
-
-    def _finished(self, promotion: Promotion) -> Promotion:
-        return carry_out(self.store, self.gate, promotion) if promotion.state is PromotionState.MOVING else promotion
-
-    def _settle(
-        self, claim: Claim, run_id: str, number: int, proposal: Proposal, check: Check, redactor: Redactor
-    ) -> Promotion:
-        """Decide until the decision stands: others may move the same alias meanwhile."""
-        for _ in range(MOST_ROUNDS):
-            check()
-            promotion = self._decide(claim, run_id, number, proposal, redactor)
-            if promotion is not None and promotion.state is not PromotionState.OVERTAKEN:
-                self._note(run_id, proposal, promotion)
-                return promotion
-        raise AssertionError(f"the alias '{proposal.alias}' of {proposal.model_name} moved {MOST_ROUNDS} times")
-
-    def _decide(
-        self, claim: Claim, run_id: str, number: int, proposal: Proposal, redactor: Redactor
-    ) -> Promotion | None:
-        """Decide once; None if that was too late, because something happened since the facts were read."""
-        model, alias = proposal.model_name, proposal.alias
-        seen = self.store.last_event(model, alias)
-        verdict = self._judge(claim, run_id, proposal)
-        holder = verdict.champion.version if verdict.champion else None
-        try:
-            if note_foreign(self.store, model, alias, holder, seen=seen):
-                return None
-            new = _without_secrets(self._as_new(claim, number, run_id, proposal, verdict), redactor)
-            return self._finished(self.store.propose(new, seen=seen, claim=claim))
-        except ChampionMoved:
-            return None
-        except MoveUnderWay as other:  # its worker may be gone
-            carry_out(self.store, self.gate, other.promotion)
-            return None
+        promotion = settle(self.store, self.gate, proposal.model_name, proposal.alias, step)
+        if promotion is None:
+            message = f"The alias '{proposal.alias}' of {proposal.model_name} keeps moving, so nothing can be decided."
+            raise InfrastructureError(Code.TRACKING_UNAVAILABLE, message)
+        self._note(run_id, proposal, promotion)
+        return promotion
 
     def _judge(self, claim: Claim, run_id: str, proposal: Proposal) -> "_Verdict":
-        wishes = merged(proposal.rules, claim.request.promotion.as_rules)
-        metric = str(wishes.get("metric", proposal.metric))
+        asked = claim.request.promotion.as_rules
+        metric = str(asked.get("metric") or proposal.rules.get("metric") or proposal.metric)
         champion = self.gate.find_champion(proposal.model_name, proposal.alias, metric)
         challenger = self.gate.challenger(proposal, metric)
         if challenger is not None and champion is None:
@@ -136,8 +99,8 @@ class Deciding:
             nobody = challenger or Challenger(proposal.model_name, metric, None)
             return _Verdict(nobody, champion, Rules(proposal.lower_is_better), _NOT_OWN)
         try:
-            rules = rules_of(wishes, lower_is_better=proposal.lower_is_better)
-        except (ValueError, TypeError) as error:
+            rules = rules_of(merged(proposal.rules, asked), lower_is_better=proposal.lower_is_better)
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:  # a training may propose anything
             return _Verdict(challenger, champion, Rules(proposal.lower_is_better), _refused(f"its rules: {error}"))
         return _Verdict(challenger, champion, rules, decide(challenger, champion, rules))
 
@@ -149,15 +112,19 @@ class Deciding:
         if is_promoted:
             version = self.gate.register(proposal, _version_tags(claim, run_id, proposal, verdict))
         record = verdict.record(version=version, alias=proposal.alias)
-        wait = claim.request.promotion.approval_seconds(verdict.gain) if is_promoted else None
-        state = PromotionState.MOVING if wait is None else PromotionState.AWAITING_APPROVAL
+        state, wait = PromotionState.NOT_PROMOTED, None
+        if is_promoted:
+            wait = claim.request.promotion.approval_seconds(verdict.gain)
+            state = PromotionState.MOVING if wait is None else PromotionState.AWAITING_APPROVAL
+        if state is PromotionState.AWAITING_APPROVAL:
+            record = replace(record, reason=f"{WAITS}: {record.reason.removeprefix('promoted: ')}")
         return NewPromotion(
             model=proposal.model_name,
             alias=proposal.alias,
             kind=Kind.TRAINING,
             version=version,
-            before=verdict.champion.version if verdict.champion else None,
-            state=state if is_promoted else PromotionState.NOT_PROMOTED,
+            before=None,
+            state=state,
             actor=f"job {claim.job.id}",
             reason=record.reason,
             job_id=claim.job.id,
@@ -170,7 +137,8 @@ class Deciding:
 
     def _note(self, run_id: str, proposal: Proposal, promotion: Promotion) -> None:
         """Keep the decision where people look for it in MLflow: the store has it whatever becomes of this."""
-        text, is_promoted = json.dumps(promotion.decision, ensure_ascii=False), promotion.decision["promoted"]
+        is_promoted = promotion.state is PromotionState.PROMOTED
+        text = json.dumps({**promotion.decision, "promoted": is_promoted}, ensure_ascii=False)
         self.gate.note(sorted({run_id, proposal.run_id}), decision=text, promoted=is_promoted)
         if promotion.version is not None:
             tags = {DECISION_TAG: text, PROMOTED_TAG: str(is_promoted).lower()}
@@ -240,6 +208,5 @@ def result_of(promotions: Sequence[Promotion], *, is_enforced: bool) -> dict[str
     """Return what the job shows as its promotion: what was promoted, else the last decision; None without any."""
     if not promotions:
         return None
-    telling = [each for each in promotions if each.state.may_be_champion] or promotions
-    last = telling[-1]
-    return {**last.decision, "state": str(last.state), "id": last.id, "enforced": is_enforced}
+    last = ([each for each in promotions if each.state.may_be_champion] or promotions)[-1]
+    return shown_as({**last.decision, "id": last.id, "enforced": is_enforced}, last.state)

@@ -86,14 +86,16 @@ class Finishing:
         return self._patiently(lambda: self.deciding.run(claim, check, redactor))
 
     def find_decided(self, claim: Claim) -> Sequence[Promotion]:
-        """Return what an earlier worker decided for this attempt, carried out: then it had ended with 0."""
-        return self._patiently(lambda: self.deciding.finish(claim.job.id, claim.attempt.number))
+        """Return what was decided for this attempt: if anything, it had ended with 0, whatever happened since."""
+        return self._patiently(lambda: self.store.of_attempt(claim.job.id, claim.attempt.number))
 
     def finish(self, claim: Claim, ending: Ending, redactor: Redactor, *, decided: Sequence[Promotion] = ()) -> Job:
         """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run."""
         job = self._patiently(lambda: self._get_held(claim))
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
-        ending = self._with_retry(claim, self._with_decision(self._end_run(job, ending), decided), redactor)
+        ending = self._with_retry(
+            claim, self._with_decision(self._end_run(job, ending, is_sure=bool(decided)), decided), redactor
+        )
         ending = replace(ending, result=redactor.within(ending.result))
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
@@ -103,11 +105,12 @@ class Finishing:
 
     def _with_decision(self, ending: Ending, decided: Sequence[Promotion]) -> Ending:
         """Add what was decided; without that, a decision in the run's tags is the training's own."""
-        if ending.result is None:
+        shown = result_of(decided, is_enforced=self.deciding.is_enforced)
+        if ending.result is None and shown is None:
             return ending
-        is_enforced, said = self.deciding.is_enforced, ending.result.get("decision")
-        own = {**said, "enforced": False} if said else None
-        return replace(ending, result={**ending.result, "decision": result_of(decided, is_enforced=is_enforced) or own})
+        result = ending.result or {"metrics": {}, "model_versions": _versions(decided)}
+        own = {**said, "enforced": False} if (said := result.get("decision")) else None
+        return replace(ending, result={**result, "decision": shown or own})
 
     def _get_held(self, claim: Claim) -> Job:
         self.store.renew(claim, lease_seconds=self.settings.lease_seconds)  # fenced
@@ -116,8 +119,11 @@ class Finishing:
             raise LeaseLost(f"Job {job.id} has another attempt now.", job_id=job.id)
         return job
 
-    def _end_run(self, job: Job, ending: Ending) -> Ending:
-        """End the attempt's run if it is known and nobody may be using it; return the ending with the run's result."""
+    def _end_run(self, job: Job, ending: Ending, *, is_sure: bool) -> Ending:
+        """End the attempt's run if it is known and nobody may be using it; return the ending with the run's result.
+
+        A success is one only with that result, unless it ``is_sure``, because its model was decided about.
+        """
         if ending.leaves_run_open:
             return ending
         if job.attempt.run_id is None:
@@ -127,7 +133,7 @@ class Finishing:
         except AttemptError as error:
             logger.error("run not closed", extra={"cause": error.message})
             # Without the run's result nobody knows what became of the model.
-            return replace(ending if ending.reason else failure(error), leaves_run_open=True)
+            return replace(ending if ending.reason or is_sure else failure(error), leaves_run_open=True)
 
     def end_open_runs(self) -> None:
         """End the runs that could not be ended with their attempts; many workers may do it at once."""
@@ -144,21 +150,14 @@ class Finishing:
 
         The run is fenced first: the training may go on out of reach, and must not promote its model.
         """
-        if decided := self.deciding.finish(claim.job.id, claim.attempt.number):  # it had ended before its host was lost
-            return self._end_decided(claim, decided)
+        if decided := self.store.of_attempt(claim.job.id, claim.attempt.number):  # it had ended before that
+            self._close_run(claim.job, claim.attempt, None)
+            return self.store.finish(claim, self._with_decision(SUCCEEDED, decided))
         ending = as_cancelled(failure(reason)) if claim.job.state is JobState.CANCELLING else failure(reason)
         if run_id := self._find_run(claim.job, claim.attempt):
             self.tracking.fence_run(run_id)
             self._close_run(claim.job, claim.attempt, ending.reason)
         return self.store.finish(claim, self._with_retry(claim, ending, Redactor.of(())))
-
-    def _end_decided(self, claim: Claim, decided: Sequence[Promotion]) -> Job:
-        """End an attempt as the success that it was. Its secrets are not known here, so nothing else of it is kept."""
-        self._close_run(claim.job, claim.attempt, None)
-        versions = [{"name": each.model, "version": each.version} for each in decided if each.version is not None]
-        decision = result_of(decided, is_enforced=self.deciding.is_enforced)
-        result = {"metrics": {}, "model_versions": versions, "decision": decision}
-        return self.store.finish(claim, replace(SUCCEEDED, result=result))
 
     def end_lost_run(self, name: str) -> None:
         """End the run of a given-up attempt once more, because its training may have ended it differently."""
@@ -254,6 +253,10 @@ class Finishing:
                 if self.stopping.wait(pause):
                     raise WorkerStopping from error
                 pause = min(LAST_PAUSE_SECONDS, pause * 2)
+
+
+def _versions(decided: Sequence[Promotion]) -> list[dict[str, Any]]:
+    return [{"name": each.model, "version": each.version} for each in decided if each.version is not None]
 
 
 def failure(error: AttemptError) -> Ending:

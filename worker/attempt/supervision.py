@@ -23,6 +23,7 @@ from shared.jobs.model import Job, JobState
 from shared.jobs.promotions import Promotion
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
+from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.finishing import SUCCEEDED, Finishing, failure, losses
@@ -67,8 +68,7 @@ class Supervisor:
 
     def fail(self, claim: Claim, error: AttemptError) -> Job | None:
         """End the attempt for an outside reason, such as a bug of ours; return None as `run` does."""
-        redactor = self.preparation.redactor
-        return self._hold(claim, lambda _lease: self.finishing.finish(claim, failure(error), redactor))
+        return self._hold(claim, lambda _lease: self._fail(claim, error, self.preparation.redactor))
 
     def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
         with self.lease_keeper(
@@ -108,9 +108,13 @@ class Supervisor:
         except _LeftBehind as left:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
-            # An earlier worker may have seen it end, and decided about its model, before it was gone.
-            decided = self.finishing.find_decided(claim)
-            ending = SUCCEEDED if decided else failure(error)
+            return self._fail(claim, error, redactor)
+        return self.finishing.finish(claim, ending, redactor, decided=decided)
+
+    def _fail(self, claim: Claim, error: AttemptError, redactor: Redactor) -> Job:
+        """End the attempt for an error, unless its model was decided about: then it had ended well before that."""
+        decided = self.finishing.find_decided(claim)
+        ending = SUCCEEDED if decided else failure(error)
         return self.finishing.finish(claim, ending, redactor, decided=decided)
 
     def _check(self, lease: LeaseKeeper) -> None:
@@ -124,12 +128,9 @@ class Supervisor:
             handle = self._start(claim, secrets, lease)
         else:
             handle = self._attach(claim, lease)
-        self._record_start(claim, handle, lease)
+        self._patiently(lambda: self.store.started(claim, runner=self.runner.kind, container=handle.id), lease)
         logger.info("running", extra={"container": handle.id})
         return handle
-
-    def _record_start(self, claim: Claim, handle: Handle, lease: LeaseKeeper) -> None:
-        self._patiently(lambda: self.store.started(claim, runner=self.runner.kind, container=handle.id), lease)
 
     def _patiently(self, call: Callable[[], T], lease: LeaseKeeper) -> T:
         """Wait for the store if need be: the training already runs, and must be supervised."""
@@ -137,7 +138,7 @@ class Supervisor:
             try:
                 return call()
             except StoreUnavailable as error:
-                logger.warning("waiting to record the start", extra={"cause": error.message})
+                logger.warning("waiting for the job store", extra={"cause": error.message})
                 lease.check()
                 self._pause(POLL_SECONDS)
 

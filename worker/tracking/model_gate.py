@@ -9,7 +9,8 @@ from mypackage.gate.decision import Challenger, Champion
 from mypackage.gate.proposal import Proposal, read_proposal
 from mypackage.gate.registry import find_champion
 from mypackage.protocol import DECISION_TAG, JOB_TAG, PROMOTED_TAG, PROPOSAL_TAGS
-from worker.tracking.errors import server_answers
+from shared.promoting import CannotMove
+from worker.tracking.errors import server_answers, short
 
 PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10
@@ -113,11 +114,13 @@ class ModelGate:
                 return None
 
     def move_alias(self, model: str, alias: str, version: str) -> None:
-        """Give the alias to this version."""
+        """Give the alias to this version; raise CannotMove."""
         with server_answers("move the alias", model=model):
             try:
                 self._client.set_registered_model_alias(model, alias, version)
             except MlflowException as error:
+                if error.error_code in NOT_THERE:
+                    raise CannotMove(short(error)) from error
                 # If two create the same alias at once, MLflow's database lets only one do it. Now it exists.
                 if error.error_code != "BAD_REQUEST":
                     raise

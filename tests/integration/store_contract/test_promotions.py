@@ -130,12 +130,24 @@ def test_an_approval_counts_once_and_on_what_is_still_so(store: JobStore) -> Non
 def test_an_ended_job_says_what_became_of_its_promotion(store: JobStore) -> None:
     claim = claimed(store)
     made = store.propose(new(job_id=claim.job.id, attempt=1, state=AWAITING), seen=0, claim=claim)
-    result = {"decision": {"promoted": True, "id": made.id, "state": "awaiting_approval"}}
+    result = {"decision": {"promoted": False, "id": made.id, "state": "awaiting_approval", "reason": "waits"}}
     ended = store.finish(claim, Ending(JobState.SUCCEEDED, exit_code=0, result=result))
-    store.settle(made.id, PromotionState.REJECTED, event=Event.REJECTED, actor="ann", reason="no")
+    store.settle(made.id, MOVING, event=Event.APPROVED, actor="ann", reason="ok", seen=store.last_event(*MODEL))
+    told = {"id": made.id, "reason": "approved: ok"}
+    assert store.get(claim.job.id).result == {"decision": {**told, "promoted": False, "state": "moving"}}
+    store.carried_out(made.id)
     job = store.get(claim.job.id)
-    assert job.result == {"decision": {"promoted": True, "id": made.id, "state": "rejected"}}
+    assert job.result == {"decision": {**told, "promoted": True, "state": "promoted"}}
     assert job.version > ended.version  # so that its ETag changes
+
+
+def test_a_move_that_the_registry_refuses_is_over_and_in_nobodys_way(store: JobStore) -> None:
+    made = propose(store, new())
+    ended = store.settle(
+        made.id, PromotionState.IMPOSSIBLE, event=Event.IMPOSSIBLE, actor="job j", reason="there is no version 2"
+    )
+    assert ended.ended_at is not None
+    assert propose(store, new("3")).state is MOVING
 
 
 def test_what_nobody_answers_in_time(store: JobStore) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mypackage.gate.proposal import Proposal
-from shared.errors import Code, InfrastructureError, LeaseLost
+from shared.errors import AttemptError, Code, InfrastructureError, InternalError, LeaseLost
 from shared.jobs.model import JobState
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import Claim, Resolution
@@ -109,10 +109,59 @@ def test_another_jobs_run_is_not_a_models_own() -> None:
     assert bench.champion == "1"
 
 
-@pytest.mark.parametrize("rules", [{"min_delta": "x"}, {"guardrails": 3}, {"min_delta": -1}, {"direction": "up"}])
+ODD = [
+    {"min_delta": "x"},
+    {"min_delta": -1},
+    {"min_delta": 10**400},
+    {"guardrails": 3},
+    {"guardrails": [1]},
+    {"guardrails": {"recall": {}}},
+    {"direction": "up"},
+    {"guardrail_directions": [1]},
+]
+
+
+@pytest.mark.parametrize("rules", ODD)
 def test_rules_that_cannot_be_read_promote_nothing(rules: dict[str, Any]) -> None:
     [promotion] = Bench(proposal(rules=rules), values={RUN: 0.9}).run()
     assert promotion.reason.startswith("not promoted: its rules")
+
+
+def test_a_version_that_was_deleted_meanwhile_does_not_hold_up_the_next_one() -> None:
+    bench = Bench(proposal("r1", at=1), proposal("r2", at=2), values={"r1": 0.9, "r2": 0.85})
+    bench.gate.gone = {"r1"}
+    gone, other = bench.run()
+    assert (gone.state, other.state, bench.champion) == (PromotionState.IMPOSSIBLE, PromotionState.PROMOTED, "r2")
+    assert bench.gate.noted["r1"].startswith('{"promoted": false')
+
+
+def test_an_alias_that_cannot_be_promotes_nothing_and_is_told() -> None:
+    bench = Bench(proposal(alias="no alias"), values={RUN: 0.9})
+    [promotion] = bench.run()
+    assert promotion.state is PromotionState.IMPOSSIBLE
+    assert (Event.IMPOSSIBLE, Kind.TRAINING, RUN) in bench.events()
+
+
+def test_what_waits_for_approval_is_not_called_promoted() -> None:
+    bench = Bench(proposal(), values={RUN: 0.9})
+    request = {**bench.claim.job.request, "promotion": {"approve_below": 0.2}}
+    claim = Claim(replace(bench.claim.job, request=request), bench.claim.token)
+    [promotion] = bench.deciding.run(claim, lambda: None)
+    shown = result_of([promotion], is_enforced=True) or {}
+    assert (shown["promoted"], shown["state"], shown["reason"]) == (
+        False,
+        "awaiting_approval",
+        "waits for approval: 0.9 > 0.8",
+    )
+    assert (bench.champion, bench.gate.tags["iris", RUN]["retrain.promoted"]) == ("1", "false")
+
+
+def test_an_alias_that_never_stands_still_is_tried_again_later() -> None:
+    bench = Bench(proposal(), values={RUN: 0.9})
+    versions = (str(number) for number in range(10, 10_000))
+    bench.gate.find_version = lambda _model, _alias: next(versions)  # type: ignore[method-assign]
+    with pytest.raises(InfrastructureError, match="keeps moving"):
+        bench.run()
 
 
 def test_a_decision_is_made_once_wherever_mlflow_goes_away() -> None:
@@ -183,6 +232,20 @@ def submit(worker: FakeWorker) -> str:
     return job_id
 
 
+def die_before_the_end(worker: FakeWorker, job_id: str) -> Claim:
+    """Kill the worker when it has decided, before it has recorded the job's end; return its claim."""
+    finish: Callable[..., Any] = worker.store.finish
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    worker.store.finish = die  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(job_id)
+    worker.store.finish = finish  # type: ignore[method-assign]
+    return Claim(worker.store.get(job_id), worker.store._records[job_id].token)
+
+
 def test_a_job_ends_with_its_models_promotion(proposing: FakeWorker) -> None:
     job = proposing.run(submit(proposing))
     assert job is not None
@@ -206,32 +269,37 @@ def test_no_secret_that_a_training_proposed_is_in_the_record(proposing: FakeWork
 
 def test_a_host_that_is_lost_after_the_decision_does_not_cost_the_job_its_success(proposing: FakeWorker) -> None:
     job_id = submit(proposing)
-    finish: Callable[..., Any] = proposing.store.finish
-
-    def die(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    proposing.store.finish = die  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        proposing.run(job_id)
-    proposing.store.finish = finish  # type: ignore[method-assign]
-    claim = Claim(proposing.store.get(job_id), proposing.store._records[job_id].token)
+    claim = die_before_the_end(proposing, job_id)
     job = proposing.finishing.give_up(claim, InfrastructureError(Code.HOST_LOST, "The host is lost."))
     assert (job.state, (job.result or {})["decision"]["state"]) == (JobState.SUCCEEDED, "promoted")
     assert not proposing.tracking.runs[f"run-{job_id}-1"].is_fenced
 
 
+@pytest.mark.parametrize("fault", [InternalError(Code.INTERNAL, "a bug"), InfrastructureError(Code.DISK_FULL, "full")])
+def test_a_decided_attempt_is_a_success_whatever_fails_afterwards(proposing: FakeWorker, fault: AttemptError) -> None:
+    job_id = submit(proposing)
+    claim = die_before_the_end(proposing, job_id)
+    job = proposing.supervisor.fail(claim, fault)
+    assert job is not None
+    assert (job.state, (job.result or {})["decision"]["state"]) == (JobState.SUCCEEDED, "promoted")
+
+
+def test_a_decided_attempt_is_a_success_even_if_mlflow_stays_away(
+    proposing: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.attempt.finishing.PATIENCE_SECONDS", 0)
+    job_id = submit(proposing)
+    claim = die_before_the_end(proposing, job_id)
+    proposing.tracking.down = True
+    job = proposing.supervisor.fail(claim, InfrastructureError(Code.TRACKING_UNAVAILABLE, "away"))
+    assert job is not None
+    assert (job.state, (job.result or {})["decision"]["state"]) == (JobState.SUCCEEDED, "promoted")
+    assert proposing.store.find_open_runs() == [(job_id, 1)]
+
+
 def test_a_decided_attempt_whose_container_is_gone_has_succeeded(proposing: FakeWorker) -> None:
     job_id, models = submit(proposing), proposing.tracking.models
-    finish: Callable[..., Any] = proposing.store.finish
-
-    def die(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    proposing.store.finish = die  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        proposing.run(job_id)
-    proposing.store.finish = finish  # type: ignore[method-assign]
+    die_before_the_end(proposing, job_id)
     proposing.clock.shift_seconds += 60
     proposing.host.attempts.clear()
     job = proposing.restarted().run(job_id)
