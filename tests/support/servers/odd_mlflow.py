@@ -16,6 +16,7 @@ class OddMlflow:
         self.aliases = {"champion": "2"}
         self.odd: dict[str, Any] = {}
         self.stuck: set[str] = set()
+        self.gone: set[str] = set()  # versions that were deleted
         self.values = {"1": 0.7, "2": 0.8, "3": 0.9}  # of each version's run
         self.authorization: str | None = None
         app = Flask("odd-mlflow")
@@ -33,6 +34,8 @@ class OddMlflow:
     def _move(self, body: dict[str, str]) -> Any:
         if body["alias"] in self.stuck:
             return {"error_code": "INTERNAL_ERROR"}, 500
+        if body["version"] in self.gone:
+            return {"error_code": "RESOURCE_DOES_NOT_EXIST"}, 404
         self.aliases[body["alias"]] = body["version"]
         return {}
 

@@ -117,6 +117,13 @@ def test_an_approval_after_another_champion_is_decided_against_that_one(bench: B
         assert "0.85 < 0.9" in told(bench.api.get("/models/iris/history"))["events"][0]["reason"]
 
 
+def test_an_approval_of_a_version_that_was_deleted_is_told_and_holds_up_nothing(bench: Bench) -> None:
+    bench.mlflow.gone.add("3")
+    said = told(bench.answer(bench.waiting("3"), "approve"))
+    assert (said["state"], bench.mlflow.aliases["champion"]) == ("impossible", "2")
+    assert told(bench.answer(bench.waiting("4"), "approve"))["state"] == "promoted"
+
+
 def test_an_approval_waits_for_no_move_that_its_worker_left(bench: Bench) -> None:
     made = bench.waiting()
     left = replace(waiting("1"), state=PromotionState.MOVING)
