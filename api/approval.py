@@ -1,4 +1,4 @@
-"""A person's word about a model that waits for it; one that comes after another champion did is decided anew."""
+"""A person's word about a model that waits for it; one that comes after another champion did is a new decision."""
 
 from dataclasses import fields
 from typing import Any
@@ -21,7 +21,7 @@ def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, re
     waiting = _waiting(store, promotion_id)
 
     def step(seen: int, holder: str | None) -> Promotion:
-        again = _decide_anew(registry, waiting, holder) if holder != waiting.before else None
+        again = _decide_again(registry, waiting, holder) if holder != waiting.before else None
         if again is not None and not again.promoted:
             late = f"{again.reason} (another version became champion before the approval)"
             return _settle(store, waiting, PromotionState.NOT_PROMOTED, Event.DECIDED, late)
@@ -56,7 +56,7 @@ def _settle(store: Promotions, waiting: Promotion, state: PromotionState, event:
     return store.settle(waiting.id, state, event=event, actor=ACTOR, reason=reason)
 
 
-def _decide_anew(registry: ModelRegistry, waiting: Promotion, holder: str | None) -> Decision:
+def _decide_again(registry: ModelRegistry, waiting: Promotion, holder: str | None) -> Decision:
     """Decide by the recorded facts and rules against the version that has the alias now, by its logged values."""
     known = {each.name for each in fields(Rules)}  # a later version's worker may have decided
     rules = {name: value for name, value in waiting.facts["rules"].items() if name in known}

@@ -90,13 +90,15 @@ def auto_compare_and_register(  # noqa: PLR0913 - the first seven are the predec
     data = {} if is_proposal else {"different_data": NOTE}
     rules = rules_of({**data, **wishes}, lower_is_better=is_lower_better(lower))
     promotion = Promotion(client, run_id, challenger, rules, alias)
-    if is_proposal:
-        record = promotion.propose(model_uri, tags or {}, said_here)
-        said = f"expected: {record.reason}. The service decides when this training has ended."
-    else:
-        record = promotion.decide(model_uri, tags or {})
-        said = record.reason
-    print(said, flush=True)  # noqa: T201 - the training's own log is where its reader looks
+    if not is_proposal:
+        return tell(promotion.decide(model_uri, tags or {}))
+    record = promotion.propose(model_uri, tags or {}, said_here)
+    return tell(record, "expected: {}. The service decides when this training has ended.")
+
+
+def tell(record: DecisionRecord, form: str = "{}") -> DecisionRecord:
+    """Print the decision's reason and return the decision: the training's own log is where its reader looks."""
+    print(form.format(record.reason), flush=True)  # noqa: T201
     return record
 
 

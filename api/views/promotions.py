@@ -75,7 +75,7 @@ def get_promotion(path: PromotionPath, query: NoQuery) -> PromotionAnswer:
 def approve_promotion(path: PromotionPath, body: ApprovalRequest) -> PromotionAnswer:
     """Let a version that waits for approval become champion.
 
-    If another version became champion meanwhile, it is decided anew against that one, by the same rules and the logged
+    If another version became champion meanwhile, it is compared with that one, by the same rules and the logged
     values, and may not be promoted: see `state` and `reason`. Of two answers at the same time, one counts.
     """
     here = services()

@@ -141,7 +141,7 @@ class Client:
     def approve(self, promotion_id: str, reason: str = "") -> dict[str, Any]:
         """Let a model that waits for approval become champion; return the promotion as it is then.
 
-        If another version became champion meanwhile, it is decided anew against that one, and may be refused. Raises
+        If another version became champion meanwhile, it is compared with that one, and may be refused. Raises
         Refused with the code PROMOTION_SETTLED if it is over already.
         """
         return self._answer_promotion(promotion_id, "approve", reason)

@@ -159,7 +159,7 @@ def test_what_waits_for_approval_is_not_called_promoted() -> None:
 def test_an_alias_that_never_stands_still_is_tried_again_later() -> None:
     bench = Bench(proposal(), values={RUN: 0.9})
     versions = (str(number) for number in range(10, 10_000))
-    bench.gate.find_version = lambda _model, _alias: next(versions)  # type: ignore[method-assign]
+    bench.gate.find_version = lambda _model, _alias: next(versions)  # type: ignore[assignment,method-assign]
     with pytest.raises(InfrastructureError, match="keeps moving"):
         bench.run()
 
