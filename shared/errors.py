@@ -253,6 +253,12 @@ class JobNotEnded(RetrainError):
 class PromotionNotFound(RetrainError):
     """No promotion has this id."""
 
+    @classmethod
+    def of(cls, promotion_id: str) -> "PromotionNotFound":
+        """Return the error for this id, which may well be a job's."""
+        message = f"There is no promotion {promotion_id!r}. Its id is promotion.id of the job, not the job's own."
+        return cls(message, promotion_id=promotion_id)
+
 
 class PromotionSettled(RetrainError):
     """The promotion is over: somebody else approved, rejected or overtook it, or it expired."""

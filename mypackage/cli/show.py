@@ -114,12 +114,21 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("metrics", ", ".join(f"{name}={value}" for name, value in record["metrics"].items())),
         ("model", f"{model['name']}, version {model['version']}" if model else ""),
         ("promotion", str((record["promotion"] or {}).get("reason", ""))),
+        ("to approve", approval(record)),
         ("refused", refusals(record)),
         ("run", record["links"]["mlflow"] or ""),
         ("created", record["created_at"]),
         ("ended", record["ended_at"] or ""),
         ("retry of", record["retry_of"] or ""),
     ]
+
+
+def approval(record: dict[str, Any]) -> str:
+    """Return the commands for a model that waits for a person's word."""
+    promotion = record["promotion"] or {}
+    if promotion.get("state") != "awaiting_approval":
+        return ""
+    return f"retrain approve {promotion['id']} (or: retrain reject {promotion['id']} --reason TEXT)"
 
 
 def refusals(record: dict[str, Any]) -> str:

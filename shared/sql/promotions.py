@@ -202,7 +202,7 @@ def _read(transaction: Transaction, promotion_id: str, *, for_update: bool = Fal
     statement = sa.select(promotions).where(promotions.c.id == promotion_id)
     row = transaction.one(statement.with_for_update() if for_update else statement)
     if row is None:
-        raise PromotionNotFound(f"There is no promotion {promotion_id!r}.", promotion_id=promotion_id)
+        raise PromotionNotFound.of(promotion_id)
     return row
 
 

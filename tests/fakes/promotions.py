@@ -164,7 +164,7 @@ class MemoryPromotions:
 
     def _promotion(self, promotion_id: str) -> Promotion:
         if promotion_id not in self._promotions:
-            raise PromotionNotFound(f"There is no promotion {promotion_id!r}.", promotion_id=promotion_id)
+            raise PromotionNotFound.of(promotion_id)
         return self._promotions[promotion_id]
 
     def _note(

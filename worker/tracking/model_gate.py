@@ -1,5 +1,6 @@
 """What the service reads and writes in the model registry when it decides about a training's models."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from mlflow.exceptions import MlflowException
@@ -16,6 +17,8 @@ PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 MOST_PROPOSALS = 100  # of one attempt
+
+logger = logging.getLogger(__name__)
 
 
 class ModelGate:
@@ -35,7 +38,7 @@ class ModelGate:
                 return ()
         texts = [text for name, text in sorted(tags.items()) if name.startswith(PROPOSAL_TAGS)]
         found = [each for each in map(read_proposal, texts) if each is not None]
-        return sorted(found, key=lambda each: each.at)[:MOST_PROPOSALS]
+        return _most_telling(sorted(found, key=lambda each: each.at))
 
     def challenger(self, proposal: Proposal, metric: str) -> Challenger | None:
         """Return what the run says about the proposed model; None if that run is gone."""
@@ -158,6 +161,15 @@ class ModelGate:
                 raise
             return False
         return True
+
+
+def _most_telling(found: Sequence[Proposal]) -> Sequence[Proposal]:
+    """Leave out some of very many: each that its training found better is better than all before it."""
+    if len(found) <= MOST_PROPOSALS:
+        return found
+    logger.warning("not every proposal is decided", extra={"proposals": len(found), "decided": MOST_PROPOSALS})
+    better = [each for each in found if each.expects][-MOST_PROPOSALS:]
+    return better or found[-MOST_PROPOSALS:]
 
 
 def _logged_model(uri: str) -> str | None:

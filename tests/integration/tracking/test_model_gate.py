@@ -54,6 +54,15 @@ def test_proposals_are_read_in_the_order_of_the_calls_and_what_is_none_is_left_o
     assert gate.proposals("0" * 32) == ()
 
 
+def test_of_very_many_proposals_the_best_are_kept(
+    gate: ModelGate, client: MlflowClient, run: Run, made: Proposal
+) -> None:
+    for at in range(105):
+        tag = f"retrain.proposal.{at:03}"
+        client.set_tag(run.run_id, tag, replace(made, at=at, expects=at in (2, 50, 104)).to_json())
+    assert [each.at for each in gate.proposals(run.run_id)] == [2, 50, 104]
+
+
 def test_a_challenger_is_what_its_run_logged(gate: ModelGate, client: MlflowClient, made: Proposal) -> None:
     client.log_metric(made.run_id, "accuracy", 0.9)
     challenger = gate.challenger(made, "accuracy")

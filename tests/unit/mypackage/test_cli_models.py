@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from shared.jobs.model import JobState
 from shared.jobs.promotions import PromotionState
+from shared.jobs.records import Ending
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand
 from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import served
-from tests.unit.conftest import MakeApp
+from tests.unit.conftest import BODY, ClaimJob, MakeApp
 from tests.unit.mypackage.promotions import AWAITING, promotion
 
 
@@ -45,3 +47,14 @@ def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: Mem
     assert json.loads(run("history", "iris-classifier", "--json", "--limit", "1").stdout)[0]["number"] == 5
     assert run("champion", "iris-classifier").stdout.startswith("Version 3 since ")
     assert run("history", "roses").stdout == ""
+
+
+def test_a_job_whose_model_waits_says_how_to_approve_it(
+    run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
+) -> None:
+    job_id, waits = run.new_job(**BODY), promotion(store, AWAITING)
+    decision = {"promoted": False, "reason": "waits for approval: 0.9 > 0.8", "state": "awaiting_approval", "id": waits}
+    result = {"metrics": {}, "model_versions": [], "decision": decision}
+    store.finish(claim_job(job_id), Ending(JobState.SUCCEEDED, exit_code=0, result=result))
+    assert f"to approve: retrain approve {waits} " in run("status", job_id).stdout
+    assert "promotion.id of the job" in run("approve", job_id, code=2).stderr
