@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import requests
 
 from deploy.one_machine.plan import Stack
+from shared.own_addresses import reachable_at
 
 PATIENCE_SECONDS = 20
 
@@ -14,7 +15,7 @@ def addresses(stack: Stack) -> dict[str, str]:
     """Where people find what."""
     settings = stack.settings
     return {
-        "api": f"http://127.0.0.1:{settings.api_port}",
+        "api": f"http://{reachable_at(settings.api_host)}:{settings.api_port}",
         "mlflow": settings.mlflow_tracking_uri,
         "flower": settings.flower_url,
         "runner": settings.runner,

@@ -5,7 +5,6 @@ proposal, and what is recorded is carried out; by the sweep, if nobody else come
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -23,8 +22,6 @@ from shared.secrets.redactor import Redactor
 
 NOTHING_SECRET = Redactor.of(())
 Check = Callable[[], None]
-
-logger = logging.getLogger(__name__)
 
 
 class Gate(Registry, Protocol):

@@ -148,7 +148,7 @@ def _with_mlflow(path: str, **others: Any) -> Any:
 
 
 def _broken(api: Api, path: str, settings: dict[str, Any]) -> TestResponse:
-    api.monkeypatch.setattr("api.model_registry.ModelRegistry.list_models", lambda *_args, **_kwargs: 1 / 0)
+    api.monkeypatch.setattr("api.model_registry.ModelRegistry._call", lambda *_args, **_kwargs: 1 / 0)
     return api.client(**settings).get(path)
 
 
