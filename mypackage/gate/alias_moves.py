@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..protocol import CHAMPION, PREVIOUS
-from .decision import Challenger, Champion, Decision, decide, known
+from .decision import Challenger, Champion, Decision, decide
+from .numbers import known
 from .open_gates import OpenGates
 from .registry import find_champion, find_rival
 from .rules import Rules

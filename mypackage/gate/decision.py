@@ -1,14 +1,16 @@
 """Decides whether a challenger replaces the champion. Numbers in, a decision out; no I/O."""
 
 import json
-import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
 
 from ..protocol import CHAMPION
+from .evidence import Evidence, Unscorable
+from .numbers import exact, gain, is_better, is_comparable, known, show, telling_digits
 from .rules import REFUSE, Guardrail, Rules, direction
+from .scored import describe, misses, objection
+
+SAME_DATA = "Log both on the same data, add an entry point 'evaluate', or send promotion.different_data: note"
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,50 @@ class DecisionRecord:
     datasets: Mapping[str, str | None] = field(default_factory=dict)
     guardrails: Mapping[str, GuardrailCheck] = field(default_factory=dict)
     alias: str = CHAMPION
+    min_confidence: float | None = None
+    slices: Mapping[str, float] = field(default_factory=dict)
+    on_unscorable: str = REFUSE
+    different_data: str = REFUSE
+    evidence: Evidence | None = None
+    unscorable: Unscorable | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON that any parser reads (no NaN)."""
         return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
 
 
-def decide(  # noqa: PLR0911 - one return for each thing that may be wrong
-    challenger: Challenger, champion: Champion | None, rules: Rules
+def decide(
+    challenger: Challenger, champion: Champion | None, rules: Rules, evidence: Evidence | Unscorable | None = None
 ) -> Decision:
     """Promote only a finite value that is better than the champion's by more than min_delta, or the first champion.
 
-    It must also reach min_value, and no guarded metric may have become worse than allowed.
+    It must also reach min_value, and no guarded metric may have become worse than allowed. The values are those of the
+    ``evidence``, if both models were scored on the same data; else those that were logged.
     """
+    if champion is not None and isinstance(evidence, Evidence):
+        return _decide_by_evidence(challenger, champion, rules, evidence)
+    unscored = evidence if isinstance(evidence, Unscorable) else misses(rules)
+    if champion is None or unscored is None:
+        return _decide_by_log(challenger, champion, rules)
+    if rules.on_unscorable == REFUSE:
+        return _refuse(_not_scored(challenger, champion, unscored))
+    decision = _decide_by_log(challenger, champion, rules)
+    return Decision(decision.promoted, f"{decision.reason} (the logged values, as {_who_failed(champion, unscored)})")
+
+
+def _decide_by_evidence(challenger: Challenger, champion: Champion, rules: Rules, evidence: Evidence) -> Decision:
+    if unfit := _unfit(evidence.challenger, evidence.metric, rules):
+        return _refuse(unfit)
+    comparison, noted = describe(evidence, lower_is_better=rules.lower_is_better)
+    if evidence.difference <= 0:
+        return _refuse(f"{comparison}{noted}")
+    but = objection(evidence, rules) or _broken(challenger, champion, rules)
+    return _refuse(f"{comparison}, but {but}{noted}") if but else _promote(f"{comparison}{noted}")
+
+
+def _decide_by_log(  # noqa: PLR0911 - one return for each thing that may be wrong
+    challenger: Challenger, champion: Champion | None, rules: Rules
+) -> Decision:
     ours = challenger.value
     if ours is None:
         return _refuse(f"the run has no metric '{challenger.metric}'. Log it before the model passes the gate")
@@ -99,7 +132,7 @@ def decide(  # noqa: PLR0911 - one return for each thing that may be wrong
         return _refuse(_unknown(challenger, ours, champion))
     note = _same_data(challenger, champion)
     if is_other_data(challenger, champion) and rules.different_data == REFUSE:
-        return _refuse(f"{note}. Log both on the same data, or send promotion.different_data: note")
+        return _refuse(f"{note}. {SAME_DATA}")
     if ours == theirs:
         return _refuse(f"{show(ours)} = {show(theirs)}{_noted('tie', note)}")
     comparison, noted = _compare(ours, theirs), _noted("lower is better" if rules.lower_is_better else "", note)
@@ -117,6 +150,7 @@ def record_of(
     *,
     version: str | None,
     alias: str,
+    evidence: Evidence | Unscorable | None = None,
 ) -> DecisionRecord:
     """Return the decision with what it was made from; ``version`` is the challenger's, if it is registered."""
     return DecisionRecord(
@@ -134,17 +168,13 @@ def record_of(
         datasets={"challenger": challenger.dataset, "champion": champion.dataset if champion else None},
         guardrails={rail.metric: check_guardrail(rail, challenger, champion) for rail in rules.guardrails},
         alias=alias,
+        min_confidence=rules.min_confidence,
+        slices=dict(rules.slices),
+        on_unscorable=rules.on_unscorable,
+        different_data=rules.different_data,
+        evidence=evidence if isinstance(evidence, Evidence) else None,
+        unscorable=evidence if isinstance(evidence, Unscorable) else None,
     )
-
-
-def is_better(value: float, than: float, *, lower_is_better: bool) -> bool:
-    """Return whether the value is strictly better."""
-    return value < than if lower_is_better else value > than
-
-
-def is_comparable(value: float) -> bool:
-    """Return whether the value is a real number. MLflow's SQL store keeps infinity as the largest float."""
-    return math.isfinite(value) and abs(value) < sys.float_info.max
 
 
 def is_other_data(challenger: Challenger, champion: Champion) -> bool:
@@ -161,24 +191,9 @@ def check_guardrail(rail: Guardrail, challenger: Challenger, champion: Champion 
         holds = (
             ours is not None
             and theirs is not None
-            and _gain(ours, theirs, rail.lower_is_better) >= -exact(rail.allowed)
+            and gain(ours, theirs, lower_is_better=rail.lower_is_better) >= -exact(rail.allowed)
         )
     return GuardrailCheck(rail.allowed, direction(rail.lower_is_better), ours, theirs, holds)
-
-
-def known(value: float | None) -> float | None:
-    """Return the value if it is a real number."""
-    return value if value is not None and is_comparable(value) else None
-
-
-def exact(value: float) -> Decimal:
-    """Return the number as written in decimal, so that 0.3 is better than 0.2 by 0.1 and not by slightly less."""
-    return Decimal(repr(float(value)))
-
-
-def show(value: float | Decimal, *, digits: int = 4) -> str:
-    """Return the number as a person would write it."""
-    return f"{float(value):.{digits}g}"
 
 
 def _promote(text: str) -> Decision:
@@ -196,7 +211,7 @@ def _unfit(value: float, metric: str, rules: Rules) -> str:
     bound = rules.min_value
     if bound is None or not is_better(bound, value, lower_is_better=rules.lower_is_better):
         return ""
-    digits = _telling_digits(value, bound)
+    digits = telling_digits(value, bound)
     side, what = ("above", "most") if rules.lower_is_better else ("below", "least")
     shown = f"{show(value, digits=digits)} is {side} {show(bound, digits=digits)}"
     return f"{metric} {shown}, the {what} that is promoted (min_value)"
@@ -217,10 +232,10 @@ def _unknown(challenger: Challenger, value: float, champion: Champion) -> str:
 
 
 def _too_little(value: float, champion: float, rules: Rules) -> str:
-    gain = _gain(value, champion, rules.lower_is_better)
-    if gain > exact(rules.min_delta) or not rules.min_delta:
+    difference = gain(value, champion, lower_is_better=rules.lower_is_better)
+    if difference > exact(rules.min_delta) or not rules.min_delta:
         return ""
-    return f"better by {show(gain)} only, and more than {show(rules.min_delta)} is asked for (min_delta)"
+    return f"better by {show(difference)} only, and more than {show(rules.min_delta)} is asked for (min_delta)"
 
 
 def _broken(challenger: Challenger, champion: Champion, rules: Rules) -> str:
@@ -234,26 +249,16 @@ def _fall(rail: Guardrail, check: GuardrailCheck, champion: Champion) -> str:
         return f"its run has no {rail.metric} to compare, which is guarded; log it before the model passes the gate"
     if check.champion is None:
         return f"the champion, version {champion.version}, has no {rail.metric} to compare, which is guarded"
-    loss = -_gain(check.challenger, check.champion, rail.lower_is_better)
-    digits = _telling_digits(loss, rail.allowed)
+    loss = -gain(check.challenger, check.champion, lower_is_better=rail.lower_is_better)
+    digits = telling_digits(loss, rail.allowed)
     verb = "rose" if rail.lower_is_better else "fell"
     return f"{rail.metric} {verb} by {show(loss, digits=digits)}, {show(rail.allowed, digits=digits)} is allowed"
 
 
-def _gain(value: float, than: float, lower_is_better: bool) -> Decimal:
-    difference = exact(value) - exact(than)
-    return -difference if lower_is_better else difference
-
-
 def _compare(challenger: float, champion: float) -> str:
-    digits = _telling_digits(challenger, champion)
+    digits = telling_digits(challenger, champion)
     sign = "<" if challenger < champion else ">"
     return f"{show(challenger, digits=digits)} {sign} {show(champion, digits=digits)}"
-
-
-def _telling_digits(one: float | Decimal, other: float | Decimal) -> int:
-    """Return how many digits it takes to see that the two differ."""
-    return next((d for d in (4, 6, 9, 17) if show(one, digits=d) != show(other, digits=d)), 17)
 
 
 def _same_data(challenger: Challenger, champion: Champion) -> str:
@@ -267,6 +272,18 @@ def _same_data(challenger: Challenger, champion: Champion) -> str:
     if ours == theirs:
         return "same evaluation data"
     return f"different evaluation data: {ours} / {theirs}, the comparison says little"
+
+
+def _not_scored(challenger: Challenger, champion: Champion, unscored: Unscorable) -> str:
+    return (
+        f"{_who_failed(champion, unscored)} (on_unscorable). Mend that, or send promotion.on_unscorable 'logged' to "
+        f"compare the logged values of {challenger.metric}"
+    )
+
+
+def _who_failed(champion: Champion, unscored: Unscorable) -> str:
+    names = {"champion": f"the champion, version {champion.version},", "challenger": "this model"}
+    return f"{names.get(unscored.which, 'the models')} could not be scored on the same data: {unscored.why}"
 
 
 def _noted(*notes: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..protocol import PROMOTION_VARIABLE
@@ -11,6 +11,9 @@ from ..protocol import PROMOTION_VARIABLE
 LOWER, HIGHER = "lower_is_better", "higher_is_better"
 MOST_GUARDRAILS = 10  # the whole decision is one tag, and MLflow cuts a long one
 FIELDS = ("metric", "direction", "min_delta", "min_value", "guardrails", "guardrail_directions")
+# What the service alone decides by. A training never gets these: older copies of this module refuse what is not above.
+SERVICE_FIELDS = ("min_confidence", "slices", "on_unscorable", "different_data")
+REFUSE, LOGGED, NOTE = "refuse", "logged", "note"
 
 
 REFUSE, NOTE = "refuse", "note"  # what follows if both models' evaluation data is stated and differs
@@ -32,13 +35,18 @@ class Guardrail:
 class Rules:
     """How a challenger is judged. ``min_value`` is the worst value that is promoted: a maximum if lower is better.
 
-    ``different_data`` says what follows if both were evaluated on stated data that differs: REFUSE, or NOTE it.
+    The rest is for models that the service scores on the same data: with ``min_confidence``, chance must not explain
+    the gain; ``slices`` says by how much it may be worse where a column has one value; ``on_unscorable``, what happens
+    if that fails; ``different_data``, what happens if logged values are known to be of different data.
     """
 
     lower_is_better: bool
     min_delta: float = 0.0
     min_value: float | None = None
     guardrails: tuple[Guardrail, ...] = ()
+    min_confidence: float | None = None
+    slices: Mapping[str, float] = field(default_factory=dict)
+    on_unscorable: str = REFUSE
     different_data: str = REFUSE
 
     def __post_init__(self) -> None:
@@ -47,6 +55,11 @@ class Rules:
             _require(self.min_value, "min_value")
         if len(self.guardrails) > MOST_GUARDRAILS:
             raise ValueError(f"There are {len(self.guardrails)} guardrails; {MOST_GUARDRAILS} are the most.")
+        _require_confidence(self.min_confidence)
+        for column, allowed in self.slices.items():
+            _require(allowed, f"slices: what is allowed of '{column}'", least=0.0)
+        _require_word(self.on_unscorable, "on_unscorable", (REFUSE, LOGGED))
+        _require_word(self.different_data, "different_data", (REFUSE, NOTE))
 
 
 def read_promotion(text: str) -> dict[str, Any]:
@@ -75,8 +88,13 @@ def rules_of(wishes: Mapping[str, Any], *, lower_is_better: bool) -> Rules:
         Guardrail(name, allowed, directions.get(name, lower_is_better))
         for name, allowed in wishes.get("guardrails", {}).items()
     )
-    different = wishes.get("different_data", REFUSE)
-    return Rules(lower_is_better, wishes.get("min_delta", 0.0), wishes.get("min_value"), tuple(guardrails), different)
+    return Rules(
+        lower_is_better,
+        wishes.get("min_delta", 0.0),
+        wishes.get("min_value"),
+        tuple(guardrails),
+        **{name: wishes[name] for name in SERVICE_FIELDS if wishes.get(name) is not None},
+    )
 
 
 def merged(from_code: Mapping[str, Any], from_request: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,3 +120,15 @@ def _require(value: object, name: str, *, least: float = -math.inf) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not (number and value >= least):  # type: ignore[operator]
         raise ValueError(f"{name} is {value!r}; it must be a number{' that is not negative' if least == 0 else ''}.")
+
+
+def _require_confidence(value: object) -> None:
+    if value is None:
+        return
+    if not (isinstance(value, float) and 0.5 <= value < 1):
+        raise ValueError(f"min_confidence is {value!r}; it must be a number from 0.5 to less than 1, such as 0.95.")
+
+
+def _require_word(value: object, name: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise ValueError(f"{name} is {value!r}; it must be '{words[0]}' or '{words[1]}'.")

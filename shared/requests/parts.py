@@ -20,7 +20,10 @@ from shared.alerts.model import AlertEvent
 from shared.errors import FailureType
 from shared.requests.texts import HOST_NAME, Direction, Metric, Word
 
-SERVICE_FIELDS = {"different_data", "mode", "approve_below", "approval_days"}
+SERVICE_FIELDS = {
+    *("min_confidence", "slices", "on_unscorable", "different_data"),  # as in mypackage.gate.rules
+    *("mode", "approve_below", "approval_days"),
+}
 APPROVAL_DAYS = 7
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -124,7 +127,24 @@ class Promotion(Strict):
         max_length=10,
         description="Which values of a guarded metric are better, where not as for the metric that decides.",
     )
-
+    min_confidence: StrictFloat | None = Field(
+        None,
+        ge=0.5,
+        lt=1,
+        description="With this confidence, the gain on the same data must be more than min_delta, such as 0.95; null "
+        "for no such rule. Needs the entry point evaluate.",
+    )
+    slices: dict[Metric, Annotated[StrictFloat, Field(ge=0)]] = Field(
+        default_factory=dict,
+        max_length=10,
+        description="Columns of the scores that evaluate wrote, and by how much the metric may become worse among the "
+        "examples with any one value in it.",
+    )
+    on_unscorable: Literal["refuse", "logged"] | None = Field(
+        None,
+        description="What happens if champion or new model cannot be scored on the same data: refused (so if null), or "
+        "compared by the logged values.",
+    )
     different_data: Literal["refuse", "note"] | None = Field(
         None,
         description="What follows if the evaluation data of both models is stated and differs: the new one is refused "

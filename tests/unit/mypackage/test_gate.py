@@ -15,9 +15,8 @@ from mypackage.gate.decision import (
     GuardrailCheck,
     check_guardrail,
     decide,
-    is_better,
-    show,
 )
+from mypackage.gate.numbers import is_better, show
 from mypackage.gate.rules import HIGHER, LOWER, NOTE, Guardrail, Rules, direction
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mypackage.gate.rules import FIELDS, Guardrail, Rules, merged, read_promotion, rules_of
+from mypackage.gate.rules import SERVICE_FIELDS as RULES_OF_SERVICE
 from shared.requests.parts import SERVICE_FIELDS, Promotion
 
 
@@ -65,6 +66,11 @@ def test_a_variable_that_is_not_understood_is_an_error(text: str, message: str) 
         ({"min_delta": -0.1}, "^min_delta is -0.1"),
         ({"min_value": "high"}, "^min_value is 'high'"),
         ({"guardrails": {f"m{n}": 1 for n in range(11)}}, "10 are the most"),
+        ({"min_confidence": 95}, "min_confidence is 95"),
+        ({"min_confidence": 0.4}, "from 0.5 to less than 1"),
+        ({"slices": {"age": -0.1}}, "allowed of 'age' is -0.1"),
+        ({"on_unscorable": "note"}, "must be 'refuse' or 'logged'"),
+        ({"different_data": "logged"}, "must be 'refuse' or 'note'"),
     ],
 )
 def test_rules_that_make_no_sense_are_an_error(wishes: dict[str, Any], message: str) -> None:
@@ -82,7 +88,16 @@ def test_the_gate_understands_every_field_that_a_request_may_have() -> None:
         guardrail_directions={"recall": "higher_is_better"},
     )
     assert set(Promotion.model_fields) - SERVICE_FIELDS == set(FIELDS)
+    assert set(RULES_OF_SERVICE) < SERVICE_FIELDS
     of_service = {"mode": "approve", "approve_below": 0.1, "approval_days": 1}
     wishes = read_promotion(asked.model_copy(update=of_service).as_variable)
     assert wishes["metric"] == "f1"
     assert rules_of(wishes, lower_is_better=False) == Rules(True, 0.1, 0.5, (Guardrail("recall", 0.02, False),))
+
+
+def test_rules_about_scores_come_from_the_request_and_refuse_by_default() -> None:
+    asked = {"min_confidence": 0.9, "slices": {"age": 0.1}, "on_unscorable": "logged", "different_data": "note"}
+    assert rules_of(asked, lower_is_better=False) == Rules(
+        False, min_confidence=0.9, slices={"age": 0.1}, on_unscorable="logged", different_data="note"
+    )
+    assert (Rules(False).on_unscorable, Rules(False).different_data) == ("refuse", "refuse")
