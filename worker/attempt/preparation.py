@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.errors import Code, LeaseLost, UserError
+from shared.errors import LeaseLost
 from shared.jobs.model import Job
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
@@ -17,12 +17,12 @@ from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets
 from shared.settings import Settings
 from worker.attempt import dataset_pin
+from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_its_own, no_image, render_for
 from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
-from worker.attempt_name import attempt_name
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
-from worker.project.entry_points import EntryPoint, Project, Rendered, assemble, render
+from worker.project.entry_points import Rendered
 from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
 from worker.source.checkout import Checkout, GitSource, SourceRequest
@@ -31,44 +31,6 @@ from worker.tracking.client import Run, Tracking, load_project
 from worker.tracking.run_tags import RunRequest
 
 logger = logging.getLogger(__name__)
-
-REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One attempt to prepare: its request, its claim, and what may interrupt it."""
-
-    claim: Claim
-    secrets: JobSecrets
-    interruption: Interruption
-
-    @property
-    def request(self) -> RetrainRequest:
-        """What the job asks for."""
-        return self.claim.request
-
-    @property
-    def name(self) -> str:
-        """The attempt's name on this host."""
-        return attempt_name(self.claim.job)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The checked-out project, and the part of it that is to run."""
-
-    checkout: Checkout
-    project: Project
-    entry_point: EntryPoint
-
-
-@dataclass(frozen=True)
-class Pins:
-    """What the request's names mean in all attempts; None if it names nothing, or the project takes no such name."""
-
-    base_model: str | None
-    dataset: str | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +75,7 @@ class Preparation:
         limits = self._limit(assigned)
         loaded = _load(assigned, self._check_out(assigned))
         pins = Pins(self._pin_base_model(assigned, loaded), self._pin_dataset(assigned, loaded))
-        rendered = _render(assigned, loaded, pins)
+        rendered = render_for(assigned, loaded, pins)
         image = self._bring_image(assigned, loaded)
         run = self._open_run(assigned, loaded, rendered)
         self._tag_image(run, loaded, image)
@@ -157,7 +119,7 @@ class Preparation:
         asked, known = assigned.request.base_model, assigned.claim.job.base_model_version
         if not asked or "base_model" not in loaded.entry_point.declared:
             return None
-        if _has_registry_of_its_own(loaded.project):
+        if has_registry_of_its_own(loaded.project):
             return asked
         version = self.tracking.find_base_model(base_model.at_version(asked, known))
         if version and version != known:
@@ -187,7 +149,7 @@ class Preparation:
     def _bring_image(self, assigned: Assignment, loaded: Loaded) -> Image | None:
         project = loaded.project
         if self.runner.inside.runs_images and project.image is None:
-            raise _no_image(project)
+            raise no_image(project)
         image = self.runner.prepare_image(
             project.image,
             pinned=assigned.claim.job.image_id,
@@ -267,28 +229,3 @@ class Preparation:
 def _load(assigned: Assignment, checkout: Checkout) -> Loaded:
     project = load_project(checkout.project_folder)
     return Loaded(checkout, project, project.entry_point(assigned.request.entry_point))
-
-
-def _has_registry_of_its_own(project: Project) -> bool:
-    return any(variable.name == REGISTRY_VARIABLE for variable in project.environment)
-
-
-def _render(assigned: Assignment, loaded: Loaded, pins: Pins) -> Rendered:
-    request = assigned.request
-    fields = {
-        "experiment_name": request.experiment_name,
-        "model_name": request.model_name,
-        "base_model": pins.base_model,
-        "dataset_repo": dataset_pin.as_parameter(request.dataset_repo, pins.dataset) if request.dataset_repo else None,
-    }
-    values = assemble(loaded.entry_point, fields=fields, parameters=request.parameters)
-    return render(loaded.entry_point, values)
-
-
-def _no_image(project: Project) -> UserError:
-    return UserError(
-        Code.INVALID_PROJECT,
-        f"Project '{project.name}' has no docker_env.image, and this service trains in containers. "
-        "Add docker_env with an image to its MLproject file.",
-        project=project.name,
-    )

@@ -1,0 +1,79 @@
+"""What the preparation of an attempt works on: the assignment, the loaded project, and the pins. Pure."""
+
+from dataclasses import dataclass
+
+from shared.errors import Code, UserError
+from shared.jobs.records import Claim
+from shared.requests.retrain_request import RetrainRequest
+from shared.secrets.vault import JobSecrets
+from worker.attempt import dataset_pin
+from worker.attempt_name import attempt_name
+from worker.interruption import Interruption
+from worker.project.entry_points import EntryPoint, Project, Rendered, assemble, render
+from worker.source.checkout import Checkout
+
+REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One attempt to prepare: its request, its claim, and what may interrupt it."""
+
+    claim: Claim
+    secrets: JobSecrets
+    interruption: Interruption
+
+    @property
+    def request(self) -> RetrainRequest:
+        """What the job asks for."""
+        return self.claim.request
+
+    @property
+    def name(self) -> str:
+        """The attempt's name on this host."""
+        return attempt_name(self.claim.job)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The checked-out project, and the part of it that is to run."""
+
+    checkout: Checkout
+    project: Project
+    entry_point: EntryPoint
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What the request's names mean in all attempts; None if it names nothing, or the project takes no such name."""
+
+    base_model: str | None
+    dataset: str | None
+
+
+def has_registry_of_its_own(project: Project) -> bool:
+    """Return whether the project sets a registry of its own, which the worker cannot look into."""
+    return any(variable.name == REGISTRY_VARIABLE for variable in project.environment)
+
+
+def render_for(assigned: Assignment, loaded: Loaded, pins: Pins) -> Rendered:
+    """Return the command of the entry point, with the request's values."""
+    request = assigned.request
+    fields = {
+        "experiment_name": request.experiment_name,
+        "model_name": request.model_name,
+        "base_model": pins.base_model,
+        "dataset_repo": dataset_pin.as_parameter(request.dataset_repo, pins.dataset) if request.dataset_repo else None,
+    }
+    values = assemble(loaded.entry_point, fields=fields, parameters=request.parameters)
+    return render(loaded.entry_point, values)
+
+
+def no_image(project: Project) -> UserError:
+    """Return the error for a project without an image, where trainings run in images."""
+    return UserError(
+        Code.INVALID_PROJECT,
+        f"Project '{project.name}' has no docker_env.image, and this service trains in containers. "
+        "Add docker_env with an image to its MLproject file.",
+        project=project.name,
+    )
