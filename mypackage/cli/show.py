@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -41,13 +42,19 @@ def show_job(job: JobHandle, *, as_json: bool) -> None:
         return
     rows = [(name, plain_line(value)) for name, value in facts(job.record) if value]
     if is_for_people():
-        grid = Table.grid(padding=(0, 2))
-        for name, value in rows:
-            grid.add_row(Text(name, style="bold"), styled(value))
-        Console().print(grid)
+        show_facts(rows)
     else:
         for name, value in rows:
             click.echo(f"{name}: {value}")
+
+
+def show_facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns; a word, such as an address, is never folded, so that it can be opened."""
+    console, indent = Console(), max(cell_len(name) for name, _ in rows) + GAP
+    for name, value in rows:
+        lines = textwrap.wrap(value, max(console.width - indent, 1), break_long_words=False, break_on_hyphens=False)
+        shown = styled(value) if len(lines) == 1 else Text(f"\n{' ' * indent}".join(lines))
+        console.print(Text(name.ljust(indent), style="bold") + shown, soft_wrap=True)
 
 
 def show_jobs(jobs: Iterable[JobHandle], *, as_json: bool) -> None:

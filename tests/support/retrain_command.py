@@ -2,7 +2,9 @@
 
 import json
 import os
+import pty
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from mypackage.cli.main import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,23 @@ class RetrainCommand:
         """Submit a request, and return the job's id."""
         Path("job.json").write_text(json.dumps(request))
         return str(json.loads(self("submit", "--file", "job.json", "--json").stdout)["id"])
+
+
+def at_a_terminal(*arguments: str, **environment: str) -> str:
+    """Run the command with a terminal as stdout, and return what that got."""
+    master, slave = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "PYTHONPATH": str(ROOT), **environment}
+    process = subprocess.Popen([sys.executable, "-m", "mypackage.cli", *arguments], stdout=slave, env=variables)
+    os.close(slave)
+    shown = b""
+    try:
+        while part := os.read(master, 65536):
+            shown += part
+    except OSError:  # Linux: the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(30) in (0, 1)
+    return shown.decode()
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -1,12 +1,8 @@
 """The command `retrain` against the API's own app, over HTTP."""
 
 import json
-import os
-import pty
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +19,7 @@ from shared.jobs.model import JobState, Reason
 from shared.jobs.promotions import PromotionState
 from shared.jobs.records import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
-from tests.support.retrain_command import RetrainCommand, make_checkout
+from tests.support.retrain_command import RetrainCommand, at_a_terminal, make_checkout
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker
 from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import ServedApp, served
@@ -32,7 +28,6 @@ from tests.unit.conftest import BODY, HOST, ClaimJob, MakeApp
 from tests.unit.mypackage.promotions import AWAITING, promotion
 from worker.alerts.seam import Answer, Verdict
 
-ROOT = Path(__file__).parents[3]
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
@@ -167,23 +162,6 @@ def test_nothing_that_others_wrote_reaches_a_terminal_as_a_control(run: RetrainC
         output = run(*arguments, code=1 if arguments[0] == "wait" else 0).output
         assert "[bold]" in output
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", output)
-
-
-def at_a_terminal(*arguments: str, **environment: str) -> str:
-    """Run the command with a terminal as stdout, and return what that got."""
-    master, slave = pty.openpty()
-    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "PYTHONPATH": str(ROOT), **environment}
-    process = subprocess.Popen([sys.executable, "-m", "mypackage.cli", *arguments], stdout=slave, env=variables)
-    os.close(slave)
-    shown = b""
-    try:
-        while part := os.read(master, 65536):
-            shown += part
-    except OSError:  # Linux: the other end is closed
-        pass
-    os.close(master)
-    assert process.wait(30) in (0, 1)
-    return shown.decode()
 
 
 def test_a_terminal_gets_tables_and_colours_but_no_markup_of_others(

@@ -1,0 +1,39 @@
+"""What `retrain status` and its like print about one job."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Code, FailureType
+from shared.jobs.model import JobState, Reason
+from shared.jobs.records import Ending, Resolution
+from tests.fakes.store import MemoryStore
+from tests.support.retrain_command import RetrainCommand, at_a_terminal
+from tests.support.servers.served_app import served
+from tests.unit.conftest import BODY, ClaimJob, MakeApp
+
+MLFLOW = "https://mlflow.machine-learning.engineering.example.com/tracking"
+SEE = "https://wiki.example.com/a-page/about-something/that-is-rather-long/and/has-hyphens"
+
+
+@pytest.fixture
+def run(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetrainCommand]:
+    monkeypatch.chdir(tmp_path)
+    with served(make_app, monkeypatch) as start:
+        yield RetrainCommand(start(mlflow_public_url=MLFLOW).url)
+
+
+def test_an_address_is_one_word_at_a_terminal_of_any_width_and_prose_is_folded_between_words(
+    run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
+) -> None:
+    job_id = run.new_job(**BODY)
+    claim = claim_job(job_id)
+    store.resolve(claim, Resolution(run_id="a" * 32, experiment_id="3"))
+    reason = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1, and then a few words more: see {SEE} .")
+    store.finish(claim, Ending(JobState.FAILED, reason=reason))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", at_a_terminal("--url", run.url, "status", job_id, COLUMNS="60"))
+    page = f"{MLFLOW}/#/experiments/3/runs/{'a' * 32}?workflowType=machine_learning"
+    assert {page, SEE, job_id} <= set(shown.split())
+    assert re.search(r"\r\n {12}\S", shown)
