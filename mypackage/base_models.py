@@ -100,7 +100,7 @@ def _find_version(client: MlflowClient, name: str, version: str | None, alias: s
     except MlflowException as error:
         if error.error_code not in NOT_THERE:
             raise
-        raise BaseModelError(_what_is_there(client, name, version, alias)) from error
+        raise BaseModelError(_what_is_there(client, name, version, alias)) from None
 
 
 def _what_is_there(client: MlflowClient, name: str, version: str | None, alias: str | None) -> str:
@@ -126,7 +126,7 @@ def _model_of_run(client: MlflowClient, run_id: str) -> BaseModel:
         if error.error_code not in NOT_THERE:
             raise
         there = _models(client, like=run_id)
-        raise BaseModelError(f"base_model: there is no run '{run_id:.64}'. Give {FORMS} (models: {there}).") from error
+        raise BaseModelError(f"base_model: there is no run '{run_id:.64}'. Give {FORMS} (models: {there}).") from None
     source = _find_logged_model(client, run_id, experiment_id) or _find_model_folder(client, run_id)
     if source is None:
         files = _listed(file.path for file in client.list_artifacts(run_id))

@@ -79,7 +79,7 @@ def _read_addresses(file: Path, *, required: bool) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"'{file}' must be a JSON file like {ADDRESSES_EXAMPLE}; reading it failed: {error}"
-        ) from error
+        ) from None
     if required and "dataset" not in addresses:
         raise DatasetError(f"'{file}' names no dataset; it must be like {ADDRESSES_EXAMPLE}.")
     return addresses

@@ -101,7 +101,7 @@ class Http:
                 allow_redirects=False,  # the service sends none; following one would turn a POST into a GET
             )
         except requests.RequestException as error:
-            raise ServerUnreachable(self._unreachable(error)) from error
+            raise ServerUnreachable(self._unreachable(error)) from None  # four screens in a notebook, for this one line
         if response.ok and not response.is_redirect:
             return response
         raise self._error(response)
@@ -114,6 +114,8 @@ class Http:
                 what = "did not answer in time"
             case requests.exceptions.ProxyError():
                 what = "cannot be reached through the proxy that HTTP_PROXY or HTTPS_PROXY names"
+            case _ if "NameResolutionError" in repr(error):
+                what = f"cannot be found: no name server knows the name {urlsplit(self.url).hostname}"
             case _:
                 what = "does not answer"
         return (

@@ -58,7 +58,7 @@ def unpack(archive: Path, target: Path, *, shown: str, limits: ArchiveLimits) ->
                 _unpack_zip(archive, writing)
             move_into(folder, target)
         except (*UNREADABLE, *UNDECODABLE) as error:
-            raise DatasetError(f"'{shown}' cannot be unpacked as a zip or tar archive: {error}") from error
+            raise DatasetError(f"'{shown}' cannot be unpacked as a zip or tar archive: {error}") from None
 
 
 def move_into(folder: Path, target: Path) -> None:

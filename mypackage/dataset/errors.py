@@ -20,5 +20,5 @@ def needed(name: str, advice: str) -> Any:
     """Import an optional library; raise DatasetError with the advice if it is missing."""
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise DatasetError(advice) from error
+    except ImportError:
+        raise DatasetError(advice) from None

@@ -56,10 +56,10 @@ def _run(repo_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
             text=True,
             timeout=TIMEOUT_SECONDS,
         )
-    except FileNotFoundError as error:
-        raise DatasetError("A dataset from a DVC repository needs git in the training image.") from error
-    except subprocess.TimeoutExpired as error:
-        raise DatasetError(f"Cloning '{shown(repo_url)}' took longer than {TIMEOUT_SECONDS} s.") from error
+    except FileNotFoundError:
+        raise DatasetError("A dataset from a DVC repository needs git in the training image.") from None
+    except subprocess.TimeoutExpired:
+        raise DatasetError(f"Cloning '{shown(repo_url)}' took longer than {TIMEOUT_SECONDS} s.") from None
 
 
 def _credentials(address: SplitResult) -> dict[str, str]:

@@ -55,6 +55,7 @@ def is_refused(archive: Path, folder: Path, why: str, limits: ArchiveLimits | No
     with pytest.raises(DatasetError, match=why) as caught:
         unpack(archive, folder / "out", shown="data", limits=limits or ArchiveLimits())
     assert "'data' cannot be unpacked" in str(caught.value)
+    assert caught.value.__cause__ is None  # it has said so already
     assert sorted(folder.rglob("*")) == before
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -101,10 +102,16 @@ def test_a_token_that_no_header_can_carry_is_not_repeated() -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_a_server_that_is_away_is_named_with_what_to_do(server: ServedApp, service: Client) -> None:
+def test_a_server_that_is_away_is_named_with_what_to_do_in_one_short_traceback(
+    server: ServedApp, service: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mypackage.client.http.CALL_PATIENCE_SECONDS", 0)
     server.stop()
-    with pytest.raises(ServerUnreachable, match=rf"at {server.url} does not answer\. Check .*RETRAIN_URL"):
+    with pytest.raises(ServerUnreachable, match=rf"at {server.url} does not answer\. Check .*RETRAIN_URL") as caught:
         service.job("x")
+    assert "urllib3" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(ServerUnreachable, match=r"cannot be found: no name server knows the name nowhere\.invalid"):
+        Client("http://nowhere.invalid").job("x")
 
 
 def test_a_server_that_comes_back_soon_was_never_away(
