@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StrictInt, StrictStr, field_validator, m
 
 from shared.addresses.dataset_address import parse_dataset_address
 from shared.addresses.git_uri import parse_git_uri
+from shared.addresses.lookalikes import require_no_data_lookalike, require_no_lookalike
 from shared.requests.parts import Alerts, Promotion, Resources, Retry, Strict, Timeouts
 from shared.requests.records import as_recorded, field_names, filled, without_defaults
 from shared.requests.texts import Name, ParameterName, ParameterValue, Text, Word, no_control_characters
@@ -110,14 +111,14 @@ class RetrainRequest(Strict):
     @field_validator("git_uri")
     @classmethod
     def _git_uri_is_an_address(cls, value: str) -> str:
-        parse_git_uri(no_control_characters(value))
+        parse_git_uri(require_no_lookalike(no_control_characters(value)))
         return value
 
     @field_validator("dataset_repo")
     @classmethod
     def _dataset_repo_is_an_address(cls, value: str | None) -> str | None:
         if value:
-            parse_dataset_address(no_control_characters(value))
+            parse_dataset_address(require_no_data_lookalike(no_control_characters(value)))
         return value
 
     @field_validator("dataset_repo", "base_model")
@@ -138,6 +139,8 @@ class RetrainRequest(Strict):
     def _location_stays_inside(cls, value: str) -> str:
         if value.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", value):
             raise ValueError("leaves the repository; give a folder inside it, such as examples/sklearn-dummy")
+        if "\\" in value or re.match(r"[A-Za-z]:", value):
+            raise ValueError("is written as on Windows; separate the folders of the repository with '/', as in a/b")
         return value
 
     @field_validator("parameters")
