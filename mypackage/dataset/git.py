@@ -30,8 +30,21 @@ def _find_commit(repo_url: str, folder: Path, rev: str) -> str:
     found = (_parse(repo_url, folder, name) for name in names)
     commit = next(filter(None, found), None)
     if commit is None:
+        _require_a_git_host(repo_url)
         raise DatasetError(f"'{shown(repo_url)}' has no branch, tag or commit {rev or 'HEAD'!r}.")
     return commit
+
+
+def _require_a_git_host(repo_url: str) -> None:
+    """Raise unless the host speaks git: git takes a page, such as a login's, for a repository without branches."""
+    if urlsplit(repo_url).scheme not in ("http", "https"):
+        return
+    asked = _run(repo_url, "ls-remote", "--quiet", "--", shown(repo_url), "HEAD", GIT_TRACE_PACKET="1")
+    if "packet:" not in asked.stderr:
+        raise DatasetError(
+            f"'{shown(repo_url)}' answered with a page, not with git: a login, a network's portal, or no git host at "
+            "all. Check the address in a browser, and the token in it."
+        )
 
 
 def _parse(repo_url: str, folder: Path, name: str) -> str:
@@ -45,8 +58,8 @@ def _git(repo_url: str, *arguments: str) -> None:
         raise DatasetError(f"Cloning '{shown(repo_url)}' failed: {done.stderr.strip()}")
 
 
-def _run(repo_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | _credentials(urlsplit(repo_url))
+def _run(repo_url: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | _credentials(urlsplit(repo_url)) | variables
     try:
         return subprocess.run(
             ["git", *arguments],

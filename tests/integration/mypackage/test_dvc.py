@@ -44,6 +44,17 @@ def url(git_server: GitServer) -> str:
     return git_server.url("data", with_credentials=True)
 
 
+@pytest.mark.parametrize("pin", ["", "@main", f"@{'0' * 40}"])
+@pytest.mark.parametrize("page", [b"<html>Log in</html>", b""])
+def test_a_page_in_place_of_git_is_no_empty_repository(
+    git_server: GitServer, url: str, tmp_path: Path, page: bytes, pin: str
+) -> None:
+    git_server.behaviour.page = page
+    with pytest.raises(DatasetError, match="answered with a page, not with git") as caught:
+        fetch(f"{url}{pin}", tmp_path / "data", cache=Cache(None))
+    assert PASSWORD not in str(caught.value)
+
+
 def test_each_revision_gives_its_own_data_and_says_which_it_was(author: DvcAuthor, url: str, tmp_path: Path) -> None:
     first = author.commit({"set": {"a": "1", "deep/b": "1"}})
     second = author.commit({"set": {"a": "2"}})
