@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
 
 from shared.addresses.dataset_address import parse_dataset_address
+from shared.addresses.git_ref import problem_with_ref
 from shared.addresses.git_uri import parse_git_uri
 from shared.addresses.lookalikes import require_no_data_lookalike, require_no_lookalike
 from shared.requests.parts import Alerts, Promotion, Resources, Retry, Strict, Timeouts
 from shared.requests.records import as_recorded, field_names, filled, without_defaults
-from shared.requests.texts import Name, ParameterName, ParameterValue, Text, Word, no_control_characters
+from shared.requests.texts import ModelName, Name, ParameterName, ParameterValue, Text, Word, no_control_characters
 from shared.secrets.vault import JobSecrets
 
-REF = re.compile(r"^(?!-)(?!.*(\.\.|@\{|//))[A-Za-z0-9._/@+#=-]{1,250}\Z")
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
 
 
@@ -68,13 +68,15 @@ class RetrainRequest(Strict):
     entry_point: Name = Field("main", description="Entry point of the MLproject file.")
     parameters: dict[ParameterName, ParameterValue] = Field(
         default_factory=dict,
-        max_length=200,
-        description="Values for the entry point's parameters.",
+        max_length=1000,
+        description="Values for the entry point's parameters: texts (line breaks and tabs may be in them), numbers, "
+        "true and false. Anything else is sent as a text.",
         examples=[{"alpha": 0.5, "epochs": 10}],
     )
-    model_name: Name | None = Field(
+    model_name: ModelName | None = Field(
         None,
-        description="Registered model; reaches the project as its parameter model_name.",
+        description="Registered model; reaches the project as its parameter model_name. MLflow takes no '/' or ':' in "
+        "it.",
         examples=["iris-classifier"],
     )
     queue: Word = Field("default", description="Queue of the workers that may take it.")
@@ -130,8 +132,8 @@ class RetrainRequest(Strict):
     @field_validator("commit_hash")
     @classmethod
     def _commit_hash_is_a_ref(cls, value: str) -> str:
-        if not REF.match(value):
-            raise ValueError("is not a branch, tag or commit SHA")
+        if problem := problem_with_ref(value):
+            raise ValueError(problem)
         return value
 
     @field_validator("MLproject_location")

@@ -1,16 +1,15 @@
 """Checks a parameter's value against its type, and turns it into the text that reaches the command. Pure."""
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from shared.addresses.characters import named
 from shared.errors import Code, UserError
+from shared.requests.texts import NOT_IN_A_VALUE
 
 ParameterValue = str | int | float | bool
 
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
-LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")  # JSON can write them, UTF-8 cannot
 SHOWN_CHARACTERS = 100
 BOOLS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "1", "yes"), True),
@@ -117,10 +116,8 @@ def _split(text: str) -> SplitResult:
 
 
 def _check_characters(text: str) -> None:
-    if LONE_SURROGATES.search(text):
-        raise ValueError("it contains half a character")
-    if CONTROL_CHARACTERS.search(text):
-        raise ValueError("it contains a control character")
+    if found := NOT_IN_A_VALUE.search(text):
+        raise ValueError(f"it contains {named(found[0])}")
 
 
 def _shown(value: ParameterValue) -> str:

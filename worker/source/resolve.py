@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.addresses.git_ref import problem_with_ref
 from shared.errors import Code, UserError
 
 FULL_SHA = re.compile(r"^[0-9a-f]{40}$")
 SHORT_SHA = re.compile(r"^[0-9a-f]{4,39}$")
-NOT_IN_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
 NAMED_BRANCHES = 10
 
 
@@ -98,7 +98,7 @@ def resolve(repository: Repository, ref: str, *, pinned_sha: str | None = None) 
         return ResolvedRef(_fetch_sha(repository, pinned_sha, ref))
     if FULL_SHA.match(ref.lower()):
         return ResolvedRef(_fetch_sha(repository, ref.lower(), ref))
-    if NOT_IN_A_REF.search(ref) or not ref:
+    if problem_with_ref(ref):
         raise ref_not_found(ref, repository.list_remote())
     if ref != "HEAD":  # the usual case needs no listing: one request, so the ref cannot move in between
         name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"

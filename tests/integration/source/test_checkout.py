@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.addresses.git_ref import problem_with_ref
 from shared.errors import Code, UserError
 from tests.support.servers.git_repository import RepositoryOnServer
 from tests.support.servers.git_server import GitServer
@@ -118,9 +119,13 @@ def test_what_names_no_commit_is_said_clearly(
     assert not list((tmp_path / "work").glob("*"))
 
 
-def test_a_ref_with_shell_characters_is_a_ref(iris: RepositoryOnServer, source: GitSource) -> None:
-    sha = iris.commit({"a": "1"}, branch="x;touch${IFS}y&'\"")
-    assert fetch(source, iris.uri, "x;touch${IFS}y&'\"").commit_sha == sha
+@pytest.mark.parametrize("ref", ["x;touch${IFS}y&'\"", "feature/größe", "fix(ui),it's", "+x", "机能"])
+def test_a_branch_with_other_letters_or_a_shells_signs_is_fetched(
+    iris: RepositoryOnServer, source: GitSource, ref: str
+) -> None:
+    sha = iris.commit({"a": "1"}, branch=ref)
+    assert fetch(source, iris.uri, ref).commit_sha == sha
+    assert problem_with_ref(ref) is None
 
 
 def test_an_ambiguous_short_sha_says_so(iris: RepositoryOnServer, source: GitSource) -> None:

@@ -99,9 +99,17 @@ def test_a_dataset_may_be_any_address_or_none(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "ref", ["main", "v1.2.3", "feature/new-loss", "a" * 40, "deadbee", "release-2.0+build#7", "user@host"]
+    "ref",
+    ["main", "v1.2.3", "feature/new-loss", "a" * 40, "deadbee", "release-2.0+build#7", "user@host", "refs/tags/v1"],
 )
 def test_branches_tags_and_commits_are_refs(ref: str) -> None:
+    assert parse(commit_hash=ref).commit_hash == ref
+
+
+@pytest.mark.parametrize(
+    "ref", ["feature/größe", "fix(ui)", "a,b", "it's", "机能", "a{b}", "50%", 'say"x"', "a;b|c&d<e>$f!`g`", "+x"]
+)
+def test_a_branch_may_have_any_letter_and_sign_that_git_takes(ref: str) -> None:
     assert parse(commit_hash=ref).commit_hash == ref
 
 
@@ -147,7 +155,7 @@ def test_parameters_keep_their_type(value: object) -> None:
         ({"parameters": {"--x": 1}}, ("parameters", "--x", "[key]")),
         ({"parameters": {"x\n": 1}}, ("parameters", "x\n", "[key]")),
         ({"parameters": {"model_name": "m"}}, ("parameters",)),
-        ({"parameters": {f"p{n}": n for n in range(201)}}, ("parameters",)),
+        ({"parameters": {f"p{n}": n for n in range(1001)}}, ("parameters",)),
         ({"parameters": [1]}, ("parameters",)),
         ({"queue": "has space"}, ("queue",)),
         ({"queue": "default\n"}, ("queue",)),

@@ -42,6 +42,8 @@ def test_a_bool_reaches_the_command_as_python_writes_false(value: ParameterValue
         ("path", "/data/train.csv", "/data/train.csv"),
         ("path", "file:///data/a%20b.csv", "/data/a b.csv"),
         ("path", "-rf", "./-rf"),
+        ("string", "SELECT x\r\nFROM t\n", "SELECT x\r\nFROM t\n"),
+        ("string", "a\tb", "a\tb"),
     ],
 )
 def test_a_value_of_its_type_reaches_the_command(type_: str, value: ParameterValue, text: str) -> None:
@@ -66,7 +68,7 @@ def test_a_value_of_its_type_reaches_the_command(type_: str, value: ParameterVal
         ("path", ".."),
         ("path", ""),
         ("path", "file:///data/a%00b"),
-        ("string", "two\nlines"),
+        ("string", "an \x1b escape"),
         ("string", "nul\0"),
         ("string", "half \ud800"),
     ],
@@ -93,7 +95,18 @@ def test_a_refused_value_is_shown_in_part_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["x; touch pwned", "$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "&& touch pwned"]
+    "value",
+    [
+        "x; touch pwned",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "'; touch pwned; '",
+        "&& touch pwned",
+        "x\ntouch pwned",
+        "x\ttouch pwned\n",
+        "'\ntouch pwned\n'",
+        "\\\ntouch pwned",
+    ],
 )
 def test_a_value_is_never_a_command(tmp_path: Path, value: str) -> None:
     command = render(entry_point("printf '%s\\n' {value}", value="string"), {"value": value, "k": value}).command
@@ -101,7 +114,7 @@ def test_a_value_is_never_a_command(tmp_path: Path, value: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t")))
 def test_any_text_comes_through_a_shell_unchanged(value: str) -> None:
     command = render(entry_point("printf %s {value}", value="string"), {"value": value}).command
     assert shell(command, Path("/")) == value
