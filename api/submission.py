@@ -29,7 +29,15 @@ def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Se
     check_resources(request.resources, services.settings)
     # Without defaults, so that a repeated request stays the same although a later version has new fields.
     payload = request.without_credentials()[0].model_dump(mode="json", exclude_defaults=True)
-    return accept(make_job(request, services), idempotency_key=idempotency_key, payload=payload, services=services)
+    new = make_job(with_gpus(request, services.settings.default_gpus), services)
+    return accept(new, idempotency_key=idempotency_key, payload=payload, services=services)
+
+
+def with_gpus(request: RetrainRequest, default: int) -> RetrainRequest:
+    """Return the request with the operator's number of GPUs, unless it says one. A retry keeps what the job had."""
+    if "gpus" in request.resources.model_fields_set:
+        return request
+    return request.model_copy(update={"resources": request.resources.model_copy(update={"gpus": default})})
 
 
 def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:

@@ -1,4 +1,7 @@
-"""The settings, one by one: name, type, default and meaning. docs/reference/settings.md is made of them."""
+"""The settings, one by one: name, type, default and meaning. docs/reference/settings.md is made of them.
+
+Those of the API alone are in api_variables.py.
+"""
 
 import socket
 from ipaddress import IPv4Network
@@ -10,7 +13,7 @@ from pydantic_settings import NoDecode
 
 from shared.alerts.model import AlertEvent
 from shared.alerts.named import NamedChannel, parse_named_channels
-from shared.environment_settings import EnvironmentSettings
+from shared.api_variables import ApiVariables
 from shared.errors import FailureType
 from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.requests.texts import HOST_NAME, Word
@@ -18,7 +21,7 @@ from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.setting_types import Words, key_limits, split_words
 
 
-class Variables(EnvironmentSettings):
+class Variables(ApiVariables):
     """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
     data_dir: Path = Field(Path(".data"), description="Folder for all data that is kept on this machine.")
@@ -66,28 +69,6 @@ class Variables(EnvironmentSettings):
         "", description="The API's address for people, for links in alerts; empty for no links."
     )
 
-    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
-    api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
-    api_followers: int = Field(100, ge=1, le=1000, description="Log followers at the same time.")
-    api_followers_per_peer: int = Field(
-        50, ge=1, le=1000, description="Log followers from one address; a proxy is one address for all of its users."
-    )
-    api_connections: int = Field(
-        600,
-        ge=10,
-        le=10_000,
-        description="Open connections; above this, the one that has been silent longest is closed.",
-    )
-    api_connections_per_peer: int = Field(
-        200, ge=5, le=10_000, description="Open connections from one address; above this, likewise."
-    )
-    api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
-        (), description="Bearer tokens, comma separated. Without any, the API serves only this machine."
-    )
-    metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
-        (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
-    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Fernet key that encrypts credentials in requests; empty for SECRET_KEY_FILE."
     )

@@ -28,6 +28,7 @@ APPROVAL_DAYS = 7
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
 MEMORY_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MOST_BYTES = 2**50
+MOST_GPUS = 64
 
 
 class Strict(BaseModel):
@@ -39,7 +40,9 @@ class Strict(BaseModel):
 class Resources(Strict):
     """What one attempt may use."""
 
-    gpus: StrictInt = Field(0, ge=0, le=64, description="GPUs for the container.")
+    gpus: StrictInt = Field(
+        0, ge=0, le=MOST_GPUS, description="GPUs for the container; left out: the operator's DEFAULT_GPUS."
+    )
     cpus: StrictFloat | None = Field(
         None, ge=0.01, le=1024, description="CPU cores at most; null for the host's default."
     )

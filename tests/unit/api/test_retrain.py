@@ -182,6 +182,25 @@ def test_a_job_waits_as_long_as_its_request_says_else_as_the_setting_says(
     assert taken == [50, 7]
 
 
+def test_a_job_gets_the_operators_gpus_unless_its_request_says_otherwise_and_keeps_them_when_repeated(
+    make_app: MakeApp, store: MemoryStore
+) -> None:
+    client = make_app(default_gpus=1).test_client()
+
+    def gpus(**resources: Any) -> int:
+        answer = client.post("/retrain", json={**BODY, "resources": resources} if resources else BODY)
+        assert answer.json
+        recorded = int(answer.json["request"]["resources"]["gpus"])
+        assert store.get(answer.json["id"]).gpus == recorded
+        client.post(f"/jobs/{answer.json['id']}/cancel")
+        again = client.post(f"/jobs/{answer.json['id']}/retry").json
+        assert again
+        assert again["request"]["resources"]["gpus"] == recorded
+        return recorded
+
+    assert [gpus(), gpus(memory="8g"), gpus(gpus=0), gpus(gpus=2)] == [1, 1, 0, 2]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "[::ffff:10.0.0.1]", "169.254.169.254", "localhost."])
 def test_an_address_inside_is_refused_at_once_naming_the_setting(make_app: MakeApp, host: str) -> None:
     body = {**BODY, "git_uri": f"https://token@{host}/a.git"}

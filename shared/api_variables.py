@@ -1,0 +1,43 @@
+"""The settings of the API alone: where it listens, whom it serves, and what a request gets that does not say."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from shared.environment_settings import EnvironmentSettings
+from shared.requests.parts import MOST_GPUS
+from shared.setting_types import split_words
+
+
+class ApiVariables(EnvironmentSettings):
+    """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
+
+    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
+    api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
+    api_followers: int = Field(100, ge=1, le=1000, description="Log followers at the same time.")
+    api_followers_per_peer: int = Field(
+        50, ge=1, le=1000, description="Log followers from one address; a proxy is one address for all of its users."
+    )
+    api_connections: int = Field(
+        600,
+        ge=10,
+        le=10_000,
+        description="Open connections; above this, the one that has been silent longest is closed.",
+    )
+    api_connections_per_peer: int = Field(
+        200, ge=5, le=10_000, description="Open connections from one address; above this, likewise."
+    )
+    api_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
+        (), description="Bearer tokens, comma separated. Without any, the API serves only this machine."
+    )
+    metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
+        (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
+    )
+    default_gpus: int = Field(
+        0,
+        ge=0,
+        le=MOST_GPUS,
+        description="GPUs of a job whose request does not say; 1 to train on a GPU as the predecessor always did.",
+    )
