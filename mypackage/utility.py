@@ -17,9 +17,12 @@ from .gate.registry import model_exists
 from .gate.rules import NOTE, merged, read_promotion, rules_of
 from .gate.runs import RunEnded, job_run_beside, open_run
 from .job_run import job_run_id
+from .mlflow_version import require_mlflow
 from .protocol import CHAMPION, EVALUATION_TAG, GATE_OF_SERVICE, GATE_VARIABLE, PROMOTION_VARIABLE
 
 __all__ = ["RunEnded", "auto_compare_and_register", "create_new_version_dir", "get_combination"]
+
+require_mlflow(mlflow.__version__)  # here, because the gate is called when hours of training are over
 
 DATASET_CHARACTERS = 250
 VERSION_FOLDER = "version"
