@@ -70,10 +70,16 @@ def render_for(assigned: Assignment, loaded: Loaded, pins: Pins) -> Rendered:
 
 
 def no_image(project: Project) -> UserError:
-    """Return the error for a project without an image, where trainings run in images."""
+    """Return the refusal of a project without an image, where trainings run in one."""
+    if project.packages:
+        how = (
+            "In its MLproject file, write docker_env with an image in the place of python_env or conda_env, if one of "
+            f"them is there: MLflow takes only one. The image must have the packages of {project.packages}"
+        )
+    else:
+        how = "Add docker_env with an image to its MLproject file"
     return UserError(
         Code.INVALID_PROJECT,
-        f"Project '{project.name}' has no docker_env.image, and this service trains in containers. "
-        "Add docker_env with an image to its MLproject file.",
+        f"Project '{project.name}' has no docker_env.image, and this service trains in containers. {how}.",
         project=project.name,
     )

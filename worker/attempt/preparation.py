@@ -227,5 +227,5 @@ class Preparation:
 
 
 def _load(assigned: Assignment, checkout: Checkout) -> Loaded:
-    project = load_project(checkout.project_folder)
+    project = load_project(checkout.project_folder, checkout.folder)
     return Loaded(checkout, project, project.entry_point(assigned.request.entry_point))

@@ -1,6 +1,7 @@
 """Puts together what a training finds around itself: its variables, its private files, and its volumes."""
 
 import base64
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
 TRACKING_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - likewise
 # MLflow's client would send these rather than the token; an image may have them.
 NO_LOGIN = {"MLFLOW_TRACKING_USERNAME": "", TRACKING_PASSWORD: ""}
+LOGIN = (*NO_LOGIN, TRACKING_TOKEN)  # the training has what it needs of these
 TOKEN_SECONDS = 2 * 86400.0  # of a token, beyond the time that training may take: preparation, a stopped worker
 # Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
 AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
@@ -86,12 +88,17 @@ class Surroundings:
 
         ``token`` is what the training shows our guard.
         """
-        permitted = permit_environment(project, self.settings.project_env_allowlist, self.host_environment)
+        permitted = permit_environment(
+            project,
+            self.settings.project_env_allowlist,
+            self.host_environment,
+            set_anyway={*AS_IT_IS_PRINTED, *own, *LOGIN},
+        )
         private = self._private_files(permitted, own, dataset, token)
         return Given(
             env={**AS_IT_IS_PRINTED, **WITHOUT_NOISE, **permitted.shown, **own},
             private=private,
-            prelude=self._notice + private.prelude + self._way_past_proxies,
+            prelude=self._notice + self._notice_of_packages(project) + private.prelude + self._way_past_proxies,
             volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
         )
 
@@ -121,6 +128,13 @@ class Surroundings:
     @property
     def _notice(self) -> str:
         return UNGUARDED if self.settings.tracking_credentials() and not self.inside.is_guarded else ""
+
+    def _notice_of_packages(self, project: Project) -> str:
+        """Return what the log of a training says whose project names packages: nothing installs them."""
+        if self.inside.runs_images or not project.packages:
+            return ""
+        text = f"Nothing of {project.packages} was installed: the process runner trains with the worker's own Python."
+        return f"echo {shlex.quote(text)} >&2\n"
 
     def _private_files(
         self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None, token: str

@@ -2,15 +2,19 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from shared.errors import Code, UserError
 from shared.requests.lent_values import is_private
 from worker.project.entry_points import EnvironmentVariable, Project
-from worker.runners.seam import Volume
+from worker.runners.seam import PROJECT_FOLDER, Volume
 
 MODES = ("rw", "ro")
+# MLflow's bash expands these where it has fetched the project; its Docker reads a dot in the same way.
+OWN_FOLDER = re.compile(r"(\$\{PWD\}|\$PWD|\$\(pwd\)|`pwd`|\.)(?P<path>(/(?!\.\.(/|:|$))[^:/$`]*)*):")
+SHELLS_OWN = re.compile(r"[$`]")
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,20 @@ class Environment:
 
 
 def permit_environment(
-    project: Project, allowlist: Collection[str], host_environment: Mapping[str, str]
+    project: Project,
+    allowlist: Collection[str],
+    host_environment: Mapping[str, str],
+    *,
+    set_anyway: Collection[str] = (),
 ) -> Environment:
     """Return the variables that the project asks for; one of the worker's own only if PROJECT_ENV_ALLOWLIST names it.
 
-    The service's own variables, such as MLFLOW_RUN_ID, take precedence over these.
+    The service's own variables, such as MLFLOW_RUN_ID, take precedence over these: what it has ``set_anyway`` needs no
+    permission, and is not copied.
     """
-    values = {v.name: _value(v, project, allowlist, host_environment) for v in project.environment}
-    lent = {v.name for v in project.environment if v.value is None and is_private(v.name)}
+    wanted = [v for v in project.environment if v.value is not None or v.name not in set_anyway]
+    values = {v.name: _value(v, project, allowlist, host_environment) for v in wanted}
+    lent = {v.name for v in wanted if v.value is None and is_private(v.name)}
     return Environment(
         {name: value for name, value in values.items() if name not in lent},
         {name: value for name, value in values.items() if name in lent},
@@ -62,6 +72,8 @@ def _value(
 
 
 def _volume(text: str, project: Project, allowlist: Collection[str]) -> Volume:
+    if refusal := _needs_a_shell(text, project):
+        raise refusal
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     mode = mode or "rw"
@@ -76,6 +88,34 @@ def _volume(text: str, project: Project, allowlist: Collection[str]) -> Volume:
     if not any(_is_under(source, allowed) for allowed in allowlist):
         raise _refused(project, f"mounts '{source}'", "VOLUME_ALLOWLIST", entry=source)
     return Volume(source, target, mode)
+
+
+def _needs_a_shell(text: str, project: Project) -> UserError | None:
+    """Return the refusal of a source that only the shell on MLflow's own host could read, with what to write instead.
+
+    No operator can allow one: Docker takes a source as it is written.
+    """
+    if own := OWN_FOLDER.match(text):
+        inside = own["path"].strip("/") or "."
+        target = text[own.end() :].partition(":")[0]
+        what = f"mounts its own folder, as '{text}'"
+        advice = (
+            f"No entry of VOLUME_ALLOWLIST can allow that, and it is not needed: the project is in the container, in "
+            f"{PROJECT_FOLDER}, where the command starts. Take the volume out of docker_env, and use {inside} "
+            f"in place of {target}"
+        )
+    elif SHELLS_OWN.search(text) or text.startswith("~"):
+        what = f"has the volume '{text}', in which only a shell could fill something in"
+        advice = "Write the folder's own path in docker_env.volumes; the operator must have it in VOLUME_ALLOWLIST"
+    else:
+        return None
+    return UserError(
+        Code.INVALID_PROJECT,
+        f"Project '{project.name}' {what}. {advice}.",
+        project=project.name,
+        setting="VOLUME_ALLOWLIST",
+        volume=text,
+    )
 
 
 def _is_under(source: str, allowed: str) -> bool:

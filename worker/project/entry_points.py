@@ -63,13 +63,17 @@ class EnvironmentVariable:
 
 @dataclass(frozen=True)
 class Project:
-    """What an MLproject file says. ``image`` is None where it has no docker_env."""
+    """What an MLproject file says. ``image`` is None where it has no docker_env.
+
+    ``packages`` is the file of its python_env or conda_env, as seen from its folder.
+    """
 
     name: str
     image: str | None = None
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
     environment: tuple[EnvironmentVariable, ...] = ()
+    packages: str | None = None
 
     def entry_point(self, name: str) -> EntryPoint:
         """Return the entry point or, as MLflow does, the script of that name; INVALID_PROJECT if there is neither."""
@@ -137,9 +141,9 @@ def _texts(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> dic
 
 
 def _text(parameter: Parameter, values: Mapping[str, ParameterValue]) -> str:
-    if parameter.name in values:
+    if parameter.name in values and str(values[parameter.name]) != parameter.default:
         return text_of(values[parameter.name], name=parameter.name, type_=parameter.type)
-    # A default is the project's own text, such as "None" for a float: MLflow passes it on, and so do we.
+    # A default is the project's own text, such as "None" for a float: MLflow passes it on, and so do we, sent or not.
     return parameter.default or ""
 
 
@@ -170,7 +174,7 @@ def _pieces(template: str, entry_point: EntryPoint, quoted: Mapping[str, str]) -
     try:
         for literal, name, format_, conversion in Formatter().parse(template):
             if name is not None and (name not in entry_point.declared or format_ or conversion):
-                raise ValueError(f"{{{name[:100]}}} is not just one of its parameters ({_names(entry_point)})")
+                raise ValueError(_why_not(name, entry_point))
             piece = literal + ("" if name is None else quoted[name])
             length += len(piece)
             if length > COMMAND_BYTES:
@@ -180,9 +184,15 @@ def _pieces(template: str, entry_point: EntryPoint, quoted: Mapping[str, str]) -
         raise UserError(
             Code.INVALID_PROJECT,
             f"The command of entry point '{entry_point.name}' cannot be filled in: {error}. "
-            "Declare the parameter in the MLproject file, or write a brace of the shell's own twice: {{ and }}.",
+            "In the MLproject file, write a parameter without a format, declare it if it is not declared, and write a "
+            "brace of the shell's own twice: {{ and }}.",
             entry_point=entry_point.name,
         ) from error
+
+
+def _why_not(name: str, entry_point: EntryPoint) -> str:
+    more = " and a format" if name in entry_point.declared else ""
+    return f"{{{name[:100]}}}{more} is not just one of its parameters ({_names(entry_point)})"
 
 
 def _names(entry_point: EntryPoint) -> str:

@@ -1,56 +1,73 @@
 """Checks an MLproject file before MLflow reads it: no link may lead to a host file, and errors are in plain words."""
 
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from shared.errors import Code, UserError
+from worker.project.yaml_growth import growth_of
 
 NAME = "mlproject"  # in any case, as MLflow finds it
 MAX_BYTES = 64 * 1024
-MAX_ALIASES = 20  # YAML's aliases and merge keys multiply: a hundred of them exhaust any memory
-MAX_DEPTH = 50
 LISTED_NAMES = 20
 SHOWN_CHARACTERS = 100
 SCALARS = (str, int, float, bool)
-OPENING = (
-    yaml.FlowSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.BlockMappingStartToken,
-)
-CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 ENVIRONMENT_FILES = ("python_env", "conda_env")
 
 
-def check_project_file(folder: Path) -> None:
-    """Raise INVALID_PROJECT unless the folder has one MLproject file that MLflow can load."""
-    path = _find(folder)
-    problem = _problem_with_link(path, folder) or _problem_with_text(path) or _problem_with_document(path, folder)
+def check_project_file(folder: Path, repository: Path | None = None) -> Path:
+    """Return the folder's one MLproject file; raise INVALID_PROJECT unless MLflow can load it.
+
+    ``repository`` is the work tree around the folder: what the file names may be in all of that.
+    """
+    path, around = _find(folder), repository or folder
+    problem = _problem_with_link(path, around) or _problem_with_text(path) or _problem_with_document(path, around)
     if problem:
         raise UserError(Code.INVALID_PROJECT, f"The {path.name} file {problem}.", file=path.name)
+    return path
+
+
+@contextmanager
+def folder_for_mlflow(file: Path) -> Iterator[Path]:
+    """Yield a folder in which MLflow finds this file: it would open a folder that is named MLproject, too."""
+    others = [each for each in file.parent.iterdir() if each.name.lower() == NAME and each != file]
+    if not others:
+        yield file.parent
+        return
+    with tempfile.TemporaryDirectory() as view:
+        for each in file.parent.iterdir():
+            if each not in others:
+                (Path(view) / each.name).symlink_to(each.absolute())
+        yield Path(view)
 
 
 def _find(folder: Path) -> Path:
-    names = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.is_dir() else []
-    found = [name for name in names if name.lower() == NAME]
+    there = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.is_dir() else []
+    found = [name for name in there if name.lower() == NAME and not _is_folder(folder / name)]
     if len(found) == 1:
         return folder / found[0]
-    there = ", ".join(names[:LISTED_NAMES]) + (", …" if len(names) > LISTED_NAMES else "")
+    shown = ", ".join(there[:LISTED_NAMES]) + (", …" if len(there) > LISTED_NAMES else "")
     if found:
         message = f"The folder has more than one MLproject file: {', '.join(found)}. Keep one."
     else:
-        message = f"The folder has no MLproject file (it has: {there or 'nothing'}). Check MLproject_location."
-    raise UserError(Code.INVALID_PROJECT, message, names=tuple(names[:LISTED_NAMES]))
+        message = f"The folder has no MLproject file (it has: {shown or 'nothing'}). Check MLproject_location."
+    raise UserError(Code.INVALID_PROJECT, message, names=tuple(there[:LISTED_NAMES]))
 
 
-def _problem_with_link(path: Path, folder: Path) -> str | None:
-    if not _stays_inside(path, folder):
-        return "is a link that leads out of the project's folder; put the file itself there"
+def _is_folder(path: Path) -> bool:
+    """Return whether it is one itself: a link is judged by where it leads, later."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def _problem_with_link(path: Path, repository: Path) -> str | None:
+    if not _stays_inside(path, repository):
+        return "is a link that leads out of the repository; put the file itself there"
     if not path.is_file():
-        return "is not a file"
+        return "is not a file; put the file itself there"
     if path.stat().st_size > MAX_BYTES:
         return f"is larger than {MAX_BYTES} bytes"
     return None
@@ -64,29 +81,12 @@ def _stays_inside(path: Path, folder: Path) -> bool:
 
 
 def _problem_with_text(path: Path) -> str | None:
-    """Read only the tokens, and stop early: it is building the document that a hostile file exploits."""
-    depth = aliases = 0
-    plain: dict[str, bool] = {}  # which anchors stand for one value only: their aliases multiply nothing
-    anchor: str | None = None
     try:
-        for token in yaml.scan(path.read_text(encoding="utf-8")):
-            depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-            if isinstance(token, yaml.AnchorToken):
-                anchor = token.value
-            elif anchor is not None and not isinstance(token, yaml.TagToken):
-                plain[anchor], anchor = _is_short(token), None
-            aliases += isinstance(token, yaml.AliasToken) and not plain.get(token.value, False)
-            if depth > MAX_DEPTH or aliases > MAX_ALIASES:
-                return f"is nested deeper than {MAX_DEPTH} levels or has more than {MAX_ALIASES} YAML aliases"
+        return growth_of(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         return "is not UTF-8 text"
     except yaml.YAMLError as error:
         return _yaml_problem(error)
-    return None
-
-
-def _is_short(token: yaml.Token) -> bool:
-    return isinstance(token, yaml.ScalarToken) and len(token.value) <= SHOWN_CHARACTERS
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -95,7 +95,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return "is not YAML"
 
 
-def _problem_with_document(path: Path, folder: Path) -> str | None:
+def _problem_with_document(path: Path, repository: Path) -> str | None:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -104,38 +104,62 @@ def _problem_with_document(path: Path, folder: Path) -> str | None:
         return "contains a value that YAML cannot read"
     if not isinstance(document, Mapping):
         return "is not a mapping; it needs a name, a docker_env and entry_points"
-    return next(_problems(document, folder), None)
+    return next(_problems(document, path.parent, repository), None)
 
 
-def _problems(document: Mapping[Any, Any], folder: Path) -> Iterator[str]:
+def _problems(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
     if not isinstance(document.get("name", ""), SCALARS):
         yield "has a name that is not a string"
     if "databricks_spark_job" in document:
         yield "describes a databricks_spark_job, which this service does not run"
-    yield from _problems_with_environment(document, folder)
+    yield from _problems_with_image(document)
+    yield from _problems_with_packages(document, folder, repository)
     yield from _problems_with_entry_points(document.get("entry_points", {}))
 
 
-def _problems_with_environment(document: Mapping[Any, Any], folder: Path) -> Iterator[str]:
+def _problems_with_image(document: Mapping[Any, Any]) -> Iterator[str]:
     docker_env = document.get("docker_env", {})
     if not isinstance(docker_env, Mapping):
         yield "has a docker_env that is not a mapping; it needs an image"
     elif "docker_env" in document and not (isinstance(docker_env.get("image"), str) and docker_env["image"].strip()):
         yield "has no docker_env.image; name the image that the training runs in"
     elif not all(map(_is_variable, _list(docker_env.get("environment")))):
-        yield "has a docker_env.environment that is not a list of names and [name, value] pairs"
+        yield (
+            "has a docker_env.environment that is not a list of names and [name, value] pairs; write it as "
+            '[["NAME", "value"], "NAME_OF_A_VARIABLE_TO_COPY"]'
+        )
+    elif composed := next(filter(_is_composed, _list(docker_env.get("environment"))), None):
+        name, _, value = composed.partition("=")
+        yield (
+            f"has '{composed[:SHOWN_CHARACTERS]}' in its docker_env.environment, which MLflow takes for the name of a "
+            f'variable to copy; write it as ["{name}", "{value[:SHOWN_CHARACTERS]}"]'
+        )
     elif not all(isinstance(volume, str) for volume in _list(docker_env.get("volumes"))):
-        yield "has docker_env.volumes that are not a list of strings"
+        yield 'has docker_env.volumes that are not a list of strings; write it as ["/folder:/place:ro"]'
+
+
+def _problems_with_packages(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
+    """Look at python_env and conda_env, which name files of packages; this service installs none."""
+    keys = [key for key in ("docker_env", *ENVIRONMENT_FILES) if key in document]
+    if len(keys) > 1:
+        yield (
+            f"has {' and '.join(keys)}, and MLflow takes only one; where this service trains in containers, keep "
+            f"docker_env and take {' and '.join(key for key in keys if key != 'docker_env')} out: the image has the "
+            "packages"
+        )
     for key in ENVIRONMENT_FILES:
         name = document.get(key)
         # MLflow checks whether the file exists: without this, it would reveal whether any file on the worker does.
-        if name and not (isinstance(name, str) and _has(folder, name)):
-            yield f"names a {key} file that is not in the project's folder"
+        if name and not (isinstance(name, str) and _has(repository, folder, name)):
+            yield (
+                f"names a {key} file that its repository does not have: '{str(name)[:SHOWN_CHARACTERS]}'. Correct the "
+                "name; or, where this service trains in containers, write docker_env with an image in its place"
+            )
 
 
-def _has(folder: Path, name: str) -> bool:
+def _has(repository: Path, folder: Path, name: str) -> bool:
     try:
-        return _stays_inside(folder / name, folder) and (folder / name).exists()
+        return _stays_inside(folder / name, repository) and (folder / name).exists()
     except OSError:  # the name is too long
         return False
 
@@ -150,28 +174,54 @@ def _is_variable(entry: object) -> bool:
     return isinstance(entry, str)
 
 
+def _is_composed(entry: object) -> bool:
+    """Return whether it is NAME=value, as Docker Compose has it."""
+    return isinstance(entry, str) and "=" in entry
+
+
 def _problems_with_entry_points(entry_points: object) -> Iterator[str]:
-    if not isinstance(entry_points, Mapping):
+    if entry_points is None:
+        yield "has nothing under entry_points; write one there, or take the line out"
+    elif not isinstance(entry_points, Mapping):
         yield "has entry_points that are not a mapping of names to commands"
-        return
-    for name, entry_point in entry_points.items():
-        if not isinstance(name, str) or not isinstance(entry_point, Mapping):
-            yield "has an entry point that is not a name with a command"
-        elif not isinstance(entry_point.get("command"), str) or not entry_point["command"].strip():
-            yield f"has no command for its entry point '{name}'"
-        elif not isinstance(entry_point.get("parameters", {}), Mapping):
-            yield f"has parameters of its entry point '{name}' that are not a mapping of names to types"
-        else:
-            yield from (
-                f"has a parameter of its entry point '{name}' that MLflow cannot read: "
-                f"'{str(parameter)[:SHOWN_CHARACTERS]}'; write it as {{type: float, default: 0.1}}"
-                for parameter, wish in entry_point.get("parameters", {}).items()
-                if not isinstance(parameter, str) or not _is_parameter(wish)
-            )
+    else:
+        for name, entry_point in entry_points.items():
+            yield from _problems_with_entry_point(name, entry_point)
 
 
-def _is_parameter(wish: object) -> bool:
-    if not isinstance(wish, Mapping):
-        return isinstance(wish, str)
-    default = wish.get("default")
-    return isinstance(wish.get("type", ""), str) and not isinstance(default, (list, dict, set))
+def _problems_with_entry_point(name: object, entry_point: object) -> Iterator[str]:
+    if not isinstance(name, str) or not isinstance(entry_point, Mapping):
+        yield f"has an entry point that is not a name with a command: {_shown(name)}; write it as main: {{command: …}}"
+    elif not isinstance(entry_point.get("command"), str) or not entry_point["command"].strip():
+        yield f"has no command for its entry point '{name}'; write it in one text, or take the entry point out"
+    elif entry_point.get("parameters", {}) is None:
+        yield f"has nothing under parameters of its entry point '{name}'; take that line out"
+    elif not isinstance(entry_point.get("parameters", {}), Mapping):
+        yield f"has parameters of its entry point '{name}' that are not a mapping of names to types"
+    else:
+        for parameter, wish in entry_point.get("parameters", {}).items():
+            yield from _problems_with_parameter(name, parameter, wish)
+
+
+def _problems_with_parameter(entry_point: str, parameter: object, wish: object) -> Iterator[str]:
+    if not isinstance(parameter, str):
+        yield (
+            f"has a parameter of its entry point '{entry_point}' whose name YAML does not read as a text, but as "
+            f"{_shown(parameter)}; put the name in quotes"
+        )
+    elif not isinstance(wish, str) and not (isinstance(wish, Mapping) and isinstance(wish.get("type", ""), str)):
+        yield (
+            f"has a parameter of its entry point '{entry_point}' that MLflow cannot read: {_shown(parameter)}; "
+            f"write it as {{type: {_type_of(wish)}}}"
+        )
+
+
+def _type_of(wish: object) -> str:
+    """Return how to write what somebody wrote instead: a default, most likely."""
+    if isinstance(wish, bool) or not isinstance(wish, (int, float)):
+        return "string"
+    return f"{type(wish).__name__}, default: {wish}"
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)[:SHOWN_CHARACTERS])

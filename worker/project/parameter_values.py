@@ -45,10 +45,10 @@ def is_remote(path: str) -> bool:
 
 
 def _bool(value: ParameterValue) -> str:
-    known = BOOLS.get(str(value).lower())
+    known = BOOLS.get(value.lower()) if isinstance(value, str) else {0.0: False, 1.0: True}.get(value)
     if known is None:
         raise ValueError("it must be true or false (1, 0, yes and no will do)")
-    return str(known)
+    return value if isinstance(value, str) else str(known)
 
 
 def _int(value: ParameterValue) -> str:
@@ -94,7 +94,7 @@ def _path(value: ParameterValue) -> str:
     if not path:
         raise ValueError("it must be a path or a URI")
     if not posixpath.isabs(path) and posixpath.normpath(path).split("/")[0] == "..":
-        raise ValueError("it leaves the project's folder")
+        raise ValueError("it leaves the project's folder, which a parameter of type string may")
     # The program that gets it would read a leading dash as an option.
     return f"./{path}" if path.startswith("-") else path
 

@@ -31,7 +31,7 @@ from mypackage.protocol import (
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
 from shared.links import run_page
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
-from worker.project.mlproject_file import check_project_file
+from worker.project.mlproject_file import check_project_file, folder_for_mlflow
 from worker.tracking.errors import server_answers, short
 from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
@@ -75,11 +75,15 @@ def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: 
     environment.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 
 
-def load_project(folder: Path) -> Project:
-    """Read the folder's MLproject file with MLflow's own loader; raise INVALID_PROJECT saying what is wrong with it."""
-    check_project_file(folder)
+def load_project(folder: Path, repository: Path | None = None) -> Project:
+    """Read the folder's MLproject file with MLflow's own loader; raise INVALID_PROJECT saying what is wrong with it.
+
+    ``repository`` is the work tree around the folder, if it is more than that.
+    """
+    file = check_project_file(folder, repository)
     try:
-        loaded = mlflow_projects.load_project(str(folder))  # type: ignore[no-untyped-call]
+        with folder_for_mlflow(file) as place:
+            loaded = mlflow_projects.load_project(str(place))  # type: ignore[no-untyped-call]
     except MlflowException as error:
         raise UserError(Code.INVALID_PROJECT, f"MLflow cannot read the MLproject file: {short(error)}") from error
     docker_env = loaded.docker_env or {}
@@ -89,6 +93,7 @@ def load_project(folder: Path) -> Project:
         entry_points={name: _entry_point(each) for name, each in loaded._entry_points.items()},
         volumes=tuple(docker_env.get("volumes") or ()),
         environment=tuple(map(_variable, docker_env.get("environment") or ())),
+        packages=os.path.relpath(loaded.env_config_path, place) if loaded.env_config_path else None,
     )
 
 

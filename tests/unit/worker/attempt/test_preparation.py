@@ -105,6 +105,33 @@ def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWor
     assert worker.tracking.runs == {}
 
 
+@pytest.mark.parametrize("key", ["python_env", "conda_env"])
+def test_a_project_with_packages_and_no_image_is_told_all_that_is_needed_at_once(worker: FakeWorker, key: str) -> None:
+    points = 'entry_points: {main: {command: "true"}}\n'
+    worker.source.project = f"name: iris\n{key}: MLproject\n{points}"
+    with pytest.raises(UserError, match=f"in the place of {key}|MLflow takes only one") as error:
+        started(worker)
+    assert "must have the packages of MLproject" in error.value.message
+
+    worker.source.project = f"name: iris\ndocker_env: {{image: iris:1}}\n{points}"  # as that says
+    _, spec = started(worker)
+    assert spec.command == "true"
+
+
+def test_a_project_that_copies_what_the_service_sets_needs_no_operator(worker: FakeWorker) -> None:
+    worker.source.project = worker.source.project.replace('"REGION"', "MLFLOW_TRACKING_URI, MLFLOW_RUN_ID")
+    _, spec = started(worker)
+    assert spec.env["MLFLOW_TRACKING_URI"] == "http://host.docker.internal:5007"
+    assert spec.env["MLFLOW_RUN_ID"].startswith("run-")
+
+
+def test_a_project_that_copies_the_login_of_mlflow_gets_the_services(worker: FakeWorker) -> None:
+    names = "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN"
+    worker.source.project = worker.source.project.replace('"REGION"', names)
+    _, spec = started(worker)
+    assert b"MLFLOW_TRACKING_PASSWORD=mlflow-pass" in spec.private_files["exports"]
+
+
 def test_an_image_that_cannot_be_pulled_is_found_out_before_the_run_is_made(worker: FakeWorker) -> None:
     worker.runner.image_error = UserError(Code.IMAGE_PULL_FAILED, "There is no image iris:1.")
     taken = claim(worker.store, worker.submit())

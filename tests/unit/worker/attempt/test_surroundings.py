@@ -40,6 +40,18 @@ def test_python_prints_at_once_unless_the_project_says_otherwise(
     assert given.env["GIT_PYTHON_REFRESH"] == "quiet"
 
 
+@pytest.mark.parametrize(("kind", "says"), [("process", True), ("docker", False)])
+def test_a_log_says_that_packages_were_not_installed_where_no_image_has_them(
+    worker: FakeWorker, kind: str, says: bool
+) -> None:
+    train_as(kind, worker)
+    surroundings = Surroundings(worker.settings, {}, worker.runner.inside)
+    given = surroundings.give(Project("iris", packages="my $(env).yaml"), {}, None)
+    printed = subprocess.run(["sh", "-c", given.prelude], capture_output=True, text=True, check=False).stderr
+    assert ("Nothing of my $(env).yaml was installed" in printed) is says
+    assert "installed" not in surroundings.give(Project("iris"), {}, None).prelude
+
+
 def test_what_the_operator_lends_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
     worker.preparation = replace(worker.preparation, host_environment={"REGION": "lent-s3cret"})
     _, spec = started(worker)

@@ -31,6 +31,41 @@ def test_an_allowed_variable_that_is_not_set_is_named() -> None:
         permit_environment(project, {"HTTP_PROXY"}, {})
 
 
+def test_a_variable_that_the_service_sets_anyway_needs_no_permission_and_is_not_copied() -> None:
+    project = Project(
+        "iris", environment=(EnvironmentVariable("MLFLOW_TRACKING_URI"), EnvironmentVariable("MODE", "a"))
+    )
+    host = {"MLFLOW_TRACKING_URI": "http://of-the-worker"}
+    for allowed in (frozenset[str](), frozenset(host)):
+        assert permit_environment(project, allowed, host, set_anyway=host) == Environment({"MODE": "a"}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "target"),
+    [
+        ("${PWD}/data:/data", "data", "/data"),
+        ("$PWD/a/b:/in:ro", "a/b", "/in"),
+        ("$(pwd):/home/app", ".", "/home/app"),
+        ("`pwd`:/home/app", ".", "/home/app"),
+        ("./data:/d", "data", "/d"),
+        (".:/mlproject", ".", "/mlproject"),
+    ],
+)
+def test_a_projects_own_folder_as_a_volume_is_said_to_be_there_already(text: str, inside: str, target: str) -> None:
+    with pytest.raises(UserError, match="VOLUME_ALLOWLIST can allow that") as caught:
+        permit_volumes(Project("iris", volumes=(text,)), {"/data", "${PWD}/data", "."})
+    assert f"Take the volume out of docker_env, and use {inside} in place of {target}." in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["${DATA_PATH}:/d", "${A:-/x}:/d", "$HOME/x:/d", "$(pwd)/../x:/d", "$(cat f):/d", "~/.aws:/d", "`id`:/d"]
+)
+def test_what_only_a_shell_could_read_is_to_be_written_out(text: str) -> None:
+    with pytest.raises(UserError, match="Write the folder's own path") as caught:
+        permit_volumes(Project("iris", volumes=(text,)), {"/", text.rpartition(":")[0]})
+    assert caught.value.facts["setting"] == "VOLUME_ALLOWLIST"
+
+
 @pytest.mark.parametrize(
     ("text", "volume"),
     [

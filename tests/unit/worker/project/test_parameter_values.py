@@ -12,14 +12,16 @@ from worker.project.entry_points import render
 from worker.project.parameter_values import SHOWN_CHARACTERS, ParameterValue
 
 
-@pytest.mark.parametrize("value", [True, "True", "true", "TRUE", "1", 1, "yes"])
-def test_a_bool_reaches_the_command_as_python_writes_true(value: ParameterValue) -> None:
-    assert rendered("bool", value) == "True"
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "True"), (1, "True"), (1.0, "True"), (False, "False"), (0, "False")]
+)
+def test_a_json_value_for_a_bool_reaches_the_command_as_python_writes_it(value: ParameterValue, text: str) -> None:
+    assert rendered("bool", value) == text
 
 
-@pytest.mark.parametrize("value", [False, "False", "false", "0", 0, "no"])
-def test_a_bool_reaches_the_command_as_python_writes_false(value: ParameterValue) -> None:
-    assert rendered("bool", value) == "False"
+@pytest.mark.parametrize("text", ["True", "true", "TRUE", "1", "yes", "False", "false", "0", "no"])
+def test_a_text_for_a_bool_reaches_the_command_as_it_is(text: str) -> None:
+    assert rendered("bool", text) == text
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""Names in an MLproject file that no file system takes."""
+"""An MLproject file before MLflow reads it: which one it is, what it names, and how large it may become."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from shared.errors import Code, UserError
-from worker.project.mlproject_file import check_project_file
+from worker.project.mlproject_file import check_project_file, folder_for_mlflow
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000], ids=["NUL", "half a character", "too long"])
@@ -25,12 +26,74 @@ def project_with_aliases(value: str) -> str:
     )
 
 
-def test_any_number_of_aliases_of_short_values_is_read_and_only_few_of_what_grows(tmp_path: Path) -> None:
-    file = tmp_path / "MLproject"
-    for value in ("0.1", "!!str 1"):
-        file.write_text(project_with_aliases(value))
+@pytest.mark.parametrize("value", ["0.1", "!!str 1", "[1, 2]", "{a: 1}", "x" * 1000])
+def test_any_number_of_aliases_is_read(tmp_path: Path, value: str) -> None:
+    (tmp_path / "MLproject").write_text(project_with_aliases(value))
+    check_project_file(tmp_path)
+
+
+DOUBLED = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+MERGED = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 20))
+LONG = f"a: &a {'x' * 30_000}\nb: [{'*a, ' * 40}]\n"
+
+
+@pytest.mark.parametrize("text", [DOUBLED, MERGED, LONG], ids=["doubled", "merged", "long"])
+def test_aliases_that_multiply_are_refused_before_anything_is_built(tmp_path: Path, text: str) -> None:
+    (tmp_path / "MLproject").write_text(f"name: a\n{text}")
+    started = time.monotonic()
+    with pytest.raises(UserError, match="YAML aliases that stand for more than 1000000 characters"):
         check_project_file(tmp_path)
-    for value in ("[1, 2]", "{a: 1}", "x" * 1000):
-        file.write_text(project_with_aliases(value))
-        with pytest.raises(UserError, match="YAML aliases"):
-            check_project_file(tmp_path)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: [1, *a]}", "&a name: {x: &b [*b]}"])
+def test_an_alias_of_what_it_is_in_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "MLproject").write_text(text)
+    with pytest.raises(UserError, match="stand for what they are in"):
+        check_project_file(tmp_path)
+
+
+def test_what_is_large_without_any_alias_is_read_up_to_the_files_limit(tmp_path: Path) -> None:
+    (tmp_path / "MLproject").write_text(f"name: a\nnotes: {'x' * 60_000}\n")
+    assert check_project_file(tmp_path) == tmp_path / "MLproject"
+
+
+def test_only_a_file_counts_as_the_project_file(tmp_path: Path) -> None:
+    (tmp_path / "MLProject").mkdir()
+    (tmp_path / "MLproject").write_text("name: a\n")
+    (tmp_path / "train.py").touch()
+    file = check_project_file(tmp_path)
+    assert file == tmp_path / "MLproject"
+    with folder_for_mlflow(file) as folder:
+        assert sorted(each.name for each in folder.iterdir()) == ["MLproject", "train.py"]
+    file.unlink()
+    with pytest.raises(UserError, match="has no MLproject file"):
+        check_project_file(tmp_path)
+
+
+def test_what_a_file_names_may_be_anywhere_in_its_repository_and_nowhere_else(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (repository / "flow").mkdir(parents=True)
+    (tmp_path / "environment.yml").touch()
+    (repository / "flow/MLproject").write_text("name: a\nconda_env: ../environment.yml\n")
+    (repository / "environment.yml").touch()
+    check_project_file(repository / "flow", repository)
+    (repository / "environment.yml").unlink()
+    with pytest.raises(UserError, match=r"does not have: '../environment.yml'"):
+        check_project_file(repository / "flow", repository)
+    (repository / "flow/MLproject").write_text("name: a\nconda_env: ../../environment.yml\n")
+    with pytest.raises(UserError, match="conda_env"):
+        check_project_file(repository / "flow", repository)
+
+
+def test_the_file_may_be_a_link_inside_the_repository_but_not_out_of_it(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (repository / "flow").mkdir(parents=True)
+    for place in (repository, tmp_path):
+        (place / "shared").write_text("name: a\n")
+    (repository / "flow/MLproject").symlink_to("../shared")
+    check_project_file(repository / "flow", repository)
+    (repository / "flow/MLproject").unlink()
+    (repository / "flow/MLproject").symlink_to("../../shared")
+    with pytest.raises(UserError, match="leads out of the repository"):
+        check_project_file(repository / "flow", repository)
