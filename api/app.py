@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from api import metrics
-from api.http import access, problems, request_ids
+from api.http import access, behind_proxy, problems, request_ids
 from api.http.json_request import JsonRequest
 from api.live.following import Following
 from api.live.long_poll import LongPoll
@@ -50,6 +50,7 @@ def create_app(
     metrics.register(app, settings, store)
     request_ids.register(app)
     served = operations()
+    behind_proxy.register(app, settings)
     access.register(app, settings, open_paths={each.path for each in served if not each.needs_token})
     problems.register(app, redactor or Redactor())
     for each in served:

@@ -4,9 +4,9 @@ import base64
 import binascii
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from werkzeug.datastructures import MultiDict
+from flask import request
 
 from shared.jobs.model import Job
 from shared.jobs.records import Cursor
@@ -41,13 +41,17 @@ def _plain(job_id: str) -> str:
     return job_id
 
 
-def next_page(path: str, asked: MultiDict[str, str], last: Job) -> str:
-    """Return the address of the page after this job, with the same filters."""
-    filters = [(name, value) for name, value in asked.items(multi=True) if name != "cursor"]
-    return f"{path}?{urlencode([*filters, ('cursor', encode_cursor(last))])}"
+def next_page(last: Job) -> str:
+    """Return the address of the page after this job, with the current request's filters."""
+    return _asked_again(cursor=encode_cursor(last))
 
 
-def next_history(path: str, asked: MultiDict[str, str], last: int) -> str:
-    """Return the address of the page of events before this number, with the same filters."""
-    filters = [(name, value) for name, value in asked.items(multi=True) if name != "before"]
-    return f"{path}?{urlencode([*filters, ('before', last)])}"
+def next_history(last: int) -> str:
+    """Return the address of the page of events before this number, with the current request's filters."""
+    return _asked_again(before=str(last))
+
+
+def _asked_again(**changed: str) -> str:
+    """Return the current request's address, as its caller has it, with these values in the query."""
+    filters = [(name, value) for name, value in request.args.items(multi=True) if name not in changed]
+    return f"{quote(request.script_root + request.path)}?{urlencode([*filters, *changed.items()])}"

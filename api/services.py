@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask import current_app
+from flask import current_app, request
 
 from api.live.following import Following
 from api.live.long_poll import LongPoll
@@ -39,3 +39,8 @@ class Services:
 def services() -> Services:
     """Return the services of the app that handles this request."""
     return cast(Services, current_app.extensions[EXTENSION])
+
+
+def links() -> Links:
+    """Return what builds the links in an answer to this request, below the path by which the API is reached."""
+    return services().links.below(request.script_root)

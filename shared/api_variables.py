@@ -1,4 +1,4 @@
-"""The settings of the API alone: where it listens, whom it serves, and what a request gets that does not say."""
+"""The settings of the API: where it listens and is reached, whom it serves, and what requests get by default."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic_settings import NoDecode
 
 from shared.environment_settings import EnvironmentSettings
 from shared.requests.parts import MOST_GPUS
-from shared.setting_types import split_words
+from shared.setting_types import Networks, PublicAddress, split_words
 
 
 class ApiVariables(EnvironmentSettings):
@@ -15,6 +15,17 @@ class ApiVariables(EnvironmentSettings):
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
+    api_public_url: PublicAddress = Field(
+        "",
+        description="The API's address for people, for links in alerts; empty for no links. Its path, if it has one, "
+        "is put before all paths in answers.",
+    )
+    api_trusted_proxies: Networks = Field(
+        frozenset(),
+        description="Addresses and networks of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix count, comma "
+        "separated; empty for none.",
+        examples=["127.0.0.1,10.1.2.0/24"],
+    )
     api_threads: int = Field(32, ge=4, le=512, description="Requests that the API answers at the same time.")
     api_followers: int = Field(100, ge=1, le=1000, description="Log followers at the same time.")
     api_followers_per_peer: int = Field(

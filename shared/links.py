@@ -1,6 +1,6 @@
 """Builds the links of a job: its own pages here, and those in MLflow and Flower."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.jobs.model import Job
@@ -13,12 +13,13 @@ TRAINING_PAGES = "?workflowType=machine_learning"
 class Links:
     """Builds the addresses. ``mlflow`` is None if the tracking server has no pages (a folder, a database).
 
-    ``api`` is None unless the operator sets where people reach it.
+    ``api`` is None unless the operator sets where people reach it. ``prefix`` is the path below which a caller does.
     """
 
     mlflow: str | None
     flower: str
     api: str | None
+    prefix: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> "Links":
@@ -26,17 +27,21 @@ class Links:
         mlflow = _page(settings.mlflow_public_url or settings.mlflow_tracking_uri)
         return cls(mlflow=mlflow, flower=settings.flower_url.rstrip("/"), api=_page(settings.api_public_url))
 
+    def below(self, prefix: str) -> "Links":
+        """Return the same for a caller who reaches the API below this path."""
+        return replace(self, prefix=prefix)
+
     def job(self, job: Job) -> str:
-        """Return the job's own address; relative, because only the caller knows by which name it reached us."""
-        return f"/jobs/{job.id}"
+        """Return the job's own address; without a host, because only the caller knows by which name it reached us."""
+        return f"{self.prefix}/jobs/{job.id}"
 
     def job_page(self, job: Job) -> str | None:
         """Return the job's absolute address."""
-        return f"{self.api}{self.job(job)}" if self.api else None
+        return f"{self.api}/jobs/{job.id}" if self.api else None
 
     def logs(self, job: Job) -> str:
         """Return the address of the last attempt's log."""
-        return f"/jobs/{job.id}/logs"
+        return f"{self.job(job)}/logs"
 
     def run(self, job: Job) -> str | None:
         """Return the address of the MLflow run's page."""

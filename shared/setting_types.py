@@ -1,9 +1,12 @@
 """Types of settings that are lists: words with commas between them, and limits by key."""
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
+
+from shared.addresses.public_address import public_address
 
 
 def split_words(value: Any) -> Any:
@@ -21,3 +24,5 @@ def key_limits(value: Any) -> Any:
 
 
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(split_words)]
+Networks = Annotated[frozenset[IPv4Network | IPv6Network], NoDecode, BeforeValidator(split_words)]
+PublicAddress = Annotated[str, AfterValidator(public_address)]

@@ -1,6 +1,6 @@
 """The settings, one by one: name, type, default and meaning. docs/reference/settings.md is made of them.
 
-Those of the API alone are in api_variables.py.
+Those of the API are in api_variables.py.
 """
 
 import socket
@@ -18,7 +18,7 @@ from shared.errors import FailureType
 from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.requests.texts import HOST_NAME, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
-from shared.setting_types import Words, key_limits, split_words
+from shared.setting_types import PublicAddress, Words, key_limits, split_words
 
 
 class Variables(ApiVariables):
@@ -32,7 +32,7 @@ class Variables(ApiVariables):
     )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
-    mlflow_public_url: str = Field(
+    mlflow_public_url: PublicAddress = Field(
         "", description="MLflow's address for people, in links; empty for MLFLOW_TRACKING_URI."
     )
     mlflow_tracking_username: str = Field("", description="User name for the tracking server, if it needs one.")
@@ -62,12 +62,9 @@ class Variables(ApiVariables):
     artifacts_destination: str = Field(
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )
-    flower_url: str = Field("http://127.0.0.1:5555", description="Flower's address for people.")
+    flower_url: PublicAddress = Field("http://127.0.0.1:5555", description="Flower's address for people.")
     flower_host: str = Field("", description="Address that Flower listens on; empty for the one in FLOWER_URL.")
     flower_basic_auth: SecretStr = Field(SecretStr(""), description="Flower's user:password (make up creates one).")
-    api_public_url: str = Field(
-        "", description="The API's address for people, for links in alerts; empty for no links."
-    )
 
     secret_key: SecretStr = Field(
         SecretStr(""), description="Fernet key that encrypts credentials in requests; empty for SECRET_KEY_FILE."

@@ -7,12 +7,12 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Collection, Iterable
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, request
 from pydantic import SecretStr
 
+from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine
 from shared.errors import ConfigurationError
 from shared.own_addresses import LOOPBACK
@@ -134,10 +134,5 @@ def _is_among(presented: bytes, known: Iterable[bytes]) -> bool:
 
 
 def _is_loopback_peer(address: str | None) -> bool:
-    try:
-        peer = ip_address(address or "")
-    except ValueError:
-        return False
-    if isinstance(peer, IPv6Address) and peer.ipv4_mapped:
-        return peer.ipv4_mapped.is_loopback
-    return peer.is_loopback
+    peer = find_address(address or "")
+    return peer is not None and peer.is_loopback

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from flask import Blueprint, Flask, Response, jsonify, redirect, send_from_directory
+from flask import Blueprint, Flask, Response, jsonify, redirect, request, send_from_directory
 from werkzeug.wrappers import Response as BaseResponse
 
 from api.openapi.document import document
@@ -25,12 +25,14 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
     html, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("index.html", "start.js"))
 
     @blueprint.get("/docs")
-    def page() -> Response:
+    def page() -> BaseResponse:
+        if request.path.endswith("/"):
+            return redirect("../docs")  # from here, the page would look for its files in the wrong folder
         return Response(html, mimetype="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     @blueprint.get("/")
     def start_page() -> BaseResponse:
-        return redirect("docs")
+        return redirect(f"{request.script_root}/docs" if request.script_root else "docs")
 
     @blueprint.get("/docs/start.js")
     def start() -> Response:
@@ -46,6 +48,7 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(described())
+        servers = {"servers": [{"url": request.script_root}]} if request.script_root else {}
+        return jsonify({**described(), **servers})
 
     app.register_blueprint(blueprint)

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from flask import Response, request
+from flask import Response
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from api.http.models import Query
@@ -13,7 +13,7 @@ from api.operations.operation import operation
 from api.paging import decode_cursor, next_page
 from api.representation import summary
 from api.schemas import JobPage
-from api.services import services
+from api.services import links, services
 from shared.jobs.model import JobState
 from shared.jobs.records import Cursor, JobFilter
 
@@ -79,8 +79,8 @@ def list_jobs(query: JobsQuery) -> Response:
     here = services()
     found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
     shown, more = found[: query.limit], len(found) > query.limit
-    following = next_page(request.path, request.args, shown[-1]) if more else None
-    response = json_response(JobPage(jobs=[summary(job, here.links) for job in shown], next=following))
+    following = next_page(shown[-1]) if more else None
+    response = json_response(JobPage(jobs=[summary(job, links()) for job in shown], next=following))
     if following:
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response

@@ -16,13 +16,12 @@ from api.operations.answers import Answer, Tag, json_response
 from api.operations.operation import operation
 from api.representation import etag, whole_job
 from api.schemas import Job
-from api.services import services
+from api.services import links, services
 from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
 from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
-from shared.links import Links
 from shared.scheduling.queue_position import QueuePosition
 
 MAX_WAIT_SECONDS = 60
@@ -99,7 +98,7 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     job_id = whole_id(here.store, path.job_id)
     here.long_poll.wait(job_id, seconds=query.wait, seen=request.if_none_match)
     job, place = find_job(here.store, job_id)
-    response = job_response(job, here.links, place)
+    response = job_response(job, place)
     if header.if_none_match and request.if_none_match.contains_weak(etag(job, place)):
         response.status_code = HTTPStatus.NOT_MODIFIED
         response.set_data(b"")
@@ -123,7 +122,7 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     here = services()
     job = here.store.cancel(whole_id(here.store, path.job_id), force=body.force)
     logger.info("cancel requested", extra={"job_id": job.id, "state": job.state, "force": body.force})
-    response = job_response(job, here.links)
+    response = job_response(job)
     response.status_code = HTTPStatus.ACCEPTED
     return response
 
@@ -147,9 +146,9 @@ def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition |
     return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two reads
 
 
-def job_response(job: records.Job, links: Links, place: QueuePosition | None = None) -> Response:
+def job_response(job: records.Job, place: QueuePosition | None = None) -> Response:
     """Return the job with its ETag, and when to ask again."""
-    response = json_response(whole_job(job, links, place))
+    response = json_response(whole_job(job, links(), place))
     response.set_etag(etag(job, place))
     if not job.state.is_terminal:
         response.headers["Retry-After"] = str(pause_seconds(job, datetime.now(UTC)))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import request
 from pydantic import Field
 
 from api.http.errors import ChampionUnknown, ModelVersionNotFound, RegistryUnavailable
@@ -139,7 +138,7 @@ def get_history(path: ModelPath, query: HistoryQuery) -> History:
     """
     found = services().store.history(path.model, alias=query.alias, limit=query.limit + 1, before_number=query.before)
     page = found[: query.limit]
-    following = next_history(request.path, request.args, page[-1].number) if len(found) > len(page) else None
+    following = next_history(page[-1].number) if len(found) > len(page) else None
     return History(events=[HistoryEvent.model_validate(each) for each in page], next=following)
 
 

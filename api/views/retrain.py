@@ -12,12 +12,11 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.retrying import RetryRequest, retry
 from api.schemas import Job
-from api.services import services
+from api.services import links, services
 from api.submission import submit
 from api.views.jobs import JOB_HEADERS, JobPath, job_response, whole_id
 from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound
 from shared.jobs.records import Submission
-from shared.links import Links
 from shared.requests.retrain_request import RetrainRequest
 
 ACCEPTED = Answer(
@@ -62,7 +61,7 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     same job; with another body, it is refused.
     """
     here = services()
-    return accepted(submit(body, idempotency_key=header.idempotency_key, services=here), here.links)
+    return accepted(submit(body, idempotency_key=header.idempotency_key, services=here))
 
 
 @operation(
@@ -84,14 +83,14 @@ def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Respo
     """
     here = services()
     job_id = whole_id(here.store, path.job_id)
-    return accepted(retry(job_id, body, idempotency_key=header.idempotency_key, services=here), here.links)
+    return accepted(retry(job_id, body, idempotency_key=header.idempotency_key, services=here))
 
 
-def accepted(submission: Submission, links: Links) -> Response:
+def accepted(submission: Submission) -> Response:
     """Return the job, where to follow it, and whether an earlier request created it."""
-    response = job_response(submission.job, links)
+    response = job_response(submission.job)
     response.status_code = HTTPStatus.ACCEPTED
-    response.headers["Location"] = links.job(submission.job)
+    response.headers["Location"] = links().job(submission.job)
     if not submission.created:
         response.headers["Idempotency-Replayed"] = "true"
     return response

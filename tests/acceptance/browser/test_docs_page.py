@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.support.network.nginx import running_nginx
 from tests.support.network.ports import free_port
 from tests.support.servers.api_server import ApiServer, running_api
 
@@ -15,6 +16,16 @@ from tests.support.servers.api_server import ApiServer, running_api
 def api(tmp_path: Path) -> Iterator[ApiServer]:
     with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as server:
         yield server
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[str]:
+    """The address of an API below a path of nginx."""
+    variables = {"API_PUBLIC_URL": "https://ml.example.com/tools/retrain", "API_TOKENS": "tok-1"}
+    with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0", **variables) as api:
+        passed_on = f"location /tools/retrain/ {{ proxy_pass {api.url}/; proxy_set_header Host $http_host; }}"
+        with running_nginx(tmp_path, passed_on) as address:
+            yield f"{address}/tools/retrain"
 
 
 def keep_inside(page: Page) -> list[str]:
@@ -51,4 +62,15 @@ def test_the_page_can_send_a_retraining(page: Page, api: ApiServer) -> None:
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     expect(page.locator(".live-responses-table .response .response-col_status")).to_contain_text("202")
+    assert wrong == []
+
+
+def test_below_a_path_of_a_proxy_the_page_asks_the_api_below_that_path(page: Page, outside: str) -> None:
+    wrong = keep_inside(page)
+    page.goto(f"{outside}/docs")
+    page.locator("#operations-health-health .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response .response-col_status")).to_contain_text("200")
+    expect(page.locator(".request-url")).to_contain_text(f"{outside}/healthz")
     assert wrong == []
