@@ -274,5 +274,6 @@ class Variables(ApiVariables):
     )
     alert_events: Annotated[frozenset[AlertEvent], NoDecode, BeforeValidator(split_words)] = Field(
         frozenset(AlertEvent) - {AlertEvent.ADOPTED},
-        description="Events that alerts tell about, comma separated; adopted: a worker died, its attempt continues.",
+        description="Events that alerts tell about, comma separated; adopted: a worker died, its attempt continues; "
+        "champion_changed: an alias moved, whoever did it; approval_wanted: a model waits for a person.",
     )

@@ -1,4 +1,4 @@
-"""Defines alerts: the event of a job and its channel. Each is a row in the store's outbox until sent or given up."""
+"""Defines alerts: an event of a job or a model, and its channel. Each waits in the store's outbox until it is over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TRIAL_SECONDS = 15.0  # a test message that no worker has taken by then is not s
 
 
 class AlertEvent(StrEnum):
-    """What can be reported about an attempt."""
+    """What can be reported: about an attempt, or about a model."""
 
     STARTED = "started"
     RETRYING = "retrying"
@@ -21,6 +21,8 @@ class AlertEvent(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     ADOPTED = "adopted"  # its worker died while it ran, and another one supervises it now
+    CHAMPION_CHANGED = "champion_changed"  # an alias moved, whoever or whatever did it
+    APPROVAL_WANTED = "approval_wanted"  # a better model waits for a person
 
 
 class AlertState(StrEnum):
@@ -49,21 +51,34 @@ class Alerting:
 
 
 @dataclass(frozen=True)
+class ModelLine:
+    """Which line of a model's history an alert tells."""
+
+    number: int
+    promotion_id: str
+    model: str
+    alias: str
+
+
+@dataclass(frozen=True)
 class Alert:
     """An alert that a sender has taken. ``tries`` counts how often it was taken, and fences off earlier senders."""
 
-    job_id: str
-    attempt: int  # 0 if the job ended before its first one
+    job_id: str | None  # None if a model's alias moved without one
+    attempt: int  # 0 if the job ended before its first one, or the alert is about a model
     event: AlertEvent
     channel: str
     at: datetime
     taken_at: datetime
     tries: int
     retry_in_seconds: float | None = None  # for RETRYING: when the next attempt was to follow
+    line: ModelLine | None = None  # for what happened to a model
 
     @property
     def id(self) -> str:
         """An id that stays the same whenever this alert is sent, so that a receiver can recognise a repetition."""
+        if self.line is not None:
+            return f"{self.line.promotion_id}-{self.line.number}-{self.event}"
         return f"{self.job_id}-{self.attempt}-{self.event}"
 
     @property

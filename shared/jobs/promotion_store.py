@@ -60,5 +60,14 @@ class Promotions(Protocol):
     def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
         """Return the move after which a version had the alias then; None if none is known. ``at`` None means now."""
 
+    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
+        """Return the events of one promotion, the oldest first."""
+
     def moved_aliases(self) -> Sequence[HistoryLine]:
         """Return the last move of every model's alias."""
+
+    def unnoted(self) -> Sequence[Promotion]:
+        """Return those of jobs that ended in any way and may not be told so by the tags of their runs in MLflow."""
+
+    def noted(self, promotion: Promotion) -> None:
+        """Record that the runs tell the promotion in this state; it stays in `unnoted` if it has another one by now."""

@@ -1,6 +1,6 @@
 """Defines a promotion: a version that is to have an alias, what was decided about it, and the history of both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -49,6 +49,7 @@ class Event(StrEnum):
     IMPOSSIBLE = "impossible"
 
 
+ANSWERS = {Event.APPROVED: "approved: ", Event.REJECTED: "rejected: ", Event.EXPIRED: "expired: "}  # before the reason
 WAITS = "waits for approval"  # how the reason of a better model begins that a person must approve
 
 
@@ -128,6 +129,12 @@ def shown_as(decision: Mapping[str, Any], state: PromotionState, *, reason: str 
     is_promoted = state is PromotionState.PROMOTED
     told = {} if reason is None else {"reason": reason}
     return {**decision, **told, "promoted": is_promoted, "state": str(state)}
+
+
+def last_reason(lines: Sequence[HistoryLine]) -> str | None:
+    """Return the reason of what became of a promotion, from its lines; None if its decision's own still says it."""
+    later = [line for line in lines[1:] if line.event not in (Event.MOVED, Event.APPROVAL_WANTED)]
+    return f"{ANSWERS.get(later[-1].event, '')}{later[-1].reason}" if later else None
 
 
 def with_state(

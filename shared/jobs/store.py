@@ -9,6 +9,7 @@ from typing import Protocol
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
 from shared.jobs.promotion_store import Promotions
+from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission
 from shared.jobs.statistics import Statistics, Worker
 from shared.scheduling.hosts import Host, Machine
@@ -188,10 +189,17 @@ class Hosts(Protocol):
 class Outbox(Reading, Protocol):
     """What senders of alerts and of test messages do."""
 
+    def get_promotion(self, promotion_id: str) -> Promotion:
+        """Return what an alert about a model tells of; raise PromotionNotFound."""
+
+    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
+        """Return the events of one promotion, the oldest first."""
+
     def take_alert(self, channels: Collection[str], *, lease_seconds: float) -> Alert | None:
         """Take the alert that has been due longest; nobody else gets it before the lease ends.
 
-        A job's later alert waits until its earlier ones on that channel are sent or given up.
+        A later alert about a job, or about a model's alias, waits until the earlier ones on that channel are sent or
+        given up.
         """
 
     def take_stray_alert(

@@ -18,6 +18,7 @@ from shared.scheduling.leases import ends_of_lease
 from shared.scheduling.limits import Usage, allot
 from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.history_lines import as_settled
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
 from shared.sql.tables import attempts, jobs, log_chunks, open_runs, workers
@@ -137,7 +138,8 @@ class Claiming(Database):
             _change_attempt(
                 transaction, row, ended_at=now, exit_code=ending.exit_code, oom_killed=ending.oom_killed, **reason
             )
-            values = {**reason, "result": ending.result, "lease_expires_at": None, "lease_token": row.lease_token + 1}
+            result = as_settled(transaction, ending.result)
+            values = {**reason, "result": result, "lease_expires_at": None, "lease_token": row.lease_token + 1}
             message = ending.reason.message if ending.reason else "the attempt succeeded"
             if ending.retry_in_seconds is None:
                 move_job(transaction, row, ending.state, message, ended_at=now, secret=None, **values)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from shared.errors import PromotionNotFound, PromotionSettled
 from shared.jobs.promotions import (
+    ANSWERS,
     ChampionMoved,
     Event,
     HistoryLine,
@@ -22,20 +23,21 @@ from shared.jobs.promotions import (
 from shared.jobs.records import Claim
 from shared.sql.claiming import held_row
 from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.history_lines import lines_of, to_line
+from shared.sql.outbox import record_model_alert
 from shared.sql.rows import change_job
-from shared.sql.tables import jobs, model_events, promotions
+from shared.sql.tables import jobs, model_events, open_notes, promotions
 
 FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
 NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
-LINE_FIELDS = [field.name for field in fields(HistoryLine)]
 OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
+ENDED = tuple(state for state in PromotionState if state not in OPEN)
 MOVES = (PromotionState.MOVING, PromotionState.PROMOTED)
 SECOND_EVENTS = {
     PromotionState.AWAITING_APPROVAL: Event.APPROVAL_WANTED,
     PromotionState.PROMOTED: Event.MOVED,
 }
 ENDS_OF_MOVES = (PromotionState.OVERTAKEN, PromotionState.IMPOSSIBLE)
-TOLD = {PromotionState.MOVING: "approved: ", PromotionState.REJECTED: "rejected: ", PromotionState.EXPIRED: "expired: "}
 
 
 class Promotions(Database):
@@ -59,9 +61,9 @@ class Promotions(Database):
             promotion_id = earlier.id if earlier is not None else str(uuid.uuid4())
             _write(transaction, new, promotion_id, is_new=earlier is None)
             row = _read(transaction, promotion_id)
-            _note(transaction, row, Event.DECIDED, new.actor, new.reason)
+            self._note(transaction, row, Event.DECIDED, new.actor, new.reason)
             if new.state in SECOND_EVENTS:
-                _note(transaction, row, SECOND_EVENTS[new.state], new.actor, new.reason)
+                self._note(transaction, row, SECOND_EVENTS[new.state], new.actor, new.reason)
             return _to_promotion(row)
 
     def carried_out(self, promotion_id: str) -> Promotion:
@@ -71,7 +73,7 @@ class Promotions(Database):
             row = _read(transaction, promotion_id, for_update=True)
             if row.state == PromotionState.MOVING:
                 _change(transaction, row, state=PromotionState.PROMOTED, ended_at=transaction.now)
-                _note(transaction, row, Event.MOVED, row.actor, row.reason)
+                self._note(transaction, row, Event.MOVED, row.actor, row.reason)
             return _to_promotion(_read(transaction, promotion_id))
 
     def settle(
@@ -97,9 +99,9 @@ class Promotions(Database):
                 _require_unmoved(transaction, row, seen, state=state)
             is_approved = state is PromotionState.MOVING
             changes = {"before": before} if is_approved else {"ended_at": transaction.now}
-            _change(transaction, row, told=f"{TOLD.get(state, '')}{reason}", state=state, **changes)
+            _change(transaction, row, told=f"{ANSWERS.get(event, '')}{reason}", state=state, **changes)
             row = _read(transaction, promotion_id)
-            _note(transaction, row, event, actor, reason)
+            self._note(transaction, row, event, actor, reason)
             return _to_promotion(row)
 
     def get_promotion(self, promotion_id: str) -> Promotion:
@@ -137,7 +139,7 @@ class Promotions(Database):
         where += [model_events.c.number < before_number] if before_number is not None else []
         with self.reading() as transaction:
             newest = sa.select(model_events).where(*where).order_by(model_events.c.number.desc()).limit(limit)
-            return [_to_line(row) for row in transaction.all(newest)]
+            return [to_line(row) for row in transaction.all(newest)]
 
     def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
         """Return the last move until then."""
@@ -145,7 +147,12 @@ class Promotions(Database):
         moved += [model_events.c.at <= at] if at is not None else []
         with self.reading() as transaction:
             row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
-            return _to_line(row) if row is not None else None
+            return to_line(row) if row is not None else None
+
+    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
+        """Return the promotion's events, the oldest first."""
+        with self.reading() as transaction:
+            return lines_of(transaction, promotion_id)
 
     def moved_aliases(self) -> Sequence[HistoryLine]:
         """Return the last move of every alias."""
@@ -154,7 +161,26 @@ class Promotions(Database):
         with self.reading() as transaction:
             found = sa.select(model_events).where(model_events.c.number.in_(last))
             rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
-            return [_to_line(row) for row in rows]
+            return [to_line(row) for row in rows]
+
+    def unnoted(self) -> Sequence[Promotion]:
+        """Return those that ended, and whose runs may not tell how."""
+        noted = sa.select(promotions).join(open_notes, open_notes.c.promotion_id == promotions.c.id)
+        ended = noted.where(promotions.c.state.in_(ENDED)).order_by(promotions.c.ended_at)
+        with self.reading() as transaction:
+            return [_to_promotion(row) for row in transaction.all(ended)]
+
+    def noted(self, promotion: Promotion) -> None:
+        """Record that the runs tell this state; if it has changed since, they have to be told again."""
+        with self.writing() as transaction:
+            row = _read(transaction, promotion.id, for_update=True)
+            transaction.execute(sa.delete(open_notes).where(open_notes.c.promotion_id == row.id))
+            if row.state != promotion.state:
+                _open_note(transaction, row)
+
+    def _note(self, transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:
+        """Add a line to the history, and an alert about it to the outbox."""
+        record_model_alert(transaction, _add_line(transaction, row, event, actor, reason), self.alerting)
 
 
 def _of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -214,15 +240,24 @@ def _hold_job(transaction: Transaction, row: sa.Row[Any]) -> sa.Row[Any] | None:
 def _change(transaction: Transaction, row: sa.Row[Any], *, told: str | None = None, **values: Any) -> None:
     """Change the promotion, and what its job says of it, if that has ended: its record stays true."""
     transaction.execute(sa.update(promotions).where(promotions.c.id == row.id).values(**values))
+    if row.job_id is not None and values["state"] not in OPEN:
+        _open_note(transaction, row)
     job = _hold_job(transaction, row)
     if job is not None and (result := with_state(job.result, row.id, values["state"], reason=told)) is not None:
         change_job(transaction, job, result=result)
 
 
-def _note(transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:
-    same = {name: getattr(row, name) for name in ("model", "alias", "kind", "version", "before", "job_id")}
-    line = {"promotion_id": row.id, "at": transaction.now, "event": event, "actor": actor, "reason": reason}
-    transaction.execute(sa.insert(model_events).values(**same, **line))
+def _open_note(transaction: Transaction, row: sa.Row[Any]) -> None:
+    """Note that the run has to tell what became of the promotion. The caller has locked its row."""
+    if transaction.one(sa.select(open_notes).where(open_notes.c.promotion_id == row.id)) is None:
+        transaction.execute(sa.insert(open_notes).values(promotion_id=row.id))
+
+
+def _add_line(transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> HistoryLine:
+    values = {name: getattr(row, name) for name in ("model", "alias", "kind", "version", "before", "job_id")}
+    values |= {"promotion_id": row.id, "at": transaction.now, "event": event, "actor": actor, "reason": reason}
+    added = sa.insert(model_events).values(**values).returning(model_events.c.number)
+    return HistoryLine(number=transaction.execute(added).scalar_one(), **values)
 
 
 def _settled(row: sa.Row[Any]) -> str:
@@ -231,7 +266,3 @@ def _settled(row: sa.Row[Any]) -> str:
 
 def _to_promotion(row: sa.Row[Any]) -> Promotion:
     return Promotion(**{name: getattr(row, name) for name in FIELDS})
-
-
-def _to_line(row: sa.Row[Any]) -> HistoryLine:
-    return HistoryLine(**{name: getattr(row, name) for name in LINE_FIELDS})

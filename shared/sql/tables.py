@@ -244,6 +244,28 @@ model_events = Table(  # only ever added to
     Index(None, "promotion_id"),
 )
 
+model_alerts = Table(  # told apart from those about jobs, which are deleted with their job
+    "model_alerts",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the line of model_events
+    Column("channel", CleanString(63), primary_key=True),
+    Column("event", Word(AlertEvent, 16), nullable=False),
+    Column("promotion_id", CleanString(36), nullable=False),
+    Column("model", CleanString(256), nullable=False),  # the alerts of an alias are sent in order
+    Column("alias", CleanString(256), nullable=False),
+    Column("job_id", CleanString(36)),
+    Column("state", Word(AlertState, 16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Index(None, "state", "due_at"),
+    Index(None, "model", "alias", "number"),
+)
+
+open_notes = Table(  # promotions whose run in MLflow does not tell what became of them; the sweep empties it
+    "open_notes", metadata, Column("promotion_id", CleanString(36), primary_key=True)
+)
+
 workers = Table(
     "workers",
     metadata,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,7 +12,7 @@ from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Refused, Statistics, Worker
 from shared.scheduling.waiting import Running
 from shared.sql.engine import Database, Transaction
-from shared.sql.tables import alerts, jobs, workers
+from shared.sql.tables import alerts, jobs, model_alerts, workers
 from shared.sql.usage import running, to_host
 
 applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic writes it
@@ -28,11 +29,12 @@ class Watching(Database):
     def get_statistics(self) -> Statistics:
         """Return the counts. Ended jobs are counted in an index: 100,000 of them take a few milliseconds."""
         with self.reading() as transaction:
+            unsent = sa.union_all(_unsent(alerts), _unsent(model_alerts)).subquery()
             by_state = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
             return Statistics(
                 jobs={row.state: row.number for row in transaction.all(by_state)},
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, jobs.c.state == JobState.QUEUED),
-                alerts=_backlogs(transaction, alerts.c.channel, alerts.c.at, alerts.c.state == AlertState.WAITING),
+                alerts=_backlogs(transaction, unsent.c.channel, unsent.c.at, sa.true()),
                 workers=read_workers(transaction),
             )
 
@@ -61,11 +63,18 @@ def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> li
 
 
 def _backlogs(
-    transaction: Transaction, name: sa.Column[str], since: sa.Column[datetime], waits: sa.ColumnElement[bool]
+    transaction: Transaction,
+    name: sa.ColumnElement[str],
+    since: sa.ColumnElement[datetime],
+    waits: sa.ColumnElement[bool],
 ) -> dict[str, Backlog]:
     statistics = name.label("name"), sa.func.count().label("number"), sa.func.min(since).label("since")
     rows = transaction.all(sa.select(*statistics).where(waits).group_by(name))
     return {row.name: Backlog(row.number, _seconds_since(row.since, transaction)) for row in rows}
+
+
+def _unsent(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table.c.channel, table.c.at).where(table.c.state == AlertState.WAITING)
 
 
 def _seconds_since(at: datetime, transaction: Transaction) -> float:

@@ -39,6 +39,8 @@ def _read(messages: Sequence[dict[str, Any]]) -> Told:
     told: Told = defaultdict(list)
     for message in messages:
         [embed] = message["embeds"]
+        if embed["footer"]["text"].startswith("promotion "):  # about a model: what it tells is no change of a job
+            continue
         event = next(each for each, title in TITLES.items() if embed["title"].endswith(f": {title}"))
         footer = FOOTER.fullmatch(embed["footer"]["text"])
         assert footer is not None

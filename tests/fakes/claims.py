@@ -22,10 +22,11 @@ from shared.scheduling.waiting import Running, Waiting
 from shared.sql.column_types import as_json
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import MemoryOutbox
+from tests.fakes.promotions import MemoryPromotions
 from tests.fakes.records import Record, began_here, clean, nobody_holds
 
 
-class MemoryClaims(MemoryOutbox, MemoryHosts):
+class MemoryClaims(MemoryOutbox, MemoryPromotions, MemoryHosts):
     """The part of MemoryStore that is about claims; every write is fenced by the claim's token."""
 
     limits: Limits
@@ -125,7 +126,7 @@ class MemoryClaims(MemoryOutbox, MemoryHosts):
                 record.open_runs.add(record.job.attempt.number)
             message = ending.reason.message if ending.reason else "the attempt succeeded"
             reason = clean(ending.reason)
-            values = {"reason": reason, "result": as_json(ending.result), "lease_expires_at": None}
+            values = {"reason": reason, "result": self._as_settled(as_json(ending.result)), "lease_expires_at": None}
             if ending.retry_in_seconds is None:
                 record.move(ending.state, message, now, ended_at=now, **values)
                 record.secret = None

@@ -5,8 +5,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, ModelLine
+from shared.jobs.promotions import HistoryLine
+from shared.sql.outbox import TOLD_OF_MODELS
 from tests.fakes.records import Record
+
+
+def subject_of(alert: Alert) -> str:
+    """Return what the alert is about."""
+    return f"{alert.line.model}@{alert.line.alias}" if alert.line else str(alert.job_id)
 
 
 @dataclass
@@ -21,8 +28,13 @@ class Kept:
     def is_before(self, other: "Kept") -> bool:
         """Whether the other one has to wait for this one."""
         mine, its = self.alert, other.alert
-        is_same = (mine.job_id, mine.channel) == (its.job_id, its.channel)
+        is_same = (subject_of(mine), mine.channel) == (subject_of(its), its.channel)
         return is_same and not self.is_over and self.number < other.number
+
+    @property
+    def rank(self) -> tuple[datetime, bool, str, int]:
+        """What is due longest comes first; of several, what is about jobs."""
+        return self.due_at, self.alert.line is not None, subject_of(self.alert), self.number
 
     def is_due(self, now: datetime) -> bool:
         """Whether a sender may have it."""
@@ -30,7 +42,7 @@ class Kept:
 
 
 class MemoryOutbox:
-    """The part of MemoryStore that is about alerts. They are kept by job, and deleted with it."""
+    """The part of MemoryStore that is about alerts. They are kept by job, and deleted with it, or by alias."""
 
     alerting: Alerting
     _records: dict[str, Record]
@@ -56,7 +68,7 @@ class MemoryOutbox:
         due = [each for each in due if not any(other.is_before(each) for other in waiting)]
         if not due:
             return None
-        first = min(due, key=lambda each: (each.due_at, each.alert.job_id, each.number))
+        first = min(due, key=lambda each: each.rank)
         first.alert = replace(first.alert, taken_at=now, tries=first.alert.tries + 1)
         first.due_at = now + timedelta(seconds=lease_seconds)
         return first.alert
@@ -88,3 +100,13 @@ class MemoryOutbox:
         for channel in sorted(wanted.channels):
             alert = Alert(job_id, attempt, event, channel, now, now, 0, retry_in_seconds)
             known.append(Kept(alert, number, due_at=now))
+
+    def _record_model_alert(self, line: HistoryLine) -> None:
+        event, record = TOLD_OF_MODELS.get(line.event), self._records.get(line.job_id or "")
+        wanted = self.alerting.of(record.job.request) if record is not None else self.alerting
+        if event is None or event not in wanted.events:
+            return
+        for channel in sorted(wanted.channels):
+            of = ModelLine(line.number, line.promotion_id, line.model, line.alias)
+            alert = Alert(line.job_id, 0, event, channel, line.at, line.at, 0, line=of)
+            self._alerts.setdefault(subject_of(alert), []).append(Kept(alert, line.number, due_at=line.at))

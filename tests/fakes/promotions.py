@@ -1,7 +1,7 @@
 """What the in-memory store does with promotions."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.errors import LeaseLost, PromotionNotFound, PromotionSettled
 from shared.jobs.promotions import (
+    ANSWERS,
     ChampionMoved,
     Event,
     HistoryLine,
@@ -16,11 +17,12 @@ from shared.jobs.promotions import (
     NewPromotion,
     Promotion,
     PromotionState,
+    last_reason,
     with_state,
 )
 from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
-from shared.sql.promotions import ENDS_OF_MOVES, MOVES, OPEN, TOLD
+from shared.sql.promotions import ENDS_OF_MOVES, MOVES, OPEN
 from tests.fakes.records import Record
 
 
@@ -30,8 +32,12 @@ class MemoryPromotions:
     _records: dict[str, Record]
     _promotions: dict[str, Promotion]
     _events: list[HistoryLine]
+    _open_notes: set[str]
 
     def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def _record_model_alert(self, line: HistoryLine) -> None:
         raise NotImplementedError
 
     def last_event(self, model: str, alias: str) -> int:
@@ -92,7 +98,7 @@ class MemoryPromotions:
                 self._require_unmoved(known, seen, state=state)
             is_approved = state is PromotionState.MOVING
             known = replace(known, state=state, **({"before": before} if is_approved else {"ended_at": now}))
-            self._keep(known, told=f"{TOLD.get(state, '')}{reason}")
+            self._keep(known, told=f"{ANSWERS.get(event, '')}{reason}")
             self._note(known, event, now, actor=actor, reason=reason)
             return known
 
@@ -129,13 +135,38 @@ class MemoryPromotions:
             found = [each for each in moves if each.alias == alias and (at is None or each.at <= at)]
             return found[-1] if found else None
 
+    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
+        with self._transaction():
+            return [each for each in self._events if each.promotion_id == promotion_id]
+
+    def unnoted(self) -> Sequence[Promotion]:
+        with self._transaction():
+            found = [self._promotions[promotion_id] for promotion_id in self._open_notes]
+            ended = [each for each in found if each.state not in OPEN]
+            return sorted(ended, key=lambda each: each.ended_at or each.created_at)
+
+    def noted(self, promotion: Promotion) -> None:
+        with self._transaction():
+            self._open_notes.discard(promotion.id)
+            if self._promotion(promotion.id).state is not promotion.state:
+                self._open_notes.add(promotion.id)
+
     def moved_aliases(self) -> Sequence[HistoryLine]:
         with self._transaction():
             moves = {(each.model, each.alias): each for each in self._events if each.event is Event.MOVED}
             return [moves[key] for key in sorted(moves)]
 
+    def _as_settled(self, result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        known = self._promotions.get(str(((result or {}).get("decision") or {}).get("id")))
+        if known is None:
+            return result
+        lines = [each for each in self._events if each.promotion_id == known.id]
+        return with_state(result, known.id, known.state, reason=last_reason(lines))
+
     def _keep(self, known: Promotion, *, told: str | None = None) -> None:
         self._promotions[known.id] = known
+        if known.job_id is not None and known.state not in OPEN:
+            self._open_notes.add(known.id)
         if record := self._records.get(known.job_id or ""):
             result = with_state(record.job.result, known.id, known.state, reason=told)
             if result is not None:
@@ -176,4 +207,6 @@ class MemoryPromotions:
             "reason": as_text(made.reason if reason is None else reason),
         }
         number = len(self._events) + 1
-        self._events.append(HistoryLine(number=number, promotion_id=made.id, at=now, event=event, **same, **who))
+        line = HistoryLine(number=number, promotion_id=made.id, at=now, event=event, **same, **who)
+        self._events.append(line)
+        self._record_model_alert(line)

@@ -30,7 +30,6 @@ from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_a
 from shared.scheduling.waiting import NEWER_WORKER
 from tests.fakes.claims import MemoryClaims
 from tests.fakes.outbox import Kept
-from tests.fakes.promotions import MemoryPromotions
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.watching import MemoryWatching
@@ -39,7 +38,7 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryPromotions, MemoryTrials, MemoryWatching):
+class MemoryStore(MemoryClaims, MemoryTrials, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -61,6 +60,7 @@ class MemoryStore(MemoryClaims, MemoryPromotions, MemoryTrials, MemoryWatching):
         self._trials: dict[str, Trial] = {}
         self._promotions: dict[str, Promotion] = {}
         self._events: list[HistoryLine] = []
+        self._open_notes: set[str] = set()
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:

@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.alerts.model import AlertEvent
+from shared.jobs.model import Job
 from shared.links import Links
 from shared.requests.retrain_request import with_defaults
 from shared.secrets.redactor import Redactor
 from worker.alerts.advice import ADVICE
+from worker.alerts.models import ModelTexts
 from worker.alerts.seam import News
 from worker.alerts.text import last_lines, printable
 
@@ -38,16 +40,21 @@ class Content:
     @property
     def title(self) -> str:
         """What happened to which model."""
-        job = self.news.job
+        if texts := self._of_model:
+            return texts.title
+        job = self._job
         return f"{self._text(job.model_name or job.experiment_name, NAME_CHARACTERS)}: {TITLES[self.news.alert.event]}"
 
     @property
     def origin(self) -> str:
-        """The job and its attempt."""
-        return f"job {self.news.job.id}, attempt {self.news.alert.attempt}"
+        """The job and its attempt, or the promotion."""
+        texts = self._of_model
+        return texts.origin if texts else f"job {self._job.id}, attempt {self.news.alert.attempt}"
 
     def told(self) -> Iterator[tuple[str, str]]:
         """Yield the texts, each with a label or an empty one."""
+        if texts := self._of_model:
+            yield from texts.told()
         match self.news.alert.event:
             case AlertEvent.RETRYING:
                 yield from self._cause()
@@ -66,8 +73,11 @@ class Content:
 
     def fields(self) -> Iterator[tuple[str, str]]:
         """Yield names and values; a value may be empty, or have several lines."""
+        if texts := self._of_model:
+            yield from texts.fields()
+            return
         attempt = self.news.attempt
-        yield "Experiment", self._text(self.news.job.experiment_name)
+        yield "Experiment", self._text(self._job.experiment_name)
         yield "Model", self._model()
         yield "Commit", self._commit()
         yield "Host", self._text(attempt.host) if attempt else ""
@@ -79,6 +89,8 @@ class Content:
     def pages(self) -> dict[str, str]:
         """Return the links by name; their addresses contain nothing that ends a link."""
         job, run_id = self.news.job, self.news.attempt.run_id if self.news.attempt else None
+        if job is None:
+            return {}
         page = self.links.job_page(job)
         pages = {"job": page, "log": f"{page}/logs" if page else None}
         pages["MLflow run"] = self.links.run(replace(job, run_id=run_id))
@@ -90,6 +102,15 @@ class Content:
             return []
         return [self.redactor.text(line) for line in last_lines(self.news.output, count)]
 
+    @property
+    def _of_model(self) -> ModelTexts | None:
+        return ModelTexts(self.news.model, self.news.alert.event, self._text) if self.news.model else None
+
+    @property
+    def _job(self) -> Job:
+        assert self.news.job is not None  # noqa: S101 - only what is about a model may have none
+        return self.news.job
+
     def _text(self, value: object, limit: int = TEXT_CHARACTERS) -> str:
         return self.shown(self.redactor.text(printable(str(value))), limit)
 
@@ -98,13 +119,13 @@ class Content:
             yield self._text(self.news.reason.code), self._text(self.news.reason.message, CAUSE_CHARACTERS)
 
     def _model(self) -> str:
-        versions = (self.news.job.result or {}).get("model_versions") or []
+        versions = (self._job.result or {}).get("model_versions") or []
         if self.news.alert.event is AlertEvent.SUCCEEDED and versions:
             return f"{self._text(versions[-1]['name'])}, version {self._text(versions[-1]['version'], 20)}"
-        return self._text(self.news.job.model_name or "")
+        return self._text(self._job.model_name or "")
 
     def _commit(self) -> str:
-        ref, sha = self._text(with_defaults(self.news.job.request)["commit_hash"]), self.news.job.commit_sha
+        ref, sha = self._text(with_defaults(self._job.request)["commit_hash"]), self._job.commit_sha
         if sha is None or ref == sha:
             return ref
         return f"{sha[:SHA_CHARACTERS]} ({ref})" if ref else sha[:SHA_CHARACTERS]
@@ -123,7 +144,7 @@ class Content:
         return f"{value:.6g}" if isinstance(value, int | float) else self._text(value, 50)
 
     def _mapping(self, name: str) -> Mapping[str, Any]:
-        value = (self.news.job.result or {}).get(name)
+        value = (self._job.result or {}).get(name)
         return value if isinstance(value, Mapping) else {}
 
 

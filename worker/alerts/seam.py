@@ -7,6 +7,7 @@ from typing import Protocol, Self
 from shared.alerts.destinations import Destination
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.jobs.model import Attempt, Job, Reason
+from shared.jobs.promotions import HistoryLine, Promotion
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from worker.findings.finding import Finding
@@ -31,24 +32,39 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class ModelNews:
+    """What happened to a model: a line of its history, and the promotion as it is now, with a person's approval."""
+
+    line: HistoryLine
+    promotion: Promotion
+    approval: HistoryLine | None = None
+
+
+@dataclass(frozen=True)
 class News:
-    """The content of an alert: the job as it is now, and the end of the attempt's log if that failed."""
+    """The content of an alert: the job as it is now, and the end of the attempt's log if that failed.
+
+    An alert about a ``model`` may have no job: people move aliases without one, and jobs are deleted.
+    """
 
     alert: Alert
-    job: Job
+    job: Job | None
     output: str = ""
+    model: ModelNews | None = None
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt that it is about; None if the job ended before its first one."""
-        return next((each for each in self.job.attempts if each.number == self.alert.attempt), None)
+        """The attempt that it is about; None if the job ended before its first one, or there is none."""
+        number = self.model.promotion.attempt if self.model else self.alert.attempt
+        attempts = self.job.attempts if self.job else ()
+        return next((each for each in attempts if each.number == number), None)
 
     @property
     def reason(self) -> Reason | None:
         """Why the attempt failed, or the job did."""
         if self.alert.event is AlertEvent.RETRYING:  # the job's own reason is cleared once the next attempt begins
             return self.attempt.reason if self.attempt else None
-        return self.job.reason
+        return self.job.reason if self.job else None
 
 
 class Delivers(Protocol):
@@ -62,7 +78,7 @@ class Delivers(Protocol):
 
 
 class AlertChannel(Delivers, Protocol):
-    """A channel that tells people or programs about jobs. Its kind's settings name the class (``delivered_by``)."""
+    """A channel that tells people or programs. Its kind's settings name the class (``delivered_by``)."""
 
     @classmethod
     def from_settings(cls, destination: Destination, *, links: Links, redactor: Redactor) -> Self:

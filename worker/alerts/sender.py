@@ -13,11 +13,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 from shared.alerts.kinds import what_to_check
-from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, TrialState
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, ModelLine, TrialState
 from shared.errors import JobNotFound
+from shared.jobs.model import Job
+from shared.jobs.promotions import Event
 from shared.jobs.store import Outbox
 from shared.logs import log_context
-from worker.alerts.seam import Answer, Delivers, News, Verdict
+from worker.alerts.seam import Answer, Delivers, ModelNews, News, Verdict
 from worker.resilience import survive
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ class AlertSender:
             return
         with suppress(JobNotFound):  # deleted meanwhile, and its alerts with it
             news = self._read(alert)
-            with log_context(request_id=news.job.request_id):
+            with log_context(request_id=news.job.request_id if news.job else None):
                 self._follow(alert, self._lines[alert.channel].channel.send(news))
 
     def _try_channel(self) -> bool:
@@ -133,11 +135,25 @@ class AlertSender:
             self._sent.pop(0)
 
     def _read(self, alert: Alert) -> News:
-        job = self._store.get(alert.job_id)
+        if alert.line is not None:
+            return News(alert, self._find_job(alert), model=self._about_model(alert.line))
+        job = self._store.get(str(alert.job_id))
         if alert.event is not AlertEvent.FAILED or not alert.attempt:
             return News(alert, job)
         log = self._store.read_log(job.id, attempt=alert.attempt, offset=-OUTPUT_BYTES, limit=OUTPUT_BYTES)
         return News(alert, job, log.data.decode(errors="replace"))
+
+    def _find_job(self, alert: Alert) -> Job | None:
+        """Return the job, if one wanted the move and is still kept: a model's history outlives it."""
+        with suppress(JobNotFound):
+            return self._store.get(alert.job_id) if alert.job_id else None
+        return None
+
+    def _about_model(self, line: ModelLine) -> ModelNews:
+        lines = self._store.lines_of(line.promotion_id)
+        [told] = [each for each in lines if each.number == line.number]
+        approvals = [each for each in lines if each.event is Event.APPROVED]
+        return ModelNews(told, self._store.get_promotion(line.promotion_id), approvals[-1] if approvals else None)
 
     def _follow(self, alert: Alert, answer: Answer) -> None:
         asked_seconds = self._note_answer(self._lines[alert.channel], answer)
@@ -181,4 +197,5 @@ def _context_of(alert: Alert) -> AbstractContextManager[None]:
 
 
 def _facts(alert: Alert) -> dict[str, object]:
-    return {"event": alert.event, "channel": alert.channel}
+    about = {"model": alert.line.model, "promotion_id": alert.line.promotion_id} if alert.line else {}
+    return {"event": alert.event, "channel": alert.channel, **about}

@@ -1,4 +1,4 @@
-"""1,000 random promotions, rollbacks, approvals, rejections and moves by hand: the history agrees with an oracle."""
+"""1,000 random promotions, rollbacks, answers and moves by hand: history and alerts agree with an oracle."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.jobs.promotions import Event, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.alerts.model import AlertEvent, Alerting
+from shared.jobs.promotions import Event, HistoryLine, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
 from shared.promoting import carry_out, look_for_foreign
 from shared.sql import SqlStore
 from tests.fakes.model_gate import FakeGate
@@ -32,10 +33,12 @@ class Bench:
     def __init__(self, url: str, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a schedule
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.store = SqlStore(url, clock=lambda: self.now)
+        alerting = Alerting(frozenset(AlertEvent), frozenset({"discord"}))
+        self.store = SqlStore(url, clock=lambda: self.now, alerting=alerting)
         self.gate, self.oracle = FakeGate(), Oracle()
         self.waiting: list[Promotion] = []
         self.versions = 0
+        self.asked = 0
 
     def step(self) -> None:
         self.now += timedelta(seconds=self.random.choice((0, 1, 3600)))
@@ -59,6 +62,7 @@ class Bench:
         self.oracle.moves[model].append((self.now, made.version))
 
     def ask(self, model: str) -> None:
+        self.asked += 1
         self.waiting.append(self._propose(model, Kind.TRAINING, PromotionState.AWAITING_APPROVAL))
 
     def answer(self, _model: str) -> None:
@@ -91,6 +95,19 @@ class Bench:
         look_for_foreign(self.store, self.gate, model, "champion")
         self.oracle.moves[model].append((self.now, version))
 
+    def told(self) -> dict[AlertEvent, list[HistoryLine]]:
+        """Send all alerts, which fails now and then; return what they told, by event."""
+        told: dict[AlertEvent, list[HistoryLine]] = {event: [] for event in AlertEvent}
+        while alert := self.store.take_alert(["discord"], lease_seconds=60):
+            if self.random.random() < 0.1:
+                self.store.alert_failed(alert, retry_in_seconds=0)
+                continue
+            self.store.alert_sent(alert)
+            assert alert.line is not None
+            lines = {line.number: line for line in self.store.lines_of(alert.line.promotion_id)}
+            told[alert.event].append(lines[alert.line.number])
+        return told
+
     def _version(self) -> str:
         self.versions += 1
         return str(self.versions)
@@ -114,4 +131,10 @@ def test_history_and_who_was_champion_when_agree_with_an_oracle(sqlite_url: str,
                 line = bench.store.champion_at(model, "champion", moment)
                 assert (line.version if line else None) == bench.oracle.champion(model, moment)
     assert bench.store.unfinished(PromotionState.MOVING) == []
+    told = bench.told()
+    for model, moves in bench.oracle.moves.items():
+        changed = [line for line in told[AlertEvent.CHAMPION_CHANGED] if line.model == model]
+        assert [(line.at, line.version) for line in changed] == moves  # each told exactly once, in order
+    assert len({line.promotion_id for line in told[AlertEvent.APPROVAL_WANTED]}) == bench.asked
+    assert len(told[AlertEvent.APPROVAL_WANTED]) == bench.asked
     bench.store.close()

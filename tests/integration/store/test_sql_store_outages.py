@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.promotions import Event, Kind, NewPromotion, PromotionState
+from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
 from shared.jobs.store import JobStore
 from shared.sql import SqlStore, engine
@@ -51,6 +51,8 @@ READS: dict[str, Call] = {
     "live_workers": lambda store: store.live_workers(within_seconds=1),
     "schema_revision": lambda store: store.schema_revision(),
     "last_event": lambda store: store.last_event("iris", "champion"),
+    "lines_of": lambda store: store.lines_of("id"),
+    "unnoted": lambda store: store.unnoted(),
     "get_promotion": lambda store: store.get_promotion("id"),
     "of_attempt": lambda store: store.of_attempt("id", 1),
     "unfinished": lambda store: store.unfinished(PromotionState.MOVING),
@@ -61,6 +63,7 @@ READS: dict[str, Call] = {
 }
 WRITES: dict[str, Call] = {
     "propose": lambda store: store.propose(PROMOTION, seen=0),
+    "noted": lambda store: store.noted(Promotion(**vars(PROMOTION), id="id", created_at=NOW)),
     "carried_out": lambda store: store.carried_out("id"),
     "settle": lambda store: store.settle("id", PromotionState.EXPIRED, event=Event.EXPIRED, actor="a", reason=""),
     "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),

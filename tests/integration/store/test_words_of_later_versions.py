@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.sql import SqlStore
 from shared.sql.column_types import Word
 from shared.sql.tables import alert_trials as trials
-from shared.sql.tables import alerts, jobs, metadata
+from shared.sql.tables import alerts, jobs, metadata, model_alerts
 from shared.words import is_known
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.worker import FakeWorker
@@ -46,7 +46,8 @@ CHANNEL = "webhook"
 @pytest.fixture
 def told_store(sql_url: str) -> Iterator[SqlStore]:
     """A store of each kind that tells of starts and ends."""
-    alerting = Alerting(frozenset({AlertEvent.STARTED, AlertEvent.FAILED}), frozenset({CHANNEL}))
+    events = {AlertEvent.STARTED, AlertEvent.FAILED, AlertEvent.CHAMPION_CHANGED, AlertEvent.APPROVAL_WANTED}
+    alerting = Alerting(frozenset(events), frozenset({CHANNEL}))
     store = SqlStore(sql_url, limits=Limits(per_key=100), alerting=alerting)
     yield store
     store.close()
@@ -117,7 +118,7 @@ def test_what_a_worker_does_goes_on_and_leaves_the_word(
     sender, rounds = AlertSender(told_store, {CHANNEL: AnsweringChannel()}), 0
     while sender.once():
         rounds += 1
-    assert rounds <= 3  # a test message and two alerts, each once
+    assert rounds <= 6  # a test message, two alerts about jobs and three about models, each once
     assert not [each for each in caplog.records if each.exc_info]  # a sweep survives what fails, and says so
     assert WORD in read(told_store, column)
 
@@ -150,6 +151,24 @@ def test_an_event_of_a_later_version_waits_for_its_workers_and_nothing_waits_for
     told_store.alert_sent(taken)
     assert told_store.take_alert([CHANNEL], lease_seconds=60) is None
     assert told_store.take_stray_alert([], older_than_seconds=-60, lease_seconds=60) is None
+    assert told_store.get_statistics().alerts[CHANNEL].count == 1
+
+
+def test_an_event_of_a_later_version_about_a_model_waits_for_its_workers_and_nothing_waits_for_it(
+    told_store: SqlStore,
+) -> None:
+    for version in ("1", "2"):
+        new = NewPromotion("iris", "champion", Kind.ROLLBACK, version, None, PromotionState.PROMOTED, "ann", "because")
+        told_store.propose(new, seen=told_store.last_event("iris", "champion"))
+    with told_store.reading() as transaction:
+        first = transaction.execute(sa.select(sa.func.min(model_alerts.c.number))).scalar_one()
+    write(told_store, model_alerts.c.event, WORD, sa.column("number") == first)
+    taken = told_store.take_alert([CHANNEL], lease_seconds=60)
+    assert taken is not None
+    assert taken.line is not None
+    assert taken.line.number > first
+    told_store.alert_sent(taken)
+    assert told_store.take_alert([CHANNEL], lease_seconds=60) is None
     assert told_store.get_statistics().alerts[CHANNEL].count == 1
 
 

@@ -1,6 +1,7 @@
 """What every alert channel promises. A channel's test subclasses the contract, and says what is on the far side."""
 
 import logging
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -9,13 +10,26 @@ from shared.alerts.destinations import Destination
 from shared.alerts.model import AlertEvent, Trial
 from shared.errors import Code, FailureType
 from shared.jobs.model import Job, Reason
+from shared.jobs.promotions import Event
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from tests.support.alerting.discord import Trouble
-from tests.support.alerting.records import AT, DECISION, LINKS, RESULT, a_job, news
+from tests.support.alerting.records import (
+    AT,
+    BETTER,
+    DECISION,
+    LINES,
+    LINKS,
+    RESULT,
+    a_job,
+    a_line,
+    about_model,
+    model_news,
+    news,
+)
 from worker.alerts.registry import channel_class, channels_of
-from worker.alerts.seam import AlertChannel, Verdict
+from worker.alerts.seam import AlertChannel, News, Verdict
 from worker.doctor.alert_channels import check_alert_channels
 from worker.findings.finding import Finding, State
 
@@ -89,7 +103,7 @@ class AlertChannelContract:
     def test_whatever_users_and_trainings_write_is_taken_within_the_limits(self, far_side: FarSide, text: str) -> None:
         made = channel(far_side)
         for event in AlertEvent:
-            answer = made.send(news(event, job=hostile_job(text, event), output=f"{text}\n" * 3))
+            answer = made.send(hostile_news(text, event))
             assert answer.verdict is Verdict.SENT, answer
 
     def test_no_secret_of_ours_or_of_the_job_gets_out(
@@ -100,7 +114,7 @@ class AlertChannelContract:
         made, told = channel(far_side), " ".join(secrets)
         with caplog.at_level(logging.DEBUG, logger="worker"):
             for event in AlertEvent:
-                made.send(news(event, job=hostile_job(told, event), output=told))
+                made.send(hostile_news(told, event))
             far_side.is_gone = True
             refused = channel(far_side).send(news(AlertEvent.STARTED))
             far_side.close()
@@ -141,6 +155,17 @@ def channel(far_side: FarSide, links: Links = LINKS) -> AlertChannel:
 def checked(far_side: FarSide) -> Finding:
     [found] = check_alert_channels(loaded(far_side))
     return found
+
+
+def hostile_news(text: str, event: AlertEvent) -> News:
+    """An alert about a job or a model that says this wherever people and trainings may say something."""
+    job = hostile_job(text, event)
+    if event not in LINES:
+        return news(event, job=job, output=f"{text}\n" * 3)
+    line = replace(a_line(LINES[event], text), reason=text, actor=text)
+    decision = {**BETTER, "reason": text, "metric": text, "challenger": text}
+    told = replace(about_model(line, decision=decision), approval=replace(line, event=Event.APPROVED))
+    return model_news(told, job=job)
 
 
 def hostile_job(text: str, event: AlertEvent) -> Job:

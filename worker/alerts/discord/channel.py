@@ -32,6 +32,8 @@ COLOURS = {
     AlertEvent.FAILED: 0xE74C3C,
     AlertEvent.CANCELLED: 0x95A5A6,
     AlertEvent.ADOPTED: 0x9B59B6,
+    AlertEvent.CHAMPION_CHANGED: 0xF39C12,
+    AlertEvent.APPROVAL_WANTED: 0xE91E63,
 }
 
 

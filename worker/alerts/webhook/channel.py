@@ -9,16 +9,18 @@ from typing import Any, Self, cast
 from shared.alerts.channels.webhook import Webhook as WebhookSettings
 from shared.alerts.destinations import Destination
 from shared.alerts.model import Trial
+from shared.jobs.model import Job
 from shared.links import Links
 from shared.secrets.redactor import Redactor
 from worker.alerts.posting import TRY, Endpoint, unreachable
-from worker.alerts.seam import Answer, News
+from worker.alerts.seam import Answer, ModelNews, News
 from worker.findings.finding import Finding, failure, ok
 from worker.findings.network import ask
 
 ID_HEADER = "X-Retrain-Alert-Id"
 SIGNATURE_HEADER = "X-Retrain-Signature-256"
 JOB_FIELDS = ("id", "state", "experiment_name", "model_name", "commit_sha", "run_id", "result")
+LINE_FIELDS = ("model", "alias", "kind", "version", "before", "actor", "reason", "job_id")
 TIMES = ("created_at", "started_at", "ended_at")
 
 
@@ -39,12 +41,12 @@ class Webhook:
         return cls(endpoint, secret=secret, links=links, redactor=redactor)
 
     def send(self, news: News) -> Answer:
-        """Post the alert. If it is sent again, it has the same id, and the job as it is then."""
+        """Post the alert. If it is sent again, it has the same id, and job and promotion as they are then."""
         return self._post(news.alert.id, self._redactor.within(self.body(news)))
 
     def send_trial(self, trial: Trial) -> Answer:
-        """Post a test message: an event about no job."""
-        nothing = {"attempt": 0, "retry_in_seconds": None, "job": None}
+        """Post a test message: an event about no job or model."""
+        nothing = {"attempt": 0, "retry_in_seconds": None, "job": None, "promotion": None}
         return self._post(trial.id, {"event": "test", "at": trial.at.isoformat(), **nothing})
 
     @classmethod
@@ -65,19 +67,37 @@ class Webhook:
 
     def body(self, news: News) -> dict[str, Any]:
         """Return the alert's JSON."""
-        alert, job = news.alert, news.job
-        times = {name: getattr(job, name) for name in TIMES}
+        alert = news.alert
         return {
             "event": alert.event,
             "at": alert.at.isoformat(),
-            "attempt": alert.attempt,
+            "attempt": news.attempt.number if news.attempt else alert.attempt,
             "retry_in_seconds": alert.retry_in_seconds,
-            "job": {
-                **{name: getattr(job, name) for name in JOB_FIELDS},
-                **{name: at.isoformat() if at else None for name, at in times.items()},
-                "host": news.attempt.host if news.attempt else None,
-                "labels": dict(job.labels),
-                "reason": asdict(news.reason) if news.reason else None,
-                "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
-            },
+            "job": self._job(news, news.job) if news.job else None,
+            "promotion": _promotion(news.model) if news.model else None,
         }
+
+    def _job(self, news: News, job: Job) -> dict[str, Any]:
+        times = {name: getattr(job, name) for name in TIMES}
+        return {
+            **{name: getattr(job, name) for name in JOB_FIELDS},
+            **{name: at.isoformat() if at else None for name, at in times.items()},
+            "host": news.attempt.host if news.attempt else None,
+            "labels": dict(job.labels),
+            "reason": asdict(news.reason) if news.reason else None,
+            "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
+        }
+
+
+def _promotion(told: ModelNews) -> dict[str, Any]:
+    """Return the line of the history, with the promotion as it is now."""
+    line, promotion, approval = told.line, told.promotion, told.approval
+    return {
+        **{name: getattr(line, name) for name in LINE_FIELDS},
+        "id": promotion.id,
+        "state": promotion.state,
+        "approved_by": approval.actor if approval else None,
+        "approval_reason": approval.reason if approval else None,
+        "decision": dict(promotion.decision),
+        "expires_at": promotion.expires_at.isoformat() if promotion.expires_at else None,
+    }

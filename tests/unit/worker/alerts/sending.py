@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from shared.alerts.model import AlertEvent, Alerting, Trial
+from shared.jobs.promotions import Event as Line
+from shared.jobs.promotions import Kind, NewPromotion, PromotionState
 from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
+from tests.support.jobs import ended
 from worker.alerts.seam import Answer, News, Verdict
 from worker.alerts.sender import AlertSender
 
@@ -16,6 +19,7 @@ REFUSED = Answer(Verdict.REFUSED, "HTTP 400, code 50035")
 TEAM = "team-a"
 DISCORD = frozenset({"discord"})
 Event = AlertEvent
+MODEL = ("iris", "champion")
 
 
 class ScriptedChannel:
@@ -70,6 +74,27 @@ class Bench:
         while (sender or self.sender).once():
             pass
         return len(self.channel.news) - before
+
+    def sent(self) -> list[News]:
+        """Send all; return what that was."""
+        before = len(self.channel.news)
+        self.send_all()
+        return self.channel.news[before:]
+
+    def ended_with_a_promotion(self) -> str:
+        """A job whose model a person has approved; that it waits was told before."""
+        job_id, state = ended(self.store), PromotionState.AWAITING_APPROVAL
+        new = NewPromotion(*MODEL, Kind.TRAINING, "2", "1", state, "job", "better", job_id=job_id, attempt=1)
+        made = self.store.propose(new, seen=0)
+        seen, moving = self.store.last_event(*MODEL), PromotionState.MOVING
+        self.store.settle(made.id, moving, event=Line.APPROVED, actor="ann", reason="good", seen=seen, before="1")
+        self.store.carried_out(made.id)
+        return job_id
+
+    def move_by_hand(self) -> None:
+        """Somebody moves the alias in MLflow."""
+        new = NewPromotion(*MODEL, Kind.FOREIGN, "9", "2", PromotionState.PROMOTED, "unknown", "by hand")
+        self.store.propose(new, seen=self.store.last_event(*MODEL))
 
     def pass_seconds(self, seconds: float) -> int:
         """Let time go by, and send what is due then."""

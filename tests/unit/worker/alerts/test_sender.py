@@ -20,7 +20,7 @@ def test_what_is_recorded_is_sent_once_and_in_order() -> None:
     assert bench.send_all() == 2
     assert bench.pass_seconds(10_000) == 0
     assert bench.channel.events == [Event.STARTED, Event.SUCCEEDED]
-    assert {each.job.id for each in bench.channel.news} == {job_id}
+    assert {each.alert.job_id for each in bench.channel.news} == {job_id}
 
 
 def test_a_failure_comes_with_the_end_of_its_log_and_nothing_else_does() -> None:
@@ -210,7 +210,7 @@ def test_a_job_tells_whom_it_asked_for_and_others_are_told_of_the_rest() -> None
     ended(bench.store, **ASKS)
     job_id = ended(bench.store)
     assert bench.send_all() == 2
-    assert {each.job.id for each in bench.channel.news} == {job_id}
+    assert {each.alert.job_id for each in bench.channel.news} == {job_id}
     assert bench.other.events == [Event.STARTED, Event.SUCCEEDED]
 
 
