@@ -8,6 +8,7 @@ import click
 from ..client import ENDED, Client
 from ..plain_text import plain_line
 from .show import is_for_people, job_argument, json_option, show_job, show_jobs
+from .submit import show_new
 
 STATES = ("queued", "starting", "running", "retry_wait", "cancelling", *sorted(ENDED))
 
@@ -87,7 +88,7 @@ def retry(
       retrain retry 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --no-pin --json
     """
     again = client.job(job_id).retry(pin=pin, git_uri=git_uri, dataset_repo=dataset_repo)
-    show_job(again, as_json=as_json)
+    show_new(again, as_json=as_json)
 
 
 @click.command("open")

@@ -92,7 +92,7 @@ def submit(
 def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed: bool, as_json: bool) -> None:
     """Print the new job, or follow it to its end."""
     if not (is_awaited or is_followed):
-        show_job(job, as_json=as_json)
+        show_new(job, as_json=as_json)
         return
     click.echo(plain(f"Job {job.id}"), err=True)
     if is_followed:
@@ -100,6 +100,11 @@ def finish(ctx: click.Context, job: JobHandle, *, is_awaited: bool, is_followed:
     else:
         wait_for(job, as_json=as_json)
     ctx.exit(exit_code(job))
+
+
+def show_new(job: JobHandle, *, as_json: bool) -> None:
+    """Print a job that was just made; for people with what it waits for, which only reading it tells."""
+    show_job(job if as_json else job.refresh(), as_json=as_json)
 
 
 def merged(from_file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:

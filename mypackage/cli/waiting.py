@@ -4,9 +4,10 @@ import click
 
 from ..client import Client, JobHandle
 from ..live_line import LiveLine
+from ..plain_text import plain_line
 from ..progress import find_console
 from .outcome import exit_code
-from .show import is_for_people, job_argument, json_option, show_job, show_log, show_outcome
+from .show import is_for_people, job_argument, json_option, show_job, show_log, show_outcome, what_happened
 
 
 @click.command()
@@ -46,7 +47,17 @@ def logs(client: Client, job_id: str, follow: bool, attempt: int | None) -> None
       retrain logs 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b --attempt 1
       retrain logs 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b -f
     """
-    show_log(client.job(job_id).log_lines(follow=follow, attempt=attempt))
+    job = client.job(job_id)
+    if not job.attempt_count:
+        tell_that_none_began(job)
+    show_log(job.log_lines(follow=follow, attempt=attempt))
+
+
+def tell_that_none_began(job: JobHandle) -> None:
+    """Say on stderr why there is no log, and what the job waits for."""
+    end = "no attempt ever began, so there is no log" if job.has_ended else "nothing is printed yet"
+    why = job.record["queue"]["message"] or what_happened(job.record)
+    click.echo(plain_line(f"Job {job.id} is {job.state}; {end}{f': {why}' if why else ''}"), err=True)
 
 
 def wait_for(job: JobHandle, *, timeout: float | None = None, as_json: bool = False) -> None:

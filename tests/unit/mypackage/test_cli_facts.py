@@ -1,5 +1,6 @@
 """What `retrain status` and its like print about one job."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,3 +38,23 @@ def test_an_address_is_one_word_at_a_terminal_of_any_width_and_prose_is_folded_b
     page = f"{MLFLOW}/#/experiments/3/runs/{'a' * 32}?workflowType=machine_learning"
     assert {page, SEE, job_id} <= set(shown.split())
     assert re.search(r"\r\n {12}\S", shown)
+
+
+def test_a_job_without_a_log_is_told_with_what_it_waits_for(run: RetrainCommand, store: MemoryStore) -> None:
+    job_id = run.new_job(**BODY)
+    shown = run("logs", job_id)
+    assert shown.stdout == ""
+    assert shown.stderr.startswith(f"Job {job_id} is queued; nothing is printed yet: ")
+    assert "worker" in shown.stderr
+    store.cancel(job_id, force=False)
+    for options in ((), ("-f",)):
+        told = run("logs", job_id, *options).stderr
+        assert told.startswith(f"Job {job_id} is cancelled; no attempt ever began, so there is no log")
+
+
+def test_a_new_job_is_shown_with_what_it_waits_for(run: RetrainCommand) -> None:
+    Path("job.json").write_text(json.dumps(BODY))
+    assert "waits: " in run("submit", "--file", "job.json").stdout
+    job_id = run.new_job(**BODY)
+    run("cancel", job_id)
+    assert "waits: " in run("retry", job_id).stdout
