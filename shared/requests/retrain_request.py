@@ -36,7 +36,9 @@ class RetrainRequest(Strict):
 
     experiment_name: Name = Field(description="MLflow experiment; made when it does not exist.", examples=["iris"])
     run_name: Name | None = Field(
-        None, description="Name of the MLflow run; null for one that MLflow makes up.", examples=["iris, more trees"]
+        None,
+        description="Name of the MLflow run; null for one of the model's name (else the experiment's) and the commit.",
+        examples=["iris, more trees"],
     )
     git_uri: StrictStr = Field(
         max_length=2048,

@@ -59,7 +59,7 @@ class FakeGate:
         self.values[version] = self.values[proposal.run_id]
         return version
 
-    def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
+    def note(self, run_ids: Sequence[str], *, decision: str, reason: str, promoted: bool) -> None:
         """Keep it."""
         self._answer()
         self.noted |= dict.fromkeys(run_ids, decision)

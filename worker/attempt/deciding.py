@@ -45,8 +45,8 @@ class Gate(Registry, Protocol):
     def register(self, proposal: Proposal, tags: Mapping[str, str]) -> str:
         """Return the model's version."""
 
-    def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
-        """Keep a decision in these runs."""
+    def note(self, run_ids: Sequence[str], *, decision: str, reason: str, promoted: bool) -> None:
+        """Keep a decision, and its reason in words, in these runs."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Deciding:
         """Keep the decision where people look for it in MLflow: the store has it whatever becomes of this."""
         is_promoted = promotion.state is PromotionState.PROMOTED
         text = json.dumps({**promotion.decision, "promoted": is_promoted}, ensure_ascii=False)
-        self.gate.note(sorted({run_id, proposal.run_id}), decision=text, promoted=is_promoted)
+        self.gate.note(sorted({run_id, proposal.run_id}), decision=text, reason=promotion.reason, promoted=is_promoted)
         if promotion.version is not None:
             tags = {DECISION_TAG: text, PROMOTED_TAG: str(is_promoted).lower()}
             self.gate.tag_version(promotion.model, promotion.version, tags)

@@ -12,6 +12,7 @@ from shared.errors import LeaseLost
 from shared.jobs.model import Job
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
+from shared.links import Links
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets
@@ -186,6 +187,8 @@ class Preparation:
             parameters=self.redactor.within(rendered.parameters),
             request_id=claim.job.request_id,
             run_name=request.run_name,
+            model_name=request.model_name,
+            job_page=Links.of(self.settings).job_page(claim.job),
         )
 
     def _tag_image(self, run: Run, loaded: Loaded, image: Image | None) -> None:

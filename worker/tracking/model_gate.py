@@ -12,6 +12,7 @@ from mypackage.gate.registry import find_champion
 from mypackage.protocol import DECISION_TAG, JOB_TAG, PROMOTED_TAG, PROPOSAL_TAGS
 from shared.promoting import CannotMove
 from worker.tracking.errors import server_answers, short
+from worker.tracking.run_tags import DESCRIPTION_TAG, with_decision
 
 PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10
@@ -99,12 +100,18 @@ class ModelGate:
             )
             return str(made.version)
 
-    def note(self, run_ids: Sequence[str], *, decision: str, promoted: bool) -> None:
-        """Keep a decision in the tags of these runs."""
+    def note(self, run_ids: Sequence[str], *, decision: str, reason: str, promoted: bool) -> None:
+        """Keep a decision in the tags of these runs, and its reason in what MLflow shows above them."""
         with server_answers("note the decision", run_id=run_ids[0]):
             for run_id in run_ids:
                 self._client.set_tag(run_id, DECISION_TAG, decision)
                 self._client.set_tag(run_id, PROMOTED_TAG, str(promoted).lower())
+                self._describe(run_id, reason)
+
+    def _describe(self, run_id: str, reason: str) -> None:
+        before = self._client.get_run(run_id).data.tags.get(DESCRIPTION_TAG)
+        if text := with_decision(before, reason):
+            self._client.set_tag(run_id, DESCRIPTION_TAG, text)
 
     def find_version(self, model: str, alias: str) -> str | None:
         """Return the version that has the alias."""

@@ -7,6 +7,9 @@ from mypackage.protocol import ATTEMPT_TAG, JOB_TAG, REQUEST_TAG
 from shared.addresses.git_uri import parse_git_uri
 
 BACKEND = "retrain"
+DESCRIPTION_TAG = "mlflow.note.content"
+OF_JOB = "Job "  # a description that begins otherwise is the training's own
+SHORT_SHA = 7
 USER = "retrain"  # MLflow would write its process's account, which is the same for all runs of a service
 
 
@@ -25,14 +28,17 @@ class RunRequest:
     project_env: str | None = None  # "docker", or None as MLflow leaves it for its env_manager=local
     parameters: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
-    run_name: str | None = None  # None for one that MLflow makes up
+    run_name: str | None = None  # None for one of the model, or the experiment, and the commit
+    model_name: str | None = None
+    job_page: str | None = None  # None where nobody said how people reach the API
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
     """Return the run's tags. They contain no credentials: the address is stripped of them once more."""
     uri = parse_git_uri(request.git_uri).uri
     tags = {
-        "mlflow.runName": request.run_name,
+        "mlflow.runName": request.run_name or name_of(request),
+        DESCRIPTION_TAG: description_of(request),
         "mlflow.user": USER,
         "mlflow.source.name": f"{uri}#{request.folder}" if request.folder else uri,
         "mlflow.source.type": "PROJECT",
@@ -47,3 +53,22 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         REQUEST_TAG: request.request_id,
     }
     return {name: value for name, value in tags.items() if value is not None}
+
+
+def name_of(request: RunRequest) -> str:
+    """Return a name that tells runs apart in MLflow's lists, where a made-up one says nothing."""
+    again = f" #{request.attempt}" if request.attempt > 1 else ""
+    return f"{request.model_name or request.experiment_name} {request.commit_sha[:SHORT_SHA]}{again}"
+
+
+def description_of(request: RunRequest) -> str:
+    """Return what MLflow shows above the run, in Markdown: where its job is looked up."""
+    job = f"[{request.job_id}]({request.job_page})" if request.job_page else f"`{request.job_id}`"
+    return f"{OF_JOB}{job}, attempt {request.attempt}"
+
+
+def with_decision(description: str | None, reason: str) -> str | None:
+    """Return the description with the decision about the model under it; None if it is the training's own."""
+    if description is not None and not description.startswith(OF_JOB):
+        return None
+    return "\n\n".join(filter(None, [(description or "").partition("\n")[0], reason]))

@@ -131,7 +131,21 @@ def test_a_decision_is_kept_on_runs_and_version(
 ) -> None:
     client.create_registered_model(made.model_name)
     client.create_model_version(made.model_name, made.model_uri, run_id=made.run_id)
-    gate.note([run.run_id], decision='{"promoted": true}', promoted=True)
+    gate.note([run.run_id], decision='{"promoted": true}', reason="promoted: 2 > 1", promoted=True)
     gate.tag_version(made.model_name, "1", {"retrain.promoted": "true"})
-    assert client.get_run(run.run_id).data.tags["retrain.promoted"] == "true"
+    tags = client.get_run(run.run_id).data.tags
+    assert tags["retrain.promoted"] == "true"
+    assert tags["mlflow.note.content"] == "Job `job-1`, attempt 1\n\npromoted: 2 > 1"
     assert client.get_model_version(made.model_name, "1").tags == {"retrain.promoted": "true"}
+
+
+def test_a_description_that_the_training_wrote_stays_and_ours_is_not_doubled(
+    gate: ModelGate, client: MlflowClient, run: Run
+) -> None:
+    for reason in ("not promoted: 1 < 2", "promoted: 3 > 2"):
+        gate.note([run.run_id], decision="{}", reason=reason, promoted=True)
+    described = client.get_run(run.run_id).data.tags["mlflow.note.content"]
+    assert described == "Job `job-1`, attempt 1\n\npromoted: 3 > 2"
+    client.set_tag(run.run_id, "mlflow.note.content", "my own words")
+    gate.note([run.run_id], decision="{}", reason="promoted: 4 > 3", promoted=True)
+    assert client.get_run(run.run_id).data.tags["mlflow.note.content"] == "my own words"

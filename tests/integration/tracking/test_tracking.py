@@ -31,6 +31,18 @@ def test_a_run_is_named_as_the_request_says(
     assert client.get_run(run.run_id).info.run_name == "iris, more trees"
 
 
+def test_a_run_without_a_name_is_told_from_others_and_leads_to_its_job(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest
+) -> None:
+    page = "https://retrain.example/jobs/job-1"
+    first, again = (
+        client.get_run(tracking.ensure_run(replace(each, model_name="iris", job_page=page)).run_id)
+        for each in (request_of_test, replace(request_of_test, attempt=2))
+    )
+    assert (first.info.run_name, again.info.run_name) == ("iris 0123456", "iris 0123456 #2")
+    assert again.data.tags["mlflow.note.content"] == f"Job [job-1]({page}), attempt 2"
+
+
 def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: MlflowClient) -> None:
     found = client.get_run(run.run_id)
     ours = {name: value for name, value in found.data.tags.items() if name != "mlflow.runName"}
@@ -44,6 +56,7 @@ def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: M
         "mlflow.project.entryPoint": "main",
         "mlflow.project.backend": "retrain",
         "mlflow.project.env": "docker",
+        "mlflow.note.content": "Job `job-1`, attempt 1",
         "retrain.job_id": "job-1",
         "retrain.attempt": "1",
         "retrain.request_id": "nightly.7",

@@ -59,12 +59,13 @@ def test_the_training_and_its_run_know_the_request_that_asked_for_them(worker: F
     assert [tags_of(run.request)["retrain.request_id"] for run in worker.tracking.runs.values()] == ["nightly.7"]
 
 
-def test_the_run_has_the_name_that_the_request_gives_it(worker: FakeWorker) -> None:
+def test_the_run_has_the_name_that_the_request_gives_it_or_that_of_model_and_commit(worker: FakeWorker) -> None:
     started(worker, run_name="iris, more trees")
-    started(worker)
+    started(worker, model_name="iris-classifier")
 
-    named = [tags_of(run.request).get("mlflow.runName") for run in worker.tracking.runs.values()]
-    assert named == ["iris, more trees", None]
+    named = [tags_of(run.request)["mlflow.runName"] for run in worker.tracking.runs.values()]
+    sha = next(run.request.commit_sha for run in worker.tracking.runs.values())
+    assert named == ["iris, more trees", f"iris-classifier {sha[:7]}"]
 
 
 def test_a_job_of_an_older_version_trains_without_a_request_id(worker: FakeWorker) -> None:
