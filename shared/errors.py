@@ -16,6 +16,8 @@ RetrainError
 ├── JobNotEnded             the job has not ended: there is nothing to repeat yet
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
+├── NotChampion             an observation is of another version than the champion
+├── ObservationRefused      an observation's time is too far away, or it contradicts one that is recorded
 ├── LeaseLost               another worker holds the job now, or it has ended: stop writing
 ├── StoreUnavailable        the database does not answer
 ├── QueueUnavailable        Redis does not answer
@@ -262,6 +264,14 @@ class PromotionNotFound(RetrainError):
 
 class PromotionSettled(RetrainError):
     """The promotion is over: somebody else approved, rejected or overtook it, or it expired."""
+
+
+class NotChampion(RetrainError):
+    """The observation is of another version than the champion, or there is no champion."""
+
+
+class ObservationRefused(RetrainError):
+    """The observation's time is too far away, or another value is recorded for it."""
 
 
 class LeaseLost(RetrainError):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
-from shared.jobs.promotion_store import Promotions
+from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission
 from shared.jobs.statistics import Statistics, Worker
@@ -248,5 +248,5 @@ class Watching(Protocol):
         """Write something and read it back; raise StoreUnavailable if that fails."""
 
 
-class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, Promotions, Protocol):
+class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Protocol):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

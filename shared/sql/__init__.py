@@ -2,6 +2,7 @@
 
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
+from shared.sql.observations import Observations
 from shared.sql.outbox import Outbox
 from shared.sql.promotions import Promotions
 from shared.sql.queue_positions import QueuePositions
@@ -11,5 +12,5 @@ from shared.sql.test_notifications import Trials
 from shared.sql.watching import Watching
 
 
-class SqlStore(Reading, QueuePositions, Claiming, Sweeping, Hosts, Outbox, Promotions, Trials, Watching):
+class SqlStore(Reading, QueuePositions, Claiming, Sweeping, Hosts, Outbox, Promotions, Observations, Trials, Watching):
     """A JobStore, and the record of promotions, on SQLite or PostgreSQL."""

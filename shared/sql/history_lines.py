@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.jobs.promotions import HistoryLine, last_reason, with_state
 from shared.sql.engine import Transaction
-from shared.sql.tables import model_events, promotions
+from shared.sql.model_tables import model_events, promotions
 
 LINE_FIELDS = [field.name for field in fields(HistoryLine)]
 

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState, ModelLine
 from shared.jobs.promotions import Event, HistoryLine
 from shared.sql.engine import Database, Transaction
-from shared.sql.tables import alerts, jobs, model_alerts
+from shared.sql.model_tables import model_alerts
+from shared.sql.tables import alerts, jobs
 
 Where = Callable[[sa.Table], Sequence[sa.ColumnElement[bool]]]
 TOLD_OF_MODELS: Mapping[Event, AlertEvent] = {

@@ -24,9 +24,10 @@ from shared.jobs.records import Claim
 from shared.sql.claiming import held_row
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.history_lines import lines_of, to_line
+from shared.sql.model_tables import model_events, open_notes, promotions
 from shared.sql.outbox import record_model_alert
 from shared.sql.rows import change_job
-from shared.sql.tables import jobs, model_events, open_notes, promotions
+from shared.sql.tables import jobs
 
 FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
 NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
@@ -143,11 +144,8 @@ class Promotions(Database):
 
     def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
         """Return the last move until then."""
-        moved = [*_of(model, alias), model_events.c.event == Event.MOVED]
-        moved += [model_events.c.at <= at] if at is not None else []
         with self.reading() as transaction:
-            row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
-            return to_line(row) if row is not None else None
+            return last_move(transaction, model, alias, at)
 
     def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
         """Return the promotion's events, the oldest first."""
@@ -156,10 +154,8 @@ class Promotions(Database):
 
     def moved_aliases(self) -> Sequence[HistoryLine]:
         """Return the last move of every alias."""
-        moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
-        last = moved.group_by(model_events.c.model, model_events.c.alias)
         with self.reading() as transaction:
-            found = sa.select(model_events).where(model_events.c.number.in_(last))
+            found = sa.select(model_events).where(model_events.c.number.in_(last_moves()))
             rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
             return [to_line(row) for row in rows]
 
@@ -181,6 +177,25 @@ class Promotions(Database):
     def _note(self, transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:
         """Add a line to the history, and an alert about it to the outbox."""
         record_model_alert(transaction, _add_line(transaction, row, event, actor, reason), self.alerting)
+
+
+def last_move(transaction: Transaction, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+    """Return the last move of the alias, until then or now."""
+    moved = [*_of(model, alias), model_events.c.event == Event.MOVED]
+    moved += [model_events.c.at <= at] if at is not None else []
+    row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
+    return to_line(row) if row is not None else None
+
+
+def last_moves() -> sa.Select[Any]:
+    """Select the numbers of the last moves of all aliases."""
+    moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
+    return moved.group_by(model_events.c.model, model_events.c.alias)
+
+
+def read_promotion(transaction: Transaction, promotion_id: str) -> Promotion:
+    """Return one; raise PromotionNotFound."""
+    return _to_promotion(_read(transaction, promotion_id))
 
 
 def _of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:

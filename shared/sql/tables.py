@@ -1,4 +1,4 @@
-"""The job store's tables. Alembic creates them (shared/sql/migrations); a test compares the two."""
+"""The job store's tables, without those about models. Alembic creates them; a test compares the two."""
 
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +19,6 @@ from sqlalchemy import (
 from shared.alerts.model import AlertEvent, AlertState, TrialState
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState
-from shared.jobs.promotions import Event, Kind, PromotionState
 from shared.scheduling.hosts import QueueCode
 from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime, Word
 
@@ -197,73 +196,6 @@ alert_trials = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("state", Word(TrialState, 16), nullable=False),
     Column("cause", CleanText, nullable=False),
-)
-
-# Without a foreign key to jobs: a model's history outlives the jobs that made its versions.
-promotions = Table(
-    "promotions",
-    metadata,
-    Column("id", CleanString(36), primary_key=True),
-    Column("model", CleanString(256), nullable=False),
-    Column("alias", CleanString(256), nullable=False),
-    Column("kind", Word(Kind, 16), nullable=False),
-    Column("version", CleanString(20)),
-    Column("before", CleanString(20)),
-    Column("state", Word(PromotionState, 20), nullable=False),
-    Column("actor", CleanString(250), nullable=False),
-    Column("reason", CleanText, nullable=False),
-    Column("job_id", CleanString(36)),
-    Column("attempt", Integer),
-    Column("number", Integer, nullable=False),
-    Column("decision", PlainJson, nullable=False),
-    Column("facts", PlainJson, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),
-    Column("expires_at", UtcDateTime),
-    Index(None, "job_id", "attempt", "model", "alias", "number", unique=True),
-    Index(None, "model", "created_at", "id"),
-    Index(None, "state", "created_at"),
-)
-
-model_events = Table(  # only ever added to
-    "model_events",
-    metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("promotion_id", CleanString(36), nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("model", CleanString(256), nullable=False),
-    Column("alias", CleanString(256), nullable=False),
-    Column("event", Word(Event, 20), nullable=False),
-    Column("kind", Word(Kind, 16), nullable=False),
-    Column("version", CleanString(20)),
-    Column("before", CleanString(20)),
-    Column("actor", CleanString(250), nullable=False),
-    Column("reason", CleanText, nullable=False),
-    Column("job_id", CleanString(36)),
-    Index(None, "model", "alias", "event", "number"),
-    Index(None, "promotion_id"),
-)
-
-model_alerts = Table(  # told apart from those about jobs, which are deleted with their job
-    "model_alerts",
-    metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the line of model_events
-    Column("channel", CleanString(63), primary_key=True),
-    Column("event", Word(AlertEvent, 16), nullable=False),
-    Column("promotion_id", CleanString(36), nullable=False),
-    Column("model", CleanString(256), nullable=False),  # the alerts of an alias are sent in order
-    Column("alias", CleanString(256), nullable=False),
-    Column("job_id", CleanString(36)),
-    Column("state", Word(AlertState, 16), nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("due_at", UtcDateTime, nullable=False),
-    Index(None, "state", "due_at"),
-    Index(None, "model", "alias", "number"),
-)
-
-open_notes = Table(  # promotions whose run in MLflow does not tell what became of them; the sweep empties it
-    "open_notes", metadata, Column("promotion_id", CleanString(36), primary_key=True)
 )
 
 workers = Table(

@@ -12,7 +12,8 @@ from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Refused, Statistics, Worker
 from shared.scheduling.waiting import Running
 from shared.sql.engine import Database, Transaction
-from shared.sql.tables import alerts, jobs, model_alerts, workers
+from shared.sql.model_tables import model_alerts
+from shared.sql.tables import alerts, jobs, workers
 from shared.sql.usage import running, to_host
 
 applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic writes it

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.observations import Observation
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import (
     USER_CANCELLED,
@@ -29,6 +30,7 @@ from shared.scheduling.limits import Limits, Sending
 from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_any, position_of
 from shared.scheduling.waiting import NEWER_WORKER
 from tests.fakes.claims import MemoryClaims
+from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials
@@ -38,7 +40,7 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryTrials, MemoryWatching):
+class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -61,6 +63,7 @@ class MemoryStore(MemoryClaims, MemoryTrials, MemoryWatching):
         self._promotions: dict[str, Promotion] = {}
         self._events: list[HistoryLine] = []
         self._open_notes: set[str] = set()
+        self._observations: list[Observation] = []
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:

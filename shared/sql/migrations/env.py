@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from shared.sql.tables import metadata
+from shared.sql.model_tables import observations
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=observations.metadata,  # of all tables
     render_as_batch=True,  # SQLite alters a table by copying it
     transaction_per_migration=False,
 )

@@ -1,0 +1,150 @@
+"""Defines a champion's probation, what monitoring observes of a champion in use, and how the one judges the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from shared.jobs.promotions import Promotion
+
+FACT = "probation"  # under which a promotion's facts have it
+MOST_HOURS = 720  # of a probation
+KEPT_DAYS = 90  # an observation; a probation, and as long before it, must lie within that
+MOST_KEPT = 100_000  # of one model, the newest
+LARGEST = 1e100  # value, so that sums stay finite
+FAR = timedelta(minutes=1)  # a clock of monitoring may be ahead of the store's by that
+
+
+class Verdict(StrEnum):
+    """What an observation says about the champion."""
+
+    NOT_JUDGED = "not_judged"
+    HOLDS = "holds"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Probation:
+    """How a new champion must do, once it is in use. ``reference`` is the gate's value of the metric, if it has one."""
+
+    seconds: float
+    metric: str
+    lower_is_better: bool
+    max_worsening: float
+    reference: float | None = None
+
+    @property
+    def length(self) -> timedelta:
+        """How long it takes."""
+        return timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A probation that has begun: the last move of a model's alias was that promotion's."""
+
+    rule: Probation
+    promotion_id: str
+    version: str
+    before: str | None
+    since: datetime
+    reference: float | None  # the gate's or, for another metric, what was observed of the version before
+    observations: int = 0  # of the metric, since then
+    broken: int = 0  # of these
+
+    @property
+    def until(self) -> datetime:
+        """When it ends."""
+        return self.since + self.rule.length
+
+    @property
+    def bound(self) -> float | None:
+        """The worst value with which the champion stays; None without a reference."""
+        if self.reference is None:
+            return None
+        allowed = exact(self.rule.max_worsening)
+        return float(exact(self.reference) + (allowed if self.rule.lower_is_better else -allowed))
+
+
+@dataclass(frozen=True)
+class NewObservation:
+    """A value that monitoring reports. ``version`` None means the champion, ``at`` None means now."""
+
+    model: str
+    metric: str
+    value: float
+    actor: str
+    version: str | None = None
+    at: datetime | None = None
+    n: int = 1  # the examples that the value is of
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A recorded one; ``promotion_id`` names the move whose probation judged it."""
+
+    number: int
+    model: str
+    version: str
+    metric: str
+    value: float
+    n: int
+    at: datetime
+    received_at: datetime
+    actor: str
+    promotion_id: str | None
+    verdict: Verdict
+    reason: str
+
+
+def probation_of(promotion: Promotion) -> Probation | None:
+    """Return the probation that the promotion asks for; None for none, or for one of a later version's form."""
+    said: Mapping[str, Any] = promotion.facts.get(FACT) or {}
+    known = {each.name for each in fields(Probation)}
+    try:
+        return Probation(**{name: value for name, value in said.items() if name in known})
+    except TypeError:
+        return None
+
+
+def judge(observed: NewObservation, at: datetime, now: datetime, under_way: UnderWay | None) -> tuple[Verdict, str]:
+    """Return what the observation of the champion says, and why: one line for a person."""
+    if under_way is None or now >= under_way.until:
+        return Verdict.NOT_JUDGED, "the champion is not on probation"
+    if observed.metric != under_way.rule.metric:
+        return Verdict.NOT_JUDGED, f"the probation is about {under_way.rule.metric}"
+    if at < under_way.since:
+        return Verdict.NOT_JUDGED, f"it is from before the probation, which began at {under_way.since.isoformat()}"
+    if under_way.reference is None:
+        return Verdict.NOT_JUDGED, _nothing_to_compare_with(under_way)
+    loss = exact(observed.value) - exact(under_way.reference)
+    return _compared(observed, under_way, loss if under_way.rule.lower_is_better else -loss)
+
+
+def exact(value: float) -> Decimal:
+    """Return the number as written in decimal, so that 0.9 is worse than 1 by 0.1 and not by slightly less."""
+    return Decimal(repr(float(value)))
+
+
+def _nothing_to_compare_with(under_way: UnderWay) -> str:
+    metric, before = under_way.rule.metric, under_way.before
+    if before is None:
+        return f"there is nothing to compare it with: the gate did not decide on {metric}, and no version was before"
+    hours = f"{under_way.rule.seconds / 3600:g}"
+    return (
+        f"there is nothing to compare it with: the gate did not decide on {metric}, and nobody reported it of version "
+        f"{before} in the {hours} h before the move"
+    )
+
+
+def _compared(observed: NewObservation, under_way: UnderWay, loss: Decimal) -> tuple[Verdict, str]:
+    ours, theirs = f"{observed.metric} {observed.value:.6g}", f"{under_way.reference:.6g}"
+    if loss <= 0:
+        return Verdict.HOLDS, f"{ours} is not worse than {theirs}"
+    allowed = under_way.rule.max_worsening
+    text = f"{ours} is worse than {theirs} by {float(loss):.6g}, and {allowed:.6g} is allowed"
+    if loss <= exact(allowed):
+        return Verdict.HOLDS, text
+    return Verdict.BROKEN, text if under_way.before else f"{text}; there is no version to go back to"

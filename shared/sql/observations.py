@@ -1,0 +1,193 @@
+"""Keeps what monitoring reports about champions, and judges it by their probations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import NotChampion, ObservationRefused
+from shared.jobs.observations import FAR, KEPT_DAYS, NewObservation, Observation, UnderWay, Verdict, judge, probation_of
+from shared.jobs.promotions import CHAMPION, Event, Kind
+from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.model_tables import model_events, observations, promotions
+from shared.sql.promotions import last_move, last_moves, read_promotion
+
+FIELDS = [field.name for field in fields(Observation)]
+
+
+class Observations(Database):
+    """The part of the JobStore that is about observations."""
+
+    def observe(self, new: NewObservation) -> Observation:
+        """Record and judge it, once."""
+        with self.writing() as transaction:
+            transaction.lock(f"{new.model}@{CHAMPION}", Lock.MODEL)
+            seen = _seen(transaction, new)
+            known = transaction.one(sa.select(observations).where(*_same(seen)))
+            if known is not None:
+                return _known(seen, known)
+            under_way = _find_under_way(transaction, seen.new.model)
+            verdict, reason = judge(seen.new, seen.at, transaction.now, under_way)
+            by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
+            _write(transaction, seen, promotion_id=by, verdict=verdict, reason=reason)
+            row = transaction.one(sa.select(observations).where(*_same(seen)))
+            return _known(seen, row)
+
+    def observations(
+        self,
+        model: str,
+        *,
+        version: str | None = None,
+        metric: str | None = None,
+        limit: int,
+        before_number: int | None = None,
+    ) -> Sequence[Observation]:
+        """Return a model's observations, the newest first."""
+        where = [observations.c.model == model]
+        where += [observations.c.version == version] if version is not None else []
+        where += [observations.c.metric == metric] if metric is not None else []
+        where += [observations.c.number < before_number] if before_number is not None else []
+        with self.reading() as transaction:
+            newest = sa.select(observations).where(*where).order_by(observations.c.number.desc()).limit(limit)
+            return [_to_observation(row) for row in transaction.all(newest)]
+
+    def find_probation(self, model: str) -> UnderWay | None:
+        """Return the champion's probation, with what was observed in it."""
+        with self.reading() as transaction:
+            found = _find_under_way(transaction, model)
+            return _counted(transaction, model, found) if found and transaction.now < found.until else None
+
+    def broken(self, model: str | None = None) -> Sequence[Observation]:
+        """Return the first observation that broke the rule of each champion that must still go."""
+        mine = [] if model is None else [observations.c.model == model]
+        first = sa.select(sa.func.min(observations.c.number)).where(observations.c.verdict == Verdict.BROKEN, *mine)
+        with self.reading() as transaction:
+            by_move = sa.select(observations).where(
+                observations.c.number.in_(first.group_by(observations.c.promotion_id)),
+                observations.c.promotion_id.in_(_moves_that_can_be_undone()),
+            )
+            rows = transaction.all(by_move.order_by(observations.c.number))
+            return [_to_observation(row) for row in rows]
+
+    def forget_observations(self, *, older_than_days: float, most: int) -> int:
+        """Delete the old ones, and those of which there are too many."""
+        with self.writing() as transaction:
+            until = transaction.now - timedelta(days=older_than_days)
+            count: int = transaction.execute(sa.delete(observations).where(observations.c.received_at < until)).rowcount
+            many = sa.select(observations.c.model).group_by(observations.c.model).having(sa.func.count() > most)
+            return count + sum(_keep_newest(transaction, row.model, most) for row in transaction.all(many))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An observation of the champion, and when."""
+
+    new: NewObservation
+    version: str
+    at: datetime
+
+
+def _seen(transaction: Transaction, new: NewObservation) -> _Seen:
+    champion = last_move(transaction, new.model, CHAMPION)
+    version = champion.version if champion else None
+    if version is None:
+        raise NotChampion(f"No version of '{new.model}' is champion, so there is nothing to observe.", champion=None)
+    if new.version not in (None, version):
+        message = (
+            f"Version {new.version} of '{new.model}' is not the champion: version {version} is. Observe that one, or "
+            f"none."
+        )
+        raise NotChampion(message, champion=version)
+    at, now = new.at or transaction.now, transaction.now
+    if not now - timedelta(days=KEPT_DAYS) <= at <= now + FAR:
+        side = "in the future" if at > now else f"longer ago than the {KEPT_DAYS} days for which observations are kept"
+        raise ObservationRefused(f"at is {at.isoformat()}, {side}: it is {now.isoformat()} now.", now=now)
+    return _Seen(new, version, at)
+
+
+def _same(seen: _Seen) -> tuple[sa.ColumnElement[bool], ...]:
+    here, new = observations.c, seen.new
+    return here.model == new.model, here.version == seen.version, here.metric == new.metric, here.at == seen.at
+
+
+def _known(seen: _Seen, row: sa.Row[Any] | None) -> Observation:
+    """Return the recorded one; raise ObservationRefused if it says something else."""
+    assert row is not None  # noqa: S101 - it was just written, or read
+    if (row.value, row.n) != (seen.new.value, seen.new.n):
+        raise ObservationRefused(
+            f"{row.metric} of version {row.version} at {row.at.isoformat()} is recorded as {row.value!r} (n {row.n}), "
+            f"and an observation is never changed. Send another time with another value.",
+            value=row.value,
+        )
+    return _to_observation(row)
+
+
+def _write(transaction: Transaction, seen: _Seen, **judged: Any) -> None:
+    said = {name: getattr(seen.new, name) for name in ("model", "metric", "value", "n", "actor")}
+    values = {**said, "version": seen.version, "at": seen.at, "received_at": transaction.now, **judged}
+    transaction.execute(sa.insert(observations).values(**values))
+
+
+def _find_under_way(transaction: Transaction, model: str) -> UnderWay | None:
+    """Return the probation that the last move of the champion began, over or not."""
+    moved = last_move(transaction, model, CHAMPION)
+    if moved is None or moved.kind != Kind.TRAINING:
+        return None
+    rule = probation_of(promotion := read_promotion(transaction, moved.promotion_id))
+    if rule is None or promotion.version is None:
+        return None
+    found = UnderWay(rule, promotion.id, promotion.version, promotion.before, moved.at, rule.reference)
+    if found.reference is not None or found.before is None:
+        return found
+    return replace(found, reference=_observed_before(transaction, model, found))
+
+
+def _observed_before(transaction: Transaction, model: str, found: UnderWay) -> float | None:
+    """Return the mean of what was observed of the version before, for as long as the probation takes."""
+    here, weight = observations.c, sa.func.sum(observations.c.n)
+    since = here.at >= found.since - found.rule.length
+    mine = (here.model == model, here.version == found.before, here.metric == found.rule.metric)
+    mean = sa.select(sa.func.sum(here.value * here.n) / sa.cast(weight, sa.Float)).where(*mine, since)
+    value: float | None = transaction.execute(mean).scalar_one()
+    return value
+
+
+def _counted(transaction: Transaction, model: str, found: UnderWay) -> UnderWay:
+    here = observations.c
+    mine = (here.model == model, here.version == found.version, here.metric == found.rule.metric)
+    is_broken = sa.case((here.verdict == Verdict.BROKEN, 1), else_=0)
+    counts = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(is_broken), 0))
+    every, broken = transaction.execute(counts.where(*mine, here.at >= found.since)).one()
+    return replace(found, observations=every, broken=broken)
+
+
+def _moves_that_can_be_undone() -> sa.Select[Any]:
+    """Select the ids of promotions whose version is champion since, and has one before it.
+
+    A move back that the registry refused for good is not tried again.
+    """
+    refused = model_events.alias()
+    is_refused = sa.exists().where(
+        refused.c.model == model_events.c.model,
+        refused.c.alias == CHAMPION,
+        refused.c.kind == Kind.PROBATION,
+        refused.c.event == Event.IMPOSSIBLE,
+        refused.c.number > model_events.c.number,
+    )
+    is_last = (model_events.c.number.in_(last_moves()), model_events.c.alias == CHAMPION)
+    moved = sa.select(model_events.c.promotion_id).join(promotions, promotions.c.id == model_events.c.promotion_id)
+    return moved.where(*is_last, ~is_refused, promotions.c.before.is_not(None))
+
+
+def _keep_newest(transaction: Transaction, model: str, most: int) -> int:
+    mine = observations.c.model == model
+    newest = sa.select(observations.c.number).where(mine).order_by(observations.c.number.desc())
+    last = transaction.execute(newest.offset(most - 1).limit(1)).scalar_one()
+    count: int = transaction.execute(sa.delete(observations).where(mine, observations.c.number < last)).rowcount
+    return count
+
+
+def _to_observation(row: sa.Row[Any]) -> Observation:
+    return Observation(**{name: getattr(row, name) for name in FIELDS})

@@ -1,0 +1,115 @@
+"""What the in-memory store does with observations."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.errors import NotChampion, ObservationRefused
+from shared.jobs.observations import FAR, KEPT_DAYS, NewObservation, Observation, UnderWay, Verdict, judge, probation_of
+from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
+from shared.sql.column_types import as_text
+
+
+class MemoryObservations:
+    """The part of MemoryStore that is about observations."""
+
+    _promotions: dict[str, Promotion]
+    _events: list[HistoryLine]
+    _observations: list[Observation]
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def observe(self, new: NewObservation) -> Observation:
+        with self._transaction() as now:
+            last = self._last_move(new.model)
+            if last is None or last.version is None or new.version not in (None, last.version):
+                raise NotChampion("It is not the champion.", champion=last.version if last else None)
+            version, at = last.version, new.at or now
+            if not now - timedelta(days=KEPT_DAYS) <= at <= now + FAR:
+                raise ObservationRefused(f"at is {at.isoformat()}, too far away.", now=now)
+            key = (new.model, version, new.metric, at)
+            for each in self._observations:
+                if (each.model, each.version, each.metric, each.at) == key:
+                    if (each.value, each.n) != (new.value, new.n):
+                        raise ObservationRefused("Another value is recorded.", value=each.value)
+                    return each
+            under_way = self._under_way(new.model)
+            verdict, reason = judge(new, at, now, under_way)
+            by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
+            number = self._observations[-1].number + 1 if self._observations else 1
+            told = (new.value, new.n, at, now, new.actor, by, verdict, as_text(reason))
+            self._observations.append(Observation(number, new.model, version, new.metric, *told))
+            return self._observations[-1]
+
+    def observations(
+        self,
+        model: str,
+        *,
+        version: str | None = None,
+        metric: str | None = None,
+        limit: int,
+        before_number: int | None = None,
+    ) -> Sequence[Observation]:
+        with self._transaction():
+            mine = [each for each in reversed(self._observations) if each.model == model]
+            mine = [each for each in mine if version in (None, each.version) and metric in (None, each.metric)]
+            return [each for each in mine if before_number is None or each.number < before_number][:limit]
+
+    def find_probation(self, model: str) -> UnderWay | None:
+        with self._transaction() as now:
+            found = self._under_way(model)
+            if found is None or now >= found.until:
+                return None
+            mine = self._of(model, found.version, found.rule.metric)
+            verdicts = [each.verdict for each in mine if each.at >= found.since]
+            return replace(found, observations=len(verdicts), broken=verdicts.count(Verdict.BROKEN))
+
+    def broken(self, model: str | None = None) -> Sequence[Observation]:
+        with self._transaction():
+            first: dict[str | None, Observation] = {}
+            for each in self._observations:
+                if each.verdict is Verdict.BROKEN and model in (None, each.model):
+                    first.setdefault(each.promotion_id, each)
+            return [each for each in first.values() if self._must_go(each)]
+
+    def forget_observations(self, *, older_than_days: float, most: int) -> int:
+        with self._transaction() as now:
+            kept = [each for each in self._observations if each.received_at >= now - timedelta(days=older_than_days)]
+            for model in {each.model for each in kept}:
+                gone = [each for each in kept if each.model == model][:-most]
+                kept = [each for each in kept if each not in gone]
+            count = len(self._observations) - len(kept)
+            self._observations = kept
+            return count
+
+    def _of(self, model: str, version: str | None, metric: str) -> Sequence[Observation]:
+        key = (model, version, metric)
+        return [each for each in self._observations if (each.model, each.version, each.metric) == key]
+
+    def _last_move(self, model: str) -> HistoryLine | None:
+        moves = (each for each in reversed(self._events) if each.event is Event.MOVED)
+        return next((each for each in moves if (each.model, each.alias) == (model, CHAMPION)), None)
+
+    def _must_go(self, broken: Observation) -> bool:
+        last = self._last_move(broken.model)
+        if last is None or last.promotion_id != broken.promotion_id or last.before is None:
+            return False
+        later = [each for each in self._events if each.number > last.number and each.model == broken.model]
+        return not any((each.kind, each.event) == (Kind.PROBATION, Event.IMPOSSIBLE) for each in later)
+
+    def _under_way(self, model: str) -> UnderWay | None:
+        last = self._last_move(model)
+        if last is None or last.kind is not Kind.TRAINING or last.version is None:
+            return None
+        rule = probation_of(self._promotions[last.promotion_id])
+        if rule is None:
+            return None
+        reference = rule.reference
+        if reference is None and last.before is not None:
+            before = self._of(model, last.before, rule.metric)
+            before = [each for each in before if each.at >= last.at - rule.length]
+            total = sum(each.n for each in before)
+            reference = sum(each.value * each.n for each in before) / total if total else None
+        return UnderWay(rule, last.promotion_id, last.version, last.before, last.at, reference)
