@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.http.errors import ChampionUnknown, ModelVersionNotFound, RegistryUnavailable
 from api.http.models import AnswerBody, NoQuery, Query
-from api.model_registry import ModelVersion
+from api.model_registry import ModelVersion, RegisteredModel
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.paging import next_history
@@ -16,9 +16,30 @@ from api.services import services
 from api.views.job_list import Time
 from api.views.models import ModelPath
 from mypackage.protocol import CHAMPION, JOB_TAG, PREVIOUS
+from shared.jobs.observations import UnderWay
 from shared.jobs.promotions import Event, HistoryLine, Kind
+from shared.requests.texts import Direction
 
 MOST_VERSIONS = 50
+
+
+class Probation(AnswerBody):
+    """What the champion must prove in use, or the version before it becomes champion again."""
+
+    until: datetime
+    since: datetime
+    metric: str
+    direction: Direction = Field(description="Which values of it are better.")
+    max_worsening: float = Field(description="By how much an observation may be worse than the reference.")
+    reference: float | None = Field(
+        description="The gate's value or, for another metric, the mean of what was observed of the version before. "
+        "null if there is none: then nothing is judged."
+    )
+    bound: float | None = Field(description="The worst value with which the champion stays.")
+    before: str | None = Field(description="The version to go back to; null for none.")
+    observations: int = Field(description="Of the metric, since then.")
+    broken: int = Field(description="How many of these were worse than the bound.")
+    promotion_id: str
 
 
 class ModelSummary(AnswerBody):
@@ -27,6 +48,7 @@ class ModelSummary(AnswerBody):
     name: str
     champion: str | None = Field(description="The version with the alias champion; null for none.")
     aliases: Mapping[str, str] = Field(description="Which version has which alias, in MLflow, now.")
+    probation: Probation | None = Field(description="The champion's, while it lasts; null for none.")
 
 
 class Models(AnswerBody):
@@ -100,10 +122,10 @@ class ChampionQuery(Query):
 def list_models(query: NoQuery) -> Models:
     """List the registered models, and which version of each is champion now.
 
-    They are MLflow's, by name, whoever made them.
+    They are MLflow's, by name, whoever made them. A champion that is on probation says until when, and how it does.
     """
-    found = services().registry.list_models()
-    return Models(models=[_summary(each.name, each.aliases) for each in found])
+    found, probations = services().registry.list_models(), services().store.probations()
+    return Models(models=[_summary(each, probations) for each in found])
 
 
 @operation(
@@ -115,7 +137,7 @@ def list_models(query: NoQuery) -> Models:
 def get_model(path: ModelPath, query: NoQuery) -> Model:
     """Get a model: its champion, the version before it, and its newest versions with the jobs that trained them.
 
-    Aliases and versions are as MLflow has them now.
+    Aliases and versions are as MLflow has them now. A champion that is on probation says until when, and how it does.
     """
     registry = services().registry
     found = registry.find_model(path.model)
@@ -124,7 +146,7 @@ def get_model(path: ModelPath, query: NoQuery) -> Model:
     aliases = found.aliases
     versions = registry.list_versions(path.model, limit=MOST_VERSIONS)
     return Model(
-        **_summary(path.model, aliases).model_dump(),
+        **_summary(found, services().store.probations(path.model)).model_dump(),
         previous=aliases.get(PREVIOUS),
         versions=[_version(each, aliases) for each in versions],
     )
@@ -160,8 +182,24 @@ def _unknown(model: str, query: ChampionQuery, found: HistoryLine | None) -> str
     return f"No version of '{model}' is known to have had the alias '{query.alias}' {when}: {why}."
 
 
-def _summary(name: str, aliases: Mapping[str, str]) -> ModelSummary:
-    return ModelSummary(name=name, champion=aliases.get(CHAMPION), aliases=aliases)
+def _summary(found: RegisteredModel, probations: Mapping[str, UnderWay]) -> ModelSummary:
+    probation = _probation(probations.get(found.name))
+    return ModelSummary(
+        name=found.name, champion=found.aliases.get(CHAMPION), aliases=found.aliases, probation=probation
+    )
+
+
+def _probation(found: UnderWay | None) -> Probation | None:
+    if found is None:
+        return None
+    rule, names = found.rule, ("until", "since", "reference", "bound", "before", "observations", "broken")
+    return Probation(
+        metric=rule.metric,
+        direction="lower_is_better" if rule.lower_is_better else "higher_is_better",
+        max_worsening=rule.max_worsening,
+        promotion_id=found.promotion_id,
+        **{name: getattr(found, name) for name in names},
+    )
 
 
 def _version(found: ModelVersion, aliases: Mapping[str, str]) -> Version:

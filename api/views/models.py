@@ -26,6 +26,9 @@ def _check_model(value: str) -> str:
     return value
 
 
+VersionNumber = Annotated[StrictStr, BeforeValidator(_as_text), Field(pattern=r"^[1-9][0-9]{0,8}$")]
+
+
 class ModelPath(BaseModel):
     """Which model."""
 
@@ -35,9 +38,7 @@ class ModelPath(BaseModel):
 class ChampionRequest(RequestBody):
     """Which version becomes champion, and why."""
 
-    version: Annotated[StrictStr, BeforeValidator(_as_text), Field(pattern=r"^[1-9][0-9]{0,8}$")] = Field(
-        description="The version's number; also as a number."
-    )
+    version: VersionNumber = Field(description="The version's number; also as a number.")
     reason: Annotated[Text, Field(min_length=1, max_length=500)] = Field(
         description="Why, for those who ask later.", examples=["wrong labels in the data of version 7"]
     )

@@ -17,7 +17,7 @@ promotion_argument = click.argument("promotion_id", metavar="ID")
 @json_option
 @click.pass_obj
 def models(client: Client, as_json: bool) -> None:
-    """List the registered models, with their champions.
+    """List the registered models, with their champions, and those of these that are on probation.
 
     \b
     Examples:
@@ -27,8 +27,8 @@ def models(client: Client, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    rows = [(each["name"], each["champion"] or "", _aliases(each)) for each in found]
-    _show(("model", "champion", "aliases"), rows, empty="No models are registered yet.")
+    rows = [(each["name"], each["champion"] or "", _aliases(each), _probation(each)) for each in found]
+    _show(("model", "champion", "aliases", "probation"), rows, empty="No models are registered yet.")
 
 
 @click.command()
@@ -71,6 +71,34 @@ def champion(client: Client, /, *, model: str, at: str | None, alias: str | None
         show_json(found)
         return
     click.echo(plain_line(f"Version {found['version']} since {found['at']}, by {found['actor']}: {found['reason']}"))
+
+
+@click.command()
+@model_argument
+@click.option("--metric", required=True, metavar="NAME", help="What was measured.")
+@click.option("--value", required=True, type=float, help="The value.")
+@click.option("--version", type=click.IntRange(min=1), help="The version that was measured; by default the champion.")
+@click.option("--at", metavar="TIME", help="When, such as 2026-11-01T00:00:00Z; by default now.")
+@click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="Examples that were measured.")
+@json_option
+@click.pass_obj
+def observe(client: Client, /, *, model: str, as_json: bool, **said: Any) -> None:
+    """Report how a model's champion does in use.
+
+    While it is on probation, a value that is worse than allowed makes the version before it champion again.
+
+    \b
+    Examples:
+      retrain observe iris-classifier --metric accuracy --value 0.91
+      retrain observe iris-classifier --metric accuracy --value 0.91 --version 7 --n 450 --at 2026-11-01T00:00:00Z
+    """
+    seen = client.observe(model, **said)
+    if as_json:
+        show_json(seen)
+        return
+    gone = "" if seen["champion"] == seen["version"] else f" Version {seen['champion'] or 'none'} is champion again."
+    verdict = seen["verdict"].replace("_", " ")
+    click.echo(plain_line(f"Version {seen['version']} of {model}: {verdict}: {seen['reason']}.{gone}"))
 
 
 @click.command()
@@ -122,6 +150,18 @@ def _show_answered(promotion: dict[str, Any], *, as_json: bool) -> None:
 
 def _aliases(model: dict[str, Any]) -> str:
     return ", ".join(f"{name}: {version}" for name, version in model["aliases"].items() if name != "champion")
+
+
+def _probation(model: dict[str, Any]) -> str:
+    """Return what the champion must keep to; a server of an older version does not say."""
+    found = model.get("probation")
+    if found is None:
+        return ""
+    bound, sign = found["bound"], ">=" if found["direction"] == "higher_is_better" else "<="
+    rule = (
+        f"{found['metric']} {sign} {bound:.6g}" if bound is not None else f"{found['metric']}, nothing to compare with"
+    )
+    return f"{rule} until {found['until'][:16]}Z ({found['observations']} observed)"
 
 
 @click.command()

@@ -133,6 +133,26 @@ class Client:
         answer, _ = self._http.read_object(Call("GET", f"{_model_path(model_name)}/champion", query))
         return answer
 
+    def observe(
+        self,
+        model_name: str,
+        metric: str,
+        value: float,
+        *,
+        version: int | str | None = None,
+        at: datetime | str | None = None,
+        n: int = 1,
+    ) -> dict[str, Any]:
+        """Report what monitoring measured of the champion; return the observation, and who is champion after it.
+
+        ``version`` is the one that was measured, by default the champion; raises Refused with the code NOT_CHAMPION
+        for any other. Repeated with the same version, metric and time ``at``, it is one observation.
+        """
+        said = {"metric": metric, "value": value, "version": version, "at": _as_time(at), "n": n}
+        body = dumps({name: each for name, each in said.items() if each is not None})
+        answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/observations", body=body))
+        return answer
+
     def promotion(self, promotion_id: str) -> dict[str, Any]:
         """Return one promotion; raise Refused with the code PROMOTION_NOT_FOUND."""
         answer, _ = self._http.read_object(Call("GET", f"/promotions/{quote(promotion_id, safe='')}"))

@@ -1,6 +1,6 @@
 """What a store of observations promises. Every method is one transaction; each may raise StoreUnavailable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from shared.jobs.observations import NewObservation, Observation, UnderWay
@@ -28,8 +28,8 @@ class Observations(Protocol):
     ) -> Sequence[Observation]:
         """Return a model's observations, the newest first."""
 
-    def find_probation(self, model: str) -> UnderWay | None:
-        """Return the champion's probation, unless it has ended or there is none."""
+    def probations(self, model: str | None = None) -> Mapping[str, UnderWay]:
+        """Return the probations of champions that are on one now, by model; of one model or all."""
 
     def broken(self, model: str | None = None) -> Sequence[Observation]:
         """Return the first observation that broke the rule of each champion that must still go; of one model or all.

@@ -7,11 +7,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from shared.errors import NotChampion, ObservationRefused
 from shared.jobs.promotions import Promotion
 
 FACT = "probation"  # under which a promotion's facts have it
-MOST_HOURS = 720  # of a probation
-KEPT_DAYS = 90  # an observation; a probation, and as long before it, must lie within that
+LONGEST_DAYS = 30  # of a probation
+KEPT_DAYS = 90  # an observation: longer than a probation, and as long before it
 MOST_KEPT = 100_000  # of one model, the newest
 LARGEST = 1e100  # value, so that sums stay finite
 FAR = timedelta(minutes=1)  # a clock of monitoring may be ahead of the store's by that
@@ -107,6 +108,40 @@ def probation_of(promotion: Promotion) -> Probation | None:
         return Probation(**{name: value for name, value in said.items() if name in known})
     except TypeError:
         return None
+
+
+def observed_version(new: NewObservation, champion: str | None) -> str:
+    """Return the version that the observation is of; raise NotChampion."""
+    if champion is None:
+        raise NotChampion(f"No version of '{new.model}' is champion, so there is nothing to observe.", champion=None)
+    if new.version not in (None, champion):
+        message = f"Version {new.version} of '{new.model}' is not the champion: version {champion} is. Report that one."
+        raise NotChampion(message, champion=champion)
+    return champion
+
+
+def observed_at(new: NewObservation, now: datetime) -> datetime:
+    """Return when it was; raise ObservationRefused if that is in the future, or too long ago."""
+    at = new.at or now
+    if at > now + FAR:
+        raise ObservationRefused(f"at is {at.isoformat()}, in the future: it is {now.isoformat()} now.", now=now)
+    if at < now - timedelta(days=KEPT_DAYS):
+        message = (
+            f"at is {at.isoformat()}, and observations are kept for {KEPT_DAYS} days: it is {now.isoformat()} now."
+        )
+        raise ObservationRefused(message, now=now)
+    return at
+
+
+def require_same(known: Observation, new: NewObservation) -> Observation:
+    """Return the recorded one; raise ObservationRefused if the new one says something else."""
+    if (known.value, known.n) == (new.value, new.n):
+        return known
+    message = (
+        f"{known.metric} of version {known.version} at {known.at.isoformat()} is recorded as {known.value!r} "
+        f"(n {known.n}), and what is recorded is never changed. Report another value with another time."
+    )
+    raise ObservationRefused(message, value=known.value)
 
 
 def judge(observed: NewObservation, at: datetime, now: datetime, under_way: UnderWay | None) -> tuple[Verdict, str]:

@@ -22,7 +22,7 @@ from shared.requests.texts import HOST_NAME, Direction, Metric, Word
 
 SERVICE_FIELDS = {
     *("min_confidence", "slices", "on_unscorable", "different_data"),  # as in mypackage.gate.rules
-    *("mode", "approve_below", "approval_days"),
+    *("mode", "approve_below", "approval_days", "probation"),
 }
 APPROVAL_DAYS = 7
 MEMORY = re.compile(r"^([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?b)?$", re.IGNORECASE)
@@ -111,6 +111,25 @@ class Alerts(Strict):
         return None if value is None else sorted(value)
 
 
+class Probation(Strict):
+    """How a new champion must do in use: a worse observation makes the version before it champion again."""
+
+    hours: StrictFloat = Field(gt=0, le=720, description="How long, from the move of the alias champion on.")
+    metric: Metric | None = Field(
+        None,
+        description="What monitoring reports, as in POST /models/<model>/observations; null for the metric that "
+        "decides.",
+    )
+    direction: Direction | None = Field(
+        None, description="Which values of it are better; null for those of the metric that decides."
+    )
+    max_worsening: StrictFloat = Field(
+        ge=0,
+        description="By how much an observation may be worse than the value that the gate decided by. Another metric "
+        "is compared with the mean of what was observed of the champion before, in as many hours before the move.",
+    )
+
+
 class Promotion(Strict):
     """By which rules the new model may become champion; null for what train.py says. Takes precedence over train.py."""
 
@@ -163,6 +182,13 @@ class Promotion(Strict):
     )
     approval_days: StrictFloat | None = Field(
         None, gt=0, le=365, description="How long it waits for approval, before it stays without the alias; null for 7."
+    )
+
+    probation: Probation | None = Field(
+        None,
+        description="A time in which the champion before comes back if monitoring reports that the new one does badly; "
+        "null for none.",
+        examples=[{"hours": 48, "max_worsening": 0.05}],
     )
 
     @model_validator(mode="after")

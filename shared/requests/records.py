@@ -1,7 +1,7 @@
 """Turns a request into its record and back: without defaults, and tolerant of other versions' fields."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -13,8 +13,8 @@ def field_names(model: type[BaseModel], before: str = "") -> Iterator[str]:
     """Yield the names of all fields, as in shared.requests.fields."""
     for name, field in model.model_fields.items():
         yield f"{before}{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from field_names(field.annotation, f"{before}{name}.")
+        if (group := _group(field)) is not None:
+            yield from field_names(group, f"{before}{name}.")
 
 
 def without_defaults(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,8 +40,14 @@ def as_recorded(model: type[Model], record: Mapping[str, Any]) -> Model:
 
 
 def _value(field: FieldInfo, value: Any) -> Any:
-    if isinstance(value, Mapping) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        return as_recorded(field.annotation, value)
+    if isinstance(value, Mapping) and (group := _group(field)) is not None:
+        return as_recorded(group, value)
     return (
         frozenset(value) if isinstance(value, list) else value
     )  # JSON turns a set into a list; there are no other lists
+
+
+def _group(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a field that has fields itself, also if it may be null."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    return next((each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)), None)

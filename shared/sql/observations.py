@@ -1,14 +1,24 @@
 """Keeps what monitoring reports about champions, and judges it by their probations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import NotChampion, ObservationRefused
-from shared.jobs.observations import FAR, KEPT_DAYS, NewObservation, Observation, UnderWay, Verdict, judge, probation_of
+from shared.jobs.observations import (
+    LONGEST_DAYS,
+    NewObservation,
+    Observation,
+    UnderWay,
+    Verdict,
+    judge,
+    observed_at,
+    observed_version,
+    probation_of,
+    require_same,
+)
 from shared.jobs.promotions import CHAMPION, Event, Kind
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.model_tables import model_events, observations, promotions
@@ -24,16 +34,22 @@ class Observations(Database):
         """Record and judge it, once."""
         with self.writing() as transaction:
             transaction.lock(f"{new.model}@{CHAMPION}", Lock.MODEL)
-            seen = _seen(transaction, new)
-            known = transaction.one(sa.select(observations).where(*_same(seen)))
-            if known is not None:
-                return _known(seen, known)
-            under_way = _find_under_way(transaction, seen.new.model)
-            verdict, reason = judge(seen.new, seen.at, transaction.now, under_way)
+            champion = last_move(transaction, new.model, CHAMPION)
+            version, at = (
+                observed_version(new, champion.version if champion else None),
+                observed_at(new, transaction.now),
+            )
+            if (known := _find(transaction, new, version, at)) is not None:
+                return require_same(known, new)
+            under_way = _find_under_way(transaction, new.model)
+            verdict, reason = judge(new, at, transaction.now, under_way)
             by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
-            _write(transaction, seen, promotion_id=by, verdict=verdict, reason=reason)
-            row = transaction.one(sa.select(observations).where(*_same(seen)))
-            return _known(seen, row)
+            said = {name: getattr(new, name) for name in ("model", "metric", "value", "n", "actor")}
+            values = {**said, "version": version, "at": at, "received_at": transaction.now, "promotion_id": by}
+            transaction.execute(sa.insert(observations).values(**values, verdict=verdict, reason=reason))
+            made = _find(transaction, new, version, at)
+            assert made is not None  # noqa: S101 - it was just written
+            return made
 
     def observations(
         self,
@@ -53,11 +69,19 @@ class Observations(Database):
             newest = sa.select(observations).where(*where).order_by(observations.c.number.desc()).limit(limit)
             return [_to_observation(row) for row in transaction.all(newest)]
 
-    def find_probation(self, model: str) -> UnderWay | None:
-        """Return the champion's probation, with what was observed in it."""
+    def probations(self, model: str | None = None) -> Mapping[str, UnderWay]:
+        """Return the probations that have not ended, with what was observed in them."""
+        is_mine = [] if model is None else [model_events.c.model == model]
+        is_champion = (model_events.c.number.in_(last_moves()), model_events.c.alias == CHAMPION)
         with self.reading() as transaction:
-            found = _find_under_way(transaction, model)
-            return _counted(transaction, model, found) if found and transaction.now < found.until else None
+            is_recent = model_events.c.at > transaction.now - timedelta(days=LONGEST_DAYS)
+            rows = transaction.all(sa.select(model_events.c.model).where(*is_champion, is_recent, *is_mine))
+            found = {row.model: _find_under_way(transaction, row.model) for row in rows}
+            return {
+                name: _counted(transaction, name, each)
+                for name, each in found.items()
+                if each is not None and transaction.now < each.until
+            }
 
     def broken(self, model: str | None = None) -> Sequence[Observation]:
         """Return the first observation that broke the rule of each champion that must still go."""
@@ -80,54 +104,11 @@ class Observations(Database):
             return count + sum(_keep_newest(transaction, row.model, most) for row in transaction.all(many))
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """An observation of the champion, and when."""
-
-    new: NewObservation
-    version: str
-    at: datetime
-
-
-def _seen(transaction: Transaction, new: NewObservation) -> _Seen:
-    champion = last_move(transaction, new.model, CHAMPION)
-    version = champion.version if champion else None
-    if version is None:
-        raise NotChampion(f"No version of '{new.model}' is champion, so there is nothing to observe.", champion=None)
-    if new.version not in (None, version):
-        message = (
-            f"Version {new.version} of '{new.model}' is not the champion: version {version} is. Observe that one, or "
-            f"none."
-        )
-        raise NotChampion(message, champion=version)
-    at, now = new.at or transaction.now, transaction.now
-    if not now - timedelta(days=KEPT_DAYS) <= at <= now + FAR:
-        side = "in the future" if at > now else f"longer ago than the {KEPT_DAYS} days for which observations are kept"
-        raise ObservationRefused(f"at is {at.isoformat()}, {side}: it is {now.isoformat()} now.", now=now)
-    return _Seen(new, version, at)
-
-
-def _same(seen: _Seen) -> tuple[sa.ColumnElement[bool], ...]:
-    here, new = observations.c, seen.new
-    return here.model == new.model, here.version == seen.version, here.metric == new.metric, here.at == seen.at
-
-
-def _known(seen: _Seen, row: sa.Row[Any] | None) -> Observation:
-    """Return the recorded one; raise ObservationRefused if it says something else."""
-    assert row is not None  # noqa: S101 - it was just written, or read
-    if (row.value, row.n) != (seen.new.value, seen.new.n):
-        raise ObservationRefused(
-            f"{row.metric} of version {row.version} at {row.at.isoformat()} is recorded as {row.value!r} (n {row.n}), "
-            f"and an observation is never changed. Send another time with another value.",
-            value=row.value,
-        )
-    return _to_observation(row)
-
-
-def _write(transaction: Transaction, seen: _Seen, **judged: Any) -> None:
-    said = {name: getattr(seen.new, name) for name in ("model", "metric", "value", "n", "actor")}
-    values = {**said, "version": seen.version, "at": seen.at, "received_at": transaction.now, **judged}
-    transaction.execute(sa.insert(observations).values(**values))
+def _find(transaction: Transaction, new: NewObservation, version: str, at: datetime) -> Observation | None:
+    here = observations.c
+    same = (here.model == new.model, here.version == version, here.metric == new.metric, here.at == at)
+    row = transaction.one(sa.select(observations).where(*same))
+    return _to_observation(row) if row is not None else None
 
 
 def _find_under_way(transaction: Transaction, model: str) -> UnderWay | None:
@@ -158,9 +139,9 @@ def _counted(transaction: Transaction, model: str, found: UnderWay) -> UnderWay:
     here = observations.c
     mine = (here.model == model, here.version == found.version, here.metric == found.rule.metric)
     is_broken = sa.case((here.verdict == Verdict.BROKEN, 1), else_=0)
-    counts = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(is_broken), 0))
-    every, broken = transaction.execute(counts.where(*mine, here.at >= found.since)).one()
-    return replace(found, observations=every, broken=broken)
+    counts = sa.select(sa.func.count().label("every"), sa.func.coalesce(sa.func.sum(is_broken), 0).label("broken"))
+    row = transaction.execute(counts.where(*mine, here.at >= found.since)).one()
+    return replace(found, observations=row.every, broken=row.broken)
 
 
 def _moves_that_can_be_undone() -> sa.Select[Any]:

@@ -1,12 +1,21 @@
 """What the in-memory store does with observations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.errors import NotChampion, ObservationRefused
-from shared.jobs.observations import FAR, KEPT_DAYS, NewObservation, Observation, UnderWay, Verdict, judge, probation_of
+from shared.jobs.observations import (
+    NewObservation,
+    Observation,
+    UnderWay,
+    Verdict,
+    judge,
+    observed_at,
+    observed_version,
+    probation_of,
+    require_same,
+)
 from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
 from shared.sql.column_types import as_text
 
@@ -24,17 +33,10 @@ class MemoryObservations:
     def observe(self, new: NewObservation) -> Observation:
         with self._transaction() as now:
             last = self._last_move(new.model)
-            if last is None or last.version is None or new.version not in (None, last.version):
-                raise NotChampion("It is not the champion.", champion=last.version if last else None)
-            version, at = last.version, new.at or now
-            if not now - timedelta(days=KEPT_DAYS) <= at <= now + FAR:
-                raise ObservationRefused(f"at is {at.isoformat()}, too far away.", now=now)
-            key = (new.model, version, new.metric, at)
-            for each in self._observations:
-                if (each.model, each.version, each.metric, each.at) == key:
-                    if (each.value, each.n) != (new.value, new.n):
-                        raise ObservationRefused("Another value is recorded.", value=each.value)
-                    return each
+            version, at = observed_version(new, last.version if last else None), observed_at(new, now)
+            for each in self._of(new.model, version, new.metric):
+                if each.at == at:
+                    return require_same(each, new)
             under_way = self._under_way(new.model)
             verdict, reason = judge(new, at, now, under_way)
             by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
@@ -57,14 +59,16 @@ class MemoryObservations:
             mine = [each for each in mine if version in (None, each.version) and metric in (None, each.metric)]
             return [each for each in mine if before_number is None or each.number < before_number][:limit]
 
-    def find_probation(self, model: str) -> UnderWay | None:
+    def probations(self, model: str | None = None) -> Mapping[str, UnderWay]:
         with self._transaction() as now:
-            found = self._under_way(model)
-            if found is None or now >= found.until:
-                return None
-            mine = self._of(model, found.version, found.rule.metric)
-            verdicts = [each.verdict for each in mine if each.at >= found.since]
-            return replace(found, observations=len(verdicts), broken=verdicts.count(Verdict.BROKEN))
+            models = {each.model for each in self._events if model in (None, each.model)}
+            found = {name: under_way for name in models if (under_way := self._under_way(name)) is not None}
+            return {name: self._counted(name, each) for name, each in found.items() if now < each.until}
+
+    def _counted(self, model: str, found: UnderWay) -> UnderWay:
+        mine = self._of(model, found.version, found.rule.metric)
+        verdicts = [each.verdict for each in mine if each.at >= found.since]
+        return replace(found, observations=len(verdicts), broken=verdicts.count(Verdict.BROKEN))
 
     def broken(self, model: str | None = None) -> Sequence[Observation]:
         with self._transaction():

@@ -19,6 +19,7 @@ from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.promoting import Registry, settle
 from shared.secrets.redactor import Redactor
+from worker.attempt.probation import probation_fact
 
 NOTHING_SECRET = Redactor.of(())
 Check = Callable[[], None]
@@ -128,7 +129,10 @@ class Deciding:
             attempt=claim.attempt.number,
             number=number,
             decision=json.loads(record.to_json()),
-            facts=verdict.facts(),
+            facts={
+                **verdict.facts(),
+                **probation_fact(claim.request.promotion.probation, proposal.alias, verdict.challenger, verdict.rules),
+            },
             approval_seconds=wait,
         )
 

@@ -1,19 +1,30 @@
-"""1,000 random promotions, rollbacks, answers and moves by hand: history and alerts agree with an oracle."""
+"""1,000 random promotions, answers, rollbacks, probations, moves by hand: history and alerts agree with an oracle."""
 
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from shared.alerts.model import AlertEvent, Alerting
+from shared.errors import NotChampion
+from shared.jobs.observations import NewObservation, Verdict
 from shared.jobs.promotions import Event, HistoryLine, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
+from shared.probation import find_champion, move_back
 from shared.promoting import carry_out, look_for_foreign
 from shared.sql import SqlStore
 from tests.fakes.model_gate import FakeGate
 
 MODELS = ("iris", "digits")
 STEPS = 1000
+PROBATION: dict[str, Any] = {
+    "seconds": 5000.0,
+    "metric": "accuracy",
+    "lower_is_better": False,
+    "max_worsening": 0.1,
+    "reference": 0.9,
+}
 
 
 @dataclass
@@ -39,13 +50,13 @@ class Bench:
         self.waiting: list[Promotion] = []
         self.versions = 0
         self.asked = 0
+        self.probations: dict[str, tuple[Promotion, datetime]] = {}  # the last that a promotion began
 
     def step(self) -> None:
         self.now += timedelta(seconds=self.random.choice((0, 1, 3600)))
         model = self.random.choice(MODELS)
-        self.random.choice((self.promote, self.promote, self.ask, self.answer, self.roll_back, self.move_by_hand))(
-            model
-        )
+        steps = (self.promote, self.promote, self.ask, self.answer, self.roll_back, self.move_by_hand, self.observe)
+        self.random.choice((*steps, self.observe))(model)
         assert self.gate.find_version(model, "champion") == self.oracle.champion(model)
 
     def promote(self, model: str) -> None:
@@ -59,7 +70,36 @@ class Bench:
             [made] = self.store.unfinished(PromotionState.MOVING)
         carry_out(self.store, self.gate, made)
         carry_out(self.store, self.gate, made)
-        self.oracle.moves[model].append((self.now, made.version))
+        self._moved(model, made.version)
+        self.probations[model] = (made, self.now)
+
+    def observe(self, model: str) -> None:
+        """Report a value of the champion or, if nobody is, of anything; a worse one than allowed moves it back."""
+        champion, begun = self.oracle.champion(model), self.probations.get(model)
+        is_bad = self.random.random() < 0.3
+        new = NewObservation(model, "accuracy", 0.5 if is_bad else 0.9, "api", at=self.now)
+        find_champion(self.store, self.gate, model)
+        if champion is None:
+            with pytest.raises(NotChampion):
+                self.store.observe(new)
+            return
+        if any(each.at == self.now for each in self.store.observations(model, version=champion, limit=1)):
+            return
+        made, since = begun if begun and begun[0].version == champion else (None, self.now)
+        is_judged = made is not None and self.now < since + timedelta(seconds=PROBATION["seconds"])
+        seen = self.store.observe(new)
+        assert (seen.verdict is not Verdict.NOT_JUDGED) == is_judged
+        if is_bad and made is not None and is_judged and made.before is not None:
+            self._move_back(model)
+            self._moved(model, made.before)
+
+    def _move_back(self, model: str) -> None:
+        if self.random.random() < 0.3:  # who took the observation is killed, and the sweep does it
+            [broken] = self.store.broken()
+            assert broken.model == model
+        done = move_back(self.store, self.gate, model)
+        assert done is not None
+        assert move_back(self.store, self.gate, model) is None
 
     def ask(self, model: str) -> None:
         self.asked += 1
@@ -81,19 +121,23 @@ class Bench:
             one.id, PromotionState.MOVING, event=Event.APPROVED, actor="ann", reason="yes", seen=seen, before=before
         )
         carry_out(self.store, self.gate, moving)
-        self.oracle.moves[one.model].append((self.now, one.version))
+        self._moved(one.model, one.version)
 
     def roll_back(self, model: str) -> None:
         look_for_foreign(self.store, self.gate, model, "champion")
         if (before := self.oracle.moves[model]) and before[0][1] != self.oracle.champion(model):
             made = self._propose(model, Kind.ROLLBACK, PromotionState.MOVING, version=before[0][1])
             carry_out(self.store, self.gate, made)
-            self.oracle.moves[model].append((self.now, made.version))
+            self._moved(model, made.version)
 
     def move_by_hand(self, model: str) -> None:
         self.gate.move_alias(model, "champion", version := self._version())
         look_for_foreign(self.store, self.gate, model, "champion")
+        self._moved(model, version)
+
+    def _moved(self, model: str, version: str | None) -> None:
         self.oracle.moves[model].append((self.now, version))
+        self.probations.pop(model, None)  # an old one moves nobody
 
     def told(self) -> dict[AlertEvent, list[HistoryLine]]:
         """Send all alerts, which fails now and then; return what they told, by event."""
@@ -114,7 +158,9 @@ class Bench:
 
     def _propose(self, model: str, kind: Kind, state: PromotionState, version: str | None = None) -> Promotion:
         before = self.gate.find_version(model, "champion")
-        new = NewPromotion(model, "champion", kind, version or self._version(), before, state, "job", "because")
+        facts = {"probation": PROBATION} if kind is Kind.TRAINING and state is PromotionState.MOVING else {}
+        who = (version or self._version(), before, state, "job", "because")
+        new = NewPromotion(model, "champion", kind, *who, facts=facts)
         return self.store.propose(new, seen=self.store.last_event(model, "champion"))
 
 
@@ -137,4 +183,6 @@ def test_history_and_who_was_champion_when_agree_with_an_oracle(sqlite_url: str,
         assert [(line.at, line.version) for line in changed] == moves  # each told exactly once, in order
     assert len({line.promotion_id for line in told[AlertEvent.APPROVAL_WANTED]}) == bench.asked
     assert len(told[AlertEvent.APPROVAL_WANTED]) == bench.asked
+    kinds = {each.kind for model in MODELS for each in bench.store.history(model, limit=10_000)}
+    assert kinds == set(Kind)
     bench.store.close()

@@ -21,8 +21,9 @@ from shared.secrets.vault import Vault
 from shared.settings import Settings
 from shared.sql import SqlStore
 from shared.sql.column_types import Word
+from shared.sql.model_tables import model_alerts
 from shared.sql.tables import alert_trials as trials
-from shared.sql.tables import alerts, jobs, metadata, model_alerts
+from shared.sql.tables import alerts, jobs, metadata
 from shared.words import is_known
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.worker import FakeWorker

@@ -62,7 +62,7 @@ def told(answer: TestResponse) -> dict[str, Any]:
 
 def test_models_are_listed_with_champions_versions_and_their_jobs(bench: Bench) -> None:
     assert told(bench.api.get("/models")) == {
-        "models": [{"name": "iris", "champion": "2", "aliases": {"champion": "2"}}]
+        "models": [{"name": "iris", "champion": "2", "aliases": {"champion": "2"}, "probation": None}]
     }
     model = told(bench.api.get("/models/iris"))
     assert (model["champion"], model["previous"]) == ("2", None)

@@ -13,6 +13,7 @@ from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand
 from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import served
+from tests.unit.api.test_observations import begin
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
 from tests.unit.mypackage.promotions import AWAITING, promotion
 
@@ -34,7 +35,7 @@ def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) ->
 
 
 def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: MemoryStore) -> None:
-    assert run("models").stdout == "iris\t2\t\n"
+    assert run("models").stdout == "iris\t2\t\t\n"
     made = promotion(store, AWAITING)
     assert run("reject", made, "--reason", "blind").stdout == (
         "Version 3 of iris-classifier is rejected: promoted: 0.9 > 0.8\n"
@@ -47,6 +48,27 @@ def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: Mem
     assert json.loads(run("history", "iris-classifier", "--json", "--limit", "1").stdout)[0]["number"] == 5
     assert run("champion", "iris-classifier").stdout.startswith("Version 3 since ")
     assert run("history", "roses").stdout == ""
+
+
+def test_a_report_says_what_it_means_and_a_bad_one_who_is_champion_again(
+    run: RetrainCommand, store: MemoryStore
+) -> None:
+    report = ("observe", "iris", "--metric", "accuracy")
+    assert run(*report, "--value", "0.9").stdout == (
+        "Version 2 of iris: not judged: the champion is not on probation.\n"
+    )
+    begin(store, "2", "1")
+    shown = run("models").stdout.split("\t")[3]
+    assert shown.startswith("accuracy >= 0.85 until ")
+    assert shown.endswith("Z (0 observed)\n")
+    assert json.loads(run(*report, "--value", "0.9", "--version", "2", "--json").stdout)["verdict"] == "holds"
+    assert run(*report, "--value", "0.7", "--n", "450").stdout == (
+        "Version 2 of iris: broken: accuracy 0.7 is worse than 0.9 by 0.2, and 0.05 is allowed. Version 1 is champion "
+        "again.\n"
+    )
+    assert "NOT_CHAMPION" in run(*report, "--value", "0.7", "--version", "2", code=2).stderr
+    run(*report, "--value", "much", code=2)
+    assert run(*report, "--value", "nan", code=2).stderr
 
 
 def test_a_job_whose_model_waits_says_how_to_approve_it(

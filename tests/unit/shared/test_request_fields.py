@@ -42,6 +42,13 @@ def test_a_record_of_an_earlier_version_is_read_with_all_its_defaults() -> None:
     }
 
 
+def test_a_group_that_may_be_null_is_read_as_a_group() -> None:
+    sent = parse(promotion={"probation": {"hours": 1, "max_worsening": 0.05}})
+    assert RetrainRequest.from_record(sent.as_record()) == sent
+    later = {**sent.as_record(), "promotion": {"probation": {"hours": 1, "max_worsening": 0.05, "y": 2}}}
+    assert RetrainRequest.from_record(later) == sent
+
+
 def test_an_earlier_version_knows_every_field_of_a_plain_record() -> None:
     record = parse(parameters={"epochs": 3}, resources={"gpus": 1}).as_record()
     assert unknown_among(fields_of(record), KNOWN_TO_1F42D56) == []
@@ -68,6 +75,7 @@ def test_what_was_sent_as_the_default_is_recorded_no_more_than_what_was_not_sent
         ({"resources": {"gpus": 1, "host_x": "a"}}, ["resources.host_x"]),
         ({"promotion": {"y": {"z": 1}}}, ["promotion.y"]),
         ({"promotion": {"guardrails": {"recall": 0.1}}}, []),
+        ({"promotion": {"probation": {"hours": 1, "metric": None, "y": 2}}}, ["promotion.probation.y"]),
         ({"parameters": {"resources.x": 1, "a.b.c": 2}}, []),
         ({"labels": {"team": "a"}}, []),
     ],
