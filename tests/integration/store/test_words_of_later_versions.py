@@ -12,6 +12,7 @@ from api.alert_trials import result_of
 from api.app import create_app
 from shared.alerts.model import AlertEvent, Alerting
 from shared.errors import StateUnknown
+from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Kind, NewPromotion, PromotionState
 from shared.jobs.records import JobFilter
 from shared.scheduling.hosts import QueueCode
@@ -84,6 +85,7 @@ def busy(store: SqlStore) -> str:
     store.ask_for_trials([CHANNEL])
     for alias, state in (("champion", PromotionState.PROMOTED), ("staging", PromotionState.AWAITING_APPROVAL)):
         store.propose(NewPromotion("iris", alias, Kind.ROLLBACK, "1", None, state, "ann", "because"), seen=0)
+    store.observe(NewObservation("iris", "accuracy", 0.9, "api"))
     store.beat(a_host("full", closed_because=QueueCode.DISK_FULL), gap_seconds=60)
     return failed
 
@@ -95,7 +97,7 @@ def test_what_the_api_shows_goes_on_and_shows_the_word(
     job_id = busy(told_store)
     write(told_store, column, WORD)
     [line, *_] = told_store.history("iris", limit=10)
-    models = ("/models/iris/history", f"/promotions/{line.promotion_id}")
+    models = ("/models/iris/history", f"/promotions/{line.promotion_id}", "/models/iris/observations")
     paths = ("/jobs", f"/jobs/{job_id}", f"/jobs/{job_id}/logs", "/workers", "/metrics", "/readyz", *models)
     answers = {path: client.get(path) for path in paths}
     assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(paths, 200)
@@ -103,6 +105,8 @@ def test_what_the_api_shows_goes_on_and_shows_the_word(
         assert f'"{WORD}"' in answers[f"/jobs/{job_id}"].text
     if column.table.name in ("model_events", "promotions"):
         assert f'"{WORD}"' in answers[models[column.table.name == "promotions"]].text
+    if column.table.name == "observations":
+        assert f'"{WORD}"' in answers[models[2]].text
     if column.table.name == "workers":
         assert f'"{WORD}"' in answers["/workers"].text
 
