@@ -215,6 +215,7 @@ class Preparation:
             image=image.id if image else None,  # the name may soon mean another image
             command=rendered.command,
             source=loaded.checkout.project_folder,
+            repository=loaded.checkout.folder,
             prelude=given.prelude,
             env=given.env,
             private_files=given.private.files,

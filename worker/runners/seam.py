@@ -59,8 +59,9 @@ class Volume:
 
 @dataclass(frozen=True)
 class AttemptSpec:
-    """Everything that a runner needs to start one attempt. ``source`` is only read at the start.
+    """Everything that a runner needs to start one attempt.
 
+    ``source`` is only read at the start, as is ``repository``, the work tree around it, to which links may lead.
     ``private_files`` maps file names to contents that must not show in the environment or in argv; the runner
     puts them where only the attempt can read them. ``private_env`` maps each of these names to the variable for the
     file's path. ``prelude`` is lines of POSIX shell to run before the command, such as exports.
@@ -71,6 +72,7 @@ class AttemptSpec:
     image: str | None
     command: str
     source: Path
+    repository: Path | None = None
     prelude: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     private_files: Mapping[str, bytes] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from worker.interruption import NEVER, Interruption
+from worker.runners.docker.project_files import ProjectFiles
 from worker.runners.launch import START
 from worker.runners.seam import PROJECT_FOLDER, AttemptSpec
 
@@ -55,7 +56,8 @@ def write_archive(
         return _owned(member, owner, mode=0o755 if is_open else 0o644)
 
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        tar.add(spec.source.resolve(), arcname=PROJECT_FOLDER.lstrip("/"), filter=normalise)
+        files = ProjectFiles(tar, spec.repository or spec.source, own=normalise)
+        files.add(spec.source, PROJECT_FOLDER.lstrip("/"))
         _add_folder(tar, start_folder(spec.name), {START: start}, owner, modes=(0o1777, 0o755))
         if spec.private_files:
             _add_folder(tar, PRIVATE_FOLDER, spec.private_files, owner, modes=(0o700, 0o600))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker.folder_tree import remove_tree
 from worker.interruption import Interruption
+from worker.runners.seam import AttemptSpec
 
 PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"}
@@ -28,6 +29,18 @@ def write(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     Path(new).replace(path)
+
+
+def copy_project(spec: AttemptSpec, folder: Path, interruption: Interruption) -> None:
+    """Copy the project to ``folder/code``; a part of a repository with all of that, which may be used, too."""
+    repository = (spec.repository or spec.source).resolve()
+    inside = spec.source.resolve().relative_to(repository)
+    if inside == Path():
+        copy_whole(repository, folder / "code", interruption)
+        return
+    copy_whole(repository, folder / "repository", interruption)
+    if not (folder / "code").is_symlink():
+        (folder / "code").symlink_to(Path("repository") / inside)
 
 
 def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:

@@ -23,7 +23,7 @@ from worker.interruption import NEVER, Interruption
 from worker.runners.gpus import find_gpus
 from worker.runners.launch import PROOF, START, start_script
 from worker.runners.process import launcher as process_launcher
-from worker.runners.process.attempt_files import copy_whole, passed_on, write
+from worker.runners.process.attempt_files import copy_project, passed_on, write
 from worker.runners.process.failures import lost, not_begun, not_started
 from worker.runners.process.family import (
     KILL_SECONDS,
@@ -205,7 +205,7 @@ class ProcessRunner:
         for name, content in spec.private_files.items():
             write(folder / "private" / name, content)
         write(folder / GPUS_FILE, "\n".join(spec.gpu_ids).encode())
-        copy_whole(spec.source, folder / "code", interruption)
+        copy_project(spec, folder, interruption)
         write(folder / START, start_script(spec.command, prelude=spec.prelude))
         write(folder / "launcher", LAUNCHER.read_bytes())  # a copy, because the program may be updated while it runs
 
