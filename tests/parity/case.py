@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-from shared.requests.texts import ParameterValue
-
 FOLDER = Path(__file__).parent / "cases"
 LOCAL, DOCKER = "local", "docker"
 WAYS = (LOCAL, DOCKER)
@@ -20,19 +18,35 @@ class Case:
 
     name: str
     project: str
-    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     entry_point: str = "main"
     entrypoint: str = "none"  # the image's, by its name in images.py
     environment: tuple[Any, ...] = ()  # of docker_env
+    volumes: tuple[str, ...] = ()  # likewise
+    image: bool = True  # whether it names one, where it is to run in one
+    files: Mapping[str, str] = field(default_factory=dict)  # besides those of all; "-> PATH" is a link, "/" a folder
+    subfolder: str = ""  # of the MLproject file
+    built: bool = False  # MLflow is to copy the project into the image, as `mlflow run --build-image` does
     ways: tuple[str, ...] = WAYS
     differs: Mapping[str, str] = field(default_factory=dict)
 
     def mlproject(self, image: str | None) -> str:
         """The file for one way: with an image or without."""
-        if image is None:
+        if image is None or not self.image:
             return self.project
-        docker_env = {"image": image, **({"environment": list(self.environment)} if self.environment else {})}
+        lists = {"environment": list(self.environment), "volumes": list(self.volumes)}
+        docker_env = {"image": image, **{name: value for name, value in lists.items() if value}}
         return f"{self.project}\n{yaml.safe_dump({'docker_env': docker_env})}"
+
+    def body(self, git_uri: str) -> dict[str, Any]:
+        """The request, as POST /retrain takes it."""
+        return {
+            "experiment_name": "case",
+            "git_uri": git_uri,
+            "MLproject_location": self.subfolder,
+            "entry_point": self.entry_point,
+            "parameters": dict(self.parameters),
+        }
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ def _case(group: str, told: Mapping[str, Any]) -> Case:
     if project is None:  # only a command, in its simplest file
         point = {"command": told["command"], **({"parameters": told["declares"]} if "declares" in told else {})}
         project = yaml.safe_dump({"entry_points": {"main": point}}, sort_keys=False, width=10_000)
-    docker_only = "entrypoint" in told or "environment" in told
+    docker_only = {"entrypoint", "environment", "volumes", "image", "built"} & set(told)
     return Case(
         name=f"{group}: {told['name']}",
         project=f"name: case\n{project}",
@@ -73,6 +87,11 @@ def _case(group: str, told: Mapping[str, Any]) -> Case:
         entry_point=told.get("entry_point", "main"),
         entrypoint=told.get("entrypoint", "none"),
         environment=tuple(told.get("environment", ())),
-        ways=(DOCKER,) if docker_only else tuple(told.get("ways", WAYS)),
+        volumes=tuple(told.get("volumes", ())),
+        image=told.get("image", True),
+        files=told.get("files", {}),
+        subfolder=told.get("subfolder", ""),
+        built=told.get("built", False),
+        ways=tuple(told.get("ways", (DOCKER,) if docker_only else WAYS)),
         differs=told.get("differs", {}),
     )

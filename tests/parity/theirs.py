@@ -26,14 +26,14 @@ def run_by_mlflow(jobs: Sequence[Mapping[str, Any]]) -> list[Outcome]:
     }
     command = [sys.executable, "-m", "tests.parity.theirs"]
     subprocess.run(command, input=json.dumps(jobs), env=environment, text=True, check=True, timeout=900)
-    return [_outcome(Path(job["folder"])) for job in jobs]
+    return [_outcome(Path(job["outputs"])) for job in jobs]
 
 
 def _outcome(folder: Path) -> Outcome:
-    ended = json.loads((folder.parent / ENDED).read_text())
+    ended = json.loads((folder / ENDED).read_text())
     if "refused" in ended:
         return Outcome(None, refused=ended["refused"])
-    return Outcome(ended["exit_code"], shown_in((folder.parent / OUTPUT).read_text(errors="replace")))
+    return Outcome(ended["exit_code"], shown_in((folder / OUTPUT).read_text(errors="replace")))
 
 
 def main() -> None:
@@ -57,19 +57,20 @@ def _warm_up() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "project").mkdir()
         (Path(folder) / "project" / "MLproject").write_text("entry_points: {main: {command: 'true'}}")
-        _run({"entry_point": "main", "parameters": {}, "host": {}}, Path(folder) / "project")
+        job = {"entry_point": "main", "parameters": {}, "host": {}, "build_image": False}
+        _run({**job, "folder": str(Path(folder) / "project")}, Path(folder))
 
 
 def _run_in_child(job: Mapping[str, Any]) -> None:
-    folder = Path(job["folder"])
+    outputs = Path(job["outputs"])
     ended: dict[str, Any] = {"refused": "it ended unseen"}
     try:
-        _redirect(folder.parent / OUTPUT)
-        ended = _run(job, folder)
+        _redirect(outputs / OUTPUT)
+        ended = _run(job, outputs)
     except BaseException as error:  # noqa: BLE001 - it must not go on as a second parent
         ended = {"refused": f"{type(error).__name__}: {error}"}
     finally:
-        (folder.parent / ENDED).write_text(json.dumps(ended))
+        (outputs / ENDED).write_text(json.dumps(ended))
         os._exit(0)
 
 
@@ -80,7 +81,7 @@ def _redirect(output: Path) -> None:
         os.dup2(source, target)
 
 
-def _run(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _run(job: Mapping[str, Any], outputs: Path) -> dict[str, Any]:
     import mlflow  # noqa: PLC0415
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from mlflow.projects.submitted_run import LocalSubmittedRun  # noqa: PLC0415
@@ -94,11 +95,15 @@ def _run(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     # MLflow says that a run failed, but not with which exit code.
     LocalSubmittedRun.wait = wait  # type: ignore[method-assign]
-    mlflow.set_tracking_uri(str(folder.parent / "mlruns"))
-    tempfile.tempdir = str(folder.parent)  # it leaves folders behind
+    mlflow.set_tracking_uri(str(outputs / "mlruns"))
+    tempfile.tempdir = str(outputs)  # it leaves folders behind
     try:
         mlflow.projects.run(  # type: ignore[no-untyped-call]
-            str(folder), job["entry_point"], parameters=job["parameters"], env_manager="local"
+            job["folder"],
+            job["entry_point"],
+            parameters=job["parameters"],
+            env_manager="local",
+            build_image=job["build_image"],
         )
     except MlflowException as error:
         if not codes:

@@ -204,16 +204,15 @@ def _problems_with_entry_point(name: object, entry_point: object) -> Iterator[st
 
 
 def _problems_with_parameter(entry_point: str, parameter: object, wish: object) -> Iterator[str]:
-    if not isinstance(parameter, str):
-        yield (
-            f"has a parameter of its entry point '{entry_point}' whose name YAML does not read as a text, but as "
-            f"{_shown(parameter)}; put the name in quotes"
-        )
-    elif not isinstance(wish, str) and not (isinstance(wish, Mapping) and isinstance(wish.get("type", ""), str)):
+    if not isinstance(parameter, SCALARS) or not _is_wish(wish):
         yield (
             f"has a parameter of its entry point '{entry_point}' that MLflow cannot read: {_shown(parameter)}; "
             f"write it as {{type: {_type_of(wish)}}}"
         )
+
+
+def _is_wish(wish: object) -> bool:
+    return isinstance(wish, str) or (isinstance(wish, Mapping) and isinstance(wish.get("type", ""), str))
 
 
 def _type_of(wish: object) -> str:

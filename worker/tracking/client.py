@@ -276,7 +276,7 @@ class Tracking:
 
 def _entry_point(loaded: Any) -> EntryPoint:
     parameters = (
-        Parameter(name, each.type, None if each.default is None else str(each.default))
+        Parameter(str(name), each.type, None if each.default is None else str(each.default))
         for name, each in loaded.parameters.items()
     )
     return EntryPoint(loaded.name, loaded.command, tuple(parameters))

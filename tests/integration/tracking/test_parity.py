@@ -51,6 +51,16 @@ def test_a_refusal_says_why(rows: list[Row]) -> None:
     assert [row.case.name for row in refused if not row.ours.refused] == []
 
 
+def test_a_refusal_that_is_followed_leads_to_a_project_that_runs(rows: list[Row]) -> None:
+    refused = [row for row in rows if row.ours.refused]
+    assert len(refused) > 30
+    assert [f"{row.case.name} ({row.way}): {row.ours} / {row.followed}" for row in refused if not _runs(row)] == []
+
+
+def _runs(row: Row) -> bool:
+    return row.followed is not None and row.followed.exit_code is not None
+
+
 def test_at_least_sixty_projects_go_both_ways_on_both_runners(rows: list[Row]) -> None:
     ways = [row.case.name for row in rows]
     assert len({name for name in ways if ways.count(name) == 2}) >= 60
