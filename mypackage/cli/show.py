@@ -101,9 +101,11 @@ def show_log(lines: Iterable[LogLine], *, to_stderr: bool = False, write: Callab
 
 
 def show_outcome(job: JobHandle) -> None:
-    """Say in one line on stderr how the job ended."""
+    """Say on stderr how the job ended, and where its run is."""
     told = what_happened(job.record)
     click.echo(plain_line(f"Job {job.id} {job.state}{f': {told}' if told else ''}"), err=True)
+    if job.run_url:
+        click.echo(plain_line(f"Run {job.run_url}"), err=True)
 
 
 def facts(record: dict[str, Any]) -> list[tuple[str, str]]:

@@ -34,8 +34,9 @@ LOGIN = (*NO_LOGIN, TRACKING_TOKEN)  # the training has what it needs of these
 TOKEN_SECONDS = 2 * 86400.0  # of a token, beyond the time that training may take: preparation, a stopped worker
 # Python holds back what it prints into a pipe: nothing would be seen until the end, and all of it lost in a kill.
 AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
-# MLflow imports GitPython, which prints 45 lines where an image has no git.
-WITHOUT_NOISE = {"GIT_PYTHON_REFRESH": "quiet"}
+# MLflow imports GitPython, which prints 45 lines where an image has no git. It ends a run with a link to the tracking
+# server under the name that containers know, where no person gets: the job has the one for people.
+WITHOUT_NOISE = {"GIT_PYTHON_REFRESH": "quiet", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 UNGUARDED = (
     "echo 'This training has the password of the MLflow server: no guard protects it (TRACKING_GUARD_URI).' >&2\n"
 )

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from shared.own_addresses import is_this_machine
 from shared.settings import Settings
 from worker.findings.clocks import compare
 from worker.findings.finding import Finding, failure, ok, skipped, warning
 from worker.findings.mlflow_answers import ASKED, refused
 from worker.findings.network import Reply, ask
 
-SUBJECT, ARTIFACTS = "MLflow", "MLflow artifacts"
+SUBJECT, ARTIFACTS, LINKS = "MLflow", "MLflow artifacts", "links to MLflow"
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/"
 DISABLED = "--serve-artifacts"  # what a server that does not proxy artifacts says about itself
 
@@ -38,9 +39,20 @@ def _look(settings: Settings) -> Iterator[Finding]:
         return
     version = ask("GET", f"{uri}/version", auth=auth)
     yield ok(SUBJECT, f"answers at {uri}, version {version.said.strip() if version.status == 200 else 'unknown'}")
+    yield _links(settings)
     yield _artifacts(uri, auth)
     if reply.date:
         yield compare("MLflow's", reply.date, ours)
+
+
+def _links(settings: Settings) -> Finding:
+    """Tell where links lead people: a name without a dot is mostly one that only containers know."""
+    address = settings.mlflow_public_url or settings.mlflow_tracking_uri
+    name = urlsplit(address).hostname or ""
+    if "." in name or ":" in name or is_this_machine(name):
+        return ok(LINKS, f"lead to {address}")
+    advice = f"Set MLFLOW_PUBLIC_URL to where people reach MLflow, unless their machines know the name {name}, too."
+    return warning(LINKS, f"lead to {address}, which may be a name that only containers know", advice)
 
 
 def _artifacts(uri: str, auth: tuple[str, str] | None) -> Finding:

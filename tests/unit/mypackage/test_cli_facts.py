@@ -3,19 +3,22 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
-from shared.jobs.records import Ending, Resolution
+from shared.jobs.records import Ending, JobFilter, Resolution
 from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand, at_a_terminal
 from tests.support.servers.served_app import served
+from tests.support.waiting import wait_until
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
 
 MLFLOW = "https://mlflow.machine-learning.engineering.example.com/tracking"
+TRAINING = "workflowType=machine_learning"
 SEE = "https://wiki.example.com/a-page/about-something/that-is-rather-long/and/has-hyphens"
 
 
@@ -58,3 +61,16 @@ def test_a_new_job_is_shown_with_what_it_waits_for(run: RetrainCommand) -> None:
     job_id = run.new_job(**BODY)
     run("cancel", job_id)
     assert "waits: " in run("retry", job_id).stdout
+
+
+def test_who_follows_a_job_is_told_at_its_end_where_the_run_is(
+    run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        Path("job.json").write_text(json.dumps(BODY))
+        following = thread.submit(run, "submit", "--file", "job.json", "--follow")
+        (job,) = wait_until(lambda: store.list(JobFilter(), limit=1), timeout_seconds=20)
+        claim = claim_job(job.id)
+        store.resolve(claim, Resolution(run_id="a" * 32, experiment_id="3"))
+        store.finish(claim, Ending(JobState.SUCCEEDED))
+    assert following.result(30).stderr.endswith(f"\nRun {MLFLOW}/#/experiments/3/runs/{'a' * 32}?{TRAINING}\n")

@@ -38,6 +38,7 @@ def test_python_prints_at_once_unless_the_project_says_otherwise(
     given = surroundings.give(Project("iris", environment=own), {}, None)
     assert given.env["PYTHONUNBUFFERED"] == gets
     assert given.env["GIT_PYTHON_REFRESH"] == "quiet"
+    assert given.env["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
 
 
 @pytest.mark.parametrize(("kind", "says"), [("process", True), ("docker", False)])

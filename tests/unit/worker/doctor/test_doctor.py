@@ -140,6 +140,20 @@ def test_an_mlflow_that_trainings_cannot_use_is_named_without_its_password(addre
 
 
 @pytest.mark.parametrize(
+    ("public", "state"),
+    [("", State.WARNING), ("http://mlflow.example.com", State.OK), ("http://10.1.2.3:5007", State.OK)],
+)
+def test_links_that_lead_people_to_a_name_of_containers_are_warned_of(
+    public: str, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.doctor.tracking_server.ask", lambda *_, **__: Reply(200, "{}"))
+    found = check_tracking(settings(tmp_path, mlflow_tracking_uri="http://mlflow:5007", mlflow_public_url=public))
+    (links,) = (each for each in found if each.subject == "links to MLflow")
+    assert links.state is state
+    assert "MLFLOW_PUBLIC_URL" in links.advice or state is State.OK
+
+
+@pytest.mark.parametrize(
     ("printed", "state", "said"),
     [
         ("200", State.OK, "answers at http://mlflow:5000"),
