@@ -110,7 +110,7 @@ def test_two_files_are_not_chosen_from(tmp_path: Path) -> None:
         ("entry_points: {main: {command: a, parameters: }}", "nothing under parameters of its entry point 'main'"),
         ("entry_points: {main: {command: a, parameters: {alpha: }}}", "'alpha'"),
         ("entry_points: {main: {command: a, parameters: {alpha: 0.5}}}", "'alpha'"),
-        ("entry_points: {main: {command: a, parameters: {[1]: int}}}", "cannot read"),
+        ("entry_points: {main: {command: a, parameters: {2024-01-31: int}}}", "cannot read"),
         ("entry_points: {main: {command: a, parameters: {alpha: {type: [int]}}}}", "'alpha'"),
     ],
 )
