@@ -22,6 +22,7 @@ from shared.jobs.promotions import (
 
 MOST_ROUNDS = 100  # of one decision, while others move the same alias
 UNKNOWN = "unknown"  # who moved an alias in MLflow itself
+NOBODY = "nobody"  # whose answer an expiry is
 FOREIGN = "somebody moved the alias in MLflow, or did so before this history began"
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,13 @@ def carry_out(store: Promotions, registry: Registry, promotion: Promotion) -> Pr
     _undo_if_late(store, registry, done)
     logger.info("alias moved", extra={"model": model, "alias": alias, "version": version, "before": promotion.before})
     return done
+
+
+def expire(store: Promotions, promotion_id: str) -> None:
+    """End a wait for approval whose time is up, unless somebody answered just now."""
+    with suppress(PromotionSettled):
+        reason = "nobody approved it in time"
+        store.settle(promotion_id, PromotionState.EXPIRED, event=Event.EXPIRED, actor=NOBODY, reason=reason)
 
 
 def note_foreign(store: Promotions, model: str, alias: str, holder: str | None, *, seen: int) -> bool:

@@ -64,6 +64,11 @@ class FakeGate:
         self._answer()
         self.noted |= dict.fromkeys(run_ids, decision)
 
+    def find_source_run(self, model: str, version: str) -> str | None:
+        """Return a run of the version's own name."""
+        self._answer()
+        return None if version in self.gone else version
+
     def find_version(self, model: str, alias: str) -> str | None:
         """Return who has the alias."""
         self._answer()

@@ -12,20 +12,21 @@ from typing import Any, Protocol
 from mypackage.gate.decision import Challenger, Champion, Decision, DecisionRecord, decide, record_of
 from mypackage.gate.proposal import Proposal
 from mypackage.gate.rules import Rules, merged, rules_of
-from mypackage.protocol import DECISION_TAG, JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, PROMOTED_TAG, RUN_TAG
+from mypackage.protocol import JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, RUN_TAG
 from shared.errors import Code, InfrastructureError
 from shared.jobs.promotions import WAITS, Kind, NewPromotion, Promotion, PromotionState, shown_as
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.promoting import Registry, settle
 from shared.secrets.redactor import Redactor
+from worker.attempt.noting import Notes, Noting
 from worker.attempt.probation import probation_fact
 
 NOTHING_SECRET = Redactor.of(())
 Check = Callable[[], None]
 
 
-class Gate(Registry, Protocol):
+class Gate(Notes, Registry, Protocol):
     """What this needs of MLflow; `ModelGate` is the real one."""
 
     def proposals(self, run_id: str) -> Sequence[Proposal]:
@@ -45,9 +46,6 @@ class Gate(Registry, Protocol):
 
     def register(self, proposal: Proposal, tags: Mapping[str, str]) -> str:
         """Return the model's version."""
-
-    def note(self, run_ids: Sequence[str], *, decision: str, reason: str, promoted: bool) -> None:
-        """Keep a decision, and its reason in words, in these runs."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Deciding:
         if promotion is None:
             message = f"The alias '{proposal.alias}' of {proposal.model_name} keeps moving, so nothing can be decided."
             raise InfrastructureError(Code.TRACKING_UNAVAILABLE, message)
-        self._note(run_id, proposal, promotion)
+        Noting(self.store, self.gate).note(promotion, {run_id, proposal.run_id})
         return promotion
 
     def _judge(self, claim: Claim, run_id: str, proposal: Proposal) -> "_Verdict":
@@ -135,15 +133,6 @@ class Deciding:
             },
             approval_seconds=wait,
         )
-
-    def _note(self, run_id: str, proposal: Proposal, promotion: Promotion) -> None:
-        """Keep the decision where people look for it in MLflow: the store has it whatever becomes of this."""
-        is_promoted = promotion.state is PromotionState.PROMOTED
-        text = json.dumps({**promotion.decision, "promoted": is_promoted}, ensure_ascii=False)
-        self.gate.note(sorted({run_id, proposal.run_id}), decision=text, reason=promotion.reason, promoted=is_promoted)
-        if promotion.version is not None:
-            tags = {DECISION_TAG: text, PROMOTED_TAG: str(is_promoted).lower()}
-            self.gate.tag_version(promotion.model, promotion.version, tags)
 
 
 @dataclass(frozen=True)

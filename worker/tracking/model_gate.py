@@ -1,7 +1,8 @@
 """What the service reads and writes in the model registry when it decides about a training's models."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -102,8 +103,8 @@ class ModelGate:
 
     def note(self, run_ids: Sequence[str], *, decision: str, reason: str, promoted: bool) -> None:
         """Keep a decision in the tags of these runs, and its reason in what MLflow shows above them."""
-        with server_answers("note the decision", run_id=run_ids[0]):
-            for run_id in run_ids:
+        for run_id in run_ids:
+            with server_answers("note the decision", run_id=run_id), _unless_gone(run_id=run_id):
                 self._client.set_tag(run_id, DECISION_TAG, decision)
                 self._client.set_tag(run_id, PROMOTED_TAG, str(promoted).lower())
                 self._describe(run_id, reason)
@@ -112,6 +113,12 @@ class ModelGate:
         before = self._client.get_run(run_id).data.tags.get(DESCRIPTION_TAG)
         if text := with_decision(before, reason):
             self._client.set_tag(run_id, DESCRIPTION_TAG, text)
+
+    def find_source_run(self, model: str, version: str) -> str | None:
+        """Return the run that made the version; None if the version was deleted, or names none."""
+        with server_answers("find the version", model=model), _unless_gone(model=model, version=version):
+            return self._client.get_model_version(model, version).run_id or None
+        return None
 
     def find_version(self, model: str, alias: str) -> str | None:
         """Return the version that has the alias."""
@@ -137,8 +144,8 @@ class ModelGate:
                 self._client.set_registered_model_alias(model, alias, version)
 
     def tag_version(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Set tags of the version."""
-        with server_answers("tag the version", model=model):
+        """Set tags of the version, if it was not deleted."""
+        with server_answers("tag the version", model=model), _unless_gone(model=model, version=version):
             for name, text in tags.items():
                 self._client.set_model_version_tag(model, version, name, text)
 
@@ -168,6 +175,17 @@ class ModelGate:
                 raise
             return False
         return True
+
+
+@contextmanager
+def _unless_gone(**facts: object) -> Iterator[None]:
+    """Go on if MLflow says that there is no such run or version: nobody looks for its tags."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in NOT_THERE:
+            raise
+        logger.warning("not noted: it is gone", extra={**facts, "cause": short(error)})
 
 
 def _most_telling(found: Sequence[Proposal]) -> Sequence[Proposal]:

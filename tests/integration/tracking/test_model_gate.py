@@ -137,6 +137,20 @@ def test_a_decision_is_kept_on_runs_and_version(
     assert tags["retrain.promoted"] == "true"
     assert tags["mlflow.note.content"] == "Job `job-1`, attempt 1\n\npromoted: 2 > 1"
     assert client.get_model_version(made.model_name, "1").tags == {"retrain.promoted": "true"}
+    assert gate.find_source_run(made.model_name, "1") == run.run_id
+
+
+def test_a_run_or_version_that_was_deleted_is_told_nothing_and_is_no_failure(
+    gate: ModelGate, client: MlflowClient, run: Run, made: Proposal
+) -> None:
+    client.create_registered_model(made.model_name)
+    client.create_model_version(made.model_name, made.model_uri, run_id=made.run_id)
+    client.delete_run(run.run_id)
+    client.delete_model_version(made.model_name, "1")
+    gate.note(["0" * 32, run.run_id], decision="{}", reason="promoted", promoted=True)
+    gate.tag_version(made.model_name, "1", {"retrain.promoted": "true"})
+    assert gate.find_source_run(made.model_name, "1") is None
+    assert "retrain.promoted" not in client.get_run(run.run_id).data.tags
 
 
 def test_a_description_that_the_training_wrote_stays_and_ours_is_not_doubled(

@@ -171,3 +171,44 @@ def test_pages_of_a_history(store: JobStore) -> None:
         [line] for line in every[1:]
     ]
     assert store.history("iris", alias="staging", limit=9) == store.history("roses", limit=9) == []
+
+
+def test_what_runs_have_to_be_told_is_what_ended_since_they_were(store: JobStore) -> None:
+    waiting = propose(store, new(state=AWAITING, job_id="j", attempt=1))
+    store.carried_out(propose(store, new("9")).id)  # of no job
+    assert store.unnoted() == []
+    store.settle(waiting.id, PromotionState.REJECTED, event=Event.REJECTED, actor="ann", reason="no")
+    rejected = store.get_promotion(waiting.id)
+    assert store.unnoted() == [rejected]
+    store.noted(waiting)  # as it was
+    assert store.unnoted() == [rejected]
+    store.noted(rejected)
+    store.noted(rejected)
+    assert store.unnoted() == []
+    store.noted(waiting)
+    assert store.unnoted() == [rejected]
+
+
+def test_a_move_that_is_under_way_is_not_told_yet(store: JobStore) -> None:
+    made = propose(store, new(job_id="j", attempt=1))
+    store.noted(replace(made, state=AWAITING))
+    assert store.unnoted() == []
+    store.carried_out(made.id)
+    assert [each.state for each in store.unnoted()] == [PromotionState.PROMOTED]
+
+
+def test_a_job_ends_with_its_promotion_as_that_is_by_then(store: JobStore) -> None:
+    held = claimed(store)
+    made = propose(store, new(state=AWAITING, job_id=held.job.id, attempt=1, decision={"promoted": True}))
+    decision = {"id": made.id, "promoted": False, "state": "awaiting_approval", "reason": "waits", "metric": "f1"}
+    store.settle(made.id, PromotionState.REJECTED, event=Event.REJECTED, actor="ann", reason="no")
+    job = store.finish(held, Ending(JobState.SUCCEEDED, result={"decision": decision}))
+    assert (job.result or {})["decision"] == {**decision, "state": "rejected", "reason": "rejected: no"}
+
+
+@pytest.mark.parametrize("decision", [None, {"promoted": False}, {"id": "of another store"}])
+def test_a_job_ends_with_a_decision_that_the_store_does_not_know(
+    store: JobStore, decision: dict[str, Any] | None
+) -> None:
+    job = store.finish(claimed(store), Ending(JobState.SUCCEEDED, result={"decision": decision}))
+    assert job.result == {"decision": decision}
