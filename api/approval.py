@@ -11,7 +11,7 @@ from mypackage.protocol import EVALUATION_TAG
 from shared.errors import PromotionSettled
 from shared.jobs.promotion_store import Promotions
 from shared.jobs.promotions import Event, Promotion, PromotionState
-from shared.promoting import settle
+from shared.promoting import expire, settle
 
 ACTOR = "api"  # until callers have names
 
@@ -42,6 +42,8 @@ def reject(store: Promotions, promotion_id: str, *, reason: str) -> Promotion:
 
 
 def _waiting(store: Promotions, promotion_id: str) -> Promotion:
+    if any(each.id == promotion_id for each in store.unanswered()):
+        expire(store, promotion_id)  # no worker has noticed yet that its time is up
     found = store.get_promotion(promotion_id)
     if found.state is not PromotionState.AWAITING_APPROVAL:
         path = f"/models/{found.model}/history"

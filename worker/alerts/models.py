@@ -92,7 +92,8 @@ class ModelTexts:
         line = self.news.line
         if line.kind is Kind.FOREIGN:
             return BY_HAND
-        return self.shown(f"{line.actor} ({line.kind})", TEXT_CHARACTERS)
+        kind = "" if line.actor.startswith(line.kind) else f" ({line.kind})"  # a probation says it itself
+        return self.shown(f"{line.actor}{kind}", TEXT_CHARACTERS)
 
 
 def _numbers(decision: Mapping[str, Any], shown: Shown) -> Iterator[tuple[str, str]]:

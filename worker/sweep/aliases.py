@@ -15,7 +15,6 @@ from worker.resilience import survive
 
 LEFT_SECONDS = 60  # after which a move is nobody's: its worker would have made it by then
 
-
 logger = logging.getLogger(__name__)
 
 

@@ -86,6 +86,11 @@ def test_a_move_by_hand_says_so() -> None:
     assert (content(gone).title, fields(gone)["Version"]) == ("digits: no version is champion now", "none")
 
 
+def test_a_broken_probation_says_so() -> None:
+    line = moved(kind=Kind.PROBATION, actor="probation (observed by api)", version="6", before="7", job_id=None)
+    assert fields(about_model(line, decision={}))["By"] == "probation (observed by api)"
+
+
 def test_a_first_champion_has_none_to_roll_back_to() -> None:
     told = about_model(moved(before=None, reason="promoted: the first"), decision={**BETTER, "champion": None})
     assert texts(told) == ["promoted: the first"]

@@ -131,7 +131,7 @@ def test_an_answer_that_comes_before_the_jobs_end_is_what_the_job_shows(proposin
         approve(proposing, promotion)
         return finish(*arguments)
 
-    proposing.store.finish = answer_first  # type: ignore[method-assign]
+    proposing.store.finish = answer_first  # type: ignore[assignment]
     job = proposing.run(job_id)
     assert job is not None
     decision = (job.result or {})["decision"]
