@@ -8,12 +8,31 @@ from urllib.parse import urlsplit
 from shared import logs
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment, redactor_of
+from shared.own_addresses import is_this_machine
 from shared.own_files import keep_files_private
 from shared.queue import make_celery
 from shared.settings import Settings
 
 SAVE_SECONDS = 30.0
 MAX_TASKS = 5000
+PORT = 5555
+
+
+def command(settings: Settings, *, save_seconds: float = SAVE_SECONDS) -> list[str]:
+    """Return Flower's command line. Where people reach it by a proxy, FLOWER_URL is that: only its path counts here."""
+    url = urlsplit(settings.flower_url)
+    own = url.hostname if is_this_machine(url.hostname) else None
+    path = url.path.strip("/")
+    return [
+        "flower",
+        f"--address={settings.flower_host or own or '127.0.0.1'}",
+        f"--port={(url.port if own or settings.flower_host else None) or PORT}",
+        *([f"--url-prefix={path}"] if path else []),
+        f"--max-tasks={MAX_TASKS}",
+        "--persistent=True",
+        f"--db={settings.data_dir / 'flower.db'}",
+        f"--state-save-interval={round(save_seconds * 1000)}",
+    ]
 
 
 def main() -> int:
@@ -42,17 +61,8 @@ def main() -> int:
         logs.hide_in_streams(redactor)
     keep_files_private()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    url = urlsplit(settings.flower_url)
     app = make_celery(settings, with_results=True)
-    arguments = [
-        "flower",
-        f"--address={settings.flower_host or url.hostname}",
-        f"--port={url.port}",
-        f"--max-tasks={MAX_TASKS}",
-        "--persistent=True",
-        f"--db={settings.data_dir / 'flower.db'}",
-        f"--state-save-interval={round(options.save_seconds * 1000)}",
-    ]
+    arguments = command(settings, save_seconds=options.save_seconds)
     sys.argv = ["celery", *arguments]  # Flower looks for its options there
     app.start(arguments)
     return 0

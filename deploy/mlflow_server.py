@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
 from shared.errors import ConfigurationError
-from shared.own_addresses import HOST_FROM_CONTAINER
+from shared.own_addresses import HOST_FROM_CONTAINER, reachable_at
 from shared.own_files import keep_files_private
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
+from shared.sql.database_url import parse_database_url
 
 PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # registers deploy.mlflow_guard.own_server with MLflow
 # What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.
@@ -28,7 +29,8 @@ SWITCHED_OFF = {
 def command(settings: Settings) -> list[str]:
     """Return the server's command line."""
     port = urlsplit(settings.mlflow_tracking_uri).port or 5007
-    hosts = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", HOST_FROM_CONTAINER)]
+    own = reachable_at(settings.mlflow_server_host)
+    hosts = [f"{name}:{port}" for name in dict.fromkeys(("localhost", "127.0.0.1", own, HOST_FROM_CONTAINER))]
     others = sorted(settings.mlflow_allowed_hosts)
     pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [
@@ -46,8 +48,7 @@ def backend_store(settings: Settings) -> str:
     url = settings.mlflow_database_url.get_secret_value()
     if not url:
         return f"sqlite:///{(settings.data_dir / 'mlflow').resolve() / 'mlflow.db'}"
-    scheme, _, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+    return parse_database_url(url, "MLFLOW_DATABASE_URL").render_as_string(hide_password=False)
 
 
 def main() -> None:
@@ -58,11 +59,11 @@ def main() -> None:
     os.environ.update(storage_credentials(settings))
     try:
         refuse_a_silent_change(settings)
+        os.environ["MLFLOW_BACKEND_STORE_URI"] = backend_store(settings)
     except ConfigurationError as error:
         sys.exit(error.message)
     os.environ.update(SWITCHED_OFF)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), str(PLUGIN.parent.parent)])
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = backend_store(settings)
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell
 

@@ -7,13 +7,13 @@ from pydantic_settings import NoDecode
 
 from shared.environment_settings import EnvironmentSettings
 from shared.requests.parts import MOST_GPUS
-from shared.setting_types import Networks, PublicAddress, split_words
+from shared.setting_types import ListenAddress, Networks, PublicAddress, split_words
 
 
 class ApiVariables(EnvironmentSettings):
     """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
-    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    api_host: ListenAddress = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5005, ge=1, le=65535, description="Port that the API listens on.")
     api_public_url: PublicAddress = Field(
         "",

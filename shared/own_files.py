@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISVTX, S_IWOTH
 
 LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last ran
 # What the service creates in DATA_DIR. Other things there, such as a cache of datasets, are not ours to close.
@@ -18,8 +19,18 @@ def keep_files_private() -> None:
 
 
 def close_to_others(data_dir: Path) -> None:
-    """Close what an earlier version left readable; a closed folder also closes its contents."""
-    for name in MADE_IN_DATA_DIR:
-        path = data_dir / name
+    """Close the folder, whoever made it, and what an earlier version left readable in it.
+
+    A closed folder also closes its contents. One that others use, too (/tmp, a home), stays as it is.
+    """
+    ours = [data_dir / name for name in MADE_IN_DATA_DIR]
+    for path in ours if _is_for_others(data_dir) else [data_dir, *ours]:
         with suppress(FileNotFoundError, PermissionError):  # another user's is not ours to change
             path.chmod(path.stat().st_mode & 0o700)
+
+
+def _is_for_others(folder: Path) -> bool:
+    """Return whether the folder is one that every machine has, or that anybody may write to."""
+    with suppress(FileNotFoundError, RuntimeError):
+        return bool(folder.stat().st_mode & (S_ISVTX | S_IWOTH)) or folder.resolve() in (Path("/"), Path.home())
+    return False

@@ -3,10 +3,10 @@
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from shared.addresses.public_address import public_address
+from shared.addresses.server_addresses import listen_address, public_address, redis_address, tracking_address
 
 
 def split_words(value: Any) -> Any:
@@ -26,3 +26,6 @@ def key_limits(value: Any) -> Any:
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(split_words)]
 Networks = Annotated[frozenset[IPv4Network | IPv6Network], NoDecode, BeforeValidator(split_words)]
 PublicAddress = Annotated[str, AfterValidator(public_address)]
+ListenAddress = Annotated[str, AfterValidator(listen_address)]
+RedisAddress = Annotated[SecretStr, AfterValidator(redis_address)]
+TrackingAddress = Annotated[str, AfterValidator(tracking_address)]

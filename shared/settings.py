@@ -10,12 +10,14 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator
 from shared.alerts.destinations import Destinations
 from shared.alerts.model import Alerting
 from shared.jobs.model import RetryPolicy
-from shared.own_addresses import LOOPBACK
+from shared.own_addresses import is_loopback
 from shared.requests.parts import Retry
 from shared.scheduling.limits import Limits
 from shared.secrets.attempt_key import attempt_key
 from shared.secrets.vault import Vault
 from shared.variables import Variables
+
+WRONG_IN_PATHS = "?#"
 
 
 class Settings(Variables):
@@ -31,6 +33,15 @@ class Settings(Variables):
             return value.expanduser() if value is not None else None
         except RuntimeError as error:
             raise ValueError(f"names the home of a user who is not here: {value}") from error
+
+    @field_validator("data_dir")
+    @classmethod
+    def _fits_into_addresses(cls, value: Path) -> Path:
+        """Refuse what the address of a database could not hold."""
+        used = set(str(value.absolute()))
+        if wrong := sorted(each for each in used if each in WRONG_IN_PATHS or not each.isprintable()):
+            raise ValueError(f"must be a folder without {' '.join(map(ascii, wrong))} in its path")
+        return value
 
     @field_validator("alert_secrets_folder")
     @classmethod
@@ -68,7 +79,7 @@ class Settings(Variables):
         if not url:
             return f"sqlite:///{self.data_dir.resolve() / 'jobs.db'}"
         scheme, _, rest = url.partition("://")
-        return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+        return f"postgresql+psycopg://{rest}" if scheme.lower() in ("postgres", "postgresql") else url
 
     @property
     def service_id(self) -> str:
@@ -79,7 +90,7 @@ class Settings(Variables):
     @property
     def serves_public_address(self) -> bool:
         """Whether other machines can reach the API."""
-        return self.api_host not in LOOPBACK
+        return not is_loopback(self.api_host)
 
     def vault(self) -> Vault:
         """Return the vault with the configured key."""

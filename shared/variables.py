@@ -18,7 +18,15 @@ from shared.errors import FailureType
 from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.requests.texts import HOST_NAME, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
-from shared.setting_types import PublicAddress, Words, key_limits, split_words
+from shared.setting_types import (
+    ListenAddress,
+    PublicAddress,
+    RedisAddress,
+    TrackingAddress,
+    Words,
+    key_limits,
+    split_words,
+)
 
 
 class Variables(ApiVariables):
@@ -30,8 +38,11 @@ class Variables(ApiVariables):
         description="Job store, as an SQLAlchemy URL; empty for SQLite in DATA_DIR.",
         examples=["postgresql://…"],
     )
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
-    mlflow_tracking_uri: str = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
+    redis_url: RedisAddress = Field(SecretStr("redis://127.0.0.1:6389/0"), description="Celery's broker and results.")
+    redis_port: int = Field(
+        6389, ge=1, le=65535, description="Port of the Redis that make up starts; with REDIS_URL it starts none."
+    )
+    mlflow_tracking_uri: TrackingAddress = Field("http://127.0.0.1:5007", description="MLflow tracking server.")
     mlflow_public_url: PublicAddress = Field(
         "", description="MLflow's address for people, in links; empty for MLFLOW_TRACKING_URI."
     )
@@ -45,7 +56,7 @@ class Variables(ApiVariables):
     tracking_guard_key: SecretStr = Field(
         SecretStr(""), description="Key of trainings' tokens, made from SECRET_KEY by make up and make secrets."
     )
-    mlflow_server_host: str = Field("127.0.0.1", description="Address that our MLflow server listens on.")
+    mlflow_server_host: ListenAddress = Field("127.0.0.1", description="Address that our MLflow server listens on.")
     mlflow_allowed_hosts: Words = Field(
         frozenset(),
         description="host:port names that MLflow answers to, besides localhost, comma separated.",
@@ -63,7 +74,9 @@ class Variables(ApiVariables):
         "", description="Where make up's MLflow server keeps artifacts (wasbs://…); empty for DATA_DIR."
     )
     flower_url: PublicAddress = Field("http://127.0.0.1:5555", description="Flower's address for people.")
-    flower_host: str = Field("", description="Address that Flower listens on; empty for the one in FLOWER_URL.")
+    flower_host: ListenAddress = Field(
+        "", description="Address that Flower listens on; empty for the one in FLOWER_URL, if that is this machine's."
+    )
     flower_basic_auth: SecretStr = Field(SecretStr(""), description="Flower's user:password (make up creates one).")
 
     secret_key: SecretStr = Field(
@@ -99,7 +112,7 @@ class Variables(ApiVariables):
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the worker's own /metrics, for Prometheus; 0 for none (make up: 5006)."
     )
-    worker_metrics_host: str = Field(
+    worker_metrics_host: ListenAddress = Field(
         "127.0.0.1",
         description="Address that the worker's /metrics listens on. It needs no token, so only Prometheus should "
         "reach it.",

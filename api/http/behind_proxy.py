@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shared.addresses.public_address import checked_path
+from shared.addresses.server_addresses import checked_path
 from shared.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from deploy.mlflow_guard.layer import Gone, Receive, Refused, Scope, Send
 from deploy.mlflow_guard.owners import Answer
-from shared.own_addresses import LOOPBACK
+from shared.own_addresses import is_loopback
 from shared.settings import Settings
 
 CHUNK_BYTES = 1 << 17
@@ -46,8 +46,9 @@ class Upstream:
     def __init__(self, settings: Settings, address: str = "") -> None:
         self._base = settings.mlflow_tracking_uri.rstrip("/")
         self._credentials = _authorization(settings)
-        self._is_here = urlsplit(self._base).hostname in LOOPBACK
-        self._address = address if self._is_here else ""
+        host = urlsplit(self._base).hostname or ""
+        self._is_here = is_loopback(host)
+        self._address = address if self._is_here and ":" not in host else ""
         self._session: aiohttp.ClientSession  # from the server's start to its end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from deploy.one_machine.plan import FOLDER, REDIS_PORT
+from deploy.one_machine.plan import FOLDER
 from deploy.one_machine.ports import is_taken
 from deploy.one_machine.readiness import missing
 from deploy.one_machine.stack import running_stack
@@ -32,7 +32,7 @@ BUILD_SECONDS = 900
 JOB_SECONDS = 600
 STOP_SECONDS = 20
 POLL_SECONDS = 0.3
-DEFAULT_PORTS = {"API_PORT": 5005, "MLFLOW_PORT": 5007, "FLOWER_PORT": 5555, "REDIS_PORT": REDIS_PORT}
+DEFAULT_PORTS = {"API_PORT": 5005, "MLFLOW_PORT": 5007, "FLOWER_PORT": 5555, "REDIS_PORT": 6389}
 
 
 class DemoFailed(RetrainError):

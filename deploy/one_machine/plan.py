@@ -13,7 +13,8 @@ from honcho.environ import parse_procfile
 
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
-from shared.own_addresses import HOST_FROM_CONTAINER, LOOPBACK
+from shared.live_secrets import environment as environment_with_file
+from shared.own_addresses import HOST_FROM_CONTAINER, is_loopback
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
@@ -21,7 +22,6 @@ from worker.runners.registry import RUNNERS
 
 FOLDER = Path(__file__).resolve().parents[2]
 MLFLOW_PORT = 5007
-REDIS_PORT = 6389
 WORKER_METRICS_PORT = 5006
 
 
@@ -41,7 +41,8 @@ def plan() -> Stack:
     asked = Settings.load()
     given = asked.model_fields_set
     data = asked.data_dir.resolve()
-    environment = {**os.environ, "DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
+    seen = environment_with_file()
+    environment = {**_settings_in(seen), **os.environ, "DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     if "worker_host" not in given:  # a laptop's name changes with its network, and jobs belong to a host by its name
         environment["WORKER_HOST"] = _kept(data / "worker-host", asked.worker_host)
@@ -55,20 +56,19 @@ def plan() -> Stack:
         del processes["redis"]
     else:
         password = _kept_secret(data / "redis-password")
-        environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{environment.get('REDIS_PORT', REDIS_PORT)}/0"
+        environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{asked.redis_port}/0"
     if "flower_basic_auth" not in given:
         environment["FLOWER_BASIC_AUTH"] = f"admin:{_kept_secret(data / 'flower-password')}"
     if "worker_metrics_port" not in given:
         environment["WORKER_METRICS_PORT"] = str(WORKER_METRICS_PORT)
-    environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "")
+    environment["RUNNER"], announcement = _choose_runner(asked.runner if "runner" in given else "", seen)
     find_network, network, confinement = RUNNERS.load(environment["RUNNER"]).find_network, None, ""
     if "container_network" not in given and (own := find_network(network_name(data))):
         network, confinement = _network_of_trainings(own, data, environment, processes)
+    _choose_mlflow(asked, environment, processes)
     os.environ.update(environment)
     settings = Settings.load()
     bridge = network or find_network()
-    if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK:
-        del processes["mlflow"]
     if bridge and _wants_guard(settings) and (address := bridge.find_address(os.environ)):
         processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
         environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
@@ -76,6 +76,20 @@ def plan() -> Stack:
         environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
         settings = Settings.load()
     return Stack(settings, environment, processes, f"{announcement}{confinement}", network)
+
+
+def _choose_mlflow(asked: Settings, environment: dict[str, str], processes: dict[str, str]) -> None:
+    """Start our own server where the tracking address is one of loopback, and let it listen there."""
+    host = urlsplit(asked.mlflow_tracking_uri).hostname or ""
+    if not is_loopback(host):
+        del processes["mlflow"]
+    elif "mlflow_server_host" not in asked.model_fields_set and not host.endswith("localhost"):
+        environment["MLFLOW_SERVER_HOST"] = host
+
+
+def _settings_in(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings among them: the firewall reads its own in the environment only, and knows no .env."""
+    return {name.upper(): value for name, value in variables.items() if name.lower() in Settings.model_fields}
 
 
 def network_name(data: Path) -> str:
@@ -90,10 +104,10 @@ def _network_of_trainings(
 
     A machine where that does not work trains on Docker's default bridge, as ever.
     """
-    if refusal := network.ensure(os.environ):
+    if refusal := network.ensure(environment):
         return None, f"\nTrainings reach each other and private networks: {refusal}"
     environment["CONTAINER_NETWORK"] = network.name
-    address = network.find_address(os.environ)
+    address = network.find_address(environment)
     if address is not None:
         environment["CONTAINER_HOST_ADDRESS"] = address
     if address is None or tables() is None:
@@ -117,15 +131,15 @@ def _wants_guard(settings: Settings) -> bool:
 def _guard_uri(settings: Settings) -> str:
     """Return the guard's address for containers; with the port of our own server if it guards that."""
     asked = urlsplit(settings.mlflow_tracking_uri)
-    port = asked.port if asked.hostname in LOOPBACK else None
+    port = asked.port if is_loopback(asked.hostname) else None
     return f"http://{HOST_FROM_CONTAINER}:{port or MLFLOW_PORT}"
 
 
-def _choose_runner(asked: str) -> tuple[str, str]:
+def _choose_runner(asked: str, seen: Mapping[str, str]) -> tuple[str, str]:
     if asked == "process":
         return "process", "Training runs as plain processes of your user: no isolation, no limits (RUNNER=process)."
     name = asked or "docker"
-    if version := RUNNERS.load(name).find_version(os.environ):
+    if version := RUNNERS.load(name).find_version(seen):
         return name, f"Training runs {'in containers' if name == 'docker' else f'by RUNNER={name}'} ({version})."
     if asked:
         raise ConfigurationError(

@@ -43,7 +43,8 @@ def announce_when_ready(stack: Stack) -> None:
 
 def _metrics_addresses(stack: Stack) -> list[str]:
     settings = stack.settings
-    worker = f"http://{settings.worker_metrics_host}:{settings.worker_metrics_port}/metrics (of the worker)"
+    host = reachable_at(settings.worker_metrics_host)
+    worker = f"http://{host}:{settings.worker_metrics_port}/metrics (of the worker)"
     return [f"{addresses(stack)['api']}/metrics", *([worker] if settings.worker_metrics_port else [])]
 
 

@@ -16,7 +16,7 @@ def write_configuration(folder: Path, *, port: int, password: str) -> Path:
     lines = [
         "bind 127.0.0.1",
         f"port {port}",
-        f'dir "{folder.resolve()}"',
+        "dir .",  # the server starts there: a path may hold what this file's syntax cannot
         "appendonly yes",
         "appendfsync always",
         "maxmemory-policy noeviction",
@@ -38,7 +38,10 @@ def main() -> None:
         settings.data_dir / "valkey", port=url.port or 6379, password=url.password or ""
     )
     binary = str(get_binary_path())
-    os.execv(binary, [binary, str(configuration)])  # noqa: S606 - no shell
+    os.chdir(configuration.parent)
+    # Not by its name: in that, * and [ would be a pattern, and one without a match an open server on the usual port.
+    os.dup2(os.open(configuration.name, os.O_RDONLY), 0)
+    os.execv(binary, [binary, "-"])  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":

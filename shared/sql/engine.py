@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.alerts.model import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.scheduling.limits import Limits
+from shared.sql.database_url import parse_database_url
 from shared.sql.ticket_lock import TicketLock
 
 SWITCH_PAUSE_SECONDS = 0.01
@@ -154,19 +155,8 @@ def _now(connection: Connection) -> datetime:
 
 def create_engine(url: str) -> Engine:
     """Create the engine; raise ConfigurationError if the URL does not name a supported database."""
-    try:
-        address = make_url(url)
-    except SQLAlchemyError as error:
-        raise ConfigurationError(
-            "DATABASE_URL is not a database URL, such as postgresql://user:password@host/db"
-        ) from error
-    match address.get_backend_name():
-        case "sqlite":
-            return _sqlite(address)
-        case "postgresql":
-            return _postgresql(address.set(drivername="postgresql+psycopg"))  # the driver that we ship
-        case other:
-            raise ConfigurationError(f"DATABASE_URL names {other}; use sqlite:///… or postgresql://…")
+    address = parse_database_url(url)
+    return _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
 
 
 def _postgresql(url: URL) -> Engine:
@@ -188,9 +178,12 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    if url.database in (None, "", ":memory:"):
-        raise ConfigurationError("DATABASE_URL names a database in memory, which keeps nothing; use sqlite:///path")
-    Path(str(url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        where = f"{folder}, the folder of DATABASE_URL (DATA_DIR without it)"
+        raise ConfigurationError(f"{where}, cannot be made: {error.strerror}. Choose another one.") from error
     engine = sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40, pool_timeout=WAIT_SECONDS)
 
     @sa.event.listens_for(engine, "connect")

@@ -12,7 +12,6 @@ from worker.findings.disk import disk
 from worker.findings.finding import Finding, failure, ok, skipped
 
 SUBJECT = "settings"
-MAKE_UP_REDIS_PORT = 6389
 ACCESS = f"Let this user (uid {os.getuid()}) read the file that SECRET_KEY_FILE names (DATA_DIR/secret.key without it)."
 
 
@@ -35,8 +34,7 @@ def as_make_up_has_it(settings: Settings) -> Settings:
     file = settings.data_dir / "redis-password"
     if "redis_url" in settings.model_fields_set or not os.access(file, os.R_OK):
         return settings
-    port = os.environ.get("REDIS_PORT", MAKE_UP_REDIS_PORT)
-    url = f"redis://:{file.read_text().strip()}@127.0.0.1:{port}/0"
+    url = f"redis://:{file.read_text().strip()}@127.0.0.1:{settings.redis_port}/0"
     return settings.model_copy(update={"redis_url": SecretStr(url)})
 
 

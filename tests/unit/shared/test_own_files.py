@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from shared.own_files import MADE_IN_DATA_DIR, close_to_others
 
 
@@ -20,3 +22,26 @@ def test_a_data_folder_that_is_empty_is_no_error(tmp_path: Path) -> None:
     assert MADE_IN_DATA_DIR
     close_to_others(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_folder_that_was_there_before_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o755)
+    (tmp_path / "kept").chmod(0o755)
+    close_to_others(tmp_path / "kept")
+    assert oct((tmp_path / "kept").stat().st_mode & 0o777) == "0o700"
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o757])
+def test_a_folder_that_others_use_stays_open_and_what_is_ours_in_it_is_closed(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "jobs.db").touch(mode=0o644)
+    tmp_path.chmod(mode)
+    close_to_others(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == mode
+    assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_users_home_is_not_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tmp_path.chmod(0o755)
+    close_to_others(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755

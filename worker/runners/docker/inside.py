@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
-from shared.own_addresses import HOST_FROM_CONTAINER, LOOPBACK
+from shared.own_addresses import HOST_FROM_CONTAINER, is_loopback
 from shared.settings import Settings
 from worker.runners.seam import Inside
 
@@ -31,7 +31,7 @@ def tracking_uri_in_containers(settings: Settings) -> str:
 def seen_from_container(tracking_uri: str, network: str = "") -> str:
     """Return the address, with loopback replaced by this machine's name inside a container of that network."""
     parts = urlsplit(tracking_uri)
-    if parts.hostname not in LOOPBACK or network == "host":
+    if not is_loopback(parts.hostname) or network == "host":
         return tracking_uri
     port = f":{parts.port}" if parts.port else ""
     return urlunsplit(parts._replace(netloc=f"{HOST_FROM_CONTAINER}{port}"))
