@@ -57,6 +57,8 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     The job is recorded before the answer is sent: once answered with 202, it is trained whatever fails meanwhile.
     Follow it at the address in `Location`.
 
+    The project is read when the job's turn comes: a wrong ref or parameter is told then. `retrain submit` looks before.
+
     Send an `Idempotency-Key` so that you can repeat the request safely: the same key with the same body returns the
     same job; with another body, it is refused.
     """

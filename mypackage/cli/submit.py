@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from ..client import Client, JobHandle
-from ..plain_text import plain
+from ..plain_text import plain, plain_line
 from .checkout import LocalCheckout, as_address, find_checkout, without_credentials
 from .job_file import laid_over, read_fields, read_job_file
 from .outcome import exit_code
+from .project import faults, find_project
 from .show import json_option, show_job
 from .waiting import follow_to_end, wait_for
 
@@ -40,7 +41,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str
     callback=lambda _context, _parameter, texts: read_fields(texts),
     help="Any field of POST /retrain, such as resources.gpus=2; VALUE as in a file; repeatable.",
 )
-@click.option("--experiment-name", metavar="NAME", help="MLflow experiment.")
+@click.option("--experiment-name", metavar="NAME", help="MLflow experiment; the MLproject file's name by default.")
 @click.option(
     "--git-uri",
     envvar="RETRAIN_GIT_URI",
@@ -69,9 +70,10 @@ def submit(
 ) -> None:
     """Submit a job.
 
-    In a git checkout, the repository defaults to its remote origin, the commit to its HEAD, and the folder of the
-    MLproject file to the current one. The address may be a folder of this machine, if the service runs on it and
-    allows that; a checkout without a remote is taken itself then.
+    In a git checkout, the repository defaults to its remote origin, the commit to its HEAD, the folder of the
+    MLproject file to the current one, and the experiment to the name in that file. What the file says of parameters is
+    checked before anything is sent. The address may be a folder of this machine, if the service runs on it and allows
+    that; a checkout without a remote is taken itself then.
 
     \b
     Examples:
@@ -85,6 +87,8 @@ def submit(
     """
     client = ctx.ensure_object(Client)
     request = complete(merged(read_job_file(path) if path else {}, options), is_service_here=client.is_here)
+    if not request.get("experiment_name"):
+        raise click.UsageError("Which experiment? Give --experiment-name, or experiment_name in the file.")
     job = client.retrain(**request)
     finish(ctx, job, is_awaited=is_awaited, is_followed=is_followed, as_json=as_json)
 
@@ -133,7 +137,30 @@ def complete(request: dict[str, Any], *, is_service_here: bool) -> dict[str, Any
         tell_of_origin(checkout)
     for warning in warnings_of(checkout, address) if "commit_hash" not in request else ():
         warn(warning)
-    return {"git_uri": address, "commit_hash": checkout.commit_hash, "MLproject_location": checkout.location, **request}
+    source = {"git_uri": address, "commit_hash": checkout.commit_hash, "MLproject_location": checkout.location}
+    return checked({**source, **request}) if "commit_hash" not in request else {**source, **request}
+
+
+def checked(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request with the project's name as its experiment; refuse what its HEAD can never be trained with."""
+    place = str(request["MLproject_location"])
+    project = find_project(Path.cwd(), request["commit_hash"], place)
+    if project is None:
+        return request
+    request = with_experiment(request, project.get("name"))
+    if found := faults(project, request):
+        told = "\n".join(f"  - {each}" for each in found)
+        message = f"The job would fail, by the MLproject file in {place or 'the top folder'}:\n{told}"
+        raise click.UsageError(plain(message))
+    return request
+
+
+def with_experiment(request: dict[str, Any], name: Any) -> dict[str, Any]:
+    """Return the request with the project's name as its experiment, unless it names one."""
+    if "experiment_name" in request or not isinstance(name, str):
+        return request
+    click.echo(plain_line(f"Experiment: {name}, after the MLproject file."), err=True)
+    return {**request, "experiment_name": name}
 
 
 def with_address(request: dict[str, Any]) -> dict[str, Any]:
