@@ -162,7 +162,8 @@ def test_scores_on_the_same_data_make_up_for_logged_values_of_different_data() -
 
 
 def test_a_comparison_that_is_not_made_of_numbers_is_an_error() -> None:
-    for changes in ({"low": float("nan")}, {"difference": float("inf")}):
+    wrong: list[dict[str, Any]] = [{"low": float("nan")}, {"difference": float("inf")}]
+    for changes in wrong:
         with pytest.raises(ValueError, match="not all numbers"):
             replace(BETTER, **changes)
 
