@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
+from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
 from shared.jobs.store import JobStore
@@ -33,6 +34,7 @@ from tests.support.threads import at_once
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
 PROMOTION = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", None, PromotionState.MOVING, "ann", "because")
+OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
@@ -52,6 +54,9 @@ READS: dict[str, Call] = {
     "schema_revision": lambda store: store.schema_revision(),
     "last_event": lambda store: store.last_event("iris", "champion"),
     "lines_of": lambda store: store.lines_of("id"),
+    "observations": lambda store: store.observations("iris", limit=1),
+    "probations": lambda store: store.probations(),
+    "broken": lambda store: store.broken(),
     "unnoted": lambda store: store.unnoted(),
     "get_promotion": lambda store: store.get_promotion("id"),
     "of_attempt": lambda store: store.of_attempt("id", 1),
@@ -63,6 +68,8 @@ READS: dict[str, Call] = {
 }
 WRITES: dict[str, Call] = {
     "propose": lambda store: store.propose(PROMOTION, seen=0),
+    "observe": lambda store: store.observe(OBSERVATION),
+    "forget_observations": lambda store: store.forget_observations(older_than_days=1, most=1),
     "noted": lambda store: store.noted(Promotion(**vars(PROMOTION), id="id", created_at=NOW)),
     "carried_out": lambda store: store.carried_out("id"),
     "settle": lambda store: store.settle("id", PromotionState.EXPIRED, event=Event.EXPIRED, actor="a", reason=""),
