@@ -6,6 +6,7 @@ from typing import Any
 from api.http.errors import RegistryUnavailable
 from api.model_registry import ModelRegistry
 from mypackage.gate.decision import Challenger, Champion, Decision, decide
+from mypackage.gate.evidence import Unscorable
 from mypackage.gate.rules import Guardrail, Rules
 from mypackage.protocol import EVALUATION_TAG
 from shared.errors import PromotionSettled
@@ -14,6 +15,7 @@ from shared.jobs.promotions import Event, Promotion, PromotionState
 from shared.promoting import expire, settle
 
 ACTOR = "api"  # until callers have names
+NOT_SCORED = Unscorable("champion", "it became champion after this model was scored")
 
 
 def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, reason: str) -> Promotion:
@@ -59,13 +61,17 @@ def _settle(store: Promotions, waiting: Promotion, state: PromotionState, event:
 
 
 def _decide_again(registry: ModelRegistry, waiting: Promotion, holder: str | None) -> Decision:
-    """Decide by the recorded facts and rules against the version that has the alias now, by its logged values."""
+    """Decide by the recorded facts and rules against the version that has the alias now, by its logged values.
+
+    Where the models were scored on the same data, nobody scored that version: on_unscorable says what follows.
+    """
     known = {each.name for each in fields(Rules)}  # a later version's worker may have decided
     rules = {name: value for name, value in waiting.facts["rules"].items() if name in known}
     rules["guardrails"] = tuple(Guardrail(**each) for each in rules.get("guardrails", ()))
     challenger = Challenger(**waiting.facts["challenger"])
     champion = _champion(registry, waiting.model, holder, challenger.metric) if holder is not None else None
-    return decide(challenger, champion, Rules(**rules))
+    was_scored = waiting.facts.get("evidence") is not None
+    return decide(challenger, champion, Rules(**rules), NOT_SCORED if was_scored else None)
 
 
 def _champion(registry: ModelRegistry, model: str, version: str, metric: str) -> Champion:

@@ -27,6 +27,10 @@ REQUEST_TAG: Final = "retrain.request_id"
 FENCED_TAG: Final = "retrain.fenced"  # FENCED if the attempt was given up: then the gate promotes nothing
 FENCED: Final = "true"
 REFUSED_TAG: Final = "retrain.refused"  # what the guard before MLflow refused to the attempt, as JSON
+EVALUATE_TAG: Final = "retrain.evaluate"  # there if the project has an entry point that evaluates a model
+EVALUATED_TAG: Final = "retrain.evaluated"  # of a run nested under the attempt's: which model was evaluated in it
+ENDED_TAG: Final = "retrain.evaluation_ended"  # of the same
+SCORES_FILE: Final = "scores.csv"  # an artifact of that run: id, score and other columns of each example
 
 # Tags of the run that the training sets.
 DECISION_TAG: Final = "retrain.decision"  # the gate's decision, as JSON; the service replaces what was expected

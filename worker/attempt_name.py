@@ -7,6 +7,7 @@ from shared.jobs.model import Attempt, Job
 from shared.logs import log_context
 
 PREFIX = "retrain-"
+PART = "."  # between the name of an attempt and that of a part of it, which has a container of its own
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,13 @@ def attempt_name(job: Job, attempt: Attempt | None = None) -> str:
 
 def parse_attempt_name(name: str) -> NamedAttempt:
     """Parse a name that `attempt_name` built."""
-    job_id, _, number = name.removeprefix(PREFIX).rpartition("-")
+    job_id, _, number = attempt_of(name).removeprefix(PREFIX).rpartition("-")
     return NamedAttempt(job_id, int(number) if number.isdecimal() else None)
+
+
+def attempt_of(name: str) -> str:
+    """Return the name of the attempt of which this is the name, or the name of a part, such as its evaluation."""
+    return name.partition(PART)[0]
 
 
 def named_context(name: str) -> AbstractContextManager[None]:

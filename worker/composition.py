@@ -21,6 +21,7 @@ from shared.sql import SqlStore
 from worker.alerts.registry import channels_of
 from worker.alerts.sender import AlertSender
 from worker.attempt.deciding import Deciding
+from worker.attempt.evaluating import Evaluating
 from worker.attempt.finishing import Finishing
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.preparation import Preparation
@@ -99,7 +100,18 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         host_environment=outside.environment,
         here=here,
     )
-    deciding = Deciding(store, tracking.gate, is_enforced=runner.inside.is_guarded)
+    evaluating = Evaluating(
+        settings=settings,
+        store=store,
+        vault=outside.vault,
+        preparation=preparation,
+        runner=runner,
+        runs=tracking.evaluations,
+        stopping=running.stopping,
+        verdicts=verdicts,
+        clock=running.clock,
+    )
+    deciding = Deciding(store, tracking.gate, is_enforced=runner.inside.is_guarded, evaluator=evaluating)
     finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
     supervisor = Supervisor(
         settings=settings,

@@ -7,13 +7,25 @@ import json
 from typing import Any
 
 from deploy.mlflow_guard.bodies import Unfit, parse
-from mypackage.protocol import ATTEMPT_TAG, FENCED_TAG, JOB_TAG, REFUSED_TAG, REQUEST_TAG, ROLLBACK_TAGS
+from mypackage.protocol import (
+    ATTEMPT_TAG,
+    ENDED_TAG,
+    EVALUATE_TAG,
+    EVALUATED_TAG,
+    FENCED_TAG,
+    JOB_TAG,
+    REFUSED_TAG,
+    REQUEST_TAG,
+    ROLLBACK_TAGS,
+)
 from shared.secrets.attempt_tokens import Grant
 
 MODEL_VERSIONS = "mlflow.modelVersions"  # of a logged model: which versions refer to it; MLflow's clients set it, too
 PARENT = "mlflow.parentRunId"
 PLACE = "mlflow.artifactLocation"  # of a trace: MLflow's server keeps there where its files are
-OURS = frozenset({JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, PLACE})
+OURS = frozenset(
+    {*(JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG), *(EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG), PLACE}
+)
 
 Said = dict[str, Any]
 

@@ -276,8 +276,8 @@ def _same_data(challenger: Challenger, champion: Champion) -> str:
 
 def _not_scored(challenger: Challenger, champion: Champion, unscored: Unscorable) -> str:
     return (
-        f"{_who_failed(champion, unscored)} (on_unscorable). Mend that, or send promotion.on_unscorable 'logged' to "
-        f"compare the logged values of {challenger.metric}"
+        f"{_who_failed(champion, unscored)} (on_unscorable). Mend that and train again, or send "
+        f"promotion.on_unscorable 'logged' to compare the logged values of {challenger.metric}"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import Code, InfrastructureError, UserError
+from tests.fakes.evaluations import FakeEvaluations
 from tests.fakes.model_gate import FakeGate
 from worker.tracking.client import Run, RunResult, Tracking
 from worker.tracking.run_tags import RunRequest
@@ -32,6 +33,7 @@ class FakeTracking(Tracking):
         self.calls_until_up: int | None = None
         self.runs: dict[str, FakeRun] = {}
         self.models = FakeGate()
+        self.evaluated = FakeEvaluations()
         self.found = RunResult({"accuracy": 0.94}, None, (("iris", "1"),))
         self.base_models: dict[str, str] = {}  # versions by address
 
@@ -52,6 +54,11 @@ class FakeTracking(Tracking):
     def gate(self) -> FakeGate:  # type: ignore[override]
         """Return ``models``."""
         return self.models
+
+    @property
+    def evaluations(self) -> FakeEvaluations:  # type: ignore[override]
+        """Return ``evaluated``."""
+        return self.evaluated
 
     def find_base_model(self, address: str) -> str | None:
         """Return the version."""

@@ -22,6 +22,7 @@ class Assignment:
     claim: Claim
     secrets: JobSecrets
     interruption: Interruption
+    part: str = ""  # of the attempt, with a folder and a container of its own
 
     @property
     def request(self) -> RetrainRequest:
@@ -30,8 +31,8 @@ class Assignment:
 
     @property
     def name(self) -> str:
-        """The attempt's name on this host."""
-        return attempt_name(self.claim.job)
+        """The attempt's name on this host, or that of a part of it."""
+        return f"{attempt_name(self.claim.job)}{self.part}"
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ proposal, and what is recorded is carried out; by the sweep, if nobody else come
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from mypackage.gate.decision import Challenger, Champion, Decision, DecisionRecord, decide, record_of
+from mypackage.gate.evidence import Evidence, Unscorable
 from mypackage.gate.proposal import Proposal
 from mypackage.gate.rules import Rules, merged, rules_of
 from mypackage.protocol import JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, RUN_TAG
@@ -19,11 +20,12 @@ from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.promoting import Registry, settle
 from shared.secrets.redactor import Redactor
+from worker.attempt.evaluator import Comparison, Evaluator, NoEvaluator, Scored, Watch
 from worker.attempt.noting import Notes, Noting
 from worker.attempt.probation import probation_fact
 
 NOTHING_SECRET = Redactor.of(())
-Check = Callable[[], None]
+UNWATCHED = Watch()
 
 
 class Gate(Notes, Registry, Protocol):
@@ -55,9 +57,10 @@ class Deciding:
     store: JobStore
     gate: Gate
     is_enforced: bool = False
+    evaluator: Evaluator = field(default_factory=NoEvaluator)
 
-    def run(self, claim: Claim, check: Check, redactor: Redactor = NOTHING_SECRET) -> Sequence[Promotion]:
-        """Decide about every proposal, in the order of the calls. ``check`` raises when the attempt must be left.
+    def run(self, claim: Claim, watch: Watch = UNWATCHED, redactor: Redactor = NOTHING_SECRET) -> Sequence[Promotion]:
+        """Decide about every proposal, in the order of the calls.
 
         What a training says in its proposals may have a secret in it: the ``redactor`` takes it out of the record.
         """
@@ -66,13 +69,15 @@ class Deciding:
             return ()
         decided = []
         for number, proposal in enumerate(self.gate.proposals(run_id)):
-            check()
-            decided.append(self._settle(claim, run_id, number, proposal, redactor))
+            watch.check()
+            decided.append(self._settle(_Case(claim, run_id, number, proposal), watch, redactor))
         return decided
 
-    def _settle(self, claim: Claim, run_id: str, number: int, proposal: Proposal, redactor: Redactor) -> Promotion:
+    def _settle(self, case: "_Case", watch: Watch, redactor: Redactor) -> Promotion:
+        claim, run_id, number, proposal = case.claim, case.run_id, case.number, case.proposal
+
         def step(seen: int, holder: str | None) -> Promotion:
-            verdict = self._judge(claim, run_id, proposal)
+            verdict = self._judge(case, watch)
             # If the champion that was judged is not the holder any more, the move finds that out.
             new = replace(self._as_new(claim, number, run_id, proposal, verdict), before=holder)
             return self.store.propose(_without_secrets(new, redactor), seen=seen, claim=claim)
@@ -84,7 +89,8 @@ class Deciding:
         Noting(self.store, self.gate).note(promotion, {run_id, proposal.run_id})
         return promotion
 
-    def _judge(self, claim: Claim, run_id: str, proposal: Proposal) -> "_Verdict":
+    def _judge(self, case: "_Case", watch: Watch) -> "_Verdict":
+        claim, run_id, proposal = case.claim, case.run_id, case.proposal
         asked = claim.request.promotion.as_rules
         metric = str(asked.get("metric") or proposal.rules.get("metric") or proposal.metric)
         champion = self.gate.find_champion(proposal.model_name, proposal.alias, metric)
@@ -98,7 +104,10 @@ class Deciding:
             rules = rules_of(merged(proposal.rules, asked), lower_is_better=proposal.lower_is_better)
         except (ValueError, TypeError, AttributeError, OverflowError) as error:  # a training may propose anything
             return _Verdict(challenger, champion, Rules(proposal.lower_is_better), _refused(f"its rules: {error}"))
-        return _Verdict(challenger, champion, rules, decide(challenger, champion, rules))
+        if champion is None:
+            return _Verdict(challenger, None, rules, decide(challenger, None, rules))
+        comparison = Comparison(claim, case.number, proposal, champion, metric, rules)
+        return _verdict(challenger, champion, rules, self.evaluator.score(comparison, watch))
 
     def _is_own(self, claim: Claim, run_id: str, proposal: Proposal) -> bool:
         return not self.is_enforced or self.gate.is_of_job(proposal, job_id=claim.job.id, job_run=run_id)
@@ -136,6 +145,16 @@ class Deciding:
 
 
 @dataclass(frozen=True)
+class _Case:
+    """The proposal of this number in the claimed attempt, whose MLflow run is ``run_id``."""
+
+    claim: Claim
+    run_id: str
+    number: int
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
 class _Verdict:
     """A decision, and what it was made from."""
 
@@ -143,10 +162,13 @@ class _Verdict:
     champion: Champion | None
     rules: Rules
     decision: Decision
+    evidence: Evidence | Unscorable | None = None
 
     @property
     def gain(self) -> float | None:
         """By how much the challenger's value is better; None without a champion's value."""
+        if isinstance(self.evidence, Evidence):
+            return self.evidence.difference
         ours, theirs = self.challenger.value, self.champion.value if self.champion else None
         if ours is None or theirs is None:
             return None
@@ -154,7 +176,15 @@ class _Verdict:
 
     def record(self, *, version: str | None, alias: str) -> DecisionRecord:
         """Return what people are shown."""
-        return record_of(self.challenger, self.champion, self.rules, self.decision, version=version, alias=alias)
+        return record_of(
+            self.challenger,
+            self.champion,
+            self.rules,
+            self.decision,
+            version=version,
+            alias=alias,
+            evidence=self.evidence,
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to decide again, by the same or other rules: plain values, without other metrics."""
@@ -165,7 +195,22 @@ class _Verdict:
             if self.champion
             else None,
             "rules": asdict(self.rules),
+            "evidence": asdict(self.evidence) if isinstance(self.evidence, Evidence) else None,
+            "unscorable": asdict(self.evidence) if isinstance(self.evidence, Unscorable) else None,
         }
+
+
+def _verdict(challenger: Challenger, champion: Champion, rules: Rules, scored: Scored | None) -> _Verdict:
+    if scored is None:
+        return _Verdict(challenger, champion, rules, decide(challenger, champion, rules))
+    # What the evaluation logged was measured on the same data, so guarded metrics are compared by it, too.
+    challenger = replace(challenger, metrics={**challenger.metrics, **scored.challenger.metrics})
+    champion = replace(champion, metrics={**champion.metrics, **scored.champion.metrics})
+    if isinstance(scored.evidence, Evidence):
+        challenger = replace(challenger, value=scored.evidence.challenger)
+        champion = replace(champion, value=scored.evidence.champion)
+    decision = decide(challenger, champion, rules, scored.evidence)
+    return _Verdict(challenger, champion, rules, decision, scored.evidence)
 
 
 def _without_secrets(new: NewPromotion, redactor: Redactor) -> NewPromotion:

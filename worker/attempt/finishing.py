@@ -1,8 +1,8 @@
 """Ends an attempt: first its MLflow run, then the job, and only then is the container removed."""
 
 import logging
+import math
 import random
-import re
 import tempfile
 import threading
 import time
@@ -29,7 +29,10 @@ from shared.jobs.store import JobStore
 from shared.logs import job_context
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
+from worker.attempt.course import takeovers
 from worker.attempt.deciding import Deciding, result_of
+from worker.attempt.evaluator import Watch
+from worker.attempt.last_words import telling_line
 from worker.attempt.limits import out_of_memory
 from worker.attempt_name import attempt_name, parse_attempt_name
 from worker.interruption import WorkerStopping
@@ -43,10 +46,8 @@ PATIENCE_SECONDS = 600  # for an unavailable store or tracking server
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 10
 LAST_OUTPUT_BYTES = 4096
-LAST_OUTPUT_CHARACTERS = 300
 LOG_READ_BYTES = 1 << 20
 SUCCEEDED = Ending(JobState.SUCCEEDED, exit_code=0)
-EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ class Finishing:
             return SUCCEEDED
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
 
-    def decide(self, claim: Claim, check: Callable[[], None], redactor: Redactor) -> Sequence[Promotion]:
-        """Decide about the models of a training that has ended with 0; ``check`` raises when it must be left."""
-        return self._patiently(lambda: self.deciding.run(claim, check, redactor))
+    def decide(self, claim: Claim, watch: Watch, redactor: Redactor) -> Sequence[Promotion]:
+        """Decide about the models of a training that has ended with 0."""
+        return self._patiently(lambda: self.deciding.run(claim, watch, redactor))
 
     def find_decided(self, claim: Claim) -> Sequence[Promotion]:
         """Return what was decided for this attempt: if anything, it had ended with 0, whatever happened since."""
@@ -174,10 +175,7 @@ class Finishing:
                 claim.job.id, attempt=claim.attempt.number, offset=-LAST_OUTPUT_BYTES, limit=LAST_OUTPUT_BYTES
             )
         )
-        lines = [line.strip() for line in tail.data.decode(errors="replace").split("\n")]
-        # Output and errors are two pipes, so what was printed before a traceback may come after it.
-        telling = [line for line in lines if EXCEPTION.match(line)] or [line for line in lines if line]
-        return telling[-1][:LAST_OUTPUT_CHARACTERS] if telling else ""
+        return telling_line(tail.data)
 
     def _find_run(self, job: Job, attempt: Attempt) -> str | None:
         """Return the attempt's run; it may exist but not be recorded, if the answer or the worker was lost."""
@@ -242,11 +240,13 @@ class Finishing:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Call again while the store or the tracking server is unavailable, up to a limit."""
-        deadline, pause = self.clock() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        deadline, pause = math.inf, FIRST_PAUSE_SECONDS
         while True:
             try:
                 return call()
             except (StoreUnavailable, InfrastructureError) as error:
+                # From the first failure on: an evaluation before it may have taken hours.
+                deadline = min(deadline, self.clock() + PATIENCE_SECONDS)
                 if self.clock() > deadline:
                     raise
                 logger.warning("waiting to report the end", extra={"cause": error.message})
@@ -262,17 +262,6 @@ def _versions(decided: Sequence[Promotion]) -> list[dict[str, Any]]:
 def failure(error: AttemptError) -> Ending:
     """Return the ending for an error."""
     return Ending(JobState.FAILED, Reason.of(error))
-
-
-def takeovers(job: Job) -> int:
-    """Return how often another worker took over while the current attempt was prepared."""
-    here = [each for each in job.transitions if each.attempt == job.attempt.number]
-    return sum(each.from_state is each.to_state is JobState.STARTING for each in here)
-
-
-def losses(job: Job) -> int:
-    """Return how many workers were lost meanwhile, not counting those that released the attempt."""
-    return takeovers(job) - job.attempt.releases
 
 
 def _may_have_left_a_run(job: Job, ending: Ending) -> bool:

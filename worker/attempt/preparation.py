@@ -4,11 +4,11 @@ surroundings.py puts together what the training then finds around itself.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.errors import LeaseLost
+from shared.errors import Code, LeaseLost, UserError
 from shared.jobs.model import Job
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
@@ -23,7 +23,8 @@ from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
-from worker.project.entry_points import Rendered
+from worker.project.entry_points import Project, Rendered
+from worker.project.evaluation import Evaluand, evaluation_command, find_evaluate
 from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
 from worker.source.checkout import Checkout, GitSource, SourceRequest
@@ -72,16 +73,37 @@ class Preparation:
             if not interruption.leaves_all:
                 self._discard(assigned.name)
 
+    def start_evaluation(self, assigned: Assignment, run: Run, models: Sequence[Evaluand]) -> Handle:
+        """Start what evaluates these models, from the job's commit and image; ``run`` is the attempt's own."""
+        try:
+            return self.runner.start_or_attach(self._prepare_evaluation(assigned, run, models), assigned.interruption)
+        finally:
+            self._discard(assigned.name)
+
+    def _prepare_evaluation(self, assigned: Assignment, run: Run, models: Sequence[Evaluand]) -> AttemptSpec:
+        limits = self._limit(assigned)
+        trained = _load(assigned, self._check_out(assigned))
+        evaluate = find_evaluate(trained.project)
+        if evaluate is None:
+            raise UserError(Code.INVALID_PROJECT, "the project has no entry point 'evaluate' with a 'model_uri'.")
+        pins = Pins(self._pin_base_model(assigned, trained), self._pin_dataset(assigned, trained))
+        given = render_for(assigned, trained, pins).parameters
+        command = evaluation_command(evaluate, given, models)
+        image = self._bring_image(assigned, trained)
+        surroundings = self._surround(assigned, trained, pins, run)
+        return self._specify(assigned, limits, trained, command, image, surroundings)
+
     def _prepare(self, assigned: Assignment) -> AttemptSpec:
         limits = self._limit(assigned)
         loaded = _load(assigned, self._check_out(assigned))
         pins = Pins(self._pin_base_model(assigned, loaded), self._pin_dataset(assigned, loaded))
         rendered = render_for(assigned, loaded, pins)
+        _check_evaluate(loaded.project, rendered)
         image = self._bring_image(assigned, loaded)
         run = self._open_run(assigned, loaded, rendered)
         self._tag_image(run, loaded, image)
         given = self._surround(assigned, loaded, pins, run)
-        return self._specify(assigned, limits, loaded, rendered, image, given)
+        return self._specify(assigned, limits, loaded, rendered.command, image, given)
 
     def _discard(self, name: str) -> None:
         try:
@@ -189,6 +211,7 @@ class Preparation:
             run_name=request.run_name,
             model_name=request.model_name,
             job_page=Links.of(self.settings).job_page(claim.job),
+            evaluates=find_evaluate(loaded.project) is not None,
         )
 
     def _tag_image(self, run: Run, loaded: Loaded, image: Image | None) -> None:
@@ -205,7 +228,7 @@ class Preparation:
         assigned: Assignment,
         limits: AttemptLimits,
         loaded: Loaded,
-        rendered: Rendered,
+        command: str,
         image: Image | None,
         given: Given,
     ) -> AttemptSpec:
@@ -213,7 +236,8 @@ class Preparation:
             job_id=assigned.claim.job.id,
             attempt=assigned.claim.attempt.number,
             image=image.id if image else None,  # the name may soon mean another image
-            command=rendered.command,
+            command=command,
+            part=assigned.part,
             source=loaded.checkout.project_folder,
             repository=loaded.checkout.folder,
             prelude=given.prelude,
@@ -228,6 +252,12 @@ class Preparation:
             network=self.settings.container_network or None,
             host_address=self.settings.container_host_address,
         )
+
+
+def _check_evaluate(project: Project, rendered: Rendered) -> None:
+    """Raise what would go wrong hours later, when the training has ended."""
+    if evaluate := find_evaluate(project):
+        evaluation_command(evaluate, rendered.parameters, [Evaluand("", "models:/model/1", "run")])
 
 
 def _load(assigned: Assignment, checkout: Checkout) -> Loaded:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
 from shared.errors import (
@@ -26,7 +25,9 @@ from shared.jobs.store import JobStore
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
-from worker.attempt.finishing import SUCCEEDED, Finishing, failure, losses
+from worker.attempt.course import losses, seconds_running
+from worker.attempt.evaluator import Watch
+from worker.attempt.finishing import SUCCEEDED, Finishing, failure
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.limits import log_flood
 from worker.attempt.log_keeper import LogKeeper
@@ -102,9 +103,10 @@ class Supervisor:
             )
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
             if ending.reason is None:
-                decided = self.finishing.decide(claim, lambda: self._check(lease), redactor)
+                watch = Watch(lambda: self._check(lease))
+                decided = self.finishing.decide(claim, watch, redactor)
                 if decided:
-                    logs.end_with("\n".join(each.reason for each in decided))
+                    logs.end_with("\n".join([*watch.said, *(each.reason for each in decided)]))
         except _LeftBehind as left:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
@@ -192,7 +194,7 @@ class Supervisor:
 
     def _watch(self, claim: Claim, handle: Handle, logs: LogKeeper, lease: LeaseKeeper) -> Exit:
         limit_seconds = self._run_limit_seconds(claim)
-        began_at, pause, is_overdue = self.clock() - _seconds_running(claim), FIRST_POLL_SECONDS, False
+        began_at, pause, is_overdue = self.clock() - seconds_running(claim), FIRST_POLL_SECONDS, False
         outcome: Exit | None = None
         while True:
             outcome = outcome or self._poll(claim, handle, logs)
@@ -290,10 +292,3 @@ def _refuse_if_it_kills_workers(claim: Claim) -> None:
     if (count := losses(claim.job)) >= MOST_LOSSES:
         message = f"{count} workers were lost while they prepared this attempt. Their logs may say why."
         raise InternalError(Code.INTERNAL, message, losses=count)
-
-
-def _seconds_running(claim: Claim) -> float:
-    """Return how long it has trained already; the claim tells if an earlier worker started it."""
-    began = (each for each in claim.job.transitions if each.to_state is JobState.RUNNING)
-    since = next((each.at for each in began if each.attempt == claim.attempt.number), None)
-    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0

@@ -10,7 +10,7 @@ from functools import partial
 from shared.errors import HostNameTaken, StoreUnavailable
 from shared.jobs.store import Hosts
 from shared.settings import Settings
-from worker.attempt_name import attempt_name, named_context
+from worker.attempt_name import attempt_name, attempt_of, named_context
 from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
@@ -137,7 +137,7 @@ class Heartbeat:
 
     def _thaw(self) -> None:
         names = {attempt_name(job) for job in self._store.running_on(self._here.name)}
-        mine = [handle for handle in self._runner.list_mine() if handle.name in names]
+        mine = [handle for handle in self._runner.list_mine() if attempt_of(handle.name) in names]
         resumed = [handle for handle in mine if survive("resume", partial(self._resume, handle))]
         if resumed and self._is_frozen:
             logger.warning("training goes on", extra=_containers(resumed))

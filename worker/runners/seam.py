@@ -84,11 +84,12 @@ class AttemptSpec:
     volumes: Sequence[Volume] = ()
     network: str | None = None
     host_address: str = ""  # this machine's address for containers, if Docker's own is wrong
+    part: str = ""  # what the name ends with, if this is not the training itself but a part of its attempt
 
     @property
     def name(self) -> str:
         """The attempt's name on its host, never reused."""
-        return f"retrain-{self.job_id}-{self.attempt}"
+        return f"retrain-{self.job_id}-{self.attempt}{self.part}"
 
 
 @dataclass(frozen=True)

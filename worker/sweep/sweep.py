@@ -21,7 +21,7 @@ from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.settings import Settings
 from worker.attempt.finishing import Finishing
-from worker.attempt_name import attempt_name, named_context
+from worker.attempt_name import attempt_name, attempt_of, named_context
 from worker.host.offer import HostOffer
 from worker.resilience import survive
 from worker.runners.seam import Handle, Runner
@@ -166,10 +166,10 @@ class Sweep:
         handles = self.runner.list_mine()
         folders = self.source.list_names()
         names = {attempt_name(job) for job in self.store.running_on(self.settings.worker_host)}
-        left = [handle for handle in handles if handle.name not in names and not self._remove(handle)]
+        left = [handle for handle in handles if attempt_of(handle.name) not in names and not self._remove(handle)]
         self.here.offer_gpus(held={gpu for handle in left for gpu in handle.gpu_ids})
         for name in folders:
-            if name not in names:
+            if attempt_of(name) not in names:
                 with named_context(name):
                     self._discard(name)
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # telemetry starts on import, and calls home
-
 import mlflow.entities as mlflow_entities
 import mlflow.projects.utils as mlflow_projects
 from mlflow.entities.model_registry import ModelVersion
@@ -33,6 +31,7 @@ from shared.links import run_page
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
 from worker.project.mlproject_file import check_project_file, folder_for_mlflow
 from worker.tracking.errors import server_answers, short
+from worker.tracking.evaluation_runs import EvaluationRuns
 from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
 from worker.tracking.run_tags import RunRequest, tags_of
@@ -126,6 +125,11 @@ class Tracking:
     def gate(self) -> ModelGate:
         """What deciding about models needs of this server."""
         return ModelGate(self._client)
+
+    @property
+    def evaluations(self) -> EvaluationRuns:
+        """The runs of evaluations on this server."""
+        return EvaluationRuns(self._client)
 
     def ensure_run(self, request: RunRequest) -> Run:
         """Return the attempt's run, created with its tags if there is none; its parameters are logged either way.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mypackage.protocol import ATTEMPT_TAG, JOB_TAG, REQUEST_TAG
+from mypackage.protocol import ATTEMPT_TAG, EVALUATE_TAG, JOB_TAG, REQUEST_TAG
 from shared.addresses.git_uri import parse_git_uri
 
 BACKEND = "retrain"
@@ -31,6 +31,7 @@ class RunRequest:
     run_name: str | None = None  # None for one of the model, or the experiment, and the commit
     model_name: str | None = None
     job_page: str | None = None  # None where nobody said how people reach the API
+    evaluates: bool = False  # the project can evaluate models
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
@@ -51,6 +52,7 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         JOB_TAG: request.job_id,
         ATTEMPT_TAG: str(request.attempt),
         REQUEST_TAG: request.request_id,
+        EVALUATE_TAG: "true" if request.evaluates else None,
     }
     return {name: value for name, value in tags.items() if value is not None}
 

@@ -5,7 +5,16 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from mypackage.protocol import ATTEMPT_TAG, CHAMPION, FENCED_TAG, JOB_TAG, REFUSED_TAG, REQUEST_TAG
+from mypackage.protocol import (
+    ATTEMPT_TAG,
+    CHAMPION,
+    EVALUATE_TAG,
+    EVALUATED_TAG,
+    FENCED_TAG,
+    JOB_TAG,
+    REFUSED_TAG,
+    REQUEST_TAG,
+)
 from tests.support.servers.mlflow_guard import token_of
 
 PARENT = "mlflow.parentRunId"
@@ -106,7 +115,7 @@ def on_runs(mine: Job, other: Job) -> list[Call]:
         ("POST", f"{API}/runs/delete", {"run_id": mine.run_id}),
         *(
             ("POST", f"{API}/runs/set-tag", {"run_id": mine.run_id, "key": key, "value": "x"})
-            for key in (JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG)
+            for key in (JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, EVALUATE_TAG, EVALUATED_TAG)
         ),
         ("POST", f"{API}/runs/delete-tag", {"run_id": mine.run_id, "key": REFUSED_TAG}),
         ("POST", f"{API}/runs/log-batch", {"run_id": mine.run_id, "tags": [{"key": JOB_TAG, "value": other.name}]}),

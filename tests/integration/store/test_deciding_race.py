@@ -24,7 +24,7 @@ def test_the_best_of_many_models_at_once_ends_as_champion(sql_url: str) -> None:
         store.resolve(claim, Resolution(run_id=run))
         gate.values[run] = float(value)
         gate.proposed[run] = [Proposal("iris", f"runs:/{run}/model", run, "a", False, "champion", 1, True, version=run)]
-    decided = at_once(JOBS, lambda number: Deciding(store, gate).run(claims[number], lambda: None))
+    decided = at_once(JOBS, lambda number: Deciding(store, gate).run(claims[number]))
 
     best = f"run-{max(values)}"
     assert gate.aliases["iris", "champion"] == best

@@ -48,7 +48,7 @@ class Bench:
         self.store.resolve(claim, Resolution(run_id="2"))
         request = {**claim.job.request, "promotion": {"probation": probation}}
         claim = Claim(replace(claim.job, request=request), claim.token)
-        [promotion] = Deciding(self.store, self.gate).run(claim, lambda: None)
+        [promotion] = Deciding(self.store, self.gate).run(claim)
         return promotion
 
     def observe(self, value: float, **values: Any) -> Verdict:

@@ -117,6 +117,17 @@ def test_an_approval_after_another_champion_is_decided_against_that_one(bench: B
         assert "0.85 < 0.9" in told(bench.api.get("/models/iris/history"))["events"][0]["reason"]
 
 
+def test_an_approval_after_a_champion_that_was_never_scored_on_the_same_data_is_refused(bench: Bench) -> None:
+    look_for_foreign(bench.store, FakeGate(aliases={CHAMPION: "2"}), *CHAMPION)
+    made = bench.waiting(facts={**FACTS, "evidence": {"metric": "accuracy"}})
+    bench.mlflow.values["4"] = 0.8
+    bench.mlflow.aliases["champion"] = "4"
+    said = told(bench.answer(made, "approve"))
+    assert said["state"] == "not_promoted"
+    reason = told(bench.api.get("/models/iris/history"))["events"][0]["reason"]
+    assert "version 4, could not be scored on the same data: it became champion after" in reason
+
+
 def test_an_approval_of_a_version_that_was_deleted_is_told_and_holds_up_nothing(bench: Bench) -> None:
     bench.mlflow.gone.add("3")
     said = told(bench.answer(bench.waiting("3"), "approve"))

@@ -11,7 +11,17 @@ from deploy.mlflow_guard.refusals import object_of
 from deploy.mlflow_guard.routes import ALLOWED, API, API_3, QUESTIONS, UPLOAD
 from deploy.mlflow_guard.tags import ours
 from deploy.mlflow_guard.writes import RULES, Asked, Kind, Thing, Write, without_models, write_of
-from mypackage.protocol import ATTEMPT_TAG, FENCED_TAG, JOB_TAG, REFUSED_TAG, REQUEST_TAG, ROLLBACK_TAGS
+from mypackage.protocol import (
+    ATTEMPT_TAG,
+    ENDED_TAG,
+    EVALUATE_TAG,
+    EVALUATED_TAG,
+    FENCED_TAG,
+    JOB_TAG,
+    REFUSED_TAG,
+    REQUEST_TAG,
+    ROLLBACK_TAGS,
+)
 from shared.secrets.attempt_tokens import Grant
 
 GRANT = Grant("job", 1, "2f", "1", "iris", 1000)
@@ -90,7 +100,10 @@ def test_a_body_that_names_no_run_or_not_by_a_text_is_refused(said: dict[str, An
         write("POST", METRIC, said)
 
 
-@pytest.mark.parametrize("key", [JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, f"{ROLLBACK_TAGS}at"])
+OURS = (JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG)
+
+
+@pytest.mark.parametrize("key", [*OURS, f"{ROLLBACK_TAGS}at"])
 def test_the_service_s_own_tags_are_neither_set_nor_deleted(key: str) -> None:
     pair, run = {"key": key, "value": "x"}, {"run_id": "2f"}
     for call, said in (

@@ -132,7 +132,7 @@ def test_a_champion_that_cannot_be_scored_refuses_unless_the_logged_values_are_a
     refused = decide(better, THEIRS, Rules(False), GONE)
     assert refused.reason.startswith(
         "not promoted: the champion, version 3, could not be scored on the same data: its artifacts are gone "
-        "(on_unscorable). Mend that, or send promotion.on_unscorable 'logged'"
+        "(on_unscorable). Mend that and train again, or send promotion.on_unscorable 'logged'"
     )
     taken = decide(better, THEIRS, Rules(False, on_unscorable=LOGGED), GONE)
     assert taken.promoted

@@ -40,7 +40,7 @@ class Bench:
         self.deciding = Deciding(self.store, self.gate, is_enforced=True)
 
     def run(self) -> list[Promotion]:
-        return list(self.deciding.run(self.claim, lambda: None))
+        return list(self.deciding.run(self.claim))
 
     @property
     def champion(self) -> str | None:
@@ -146,7 +146,7 @@ def test_what_waits_for_approval_is_not_called_promoted() -> None:
     bench = Bench(proposal(), values={RUN: 0.9})
     request = {**bench.claim.job.request, "promotion": {"approve_below": 0.2}}
     claim = Claim(replace(bench.claim.job, request=request), bench.claim.token)
-    [promotion] = bench.deciding.run(claim, lambda: None)
+    [promotion] = bench.deciding.run(claim)
     shown = result_of([promotion], is_enforced=True) or {}
     assert (shown["promoted"], shown["state"], shown["reason"]) == (
         False,

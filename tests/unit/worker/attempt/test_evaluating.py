@@ -1,0 +1,273 @@
+"""Champion and new model are scored on the same data before the decision, wherever a worker is interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mypackage.gate.proposal import Proposal
+from shared.jobs.model import JobState
+from tests.fakes.runner import Script
+from tests.fakes.worker import TOKEN, FakeWorker
+from worker.interruption import WorkerStopping
+from worker.runners.seam import AttemptSpec, Exit
+
+PROJECT = """\
+name: iris
+entry_points:
+  main:
+    parameters: {data: {type: string, default: all}}
+    command: "train {data}"
+  evaluate:
+    parameters: {model_uri: string, data: string}
+    command: "evaluate {model_uri} {data}"
+"""
+BETTER = {"challenger": {"accuracy": 0.9}, "champion": {"accuracy": 0.8}}
+WORSE = {"challenger": {"accuracy": 0.7}, "champion": {"accuracy": 0.8}}
+
+
+class Bench:
+    """A worker with a champion, version 1, and one job whose training proposes version 2."""
+
+    def __init__(self, folder: Path, evaluation: Script | None = None, **request: Any) -> None:
+        self.worker = FakeWorker.new(folder)
+        self.worker.source.project = PROJECT
+        self.evaluation = evaluation or Script()
+        self.worker.runner.plan = self.script
+        self.job_id = self.worker.submit(token=TOKEN, **request)
+        self.run_id = f"run-{self.job_id}-1"
+        tracking = self.worker.tracking
+        made = Proposal("iris", "models:/m-2", self.run_id, "accuracy", False, "champion", 1, True, version="2")
+        tracking.models.proposed[self.run_id] = [made]
+        # By the logged values the new model would lose.
+        tracking.models.values |= {self.run_id: 0.5, "2": 0.5, "1": 0.8}
+        tracking.models.aliases["iris", "champion"] = "1"
+        tracking.evaluated.possible.add(self.run_id)
+        tracking.evaluated.metrics |= BETTER
+
+    def script(self, spec: AttemptSpec) -> Script:
+        return self.evaluation if spec.part else Script(outputs=[b"trained\n"])
+
+    def run(self) -> dict[str, Any]:
+        job = self.worker.run(self.job_id)
+        assert job is not None
+        assert job.state is JobState.SUCCEEDED, job.reason
+        return self.decision
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        result = self.worker.store.get(self.job_id).result
+        assert result is not None
+        return dict(result["decision"])
+
+    @property
+    def evaluations(self) -> list[AttemptSpec]:
+        return [spec for spec in self.worker.host.started if spec.part]
+
+    @property
+    def champion(self) -> str | None:
+        return self.worker.tracking.models.aliases.get(("iris", "champion"))
+
+
+def test_the_models_are_compared_on_the_same_data_and_not_by_what_was_logged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(outputs=[b"scored both\n"]), parameters={"data": "new ones"})
+    decision = bench.run()
+    assert decision["reason"] == (
+        "promoted: better by 0.1 (accuracy, the same data now, one value of each model, so without an interval)"
+    )
+    assert bench.champion == "2"
+    assert decision["evidence"]["challenger"] == 0.9
+    [spec] = bench.evaluations
+    assert spec.part == ".evaluation-0-1"
+    assert "evaluate models:/m-2 '\"'\"'new ones'\"'\"'" in spec.command
+    assert "evaluate models:/iris/1" in spec.command
+    assert bench.worker.host.attempts == {}  # both are cleared away
+    log = bench.worker.log(bench.job_id).decode()
+    assert log == f"trained\nscored both\n{decision['reason']}\n"
+    assert sorted(bench.worker.tracking.evaluated.names.values()) == [
+        "evaluation of the champion, version 1",
+        "evaluation of the new model",
+    ]
+
+
+def test_a_model_that_only_logged_better_values_is_not_promoted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.worker.tracking.models.values |= {bench.run_id: 0.99, "2": 0.99}
+    bench.worker.tracking.evaluated.metrics |= WORSE
+    assert bench.run()["reason"].startswith("not promoted: worse by 0.1 (accuracy, the same data now")
+    assert bench.champion == "1"
+
+
+def test_the_first_model_and_projects_without_evaluate_need_no_second_container(tmp_path: Path) -> None:
+    first = Bench(tmp_path / "first")
+    first.worker.tracking.models.aliases.clear()
+    assert first.run()["promoted"]
+    without = Bench(tmp_path / "without")
+    without.worker.tracking.evaluated.possible.clear()
+    assert without.run()["reason"] == "not promoted: 0.5 < 0.8"
+    assert first.evaluations == without.evaluations == []
+
+
+def test_scores_of_each_example_give_an_interval_and_slices(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, promotion={"min_confidence": 0.9, "slices": {"age": 0.1}})
+    evaluated = bench.worker.tracking.evaluated
+    evaluated.metrics.clear()
+    rows = [f"{number},{{}},{'old' if number % 2 else 'young'}" for number in range(40)]
+    evaluated.scores["challenger"] = "\n".join(["id,score,age", *(row.format(1) for row in rows)])
+    evaluated.scores["champion"] = "\n".join(
+        ["id,score,age", *(row.format((number % 4 > 0 and 1) or 0) for number, row in enumerate(rows))]
+    )
+    decision = bench.run()
+    assert decision["reason"].startswith("promoted: better by 0.25 [0.133, 0.367] on 40 examples (accuracy")
+    assert decision["evidence"]["confidence"] == 0.9
+    assert [each["value"] for each in decision["evidence"]["slices"]] == ["old", "young"]
+
+
+def scores(bench: Bench, **texts: str) -> None:
+    bench.worker.tracking.evaluated.scores |= texts
+
+
+ROWS = "id,score\n1,1\n2,0\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda bench: scores(bench, challenger=ROWS), "the champion, version 1, could not be scored on the same data"),
+        (
+            lambda bench: scores(bench, champion=ROWS),
+            "this model could not be scored on the same data: evaluate logged",
+        ),
+        (lambda bench: scores(bench, champion=ROWS, challenger="x"), "this model could not be scored"),
+        (
+            lambda bench: scores(bench, champion=ROWS, challenger=ROWS),
+            "this model could not be scored on the same data: its scores have the mean 0.5, and evaluate logged "
+            "accuracy 0.9: log no scores.csv for a metric that is not a mean of scores",
+        ),
+        (
+            lambda bench: bench.worker.tracking.evaluated.metrics.update(champion={"loss": 0.1}),
+            "the champion, version 1, could not be scored on the same data: evaluate logged neither 'accuracy' nor",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_told_and_refused(tmp_path: Path, change: Callable[[Bench], None], why: str) -> None:
+    bench = Bench(tmp_path)
+    change(bench)
+    assert bench.run()["reason"].startswith(f"not promoted: {why}")
+    assert bench.champion == "1"
+
+
+OUTPUT = (
+    b"[evaluate] the new model (models:/m-2)\nfine\n"
+    b"[evaluate] the champion, version 1 (models:/iris/1)\nTraceback\nModuleNotFoundError: No module named 'xgboost'\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "which", "why"),
+    [
+        (
+            Script(outputs=[OUTPUT], exit=Exit(2)),
+            "champion",
+            "evaluate failed: ModuleNotFoundError: No module named 'xgboost'",
+        ),
+        (Script(outputs=[OUTPUT], exit=Exit(1)), "challenger", "evaluate failed: fine"),
+        (Script(exit=Exit(3)), "both", "evaluate failed: it printed nothing"),
+        (Script(exit=Exit(137, oom_killed=True)), "both", "evaluate failed: it ran out of memory"),
+        (Script(exit=Exit(139)), "both", "evaluate failed: it ended with exit code 139"),
+        (Script(hangs=True), "both", "evaluate failed: it was stopped after 0.2 s (timeouts.run_seconds)"),
+    ],
+)
+def test_an_evaluation_that_fails_says_whose_and_why(tmp_path: Path, evaluation: Script, which: str, why: str) -> None:
+    bench = Bench(tmp_path, evaluation, timeouts={"run_seconds": 0.2})
+    assert bench.run()["unscorable"] == {"which": which, "why": why}
+    assert (bench.champion, bench.worker.host.attempts) == ("1", {})
+
+
+def test_the_logged_values_decide_where_that_is_asked_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(exit=Exit(2)), promotion={"on_unscorable": "logged"})
+    assert bench.run()["reason"].startswith("not promoted: 0.5 < 0.8 (the logged values, as the champion, version 1,")
+
+
+def test_a_secret_that_the_evaluation_prints_is_kept_nowhere(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(outputs=[f"Error: {TOKEN}\n".encode()], exit=Exit(1)))
+    decision = bench.run()
+    assert TOKEN not in str(decision)
+    assert TOKEN not in str(bench.worker.tracking.evaluated.runs)
+    assert TOKEN.encode() not in bench.worker.log(bench.job_id)
+
+
+def test_a_worker_that_stops_leaves_the_evaluation_to_the_next_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(hangs=True))
+    first = bench.worker
+
+    def stop(_number: int) -> None:
+        if bench.evaluations:
+            first.stopping.set()
+
+    first.runner.before_poll = stop
+    assert first.run(bench.job_id) is None
+    [name] = [name for name in first.host.attempts if ".evaluation" in name]
+    first.sweep.reconcile()  # of a worker that does not supervise it: it is not taken for a leftover
+    assert name in first.host.attempts
+    bench.worker = first.restarted()
+    bench.worker.source.project = PROJECT
+    bench.worker.runner.finish(name)
+    assert bench.run()["promoted"]
+    assert len(bench.evaluations) == 1  # adopted, not started again
+
+
+def test_an_evaluation_that_has_ended_is_not_repeated(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    evaluated, fetch = bench.worker.tracking.evaluated, bench.worker.tracking.evaluated.fetch_scores
+    failures = [WorkerStopping(), None]
+
+    def fail_once(run_id: str, folder: Path) -> Path | None:
+        if error := failures.pop(0) if failures else None:
+            raise error
+        return fetch(run_id, folder)
+
+    evaluated.fetch_scores = fail_once  # type: ignore[method-assign]
+    assert bench.worker.run(bench.job_id) is None
+    bench.worker = bench.worker.restarted()
+    assert bench.run()["promoted"]
+    assert len(bench.evaluations) == 1
+
+
+def test_a_cancel_ends_the_evaluation_and_the_job(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(hangs=True))
+
+    def cancel(_number: int) -> None:
+        if bench.evaluations:
+            bench.worker.store.cancel(bench.job_id, force=False)
+
+    bench.worker.runner.before_poll = cancel
+    job = bench.worker.run(bench.job_id)
+    assert job is not None
+    assert (job.state, bench.champion, bench.worker.host.attempts) == (JobState.CANCELLED, "1", {})
+    assert {run.why for run in bench.worker.tracking.evaluated.runs.values()} == {"the job was cancelled"}
+
+
+def test_a_project_whose_evaluate_cannot_run_is_refused_before_it_trains(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.worker.source.project = PROJECT.replace("data: string}", "data: string, labels: string}")
+    job = bench.worker.run(bench.job_id)
+    assert job is not None
+    assert job.reason is not None
+    assert "Entry point 'evaluate' needs a value for labels" in job.reason.message
+    assert bench.worker.host.started == []
+
+
+def test_guarded_metrics_are_compared_on_the_same_data_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, promotion={"guardrails": {"recall": 0.01}})
+    bench.worker.tracking.evaluated.metrics |= {
+        "challenger": {"accuracy": 0.9, "recall": 0.5},
+        "champion": {"accuracy": 0.8, "recall": 0.6},
+    }
+    assert "but recall fell by 0.1, 0.01 is allowed" in bench.run()["reason"]
+
+
+def test_approval_is_asked_for_by_the_gain_on_the_same_data(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, promotion={"approve_below": 0.2})
+    assert bench.run()["state"] == "awaiting_approval"
