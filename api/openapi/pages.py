@@ -1,5 +1,6 @@
 """Serves /docs (Swagger UI, from files that are installed with the API) and /openapi.json."""
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -17,6 +18,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+STARTING_POINTS = {"documentation": "docs", "openapi": "openapi.json", "jobs": "jobs", "ready": "readyz"}
 
 
 def register(app: Flask, operations: Sequence[Operation]) -> None:
@@ -32,7 +34,9 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
 
     @blueprint.get("/")
     def start_page() -> BaseResponse:
-        return redirect(f"{request.script_root}/docs" if request.script_root else "docs")
+        if any(kind == "text/html" for kind, _ in request.accept_mimetypes):  # a person's browser names it
+            return redirect(f"{request.script_root}/docs" if request.script_root else "docs")
+        return jsonify({name: f"{request.script_root}/{path}" for name, path in STARTING_POINTS.items()})
 
     @blueprint.get("/docs/start.js")
     def start() -> Response:
@@ -49,6 +53,7 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
         servers = {"servers": [{"url": request.script_root}]} if request.script_root else {}
-        return jsonify({**described(), **servers})
+        # Not by jsonify, which sorts: Swagger would open on another example than the first.
+        return Response(json.dumps({**described(), **servers}), mimetype="application/json")
 
     app.register_blueprint(blueprint)

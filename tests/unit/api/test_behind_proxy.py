@@ -64,9 +64,9 @@ def test_pages_of_jobs_lead_to_the_next_one_below_the_path(public: FlaskClient) 
         ("GET", "/jobs", 200),
         ("GET", "/retrain/metrics", 200),
         ("GET", "/retrain/healthz", 200),
-        ("GET", "/retrain", 302),
-        ("GET", "/retrain/", 302),
-        ("GET", "/", 302),
+        ("GET", "/retrain", 200),
+        ("GET", "/retrain/", 200),
+        ("GET", "/", 200),
         ("GET", "/retrain/nothing", 404),
         ("GET", "/retraining/jobs", 404),
         ("GET", "/retrain/retrain/jobs", 404),
@@ -81,7 +81,8 @@ def test_a_path_may_come_with_the_public_addresss_path_or_without(
 
 @pytest.mark.parametrize("path", ["/", "/retrain/", "/retrain"])
 def test_the_start_page_leads_to_the_documentation_below_the_path(public: FlaskClient, path: str) -> None:
-    assert public.get(path).headers["Location"] == "/retrain/docs"
+    assert public.get(path, headers={"Accept": "text/html,*/*;q=0.8"}).headers["Location"] == "/retrain/docs"
+    assert public.get(path).json["documentation"] == "/retrain/docs"  # type: ignore[index]
 
 
 def test_the_documentation_asks_for_its_files_beside_itself(public: FlaskClient) -> None:

@@ -45,6 +45,13 @@ def test_the_app_serves_the_document_that_is_written_to_a_file(client: FlaskClie
     assert client.get("/openapi.json").json == json.loads(as_text(operations()))
 
 
+def test_swagger_opens_on_the_predecessors_six_fields(client: FlaskClient) -> None:
+    served = json.loads(client.get("/openapi.json").text)
+    taken = served["paths"]["/retrain"]["post"]["requestBody"]["content"]["application/json"]
+    name, first = next(iter(taken["examples"].items()))
+    assert (name, len(first["value"])) == ("predecessor", 6)
+
+
 def test_the_document_is_openapi_3_1_with_unique_operations_and_no_dangling_reference() -> None:
     assert DOCUMENT["openapi"] == "3.1.0"
     text = json.dumps(DOCUMENT)

@@ -134,8 +134,15 @@ def test_a_slash_at_the_end_of_a_path_changes_nothing(client: FlaskClient, path:
     assert client.post("/retrain/", json=BODY).status_code == 202
 
 
-def test_the_start_page_leads_to_the_documentation(client: FlaskClient) -> None:
-    assert client.get("/", follow_redirects=True).content_type == client.get("/docs").content_type
+def test_the_start_page_leads_a_browser_to_the_documentation_and_tells_a_program_what_there_is(
+    client: FlaskClient,
+) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    shown = client.get("/", headers=browser, follow_redirects=True)
+    assert shown.content_type == client.get("/docs").content_type
+    told = client.get("/", headers={"Accept": "*/*"}).json or {}
+    assert {client.get(path).status_code for path in told.values()} == {200}
+    assert {"/docs", "/openapi.json", "/jobs"} <= set(told.values())
 
 
 def test_a_number_that_only_a_float_calls_infinite_is_refused(client: FlaskClient) -> None:
