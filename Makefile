@@ -41,8 +41,11 @@ restore: $(if $(COMPOSED),,.venv/ready) ## Restore a backup, of Compose if there
 migrate: .venv/ready ## Bring the job store's schema up to date
 	@$(BIN)/python -m shared.sql.schema
 
-doctor: .venv/ready ## Check everything a worker depends on, from here: Docker, Redis, database, MLflow, git, alerts, clocks
-	@$(BIN)/python -m worker.doctor $(ARGS)
+# In Compose the settings, the names and the secrets are the worker's; its own container may not be able to start.
+COMPOSED_DOCTOR = cd deploy && docker compose run --rm --no-deps --quiet-pull worker python -m worker.doctor
+
+doctor: $(if $(COMPOSED),,.venv/ready) ## Check everything a worker depends on, as a worker of Compose if there is deploy/.env
+	@$(if $(COMPOSED),$(COMPOSED_DOCTOR),$(BIN)/python -m worker.doctor) $(ARGS)
 
 test: .venv/ready ## Run all tests (ARGS="-k name" for some, LONG=1 for longer suites, COVERAGE=1 to measure unit tests)
 	@$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=) $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
