@@ -13,6 +13,7 @@ from shared.promoting import CannotMove
 from shared.settings import Settings
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer
+LOOK_SECONDS = (1, 1)
 PAGE, MOST_MODELS = 200, 1000
 NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = "INVALID_PARAMETER_VALUE"
@@ -49,6 +50,23 @@ class ModelRegistry:
         """Return the registry that the settings name."""
         password = settings.mlflow_tracking_password.get_secret_value()
         return cls(settings.mlflow_tracking_uri.rstrip("/"), settings.mlflow_tracking_username, password)
+
+    def answers(self) -> bool:
+        """Return whether the tracking server answers now, if it is a server. Takes two seconds at most."""
+        if not self.tracking_uri.startswith(("http://", "https://")):
+            return True
+        try:
+            address = f"{self.tracking_uri}/api/2.0/mlflow/registered-models/search"
+            found = requests.get(
+                address, {"max_results": "1"}, auth=self._login, timeout=LOOK_SECONDS, allow_redirects=False
+            )
+        except requests.RequestException:
+            return False
+        return found.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def _login(self) -> tuple[str, str] | None:
+        return (self.username, self.password) if self.username else None
 
     def require_version(self, model: str, version: str) -> None:
         """Raise ModelVersionNotFound unless the model has this version."""
@@ -118,7 +136,7 @@ class ModelRegistry:
             response = requests.request(
                 method,
                 f"{self.tracking_uri}/api/2.0/mlflow/{path}",
-                auth=(self.username, self.password) if self.username else None,
+                auth=self._login,
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
                 **sent,

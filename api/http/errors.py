@@ -186,11 +186,12 @@ class Readiness:
 
     store: str
     redis: str
+    mlflow: str
     live_workers: int | None
 
     @property
     def missing(self) -> list[str]:
-        """The parts that do not answer."""
+        """The parts that do not answer, and without which no job can be accepted."""
         return [name for name, state in (("the job store", self.store), ("Redis", self.redis)) if state != "ok"]
 
 

@@ -29,6 +29,10 @@ class Ready(AnswerBody):
     status: Literal["ready"] = "ready"
     store: Literal["ok"]
     redis: Literal["ok"]
+    mlflow: Literal["ok", "unavailable"] = Field(
+        description="Whether the tracking server answers: jobs are accepted without it, but what begins to train "
+        "meanwhile fails (TRACKING_UNAVAILABLE), and is tried again as the job's retry says."
+    )
     live_workers: int = Field(description="Workers that sent a heartbeat within a minute; none are needed.")
 
 
@@ -45,7 +49,8 @@ def health() -> Health:
 def readiness() -> Ready:
     """Check that the job store and Redis accept writes.
 
-    The number of live workers is for your information: jobs are accepted without any, and wait.
+    The state of MLflow and the number of live workers are for your information: jobs are accepted without either. After
+    a start of all, wait for `"mlflow": "ok"` before a job that may not be tried again.
     """
     found = look(services())
     if found.missing:
@@ -54,10 +59,11 @@ def readiness() -> Ready:
 
 
 def look(here: Services) -> Readiness:
-    """Write to the store and to Redis."""
+    """Write to the store and to Redis, and ask MLflow."""
     store, redis = _state(here.store.ping), _state(here.queue.ping)
     workers = here.store.live_workers(within_seconds=LIVE_SECONDS) if store == "ok" else None
-    return Readiness(store=store, redis=redis, live_workers=workers)
+    mlflow = "ok" if here.registry.answers() else "unavailable"
+    return Readiness(store=store, redis=redis, mlflow=mlflow, live_workers=workers)
 
 
 def _state(ping: Callable[[], None]) -> str:

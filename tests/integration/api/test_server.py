@@ -66,7 +66,7 @@ def test_ten_requests_at_once_are_all_accepted_within_a_second(api: ApiServer, v
 
 def test_ready_writes_to_the_store_and_to_redis(api: ApiServer, valkey: Valkey) -> None:
     ready = get(api, "/readyz")
-    assert ready.json() == {"status": "ready", "store": "ok", "redis": "ok", "live_workers": 0}
+    assert {"status": "ready", "store": "ok", "redis": "ok", "live_workers": 0}.items() <= ready.json().items()
     valkey.stop()
     gone = get(api, "/readyz")
     assert (gone.status_code, gone.json()["redis"], gone.json()["store"]) == (503, "unavailable", "ok")

@@ -12,8 +12,9 @@ from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.log_lines import Log
+from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.unit.api.documented import Api, Asking, Documented
-from tests.unit.conftest import BODY, HOST
+from tests.unit.conftest import BODY, HOST, MakeApp
 
 SECRET = "s3cret-inside"
 
@@ -99,8 +100,23 @@ def test_alive_asks_nobody(client: FlaskClient, store: MemoryStore, queue: Recor
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
 
 
-def test_ready_reports_live_workers_but_needs_none(client: FlaskClient, store: MemoryStore) -> None:
-    ready = {"status": "ready", "store": "ok", "redis": "ok"}
+def test_ready_says_whether_mlflow_answers_and_does_not_need_it(make_app: MakeApp) -> None:
+    def state(uri: str) -> str:
+        answer = make_app(mlflow_tracking_uri=uri).test_client().get("/readyz")
+        assert answer.status_code == 200
+        return str((answer.json or {})["mlflow"])
+
+    with odd_mlflow() as mlflow:
+        assert state(mlflow.served.url) == "ok"
+        mlflow.odd["registered-models/search"] = ("<html>Bad gateway", 502)
+        assert state(mlflow.served.url) == "unavailable"
+    assert state(mlflow.served.url) == "unavailable"
+    assert state("sqlite:///mlflow.db") == "ok"  # it is no server
+
+
+def test_ready_reports_live_workers_but_needs_none(make_app: MakeApp, store: MemoryStore) -> None:
+    client = make_app(mlflow_tracking_uri="http://127.0.0.1:1").test_client()
+    ready = {"status": "ready", "store": "ok", "redis": "ok", "mlflow": "unavailable"}
     assert client.get("/readyz").json == {**ready, "live_workers": 0}
     store.beat(HOST, gap_seconds=30)
     assert client.get("/readyz").json == {**ready, "live_workers": 1}
