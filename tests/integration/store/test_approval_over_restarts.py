@@ -173,6 +173,23 @@ def test_an_approval_after_a_better_champion_is_decided_against_that_one(here: I
     assert here.told() == [AlertEvent.CHAMPION_CHANGED]
 
 
+def test_an_approval_while_mlflow_moves_nothing_is_carried_out_by_a_worker(here: Installation) -> None:
+    job_id, promotion_id = waits(here)
+    here.mlflow.stuck.add("champion")
+    assert here.answer(promotion_id, "approve")[0] == 503
+    assert (here.promotion(job_id)["state"], here.told()) == ("moving", [])
+    assert here.answer(promotion_id, "reject")[0] == 409
+    here.mlflow.stuck.clear()
+    here.pass_seconds(61)
+    here.sweep()
+
+    assert here.mlflow.aliases == {"champion": WAITING, "previous": FIRST}
+    shown = here.promotion(job_id)
+    assert (shown["state"], shown["promoted"], shown["reason"]) == ("promoted", True, "approved: I approve")
+    assert here.noted(job_id) == (True, "approved: I approve")
+    assert here.told() == [AlertEvent.CHAMPION_CHANGED]
+
+
 def by_the_sweep(here: Installation, _promotion_id: str) -> None:
     here.sweep()
 
