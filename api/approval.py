@@ -1,13 +1,12 @@
 """A person's word about a model that waits for it; one that comes after another champion did is a new decision."""
 
-from dataclasses import fields
 from typing import Any
 
 from api.http.errors import RegistryUnavailable
 from api.model_registry import ModelRegistry
-from mypackage.gate.decision import Challenger, Champion, Decision, decide
-from mypackage.gate.evidence import Unscorable
-from mypackage.gate.rules import Guardrail, Rules
+from api.recorded_facts import read_facts
+from mypackage.gate.decision import Champion, Decision, decide
+from mypackage.gate.evidence import Evidence, Unscorable
 from mypackage.protocol import EVALUATION_TAG
 from shared.errors import PromotionSettled
 from shared.jobs.promotion_store import Promotions
@@ -65,13 +64,11 @@ def _decide_again(registry: ModelRegistry, waiting: Promotion, holder: str | Non
 
     Where the models were scored on the same data, nobody scored that version: on_unscorable says what follows.
     """
-    known = {each.name for each in fields(Rules)}  # a later version's worker may have decided
-    rules = {name: value for name, value in waiting.facts["rules"].items() if name in known}
-    rules["guardrails"] = tuple(Guardrail(**each) for each in rules.get("guardrails", ()))
-    challenger = Challenger(**waiting.facts["challenger"])
-    champion = _champion(registry, waiting.model, holder, challenger.metric) if holder is not None else None
-    was_scored = waiting.facts.get("evidence") is not None
-    return decide(challenger, champion, Rules(**rules), NOT_SCORED if was_scored else None)
+    recorded = read_facts(waiting.facts)
+    metric = recorded.challenger.metric
+    champion = _champion(registry, waiting.model, holder, metric) if holder is not None else None
+    scored = NOT_SCORED if isinstance(recorded.evidence, Evidence) else None
+    return decide(recorded.challenger, champion, recorded.rules, scored)
 
 
 def _champion(registry: ModelRegistry, model: str, version: str, metric: str) -> Champion:

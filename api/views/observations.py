@@ -21,9 +21,12 @@ from shared.requests.texts import Metric
 
 
 def _require_text(value: Any) -> Any:
-    if not isinstance(value, str | None):
+    if not isinstance(value, str):
         raise ValueError("is not an RFC 3339 time, such as 2026-01-31T12:00:00Z")
     return value
+
+
+Moment = Annotated[Time, BeforeValidator(_require_text)]
 
 
 class ObservationRequest(RequestBody):
@@ -34,9 +37,7 @@ class ObservationRequest(RequestBody):
     version: VersionNumber | None = Field(
         None, description="The version that was measured; also as a number. null for the champion, whichever it is."
     )
-    at: Annotated[Time | None, BeforeValidator(_require_text)] = Field(
-        None, description="When it was measured, an RFC 3339 time; null for now."
-    )
+    at: Moment | None = Field(None, description="When it was measured, an RFC 3339 time; null for now.")
     n: Annotated[StrictInt, Field(ge=1, le=10**9)] = Field(1, description="How many examples it was measured on.")
 
 

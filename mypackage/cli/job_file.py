@@ -1,4 +1,4 @@
-"""Reads fields of POST /retrain in YAML or JSON, from a file or the command line."""
+"""Reads fields of a request in YAML or JSON, from a file or the command line."""
 
 import json
 from collections.abc import Iterable
@@ -11,6 +11,11 @@ import yaml
 
 def read_job_file(path: Path) -> dict[str, Any]:
     """Return the request; raise UsageError, which repeats nothing of the file, if it is not one."""
+    return read_fields_file(path, "fields of POST /retrain, such as experiment_name: iris")
+
+
+def read_fields_file(path: Path, what: str) -> dict[str, Any]:
+    """Return the fields; raise UsageError if the file has none, which says ``what`` they are."""
     try:
         value = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -21,7 +26,7 @@ def read_job_file(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise click.UsageError(f"{path} is not YAML.") from error
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise click.UsageError(f"{path} must contain fields of POST /retrain, such as experiment_name: iris")
+        raise click.UsageError(f"{path} must contain {what}")
     require_json(path, value)
     return value
 

@@ -8,6 +8,7 @@ from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
 from .alerts import alerts
 from .doctor import doctor
+from .gate import gate
 from .jobs import cancel, list_jobs, open_run, retry, status
 from .models import approve, champion, history, models, observe, reject, rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
@@ -79,5 +80,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (*OF_JOBS, *OF_MODELS, workers, alerts, doctor):
+for command in (*OF_JOBS, *OF_MODELS, gate, workers, alerts, doctor):
     main.add_command(command)

@@ -90,7 +90,7 @@ def observe(client: Client, /, *, model: str, as_json: bool, **said: Any) -> Non
     \b
     Examples:
       retrain observe iris-classifier --metric accuracy --value 0.91
-      retrain observe iris-classifier --metric accuracy --value 0.91 --version 7 --n 450 --at 2026-11-01T00:00:00Z
+      retrain observe iris-classifier --metric accuracy --value 0.91 --version 2 --n 450
     """
     seen = client.observe(model, **said)
     if as_json:

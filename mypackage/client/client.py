@@ -153,6 +153,14 @@ class Client:
         answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/observations", body=body))
         return answer
 
+    def replay(
+        self, model_name: str, rules: Mapping[str, Any], *, since: datetime | str | None = None
+    ) -> dict[str, Any]:
+        """Return what other rules, as in ``promotion`` of a request, would have made of the recorded decisions."""
+        body = {"rules": dict(rules), **({"since": _as_time(since)} if since else {})}
+        answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/replay", body=dumps(body)))
+        return answer
+
     def promotion(self, promotion_id: str) -> dict[str, Any]:
         """Return one promotion; raise Refused with the code PROMOTION_NOT_FOUND."""
         answer, _ = self._http.read_object(Call("GET", f"/promotions/{quote(promotion_id, safe='')}"))

@@ -52,6 +52,9 @@ class Promotions(Protocol):
     def unanswered(self) -> Sequence[Promotion]:
         """Return those that nobody approved or rejected in time."""
 
+    def decisions(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Promotion]:
+        """Return what trainings proposed about the model since then, the newest first."""
+
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
     ) -> Sequence[HistoryLine]:

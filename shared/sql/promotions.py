@@ -14,6 +14,7 @@ from shared.jobs.promotions import (
     ChampionMoved,
     Event,
     HistoryLine,
+    Kind,
     MoveUnderWay,
     NewPromotion,
     Promotion,
@@ -130,6 +131,14 @@ class Promotions(Database):
             is_over = (promotions.c.state == OPEN[0], promotions.c.expires_at <= transaction.now)
             rows = transaction.all(sa.select(promotions).where(*is_over).order_by(promotions.c.expires_at))
             return [_to_promotion(row) for row in rows]
+
+    def decisions(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Promotion]:
+        """Return what trainings proposed about the model, the newest first."""
+        where = [promotions.c.model == model, promotions.c.kind == Kind.TRAINING]
+        where += [promotions.c.created_at >= since] if since is not None else []
+        newest = sa.select(promotions).where(*where).order_by(promotions.c.created_at.desc(), promotions.c.id.desc())
+        with self.reading() as transaction:
+            return [_to_promotion(row) for row in transaction.all(newest.limit(limit))]
 
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None

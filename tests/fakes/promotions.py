@@ -13,6 +13,7 @@ from shared.jobs.promotions import (
     ChampionMoved,
     Event,
     HistoryLine,
+    Kind,
     MoveUnderWay,
     NewPromotion,
     Promotion,
@@ -121,6 +122,12 @@ class MemoryPromotions:
         with self._transaction() as now:
             waiting = [each for each in self._promotions.values() if each.state is OPEN[0]]
             return [each for each in waiting if each.expires_at is not None and each.expires_at <= now]
+
+    def decisions(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Promotion]:
+        with self._transaction():
+            mine = [each for each in self._promotions.values() if (each.model, each.kind) == (model, Kind.TRAINING)]
+            mine = [each for each in mine if since is None or each.created_at >= since]
+            return sorted(mine, key=lambda each: (each.created_at, each.id), reverse=True)[:limit]
 
     def history(
         self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None

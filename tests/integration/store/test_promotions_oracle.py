@@ -1,12 +1,17 @@
 """1,000 random promotions, answers, rollbacks, probations, moves by hand: history and alerts agree with an oracle."""
 
+import math
 import random
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from api.replay import Outcome, replay
+from mypackage.gate.decision import Challenger, Champion, decide
+from mypackage.gate.rules import Guardrail, Rules
 from shared.alerts.model import AlertEvent, Alerting
 from shared.errors import NotChampion
 from shared.jobs.observations import NewObservation, Verdict
@@ -56,7 +61,7 @@ class Bench:
         self.now += timedelta(seconds=self.random.choice((0, 1, 3600)))
         model = self.random.choice(MODELS)
         steps = (self.promote, self.promote, self.ask, self.answer, self.roll_back, self.move_by_hand, self.observe)
-        self.random.choice((*steps, self.observe))(model)
+        self.random.choice((*steps, self.observe, self.refuse))(model)
         assert self.gate.find_version(model, "champion") == self.oracle.champion(model)
 
     def promote(self, model: str) -> None:
@@ -100,6 +105,9 @@ class Bench:
         done = move_back(self.store, self.gate, model)
         assert done is not None
         assert move_back(self.store, self.gate, model) is None
+
+    def refuse(self, model: str) -> None:
+        self._propose(model, Kind.TRAINING, PromotionState.NOT_PROMOTED)
 
     def ask(self, model: str) -> None:
         self.asked += 1
@@ -158,10 +166,35 @@ class Bench:
 
     def _propose(self, model: str, kind: Kind, state: PromotionState, version: str | None = None) -> Promotion:
         before = self.gate.find_version(model, "champion")
-        facts = {"probation": PROBATION} if kind is Kind.TRAINING and state is PromotionState.MOVING else {}
         who = (version or self._version(), before, state, "job", "because")
-        new = NewPromotion(model, "champion", kind, *who, facts=facts)
+        new = NewPromotion(model, "champion", kind, *who)
+        if kind is Kind.TRAINING:
+            new = self._decided(new, promoted=state is not PromotionState.NOT_PROMOTED)
         return self.store.propose(new, seen=self.store.last_event(model, "champion"))
+
+    def _decided(self, new: NewPromotion, *, promoted: bool) -> NewPromotion:
+        """Return it with random numbers and rules by which the gate decides so."""
+        while True:
+            challenger, champion = self._models(new)
+            rail = Guardrail("recall", self.random.choice((0.0, 0.1)), lower_is_better=False)
+            least = self.random.choice((None, 0.3))
+            rules = Rules(self.random.random() < 0.5, self.random.choice((0.0, 0.1)), least, (rail,) * (least is None))
+            decision = decide(challenger, champion, rules)
+            if decision.promoted == promoted:
+                break
+        facts = {"challenger": asdict(challenger), "champion": asdict(champion) if champion else None}
+        probation = {"probation": PROBATION} if new.state is PromotionState.MOVING else {}
+        told = {"promoted": promoted, "reason": decision.reason}
+        return replace(new, facts={**facts, "rules": asdict(rules), **probation}, decision=told)
+
+    def _models(self, new: NewPromotion) -> tuple[Challenger, Champion | None]:
+        ours, theirs = ({"accuracy": self._value(), "recall": self._value()} for _ in range(2))
+        challenger = Challenger(new.model, "accuracy", ours["accuracy"], metrics=ours)
+        champion = Champion(new.before, theirs["accuracy"], metrics=theirs) if new.before is not None else None
+        return challenger, champion
+
+    def _value(self) -> float:
+        return self.random.choice((0.1, 0.5, 0.6, 0.9, 0.95, math.nan))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -183,6 +216,24 @@ def test_history_and_who_was_champion_when_agree_with_an_oracle(sqlite_url: str,
         assert [(line.at, line.version) for line in changed] == moves  # each told exactly once, in order
     assert len({line.promotion_id for line in told[AlertEvent.APPROVAL_WANTED]}) == bench.asked
     assert len(told[AlertEvent.APPROVAL_WANTED]) == bench.asked
+    _require_that_replays_agree(bench)
     kinds = {each.kind for model in MODELS for each in bench.store.history(model, limit=10_000)}
     assert kinds == set(Kind)
     bench.store.close()
+
+
+def _require_that_replays_agree(bench: Bench) -> None:
+    """The same rules differ nowhere; those that let nobody in refuse each that was promoted, and no other."""
+    nobody: list[dict[str, Any]] = [
+        {"direction": "higher_is_better", "min_value": 2.0},
+        {"direction": "lower_is_better", "min_value": -2.0},
+    ]
+    for model in MODELS:
+        decisions = bench.store.decisions(model, limit=10_000)
+        assert len(decisions) > 10
+        assert Counter(each.outcome for each in replay(decisions, {})) == {Outcome.SAME: len(decisions)}
+        promoted = [each.id for each in decisions if each.decision["promoted"]]
+        for rules in nobody:
+            done = replay(decisions, rules)
+            assert [each.promotion.id for each in done if each.outcome is Outcome.WOULD_REFUSE] == promoted
+            assert {each.outcome for each in done} <= {Outcome.SAME, Outcome.WOULD_REFUSE}

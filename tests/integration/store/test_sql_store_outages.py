@@ -62,6 +62,7 @@ READS: dict[str, Call] = {
     "of_attempt": lambda store: store.of_attempt("id", 1),
     "unfinished": lambda store: store.unfinished(PromotionState.MOVING),
     "unanswered": lambda store: store.unanswered(),
+    "decisions": lambda store: store.decisions("iris", limit=1),
     "history": lambda store: store.history("iris", limit=1),
     "champion_at": lambda store: store.champion_at("iris", "champion"),
     "moved_aliases": lambda store: store.moved_aliases(),

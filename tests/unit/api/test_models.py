@@ -1,13 +1,14 @@
 """GET /models… and the answers to a promotion that waits for approval, on a registry that speaks MLflow's REST API."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from mypackage.gate.evidence import Evidence
 from shared.jobs.promotions import Kind, NewPromotion, Promotion, PromotionState
 from shared.promoting import carry_out, look_for_foreign
 from tests.fakes.model_gate import FakeGate
@@ -119,7 +120,8 @@ def test_an_approval_after_another_champion_is_decided_against_that_one(bench: B
 
 def test_an_approval_after_a_champion_that_was_never_scored_on_the_same_data_is_refused(bench: Bench) -> None:
     look_for_foreign(bench.store, FakeGate(aliases={CHAMPION: "2"}), *CHAMPION)
-    made = bench.waiting(facts={**FACTS, "evidence": {"metric": "accuracy"}})
+    scores = Evidence("accuracy", 450, 0.85, 0.8, 0.05, 0.04, 0.06, 0.95)
+    made = bench.waiting(facts={**FACTS, "evidence": asdict(scores)})
     bench.mlflow.values["4"] = 0.8
     bench.mlflow.aliases["champion"] = "4"
     said = told(bench.answer(made, "approve"))

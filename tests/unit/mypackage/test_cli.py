@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mypackage.cli.alerts import alerts
+from mypackage.cli.gate import gate
 from mypackage.cli.main import main
 from mypackage.cli.workers import workers
 from shared.errors import Code, FailureType
@@ -31,7 +32,7 @@ from worker.alerts.seam import Answer, Verdict
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-GROUPS = {f"{group.name} {name}": each for group in (alerts, workers) for name, each in group.commands.items()}
+GROUPS = {f"{group.name} {name}": each for group in (alerts, gate, workers) for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
 Ended = Callable[..., str]
@@ -221,6 +222,7 @@ def examples_of(name: str) -> list[str]:
 def in_checkout(run: RetrainCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_checkout(tmp_path / "checkout")
     (folder / "job.yaml").write_text(json.dumps(BODY))
+    (folder / "rules.yaml").write_text("min_delta: 0.01")
     monkeypatch.chdir(folder)
 
 

@@ -14,6 +14,7 @@ from tests.support.retrain_command import RetrainCommand
 from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import served
 from tests.unit.api.test_observations import begin
+from tests.unit.api.test_replay import recorded
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
 from tests.unit.mypackage.promotions import AWAITING, promotion
 
@@ -69,6 +70,37 @@ def test_a_report_says_what_it_means_and_a_bad_one_who_is_champion_again(
     assert "NOT_CHAMPION" in run(*report, "--value", "0.7", "--version", "2", code=2).stderr
     run(*report, "--value", "much", code=2)
     assert run(*report, "--value", "nan", code=2).stderr
+
+
+def test_a_replay_prints_what_would_differ_and_counts_the_rest(
+    run: RetrainCommand, store: MemoryStore, tmp_path: Path
+) -> None:
+    recorded(store)
+    recorded(store, facts={})
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("min_delta: 0.05\nmode: approve\n")
+    told = run("gate", "replay", "--model", "iris", "--rules", str(rules))
+    lines = [line.split("\t")[1:] for line in told.stdout.splitlines()]
+    reason = "not promoted: 0.9 > 0.88, but better by 0.02 only, and more than 0.05 is asked for (min_delta)"
+    assert sorted(lines) == [
+        ["2", "", "unknown", "its numbers and rules are not recorded", "promoted: 0.9 > 0.88"],
+        ["2", "1", "would refuse", reason, "promoted: 0.9 > 0.88"],
+    ]
+    assert told.stderr == (
+        "Of 2 decisions, 0 would be promoted, 1 refused, 0 are the same; of 1 the record does not say enough. Not part "
+        "of a decision, and left out: mode.\n"
+    )
+    replay = ("gate", "replay", "--model", "iris", "--rules", str(rules))
+    assert json.loads(run(*replay, "--json").stdout)["would_refuse"] == 1
+    assert "Of 2 decisions" in run(*replay, "--since", "2026-01-01T00:00:00Z").stderr
+    assert "Of 2 decisions" in run(*replay, "--since", "1h").stderr
+    assert "Of 0 decisions" in run(*replay, "--since", "0d").stderr
+    assert "RFC 3339" in run(*replay, "--since", "yesterday", code=2).stderr
+    run(*replay, "--since", "999999w", code=2)
+    rules.write_text("[]")
+    assert "rules, such as min_delta" in run(*replay, code=2).stderr
+    rules.write_text("min_gain: 1")
+    assert "min_gain" in run(*replay, code=2).stderr
 
 
 def test_a_job_whose_model_waits_says_how_to_approve_it(

@@ -10,7 +10,9 @@ from shared.jobs.model import JobState
 from shared.jobs.promotions import ChampionMoved, Event, Kind, MoveUnderWay, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import Ending
 from shared.jobs.store import JobStore
+from tests.support.clocks import HeldClock
 from tests.support.jobs import claimed
+from tests.support.stores import MakeStore
 from tests.support.threads import at_once
 
 MOVING, AWAITING = PromotionState.MOVING, PromotionState.AWAITING_APPROVAL
@@ -161,6 +163,21 @@ def test_what_nobody_answers_in_time(store: JobStore) -> None:
 def test_a_promotion_that_is_not_there(store: JobStore) -> None:
     with pytest.raises(PromotionNotFound):
         store.get_promotion("nothing")
+
+
+def test_what_trainings_proposed_is_read_with_its_facts_the_newest_first(make_store: MakeStore) -> None:
+    clock = HeldClock()
+    store = make_store(clock=clock)
+    refused = PromotionState.NOT_PROMOTED
+    made = []
+    for value in (1, 2, 3):
+        clock.pass_seconds(60)
+        made.append(propose(store, new(str(value), state=refused, facts={"value": value})))
+    propose(store, new("4", state=refused, kind=Kind.ROLLBACK))
+    propose(store, new("5", state=refused, model="roses"))
+    assert store.decisions("iris", limit=9) == made[::-1]
+    assert store.decisions("iris", limit=2) == made[:0:-1]
+    assert store.decisions("iris", since=made[1].created_at, limit=9) == made[:0:-1]
 
 
 def test_pages_of_a_history(store: JobStore) -> None:
