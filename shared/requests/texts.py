@@ -13,6 +13,7 @@ NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # line breaks and tabs may be
 NOT_IN_A_PARAMETER_NAME = re.compile(r"[^\w.:/ -]")  # as MLflow has it
 LONGEST_TEXT = 6000  # of a parameter, as in MLflow
+LONGEST_NAME = 250  # likewise
 
 
 def no_control_characters(value: str) -> str:
@@ -39,6 +40,8 @@ def no_control_but_lines_and_tabs(value: str) -> str:
 
 def _name_of_a_parameter(value: str) -> str:
     """Return a name that MLflow takes, and that no program reads as another option than it says."""
+    if not 1 <= len(value) <= LONGEST_NAME:
+        raise ValueError(f"must have a name of at least 1 and at most {LONGEST_NAME} characters")
     if found := NOT_IN_A_PARAMETER_NAME.search(value):
         raise ValueError(
             f"has {named(found[0])} in its name; MLflow takes letters, digits, spaces and _ . - : / in the name of a "
@@ -105,7 +108,7 @@ Name = Annotated[Text, Field(min_length=1, max_length=250)]
 ModelName = Annotated[Name, AfterValidator(_name_of_a_model)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 HOST_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$"
-ParameterName = Annotated[StrictStr, Field(min_length=1, max_length=250), AfterValidator(_name_of_a_parameter)]
+ParameterName = Annotated[StrictStr, AfterValidator(_name_of_a_parameter)]  # no lengths: OpenAPI would have new ones
 Metric = Annotated[Text, Field(min_length=1, max_length=250)]
 Direction = Literal["higher_is_better", "lower_is_better"]
 ParameterValue = Annotated[

@@ -81,6 +81,8 @@ def test_a_parameter_may_have_any_name_that_mlflow_takes(name: str) -> None:
         ("$(id)", "has '$'"),
         ("a;b", "has ';'"),
         ("-x", "begins with '-'"),
+        ("", "at least 1"),
+        ("x" * 251, "at most 250"),
         ("--x", "begins with '-'"),
         ("../x", "path"),
         ("a//b", "path"),
