@@ -92,6 +92,11 @@ class Code(StrEnum):
         "the training ended with an exit code other than 0",
         "Read the log, mend the training code, push it, and send the request again.",
     )
+    STEP_FAILED = (
+        "STEP_FAILED",
+        "the training succeeded, but a step of its command failed before a pipe or another step",
+        'Begin the command with "set -euo pipefail" and a new line, if the job is to fail for that.',
+    )
     OOM_KILLED = (
         "OOM_KILLED",
         "the training used more memory than its limit, which the message names",

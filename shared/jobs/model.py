@@ -96,6 +96,11 @@ class Attempt:
     log_size: int = 0  # bytes kept
     log_source_offset: int = 0  # bytes of the container's output that were read
 
+    @property
+    def failure(self) -> Reason | None:
+        """Why it failed; None for a success, whose reason may say of a step of its command that that failed."""
+        return None if self.reason and self.reason.code is Code.STEP_FAILED else self.reason
+
 
 @dataclass(frozen=True)
 class Transition:

@@ -66,6 +66,7 @@ class Content:
             case AlertEvent.SUCCEEDED:
                 reason = self._mapping("decision").get("reason") or "No decision about a champion was made."
                 yield "", self._text(reason, CAUSE_CHARACTERS)
+                yield from self._cause()  # a step that failed all the same
             case AlertEvent.CANCELLED if self.news.reason:
                 yield "", self._text(self.news.reason.message, CAUSE_CHARACTERS)
             case AlertEvent.ADOPTED:

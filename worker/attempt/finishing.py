@@ -32,7 +32,7 @@ from shared.settings import Settings
 from worker.attempt.course import takeovers
 from worker.attempt.deciding import Deciding, result_of
 from worker.attempt.evaluator import Watch
-from worker.attempt.last_words import telling_line
+from worker.attempt.last_words import failed_step, hint, telling_line
 from worker.attempt.limits import out_of_memory
 from worker.attempt_name import attempt_name, parse_attempt_name
 from worker.interruption import WorkerStopping
@@ -75,9 +75,7 @@ class Finishing:
         elif outcome.not_begun:
             error = outcome.not_begun
         elif outcome.exit_code != 0:
-            said = self._last_output(claim)
-            said = f" Its last output: {said}" if said else ""
-            error = UserError(Code.NONZERO_EXIT, f"Training ended with exit code {outcome.exit_code}.{said}")
+            error = UserError(Code.NONZERO_EXIT, self._why_it_failed(claim, outcome.exit_code))
         else:
             return SUCCEEDED
         return replace(failure(error), exit_code=outcome.exit_code, oom_killed=outcome.oom_killed)
@@ -97,7 +95,7 @@ class Finishing:
         ending = self._with_retry(
             claim, self._with_decision(self._end_run(job, ending, is_sure=bool(decided)), decided), redactor
         )
-        ending = replace(ending, result=redactor.within(ending.result))
+        ending = self._noted(claim, replace(ending, result=redactor.within(ending.result)))
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"state": job.state, "reason": code})
@@ -143,7 +141,7 @@ class Finishing:
                 job = self.store.get(job_id)
                 attempt = next(each for each in job.attempts if each.number == number)
                 with job_context(job, attempt=number):
-                    self._close_run(job, attempt, attempt.reason)
+                    self._close_run(job, attempt, attempt.failure)
                 self.store.note_run_ended(job_id, attempt=number)
 
     def give_up(self, claim: Claim, reason: AttemptError) -> Job:
@@ -169,13 +167,25 @@ class Finishing:
                 if is_lost and attempt.run_id and attempt.number == named.number:
                     self.tracking.finish_run(attempt.run_id, "FAILED")
 
-    def _last_output(self, claim: Claim) -> str:
+    def _why_it_failed(self, claim: Claim, exit_code: int) -> str:
+        output = self._last_output(claim)
+        said, advice = telling_line(output), hint(output)
+        parts = (f"Training ended with exit code {exit_code}.", f"Its last output: {said}" if said else "", advice)
+        return " ".join(part for part in parts if part)
+
+    def _noted(self, claim: Claim, ending: Ending) -> Ending:
+        """Add to a success what its log says of a step that failed, last of all: to everything else it is a success."""
+        if ending.state is not JobState.SUCCEEDED or not (note := failed_step(self._last_output(claim))):
+            return ending
+        return replace(ending, reason=Reason.of(UserError(Code.STEP_FAILED, note)))
+
+    def _last_output(self, claim: Claim) -> bytes:
         tail = self._patiently(
             lambda: self.store.read_log(
                 claim.job.id, attempt=claim.attempt.number, offset=-LAST_OUTPUT_BYTES, limit=LAST_OUTPUT_BYTES
             )
         )
-        return telling_line(tail.data)
+        return tail.data
 
     def _find_run(self, job: Job, attempt: Attempt) -> str | None:
         """Return the attempt's run; it may exist but not be recorded, if the answer or the worker was lost."""

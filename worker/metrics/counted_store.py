@@ -57,10 +57,10 @@ class CountedStore(SqlStore):
         job = super().finish(claim, ending)
         self._is_lost.pop(_key(claim), None)
         attempt = job.attempt
-        self._metrics.attempts.labels(attempt.reason.code if attempt.reason else SUCCEEDED).inc()
+        self._metrics.attempts.labels(attempt.failure.code if attempt.failure else SUCCEEDED).inc()
         if attempt.ended_at is not None:
             took = attempt.ended_at - attempt.started_at
-            outcome = attempt.reason.type if attempt.reason else SUCCEEDED
+            outcome = attempt.failure.type if attempt.failure else SUCCEEDED
             self._metrics.run.labels(outcome).observe(max(0.0, took.total_seconds()))
         if job.state.is_terminal:
             self._metrics.jobs.labels(job.state).inc()
