@@ -14,6 +14,7 @@ from shared.settings import Settings
 
 TIMEOUT_SECONDS = (5, 20)  # to connect, and for the answer
 LOOK_SECONDS = (1, 1)
+SHOWN = 5  # versions in an error
 PAGE, MOST_MODELS = 200, 1000
 NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = "INVALID_PARAMETER_VALUE"
@@ -72,9 +73,16 @@ class ModelRegistry:
         """Raise ModelVersionNotFound unless the model has this version."""
         answer = self._call("GET", "model-versions/get", {"name": model, "version": version})
         if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
-            message = f"There is no version {version} of a model '{model}' in MLflow."
-            raise ModelVersionNotFound(message, model=model, version=version)
+            raise ModelVersionNotFound(self._what_is_there(model, version), model=model, version=version)
         _version_in(answer)
+
+    def _what_is_there(self, model: str, version: str) -> str:
+        found = self._call("GET", "model-versions/search", _newest_of(model, SHOWN + 1)).get("model_versions", [])
+        if not found:
+            return f"There is no version {version} of a model '{model}' in MLflow, nor any. GET /models lists all."
+        there = [str(each["version"]) for each in found]
+        more = ", …" if len(there) > SHOWN else ""
+        return f"There is no version {version} of '{model}' in MLflow (it has: {', '.join(there[:SHOWN])}{more})."
 
     def find_version(self, model: str, alias: str) -> str | None:
         """Return the version that the alias points to."""
@@ -101,9 +109,7 @@ class ModelRegistry:
 
     def list_versions(self, model: str, *, limit: int) -> Sequence[ModelVersion]:
         """Return the model's newest versions, the newest first."""
-        quote = '"' if "'" in model else "'"
-        asked = {"filter": f"name={quote}{model}{quote}", "max_results": str(limit), "order_by": "version_number DESC"}
-        answer = _require_done(self._call("GET", "model-versions/search", asked))
+        answer = _require_done(self._call("GET", "model-versions/search", _newest_of(model, limit)))
         return [_version(each) for each in answer.get("model_versions", [])]
 
     def run_of(self, model: str, version: str) -> Mapping[str, Any]:
@@ -147,6 +153,11 @@ class ModelRegistry:
         if not isinstance(answer, dict) or (response.status_code != HTTPStatus.OK and "error_code" not in answer):
             raise RegistryUnavailable(f"MLflow answers {response.status_code} in an unknown form.")
         return answer
+
+
+def _newest_of(model: str, limit: int) -> dict[str, str]:
+    quote = '"' if "'" in model else "'"
+    return {"filter": f"name={quote}{model}{quote}", "max_results": str(limit), "order_by": "version_number DESC"}
 
 
 def _version_in(answer: Mapping[str, Any]) -> str:

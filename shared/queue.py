@@ -102,6 +102,7 @@ class CeleryQueue:
                 TASK,
                 kwargs={"job_id": job.id, **self._redactor.within(shown_in_flower(job))},
                 task_id=job.id,
+                shadow=self._redactor.text(name_in_flower(job)),
                 queue=OWN_QUEUE.format(host=host) if host else job.queue,
                 priority=HIGHEST_PRIORITY - job.priority,  # on Redis the lowest number goes first
             )
@@ -117,6 +118,11 @@ class CeleryQueue:
                 raise QueueUnavailable("Redis does not keep what is written to it.")
         except RedisError as error:
             raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
+
+def name_in_flower(job: Job) -> str:
+    """Return what Flower's list shows in the task's place, whose own name is the same for all jobs."""
+    return f"{job.model_name or job.experiment_name} {job.commit_sha or with_defaults(job.request)['commit_hash']:.10}"
 
 
 def shown_in_flower(job: Job) -> dict[str, str]:

@@ -148,7 +148,8 @@ def refusals(record: dict[str, Any]) -> str:
 def columns(record: dict[str, Any]) -> Sequence[str]:
     """Return a job as a row of the list."""
     request = record["request"]
-    names = (str(request.get("experiment_name") or ""), str(request.get("model_name") or ""))
+    made = record["model"] or {}  # where the MLproject file, not the request, names the model
+    names = (str(request.get("experiment_name") or ""), str(request.get("model_name") or made.get("name") or ""))
     return (record["id"], record["state"], *names, record["created_at"], what_happened(record))
 
 

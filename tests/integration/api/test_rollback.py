@@ -90,6 +90,7 @@ def test_a_version_that_is_not_there_is_not_found(api: FlaskClient, client: Mlfl
     model = make_model(client, f"absent-{uuid4()}")
     answer = roll_back(api, model, version)
     assert (answer.status_code, answer.json["code"]) == (404, "MODEL_VERSION_NOT_FOUND")
+    assert f"no version {version} of '{model}' in MLflow (it has: 2, 1)" in answer.json["detail"]
     assert aliases(client, model) == {"champion": "2"}
 
 

@@ -175,6 +175,7 @@ def test_it_shows_what_a_job_trained_under_the_jobs_id_to_who_has_the_password_a
         "commit": "main",
     }
     assert flower.read_task(job)["kwargs"] == str(facts)
+    assert flower.read_task(job)["name"] == "iris-classifier main"
     assert str(facts) in html.unescape(flower.task(job).text)
     flower.end(signal.SIGTERM)
     everything = [path.read_bytes() for path in flower.folder.rglob("*") if path.is_file()]

@@ -74,3 +74,12 @@ def test_who_follows_a_job_is_told_at_its_end_where_the_run_is(
         store.resolve(claim, Resolution(run_id="a" * 32, experiment_id="3"))
         store.finish(claim, Ending(JobState.SUCCEEDED))
     assert following.result(30).stderr.endswith(f"\nRun {MLFLOW}/#/experiments/3/runs/{'a' * 32}?{TRAINING}\n")
+
+
+def test_a_list_names_the_model_that_was_made_where_the_request_names_none(
+    run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
+) -> None:
+    claim = claim_job(run.new_job(**BODY))
+    made = {"metrics": {}, "model_versions": [{"name": "by-default", "version": "1"}], "decision": None}
+    store.finish(claim, Ending(JobState.SUCCEEDED, result=made))
+    assert run("list").stdout.split("\t")[3] == "by-default"
