@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.dependencies.lock import LOCK, part
+from deploy.dependencies.telling import run_telling
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 BY_PIP = (*PIP, "install", "--quiet", "--no-deps")
@@ -72,7 +73,7 @@ def uv_environment(pip_settings: str) -> dict[str, str]:
 
 def run_quietly(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Run a command to its end and return whether it succeeded."""
-    return subprocess.run(command, env=environment, check=False).returncode == 0
+    return run_telling(command, "still installing", environment=environment) == 0
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import requests
 
+from deploy.dependencies.telling import EVERY_SECONDS, run_telling, say_now
 from deploy.one_machine.plan import FOLDER
 from deploy.one_machine.ports import is_taken
 from deploy.one_machine.readiness import missing
@@ -90,13 +92,15 @@ def _build_image() -> str | None:
     if shutil.which("docker") is None:
         return "the docker command is missing"
     _say(f"Building the example's image {IMAGE} (the first time takes a minute or two) ...")
-    command = ["docker", "build", "--file", f"{EXAMPLE}/Dockerfile", "--tag", IMAGE, "."]
-    try:
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return f"it took longer than {BUILD_SECONDS} s"
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    return None if done.returncode == 0 else (lines[-1] if lines else f"exit code {done.returncode}")
+    command = ["docker", "build", "--file", f"{FOLDER}/{EXAMPLE}/Dockerfile", "--tag", IMAGE, str(FOLDER)]
+    with TemporaryFile() as output:
+        try:
+            code = run_telling(command, "still building", output=output, timeout_seconds=BUILD_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"it took longer than {BUILD_SECONDS} s"
+        output.seek(0)
+        lines = output.read().decode(errors="replace").strip().splitlines()
+    return None if code == 0 else (lines[-1] if lines else f"exit code {code}")
 
 
 @contextmanager
@@ -159,8 +163,11 @@ def _usual_or_free(name: str, usual: int) -> int:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", urls: Mapping[str, str], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline, tell_at = time.monotonic() + READY_SECONDS, time.monotonic() + EVERY_SECONDS
     while absent := missing(urls):
+        if time.monotonic() > tell_at:
+            tell_at += EVERY_SECONDS
+            say_now(f"  waiting for {' and '.join(absent)} ...")
         if process.poll() is not None or time.monotonic() > deadline:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise DemoFailed(f"no answer from {' and '.join(absent)}. The end of {log}:\n{tail}")
