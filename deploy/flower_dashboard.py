@@ -1,6 +1,7 @@
 """Runs Flower, by default only on this machine, as it can shut workers down. FLOWER_BASIC_AUTH is its login."""
 
 import argparse
+import logging
 import os
 import sys
 from urllib.parse import urlsplit
@@ -59,6 +60,7 @@ def main() -> int:
         logs.configure(settings.log_level, "json", redactor)
     else:  # Tornado's own way
         logs.hide_in_streams(redactor)
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # it asks before the first worker is there
     keep_files_private()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = make_celery(settings, with_results=True)

@@ -63,6 +63,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(error.message)
     os.environ.update(SWITCHED_OFF)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # they are for MLflow's authors, and look like faults
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), str(PLUGIN.parent.parent)])
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell

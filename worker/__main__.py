@@ -7,9 +7,11 @@ import shutil
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
 
 from shared import logs
@@ -49,6 +51,8 @@ def main() -> int:
         logs.configure(settings.log_level, settings.log_format, worker_redactor(settings, variables))
         os.environ.update(settings.tracking_credentials())  # MLflow's client reads them only there
         configure_client(os.environ)
+        # Celery warns root of messages that run code. Ours are JSON; who runs as root has decided that.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
         with only_worker_here(settings) as machine:
             return _run(settings, variables, machine)
     except RetrainError as error:
@@ -122,7 +126,7 @@ def _arguments(settings: Settings, *, slots: int) -> list[str]:
     arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers coordinate in the store, not through Redis
-    return ["--quiet", *arguments] if settings.log_format == "json" else arguments  # a banner is not JSON
+    return ["--quiet", *arguments]  # a banner is not JSON, and tells people nothing that the log does not
 
 
 def end(code: int) -> NoReturn:

@@ -92,6 +92,12 @@ def test_a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on(proces
     assert process_stack.get("/readyz").json()["live_workers"] == 1
 
 
+def test_the_first_lines_of_its_processes_look_like_no_fault(process_stack: Stack) -> None:
+    wait_until(lambda: "\nReady. " in process_stack.log, what="the box with the addresses")
+    noise = ("SecurityWarning", "DeprecationWarning", "Inspect method", "-------------- worker@")
+    assert [each for each in noise if each in process_stack.log] == []
+
+
 def test_ctrl_c_stops_it_within_10_s_and_a_restart_finds_jobs_and_training_again(stack: Stack, tmp_path: Path) -> None:
     go = tmp_path / "go"
     short = repository(tmp_path / "short", {"MLproject": mlproject("echo fine")})

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,6 @@ def test_a_list_names_the_model_that_was_made_where_the_request_names_none(
     run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
 ) -> None:
     claim = claim_job(run.new_job(**BODY))
-    made = {"metrics": {}, "model_versions": [{"name": "by-default", "version": "1"}], "decision": None}
+    made: dict[str, Any] = {"metrics": {}, "model_versions": [{"name": "by-default", "version": "1"}], "decision": None}
     store.finish(claim, Ending(JobState.SUCCEEDED, result=made))
     assert run("list").stdout.split("\t")[3] == "by-default"
