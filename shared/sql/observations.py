@@ -114,7 +114,7 @@ def _find(transaction: Transaction, new: NewObservation, version: str, at: datet
 def _find_under_way(transaction: Transaction, model: str) -> UnderWay | None:
     """Return the probation that the last move of the champion began, over or not."""
     moved = last_move(transaction, model, CHAMPION)
-    if moved is None or moved.kind != Kind.TRAINING:
+    if moved is None:
         return None
     rule = probation_of(promotion := read_promotion(transaction, moved.promotion_id))
     if rule is None or promotion.version is None:

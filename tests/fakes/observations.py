@@ -105,7 +105,7 @@ class MemoryObservations:
 
     def _under_way(self, model: str) -> UnderWay | None:
         last = self._last_move(model)
-        if last is None or last.kind is not Kind.TRAINING or last.version is None:
+        if last is None or last.version is None:
             return None
         rule = probation_of(self._promotions[last.promotion_id])
         if rule is None:

@@ -157,6 +157,14 @@ def test_of_many_bad_values_at_once_one_moves_the_champion(bench: Bench) -> None
     assert (bench.aliases, bench.moves_back()) == (("1", "2"), [Event.DECIDED, Event.MOVED])
 
 
+def test_what_a_move_that_its_worker_left_made_champion_is_observed(bench: Bench) -> None:
+    find_champion(bench.store, bench.gate, "iris")
+    new = NewPromotion("iris", "champion", Kind.TRAINING, "2", "1", PromotionState.MOVING, "job j", "better")
+    bench.store.propose(new, seen=bench.store.last_event(*CHAMPION))
+    bench.gate.aliases[CHAMPION] = "2"
+    assert bench.observe(0.9, version="2") is Verdict.NOT_JUDGED
+
+
 def test_a_rollback_that_comes_first_is_not_undone(bench: Bench) -> None:
     bench.train(PROBATION)
     find_champion(bench.store, bench.gate, "iris")
