@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 GIT_SECONDS = 30
 NO_SECRET_USERS = ("", "git")
+FILE = "file://"
 PATH_STARTS = ("/", "./", "../", "~")
 
 
@@ -70,12 +71,13 @@ def uncommitted(folder: Path) -> tuple[str, ...]:
 
 
 def as_address(given: str) -> str:
-    """Return a folder of this machine as an address, with spaces encoded; any other address as it is.
+    """Return a folder of this machine as an address, with whatever is in its name encoded; any other as it is.
 
     Raises ValueError for a path to nothing.
     """
-    if given.startswith("file://"):
-        return given.replace(" ", "%20")
+    if given.startswith(FILE):  # as in "file://$PWD", where nobody has encoded anything
+        folder = Path(given.removeprefix(FILE))
+        return folder.as_uri() if folder.is_absolute() and folder.is_dir() else given.replace(" ", "%20")
     folder = Path(given).expanduser()
     if "://" not in given and folder.is_dir():
         return folder.resolve().as_uri()

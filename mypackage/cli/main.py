@@ -1,5 +1,6 @@
 """The command `retrain` itself: finds the service, prints errors, and groups the subcommands."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
@@ -45,6 +46,17 @@ class Retrain(click.Group):
             ctx.exit(INTERRUPTED)
 
 
+def tell_version(ctx: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    """Print the version and end; a copied folder has none."""
+    if not is_wanted or ctx.resilient_parsing:
+        return
+    try:
+        click.echo(version("automated-training"))
+    except PackageNotFoundError:
+        click.echo("unknown: this is a copy of the folder mypackage, which was not installed")
+    ctx.exit()
+
+
 @click.group(cls=Retrain, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--url",
@@ -53,6 +65,7 @@ class Retrain(click.Group):
     metavar="URL",
     help="Where the service is; http://127.0.0.1:5005 by default.",
 )
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Say which.")
 @click.pass_context
 def main(ctx: click.Context, url: str | None) -> None:
     """Retrain models: submit jobs to the retraining service, and follow them.

@@ -122,7 +122,7 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("attempts", f"{len(attempts)}, the last on {attempts[-1]['host']}" if attempts else ""),
         ("metrics", ", ".join(f"{name}={value}" for name, value in record["metrics"].items())),
         ("model", f"{model['name']}, version {model['version']}" if model else ""),
-        ("promotion", str((record["promotion"] or {}).get("reason", ""))),
+        ("promotion", decision(record)),
         ("to approve", approval(record)),
         ("refused", refusals(record)),
         ("run", record["links"]["mlflow"] or ""),
@@ -168,7 +168,14 @@ def age(time: str) -> str:
 
 def what_happened(record: dict[str, Any]) -> str:
     """Return the reason or, if all went well, the decision about the champion."""
-    return message_of(record["reason"]) or str((record["promotion"] or {}).get("reason", ""))
+    return message_of(record["reason"]) or decision(record)
+
+
+def decision(record: dict[str, Any]) -> str:
+    """Return the decision about the champion, or why there is none although a model was registered."""
+    if record["model"] and not record["promotion"]:
+        return "no decision: train.py registers without auto_compare_and_register, or its copy of mypackage is too old"
+    return str((record["promotion"] or {}).get("reason", ""))
 
 
 def message_of(reason: dict[str, Any] | None) -> str:

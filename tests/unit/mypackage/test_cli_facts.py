@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from mypackage.cli.main import main
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
 from shared.jobs.records import Ending, JobFilter, Resolution
@@ -77,10 +80,22 @@ def test_who_follows_a_job_is_told_at_its_end_where_the_run_is(
     assert following.result(30).stderr.endswith(f"\nRun {MLFLOW}/#/experiments/3/runs/{'a' * 32}?{TRAINING}\n")
 
 
-def test_a_list_names_the_model_that_was_made_where_the_request_names_none(
+def test_a_list_names_the_model_that_was_made_and_says_why_there_is_no_decision_about_it(
     run: RetrainCommand, store: MemoryStore, claim_job: ClaimJob
 ) -> None:
     claim = claim_job(run.new_job(**BODY))
     made: dict[str, Any] = {"metrics": {}, "model_versions": [{"name": "by-default", "version": "1"}], "decision": None}
     store.finish(claim, Ending(JobState.SUCCEEDED, result=made))
-    assert run("list").stdout.split("\t")[3] == "by-default"
+    row = run("list").stdout.split("\t")
+    assert row[3] == "by-default"
+    assert row[5].startswith("no decision: train.py registers without auto_compare_and_register")
+
+
+def test_the_version_is_that_of_the_installation_and_a_copied_folder_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", CliRunner().invoke(main, ["--version"]).output)
+
+    def copied(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("mypackage.cli.main.version", copied)
+    assert "a copy of the folder mypackage" in CliRunner().invoke(main, ["--version"]).output

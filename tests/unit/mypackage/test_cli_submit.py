@@ -184,14 +184,14 @@ def test_an_origin_that_is_no_address_is_asked_for_again(in_checkout: Path) -> N
 def test_a_folder_is_sent_as_an_address_and_its_own_uncommitted_work_is_warned_of(
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    folder = make_checkout(tmp_path / "my work")
+    folder = make_checkout(tmp_path / "my #1 {w}ork 100%25")
     (folder / "train.py").touch()
     monkeypatch.chdir(folder)
     with served(make_app, monkeypatch) as start:
         run = RetrainCommand(start(git_schemes={"file"}).url)
         address = given.replace("FOLDER", str(folder))
         result = run("submit", "--experiment-name", "iris", "--git-uri", address, "--json")
-    assert submitted(result)["git_uri"] == f"file://{tmp_path}/my%20work"
+    assert submitted(result)["git_uri"] == f"file://{tmp_path}/my%20%231%20%7Bw%7Dork%20100%2525"
     assert submitted(result)["commit_hash"] == git(folder, "rev-parse", "HEAD")
     assert result.stderr == "Warning: there are uncommitted changes; they will not be trained.\n"
 
