@@ -202,7 +202,7 @@ def find_project_folder(folder: Path, subfolder: str) -> Path:
 
 def _real_folder(path: Path) -> Path | None:
     try:
-        real = path.parent.resolve() if path.name == "MLproject" and path.is_file() else path.resolve()
+        real = path.parent.resolve() if _is_project_file(path.name) and path.is_file() else path.resolve()
         return real if real.is_dir() else None
     except (OSError, RuntimeError):  # a loop of symlinks, or a name that no file system accepts
         return None
@@ -218,9 +218,13 @@ def _no_such_project(folder: Path, subfolder: str, why: str) -> UserError:
 def _folders_with_a_project(folder: Path) -> Iterator[str]:
     for path, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != ".git")
-        if "MLproject" in files:
+        if any(map(_is_project_file, files)):
             inside = Path(path).relative_to(folder).as_posix()
             yield "the repository's root (an empty MLproject_location)" if inside == "." else inside
+
+
+def _is_project_file(name: str) -> bool:
+    return name.lower() == "mlproject"  # as MLflow has it
 
 
 def _parsed(uri: str, what: str) -> GitUri:
