@@ -39,6 +39,8 @@ def roll_back(store: Promotions, registry: ModelRegistry, model: str, *, version
         return Champion(model=model, version=version, previous_version=previous, reason=reason, changed=False)
 
     def step(seen: int, holder: str | None) -> Promotion:
+        if holder == version and (last := store.champion_at(model, CHAMPION)):  # an earlier request's move, made now
+            return store.get_promotion(last.promotion_id)
         _tag(registry, model, version, holder, reason)
         new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, holder, PromotionState.MOVING, ACTOR, reason)
         return store.propose(new, seen=seen)

@@ -6,7 +6,7 @@ Whoever finds such an observation may do it, again and at the same time as other
 from shared.jobs.observation_store import ModelRecord
 from shared.jobs.observations import Observation
 from shared.jobs.promotions import CHAMPION, Kind, NewPromotion, Promotion, PromotionState
-from shared.promoting import Registry, carry_out, look_for_foreign, settle
+from shared.promoting import Registry, look_for_foreign, see_through, settle
 
 ACTOR = "probation"
 
@@ -19,7 +19,7 @@ def find_champion(store: ModelRecord, registry: Registry, model: str) -> str | N
     """Return the champion, once a move that somebody left is carried out, and one by hand is noted."""
     for promotion in store.unfinished(PromotionState.MOVING):
         if (promotion.model, promotion.alias) == (model, CHAMPION):
-            carry_out(store, registry, promotion)
+            see_through(store, registry, promotion)
     look_for_foreign(store, registry, model, CHAMPION)
     last = store.champion_at(model, CHAMPION)
     return last.version if last else None

@@ -1,14 +1,17 @@
 """Carries out a promotion: moves the alias in the registry, in an order that never leaves a model without champion.
 
-Whoever finds a promotion that is MOVING may carry it out, again and at the same time as others.
+Whoever finds a promotion that is MOVING may carry it out, again, but nobody at the same time as another: the registry
+moves an alias for whoever asks, so one that is slow would take it from a later champion.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
-from shared.errors import PromotionSettled
+from shared.errors import PromotionSettled, StoreUnavailable
 from shared.jobs.promotion_store import Promotions
 from shared.jobs.promotions import (
     ChampionMoved,
@@ -21,6 +24,9 @@ from shared.jobs.promotions import (
 )
 
 MOST_ROUNDS = 100  # of one decision, while others move the same alias
+MOST_PAUSES, PAUSE_SECONDS = 50, 0.1  # while another carries out a move
+# How long who has begun a move is alone with it, and until when it may still ask for it: MLflow may answer late.
+MOVE_SECONDS, ASK_SECONDS = 60, 15
 UNKNOWN = "unknown"  # who moved an alias in MLflow itself
 NOBODY = "nobody"  # whose answer an expiry is
 FOREIGN = "somebody moved the alias in MLflow, or did so before this history began"
@@ -48,10 +54,24 @@ class Registry(Protocol):
 Step = Callable[[int, str | None], Promotion]
 
 
-def settle(store: Promotions, registry: Registry, model: str, alias: str, step: Step) -> Promotion | None:
-    """Return the promotion that ``step`` records, carried out; None if the alias keeps moving all the time.
+@dataclass(frozen=True)
+class Time:
+    """A machine's seconds, and how to let some pass; a simulation has its own."""
+
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], object] = time.sleep
+
+
+REAL_TIME = Time()
+
+
+def settle(
+    store: Promotions, registry: Registry, model: str, alias: str, step: Step, *, by: Time = REAL_TIME
+) -> Promotion | None:
+    """Return the promotion that ``step`` records, carried out; None if others keep moving the alias, or take very long.
 
     The step gets the alias's last event and its holder. It is called again whenever others moved the alias meanwhile.
+    The promotion is still MOVING if somebody else has begun to carry it out, and is at it or gone.
     """
     for _ in range(MOST_ROUNDS):
         seen, holder = store.last_event(model, alias), registry.find_version(model, alias)
@@ -62,38 +82,54 @@ def settle(store: Promotions, registry: Registry, model: str, alias: str, step: 
         except ChampionMoved:
             continue
         except MoveUnderWay as other:  # whoever began it may be gone
-            carry_out(store, registry, other.promotion)
+            if see_through(store, registry, other.promotion, by=by).state is PromotionState.MOVING:
+                return None
             continue
         if promotion.state is PromotionState.MOVING:
-            promotion = carry_out(store, registry, promotion)
+            promotion = see_through(store, registry, promotion, by=by)
         if promotion.state is not PromotionState.OVERTAKEN:
             return promotion
     return None
 
 
-def carry_out(store: Promotions, registry: Registry, promotion: Promotion) -> Promotion:
-    """Move the aliases and record it; return the promotion as it is then.
+def see_through(store: Promotions, registry: Registry, promotion: Promotion, *, by: Time = REAL_TIME) -> Promotion:
+    """Carry it out, or wait for whoever does; not for ever, because that one may be gone."""
+    for _ in range(MOST_PAUSES):
+        try:
+            return carry_out(store, registry, promotion, by=by)
+        except MoveUnderWay:
+            by.pause(PAUSE_SECONDS)
+    return promotion
+
+
+def carry_out(store: Promotions, registry: Registry, promotion: Promotion, *, by: Time = REAL_TIME) -> Promotion:
+    """Move the aliases and record it; return the promotion as it is then. Raise MoveUnderWay if another does so now.
 
     It is OVERTAKEN if somebody moved the alias by hand, and IMPOSSIBLE if the registry refuses for good.
     """
-    assert promotion.version is not None  # noqa: S101 - only a registered version is ever MOVING
-    model, alias, version = promotion.model, promotion.alias, promotion.version
+    until = by.clock() + ASK_SECONDS
+    begun = store.begin_move(promotion.id, seconds=MOVE_SECONDS)
+    if begun.state is not PromotionState.MOVING:
+        return begun
+    with _given_back_if_it_fails(store, begun):
+        return _carry_out(store, registry, begun, lambda: _require_time(by.clock() < until, begun))
+
+
+def _carry_out(store: Promotions, registry: Registry, begun: Promotion, check: Callable[[], None]) -> Promotion:
+    model, alias, version = begun.model, begun.alias, begun.version
     holder = registry.find_version(model, alias)
-    if holder not in (promotion.before, version):
-        _end(store, promotion, PromotionState.OVERTAKEN, f"version {holder or 'none'} has the alias '{alias}' by now")
+    if holder not in (begun.before, version):
+        _end(store, begun, PromotionState.OVERTAKEN, f"version {holder or 'none'} has the alias '{alias}' by now")
         look_for_foreign(store, registry, model, alias)
-        return store.get_promotion(promotion.id)
+        return store.get_promotion(begun.id)
     if holder != version:
-        if (now := store.get_promotion(promotion.id)).state is not PromotionState.MOVING:
-            return now  # another was faster, and went on
         try:
-            _move(registry, promotion)
+            _move(registry, begun, check)
         except CannotMove as error:
-            _end(store, promotion, PromotionState.IMPOSSIBLE, f"not promoted: {error}")
-            return store.get_promotion(promotion.id)
-    done = store.carried_out(promotion.id)
-    _undo_if_late(store, registry, done)
-    logger.info("alias moved", extra={"model": model, "alias": alias, "version": version, "before": promotion.before})
+            _end(store, begun, PromotionState.IMPOSSIBLE, f"not promoted: {error}")
+            return store.get_promotion(begun.id)
+    done = store.carried_out(begun.id)
+    logger.info("alias moved", extra={"model": model, "alias": alias, "version": version, "before": begun.before})
     return done
 
 
@@ -102,6 +138,24 @@ def expire(store: Promotions, promotion_id: str) -> None:
     with suppress(PromotionSettled):
         reason = "nobody approved it in time"
         store.settle(promotion_id, PromotionState.EXPIRED, event=Event.EXPIRED, actor=NOBODY, reason=reason)
+
+
+@contextmanager
+def _given_back_if_it_fails(store: Promotions, begun: Promotion) -> Iterator[None]:
+    is_done = False
+    try:
+        yield
+        is_done = True
+    finally:
+        if not is_done:
+            with suppress(StoreUnavailable):  # then others wait
+                store.end_move(begun)
+
+
+def _require_time(is_left: bool, begun: Promotion) -> None:
+    """Leave a move that took very long to be begun again: by the time MLflow has made it, another may be at it."""
+    if not is_left:
+        raise MoveUnderWay(begun)
 
 
 def note_foreign(store: Promotions, model: str, alias: str, holder: str | None, *, seen: int) -> bool:
@@ -126,21 +180,15 @@ def look_for_foreign(store: Promotions, registry: Registry, model: str, alias: s
         note_foreign(store, model, alias, registry.find_version(model, alias), seen=seen)
 
 
-def _move(registry: Registry, promotion: Promotion) -> None:
+def _move(registry: Registry, begun: Promotion, check: Callable[[], None]) -> None:
     """Move the alias last: until then, the model has its champion."""
-    if promotion.before is not None:
-        registry.move_alias(promotion.model, promotion.previous_alias, promotion.before)
-    registry.move_alias(promotion.model, promotion.alias, str(promotion.version))
+    if begun.before is not None:
+        check()
+        registry.move_alias(begun.model, begun.previous_alias, begun.before)
+    check()
+    registry.move_alias(begun.model, begun.alias, str(begun.version))
 
 
 def _end(store: Promotions, promotion: Promotion, state: PromotionState, reason: str) -> None:
     with suppress(PromotionSettled):  # another was faster
         store.settle(promotion.id, state, event=Event(state), actor=promotion.actor, reason=reason)
-
-
-def _undo_if_late(store: Promotions, registry: Registry, done: Promotion) -> None:
-    """Put the last champion back if we were slow, and another carried this out and a later one since."""
-    last = store.champion_at(done.model, done.alias)
-    if last is not None and last.promotion_id != done.id and last.version not in (None, done.version):
-        with suppress(CannotMove):
-            registry.move_alias(done.model, done.alias, str(last.version))

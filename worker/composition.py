@@ -13,6 +13,7 @@ from celery import Celery
 
 from shared.jobs.model import Job
 from shared.jobs.store import JobStore
+from shared.promoting import Time
 from shared.queue import CeleryQueue, JobQueue, make_celery
 from shared.scheduling.hosts import Machine
 from shared.secrets.vault import Vault
@@ -30,7 +31,7 @@ from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Verdicts
 from worker.host.heartbeat import Heartbeat
 from worker.host.offer import HostOffer
-from worker.interruption import SideWork
+from worker.interruption import SideWork, WorkerStopping
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
 from worker.revoking import cancel_what_is_revoked
@@ -111,7 +112,8 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         verdicts=verdicts,
         clock=running.clock,
     )
-    deciding = Deciding(store, tracking.gate, is_enforced=runner.inside.is_guarded, evaluator=evaluating)
+    timing = Time(running.clock, partial(_pause, running.stopping))
+    deciding = Deciding(store, tracking.gate, runner.inside.is_guarded, evaluating, timing)
     finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
     supervisor = Supervisor(
         settings=settings,
@@ -136,7 +138,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         here=here,
         finishing=finishing,
         cleaning=Cleaning(settings, store, source, outside.disk, here),
-        aliases=Aliases(store, tracking.gate),
+        aliases=Aliases(store, tracking.gate, timing),
         report=outside.report,
     )
     return Parts(
@@ -188,6 +190,11 @@ def build_process(
     metrics.show_look(lambda: parts.here.seen_at)
     alerts = AlertSender(store, channels_of(settings, redactor))
     return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics)
+
+
+def _pause(stopping: threading.Event, seconds: float) -> None:
+    if stopping.wait(seconds):
+        raise WorkerStopping
 
 
 def _terminate() -> None:

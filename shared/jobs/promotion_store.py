@@ -21,6 +21,15 @@ class Promotions(Protocol):
         is recorded once for each attempt, and only while the ``claim`` is held: LeaseLost.
         """
 
+    def begin_move(self, promotion_id: str, *, seconds: float) -> Promotion:
+        """Take a promotion that is MOVING, for so long; raise MoveUnderWay while another has it.
+
+        One that is not MOVING is returned as it is. What is returned is what `end_move` takes.
+        """
+
+    def end_move(self, promotion: Promotion) -> None:
+        """Give back what `begin_move` gave, for others to try; do nothing if another has it by now."""
+
     def carried_out(self, promotion_id: str) -> Promotion:
         """Record that the alias has moved; do nothing if that is recorded, or another end is."""
 

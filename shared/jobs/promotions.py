@@ -89,6 +89,7 @@ class Promotion(NewPromotion):
     created_at: datetime = field(kw_only=True)
     ended_at: datetime | None = None
     expires_at: datetime | None = None
+    moving_until: datetime | None = None  # until then, whoever has begun the move is alone with it
 
 
 @dataclass(frozen=True)

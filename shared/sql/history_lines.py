@@ -1,16 +1,50 @@
-"""Reads lines of models' histories, and what they say about a promotion that a job shows."""
+"""Reads promotions, lines of models' histories, and what they say about a promotion that a job shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.jobs.promotions import HistoryLine, last_reason, with_state
-from shared.sql.engine import Transaction
+from shared.jobs.promotions import Event, HistoryLine, Promotion, last_reason, with_state
+from shared.sql.engine import Database, Transaction
 from shared.sql.model_tables import model_events, promotions
 
+FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
 LINE_FIELDS = [field.name for field in fields(HistoryLine)]
+
+
+class Histories(Database):
+    """The part of the JobStore that reads histories."""
+
+    def history(
+        self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
+    ) -> Sequence[HistoryLine]:
+        """Return a model's events, the newest first."""
+        where = [model_events.c.model == model]
+        where += [model_events.c.alias == alias] if alias is not None else []
+        where += [model_events.c.number < before_number] if before_number is not None else []
+        with self.reading() as transaction:
+            newest = sa.select(model_events).where(*where).order_by(model_events.c.number.desc()).limit(limit)
+            return [to_line(row) for row in transaction.all(newest)]
+
+    def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+        """Return the last move until then."""
+        with self.reading() as transaction:
+            return last_move(transaction, model, alias, at)
+
+    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
+        """Return the promotion's events, the oldest first."""
+        with self.reading() as transaction:
+            return lines_of(transaction, promotion_id)
+
+    def moved_aliases(self) -> Sequence[HistoryLine]:
+        """Return the last move of every alias."""
+        with self.reading() as transaction:
+            found = sa.select(model_events).where(model_events.c.number.in_(last_moves()))
+            rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
+            return [to_line(row) for row in rows]
 
 
 def as_settled(transaction: Transaction, result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -33,3 +67,27 @@ def lines_of(transaction: Transaction, promotion_id: str) -> list[HistoryLine]:
 def to_line(row: sa.Row[Any]) -> HistoryLine:
     """Return the line of a model's history that is in the row."""
     return HistoryLine(**{name: getattr(row, name) for name in LINE_FIELDS})
+
+
+def to_promotion(row: sa.Row[Any]) -> Promotion:
+    """Return the promotion that is in the row."""
+    return Promotion(**{name: getattr(row, name) for name in FIELDS})
+
+
+def last_move(transaction: Transaction, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
+    """Return the last move of the alias, until then or now."""
+    moved = [*of_alias(model, alias), model_events.c.event == Event.MOVED]
+    moved += [model_events.c.at <= at] if at is not None else []
+    row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
+    return to_line(row) if row is not None else None
+
+
+def last_moves() -> sa.Select[Any]:
+    """Select the numbers of the last moves of all aliases."""
+    moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
+    return moved.group_by(model_events.c.model, model_events.c.alias)
+
+
+def of_alias(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of its events."""
+    return model_events.c.model == model, model_events.c.alias == alias

@@ -28,6 +28,7 @@ promotions = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("expires_at", UtcDateTime),
+    Column("moving_until", UtcDateTime),  # until then, one mover has it
     Index(None, "job_id", "attempt", "model", "alias", "number", unique=True),
     Index(None, "model", "created_at", "id"),
     Index(None, "state", "created_at"),

@@ -21,8 +21,9 @@ from shared.jobs.observations import (
 )
 from shared.jobs.promotions import CHAMPION, Event, Kind
 from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.history_lines import last_move, last_moves
 from shared.sql.model_tables import model_events, observations, promotions
-from shared.sql.promotions import last_move, last_moves, read_promotion
+from shared.sql.promotions import read_promotion
 
 FIELDS = [field.name for field in fields(Observation)]
 

@@ -23,14 +23,13 @@ from shared.jobs.promotions import (
 )
 from shared.jobs.records import Claim
 from shared.sql.claiming import held_row
-from shared.sql.engine import Database, Lock, Transaction
-from shared.sql.history_lines import lines_of, to_line
+from shared.sql.engine import Lock, Transaction
+from shared.sql.history_lines import Histories, of_alias, to_promotion
 from shared.sql.model_tables import model_events, open_notes, promotions
 from shared.sql.outbox import record_model_alert
 from shared.sql.rows import change_job
 from shared.sql.tables import jobs
 
-FIELDS = [field.name for field in fields(Promotion) if field.name != "approval_seconds"]
 NEW_FIELDS = [field.name for field in fields(NewPromotion) if field.name != "approval_seconds"]
 OPEN = (PromotionState.AWAITING_APPROVAL, PromotionState.MOVING)
 ENDED = tuple(state for state in PromotionState if state not in OPEN)
@@ -42,7 +41,7 @@ SECOND_EVENTS = {
 ENDS_OF_MOVES = (PromotionState.OVERTAKEN, PromotionState.IMPOSSIBLE)
 
 
-class Promotions(Database):
+class Promotions(Histories):
     """The part of the JobStore that is about promotions."""
 
     def last_event(self, model: str, alias: str) -> int:
@@ -58,7 +57,7 @@ class Promotions(Database):
             transaction.lock(f"{new.model}@{new.alias}", Lock.MODEL)
             earlier = _find_proposal(transaction, new)
             if earlier is not None and earlier.state != PromotionState.OVERTAKEN:
-                return _to_promotion(earlier)
+                return to_promotion(earlier)
             _require_unmoved(transaction, new, seen, state=new.state)
             promotion_id = earlier.id if earlier is not None else str(uuid.uuid4())
             _write(transaction, new, promotion_id, is_new=earlier is None)
@@ -66,7 +65,24 @@ class Promotions(Database):
             self._note(transaction, row, Event.DECIDED, new.actor, new.reason)
             if new.state in SECOND_EVENTS:
                 self._note(transaction, row, SECOND_EVENTS[new.state], new.actor, new.reason)
-            return _to_promotion(row)
+            return to_promotion(row)
+
+    def begin_move(self, promotion_id: str, *, seconds: float) -> Promotion:
+        """Take one that is MOVING."""
+        with self.writing() as transaction:
+            row = _read(transaction, promotion_id, for_update=True)
+            if row.state == PromotionState.MOVING:
+                if row.moving_until is not None and row.moving_until > transaction.now:
+                    raise MoveUnderWay(to_promotion(row))
+                _set(transaction, promotion_id, moving_until=transaction.now + timedelta(seconds=seconds))
+            return to_promotion(_read(transaction, promotion_id))
+
+    def end_move(self, promotion: Promotion) -> None:
+        """Give it back."""
+        with self.writing() as transaction:
+            row = _read(transaction, promotion.id, for_update=True)
+            if row.moving_until == promotion.moving_until:
+                _set(transaction, promotion.id, moving_until=None)
 
     def carried_out(self, promotion_id: str) -> Promotion:
         """Record that the alias has moved, once."""
@@ -76,7 +92,7 @@ class Promotions(Database):
             if row.state == PromotionState.MOVING:
                 _change(transaction, row, state=PromotionState.PROMOTED, ended_at=transaction.now)
                 self._note(transaction, row, Event.MOVED, row.actor, row.reason)
-            return _to_promotion(_read(transaction, promotion_id))
+            return to_promotion(_read(transaction, promotion_id))
 
     def settle(
         self,
@@ -104,33 +120,33 @@ class Promotions(Database):
             _change(transaction, row, told=f"{ANSWERS.get(event, '')}{reason}", state=state, **changes)
             row = _read(transaction, promotion_id)
             self._note(transaction, row, event, actor, reason)
-            return _to_promotion(row)
+            return to_promotion(row)
 
     def get_promotion(self, promotion_id: str) -> Promotion:
         """Return one."""
         with self.reading() as transaction:
-            return _to_promotion(_read(transaction, promotion_id))
+            return to_promotion(_read(transaction, promotion_id))
 
     def of_attempt(self, job_id: str, attempt: int) -> Sequence[Promotion]:
         """Return those of an attempt."""
         with self.reading() as transaction:
             mine = sa.select(promotions).where(promotions.c.job_id == job_id, promotions.c.attempt == attempt)
             rows = transaction.all(mine.order_by(promotions.c.number, promotions.c.model, promotions.c.alias))
-            return [_to_promotion(row) for row in rows]
+            return [to_promotion(row) for row in rows]
 
     def unfinished(self, state: PromotionState, *, older_than_seconds: float = 0) -> Sequence[Promotion]:
         """Return those in this state."""
         with self.reading() as transaction:
             until = transaction.now - timedelta(seconds=older_than_seconds)
             old = sa.select(promotions).where(promotions.c.state == state, promotions.c.created_at <= until)
-            return [_to_promotion(row) for row in transaction.all(old.order_by(promotions.c.created_at))]
+            return [to_promotion(row) for row in transaction.all(old.order_by(promotions.c.created_at))]
 
     def unanswered(self) -> Sequence[Promotion]:
         """Return those that nobody approved or rejected in time."""
         with self.reading() as transaction:
             is_over = (promotions.c.state == OPEN[0], promotions.c.expires_at <= transaction.now)
             rows = transaction.all(sa.select(promotions).where(*is_over).order_by(promotions.c.expires_at))
-            return [_to_promotion(row) for row in rows]
+            return [to_promotion(row) for row in rows]
 
     def decisions(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Promotion]:
         """Return what trainings proposed about the model, the newest first."""
@@ -138,42 +154,14 @@ class Promotions(Database):
         where += [promotions.c.created_at >= since] if since is not None else []
         newest = sa.select(promotions).where(*where).order_by(promotions.c.created_at.desc(), promotions.c.id.desc())
         with self.reading() as transaction:
-            return [_to_promotion(row) for row in transaction.all(newest.limit(limit))]
-
-    def history(
-        self, model: str, *, alias: str | None = None, limit: int, before_number: int | None = None
-    ) -> Sequence[HistoryLine]:
-        """Return a model's events, the newest first."""
-        where = [model_events.c.model == model]
-        where += [model_events.c.alias == alias] if alias is not None else []
-        where += [model_events.c.number < before_number] if before_number is not None else []
-        with self.reading() as transaction:
-            newest = sa.select(model_events).where(*where).order_by(model_events.c.number.desc()).limit(limit)
-            return [to_line(row) for row in transaction.all(newest)]
-
-    def champion_at(self, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
-        """Return the last move until then."""
-        with self.reading() as transaction:
-            return last_move(transaction, model, alias, at)
-
-    def lines_of(self, promotion_id: str) -> Sequence[HistoryLine]:
-        """Return the promotion's events, the oldest first."""
-        with self.reading() as transaction:
-            return lines_of(transaction, promotion_id)
-
-    def moved_aliases(self) -> Sequence[HistoryLine]:
-        """Return the last move of every alias."""
-        with self.reading() as transaction:
-            found = sa.select(model_events).where(model_events.c.number.in_(last_moves()))
-            rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
-            return [to_line(row) for row in rows]
+            return [to_promotion(row) for row in transaction.all(newest.limit(limit))]
 
     def unnoted(self) -> Sequence[Promotion]:
         """Return those that ended, and whose runs may not tell how."""
         noted = sa.select(promotions).join(open_notes, open_notes.c.promotion_id == promotions.c.id)
         ended = noted.where(promotions.c.state.in_(ENDED)).order_by(promotions.c.ended_at)
         with self.reading() as transaction:
-            return [_to_promotion(row) for row in transaction.all(ended)]
+            return [to_promotion(row) for row in transaction.all(ended)]
 
     def noted(self, promotion: Promotion) -> None:
         """Record that the runs tell this state; if it has changed since, they have to be told again."""
@@ -188,31 +176,13 @@ class Promotions(Database):
         record_model_alert(transaction, _add_line(transaction, row, event, actor, reason), self.alerting)
 
 
-def last_move(transaction: Transaction, model: str, alias: str, at: datetime | None = None) -> HistoryLine | None:
-    """Return the last move of the alias, until then or now."""
-    moved = [*_of(model, alias), model_events.c.event == Event.MOVED]
-    moved += [model_events.c.at <= at] if at is not None else []
-    row = transaction.one(sa.select(model_events).where(*moved).order_by(model_events.c.number.desc()).limit(1))
-    return to_line(row) if row is not None else None
-
-
-def last_moves() -> sa.Select[Any]:
-    """Select the numbers of the last moves of all aliases."""
-    moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
-    return moved.group_by(model_events.c.model, model_events.c.alias)
-
-
 def read_promotion(transaction: Transaction, promotion_id: str) -> Promotion:
     """Return one; raise PromotionNotFound."""
-    return _to_promotion(_read(transaction, promotion_id))
-
-
-def _of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return model_events.c.model == model, model_events.c.alias == alias
+    return to_promotion(_read(transaction, promotion_id))
 
 
 def _last_event(transaction: Transaction, model: str, alias: str) -> int:
-    last = sa.select(sa.func.coalesce(sa.func.max(model_events.c.number), 0)).where(*_of(model, alias))
+    last = sa.select(sa.func.coalesce(sa.func.max(model_events.c.number), 0)).where(*of_alias(model, alias))
     number: int = transaction.execute(last).scalar_one()
     return number
 
@@ -225,7 +195,7 @@ def _require_unmoved(
         mine = (promotions.c.model == of.model, promotions.c.alias == of.alias)
         under_way = sa.select(promotions).where(promotions.c.state == PromotionState.MOVING, *mine)
         if (row := transaction.one(under_way)) is not None:
-            raise MoveUnderWay(_to_promotion(row))
+            raise MoveUnderWay(to_promotion(row))
     if _last_event(transaction, of.model, of.alias) != seen:
         raise ChampionMoved
 
@@ -240,12 +210,16 @@ def _find_proposal(transaction: Transaction, new: NewPromotion) -> sa.Row[Any] |
 def _write(transaction: Transaction, new: NewPromotion, promotion_id: str, *, is_new: bool) -> None:
     now = transaction.now
     values = {name: getattr(new, name) for name in NEW_FIELDS} | {"created_at": now}
-    values["ended_at"] = None if new.state in OPEN else now
+    values |= {"ended_at": None if new.state in OPEN else now, "moving_until": None}
     values["expires_at"] = now + timedelta(seconds=new.approval_seconds) if new.approval_seconds is not None else None
     if is_new:
         transaction.execute(sa.insert(promotions).values(id=promotion_id, **values))
     else:
-        transaction.execute(sa.update(promotions).where(promotions.c.id == promotion_id).values(**values))
+        _set(transaction, promotion_id, **values)
+
+
+def _set(transaction: Transaction, promotion_id: str, **values: Any) -> None:
+    transaction.execute(sa.update(promotions).where(promotions.c.id == promotion_id).values(**values))
 
 
 def _read(transaction: Transaction, promotion_id: str, *, for_update: bool = False) -> sa.Row[Any]:
@@ -263,7 +237,7 @@ def _hold_job(transaction: Transaction, row: sa.Row[Any]) -> sa.Row[Any] | None:
 
 def _change(transaction: Transaction, row: sa.Row[Any], *, told: str | None = None, **values: Any) -> None:
     """Change the promotion, and what its job says of it, if that has ended: its record stays true."""
-    transaction.execute(sa.update(promotions).where(promotions.c.id == row.id).values(**values))
+    _set(transaction, row.id, **values)
     if row.job_id is not None and values["state"] not in OPEN:
         _open_note(transaction, row)
     job = _hold_job(transaction, row)
@@ -286,7 +260,3 @@ def _add_line(transaction: Transaction, row: sa.Row[Any], event: Event, actor: s
 
 def _settled(row: sa.Row[Any]) -> str:
     return f"Promotion {row.id} of {row.model} is {row.state} already: GET /models/{row.model}/history says by whom."
-
-
-def _to_promotion(row: sa.Row[Any]) -> Promotion:
-    return Promotion(**{name: getattr(row, name) for name in FIELDS})

@@ -71,6 +71,22 @@ class MemoryPromotions:
                 self._note(made, Event.MOVED, now)
             return made
 
+    def begin_move(self, promotion_id: str, *, seconds: float) -> Promotion:
+        with self._transaction() as now:
+            known = self._promotion(promotion_id)
+            if known.state is PromotionState.MOVING:
+                if known.moving_until is not None and known.moving_until > now:
+                    raise MoveUnderWay(known)
+                known = replace(known, moving_until=now + timedelta(seconds=seconds))
+                self._promotions[known.id] = known
+            return known
+
+    def end_move(self, promotion: Promotion) -> None:
+        with self._transaction():
+            known = self._promotion(promotion.id)
+            if known.moving_until == promotion.moving_until:
+                self._promotions[known.id] = replace(known, moving_until=None)
+
     def carried_out(self, promotion_id: str) -> Promotion:
         with self._transaction() as now:
             known = self._promotion(promotion_id)

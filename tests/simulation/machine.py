@@ -1,10 +1,11 @@
 """The state machine: Hypothesis draws what happens, and in which order."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -72,8 +73,8 @@ def listening(found: list[str]) -> Iterator[None]:
             logger.propagate = propagates
 
 
-class Schedules(RuleBasedStateMachine):
-    """One schedule. `make_machine` says on which store, and what of the code is taken out."""
+class Simulated(RuleBasedStateMachine):
+    """What all schedules have. The plan says on which store, and what of the code is taken out."""
 
     plan: "Plan"
 
@@ -83,6 +84,27 @@ class Schedules(RuleBasedStateMachine):
         self.world = World(plan.settings, plan.make_store, make_runner=plan.make_runner, finishing=plan.finishing)
         self._listening = listening(self.world.oracle.violations)
         self._listening.__enter__()
+
+    @invariant()
+    def nothing_is_violated(self) -> None:
+        for first in self.world.oracle.violations[:1]:
+            raise AssertionError(first)
+
+    def teardown(self) -> None:
+        try:
+            if not self.world.oracle.violations:
+                come_to_rest(self.world)
+                self.nothing_is_violated()
+                check_the_end(self.world)
+                self.nothing_is_violated()
+                self.plan.schedules += 1
+        finally:
+            self.world.close()
+            self._listening.__exit__(None, None, None)
+
+
+class Schedules(Simulated):
+    """One schedule: anything may happen."""
 
     @initialize(jobs=st.lists(JOB, min_size=1, max_size=3), order=ORDER, steps=st.integers(0, 60))
     def begin(self, jobs: list[NewSubmission], order: int, steps: int) -> None:
@@ -179,23 +201,6 @@ class Schedules(RuleBasedStateMachine):
     def delete_history(self, older_than_seconds: int) -> None:
         self.world.delete_history(older_than_seconds)
 
-    @invariant()
-    def nothing_is_violated(self) -> None:
-        for first in self.world.oracle.violations[:1]:
-            raise AssertionError(first)
-
-    def teardown(self) -> None:
-        try:
-            if not self.world.oracle.violations:
-                come_to_rest(self.world)
-                self.nothing_is_violated()
-                check_the_end(self.world)
-                self.nothing_is_violated()
-                self.plan.schedules += 1
-        finally:
-            self.world.close()
-            self._listening.__exit__(None, None, None)
-
 
 @dataclass
 class Plan:
@@ -205,6 +210,8 @@ class Plan:
     make_store: MakeStore
     make_runner: MakeRunner = endless
     finishing: type[Finishing] = Finishing
+    kind: type[Simulated] = Schedules
+    mutants: Mapping[str, Any] = field(default_factory=dict)  # by what they replace
     seed: int = 0
     steps: int = STEPS
     schedules: int = 0
@@ -246,7 +253,10 @@ def run_schedules(plan: Plan, count: int, *, is_shrunk: bool = True) -> None:
         patched.setattr("worker.attempt.supervision.POLL_SECONDS", POLL_SECONDS)
         patched.setattr("worker.attempt.supervision.LOOK_SECONDS", POLL_SECONDS)
         patched.setattr("worker.host.heartbeat.LOOK_SECONDS", POLL_SECONDS)
-        machine = type("Schedule", (Schedules,), {"plan": plan})
+        patched.setattr("shared.promoting.PAUSE_SECONDS", POLL_SECONDS)
+        for name, mutant in plan.mutants.items():
+            patched.setattr(name, mutant)
+        machine = type("Schedule", (plan.kind,), {"plan": plan})
         run_state_machine_as_test(seed(plan.seed)(machine), settings=chosen)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.jobs.model import SUPERVISED, Job
+from shared.jobs.promotions import NewPromotion, Promotion, PromotionState
 from shared.jobs.records import Claim, Ending
+from shared.promoting import Registry
 from shared.scheduling.hosts import Host, Machine
 from shared.sql import SqlStore
 from shared.sql.engine import Transaction
@@ -18,6 +20,7 @@ from shared.sql.tables import jobs
 from tests.fakes.records import Record, nobody_holds
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
+from worker.attempt.deciding import Deciding
 from worker.attempt.finishing import Finishing
 from worker.interruption import NEVER, Interruption
 from worker.runners.seam import AttemptSpec, Exit, Handle
@@ -134,3 +137,43 @@ class BelievingFinishing(Finishing):
     def ending(self, claim: Claim, outcome: Exit) -> Ending:
         """Look at nothing else."""
         return super().ending(claim, replace(outcome, not_begun=None))
+
+
+class CrowdedStore(MemoryStore):
+    """Lets everybody move an alias, also while another does."""
+
+    def begin_move(self, promotion_id: str, *, seconds: float) -> Promotion:
+        return super().begin_move(promotion_id, seconds=0)
+
+
+class StubbornStore(MemoryStore):
+    """Takes a decision that was made about an earlier champion."""
+
+    def _require_unmoved(self, new: NewPromotion, seen: int, *, state: PromotionState) -> None:
+        super()._require_unmoved(new, self._last(new.model, new.alias), state=state)
+
+
+class ForgetfulStore(MemoryStore):
+    """Records a decision again when the next worker makes it again."""
+
+    def _earlier(self, new: NewPromotion) -> Promotion | None:
+        return None
+
+
+def move_champion_first(registry: Registry, begun: Promotion, _check: object) -> None:
+    """Leave the previous one for later."""
+    registry.move_alias(begun.model, begun.alias, str(begun.version))
+    if begun.before is not None:
+        registry.move_alias(begun.model, begun.previous_alias, begun.before)
+
+
+def move_unrecorded(deciding: Deciding, *of: Any) -> NewPromotion:
+    """Move the alias before the decision is recorded."""
+    new = AS_NEW(deciding, *of)
+    if new.state is PromotionState.MOVING:
+        deciding.gate.move_alias(new.model, new.alias, str(new.version))
+    return new
+
+
+AS_NEW = Deciding._as_new
+"""The real one, from before it was replaced."""

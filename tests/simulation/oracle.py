@@ -105,6 +105,10 @@ class Oracle:
     def _after_release(self, _result: None, claim: Claim) -> None:
         self.known[claim.job.id].token = None
 
+    def _after_propose(self, _promotion: object, _new: object, *, claim: Claim | None = None, **_: Any) -> None:
+        if claim is not None:
+            self._fenced("propose", claim)
+
     def _after_append_log(self, _result: None, claim: Claim, data: bytes, **_: Any) -> None:
         kept = self.known[claim.job.id].kept
         kept[claim.attempt.number] = kept.get(claim.attempt.number, b"") + data

@@ -10,6 +10,7 @@ from shared.jobs.store import JobStore
 from shared.secrets.vault import Vault
 from tests.fakes.runner import FakeAttempt, FakeHost, FakeRunner, Script
 from tests.fakes.tracking import FakeTracking
+from tests.simulation.champions import Champions
 from tests.simulation.host import SimulatedHost
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Clock
@@ -63,6 +64,7 @@ class Outside:
         self.store_was_back_at = -math.inf  # after the last outage in which all signs of life stopped
         self._store_went_at = 0.0
         self.tracking = FakeTracking()
+        self.champions = Champions(store, oracle, self.tracking.models)
         self.queue = MessageQueue()
         self.vault = Vault(KEY)
         self.reported: list[Job] = []
@@ -91,6 +93,8 @@ class Outside:
             raise (StoreUnavailable if name == "store" else QueueUnavailable)("The host is cut off.")
         if name == "store" and self.store_is_down:
             raise StoreUnavailable("The store is down.")
+        if name == "tracking" and self.tracking.down:
+            raise InfrastructureError(Code.TRACKING_UNAVAILABLE, "The tracking server is down.")
         if name == "engine" and host.faults.engine_is_down:
             raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "The engine is down.")
 

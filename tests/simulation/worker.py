@@ -38,6 +38,7 @@ class Worker(Process):
         store = self._remote("store", outside.store, observe=outside.oracle.observe)
         runner = self._remote("engine", outside.make_runner(host), observe=lambda *_: outside.look_at_containers(host))
         tracking = self._remote("tracking", outside.tracking)
+        tracking.gate = self._remote("tracking", outside.champions.gate, observe=outside.champions.observe)
         queue = self._remote("queue", outside.queue)
         source = HostSource(host, self.point)
         parts = build(

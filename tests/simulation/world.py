@@ -48,12 +48,13 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class NewSubmission:
-    """A client's request; ``is_sent``: the API lives to publish the message."""
+    """A client's request; ``is_sent``: the API lives to publish the message. ``value``: of its model; 0 for none."""
 
     key: str
     gpus: int
     priority: int
     is_sent: bool
+    value: int = 0
 
 
 class World:
@@ -105,6 +106,8 @@ class World:
         )
         submission = self.store.submit(new)
         self.oracle.submitted(submission)
+        if job.value:
+            self.outside.champions.submitted(submission.job.id, job.value)
         if number % UNBEGUN_EVERY == 0:
             self.oracle.never_begin.add(submission.job.id)
         if job.is_sent and not self.outside.queue.is_down:

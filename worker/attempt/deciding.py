@@ -18,7 +18,7 @@ from shared.errors import Code, InfrastructureError
 from shared.jobs.promotions import WAITS, Kind, NewPromotion, Promotion, PromotionState, shown_as
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
-from shared.promoting import Registry, settle
+from shared.promoting import REAL_TIME, Registry, Time, settle
 from shared.secrets.redactor import Redactor
 from worker.attempt.evaluator import Comparison, Evaluator, NoEvaluator, Scored, Watch
 from worker.attempt.noting import Notes, Noting
@@ -58,6 +58,7 @@ class Deciding:
     gate: Gate
     is_enforced: bool = False
     evaluator: Evaluator = field(default_factory=NoEvaluator)
+    time: Time = REAL_TIME
 
     def run(self, claim: Claim, watch: Watch = UNWATCHED, redactor: Redactor = NOTHING_SECRET) -> Sequence[Promotion]:
         """Decide about every proposal, in the order of the calls.
@@ -82,8 +83,8 @@ class Deciding:
             new = replace(self._as_new(claim, number, run_id, proposal, verdict), before=holder)
             return self.store.propose(_without_secrets(new, redactor), seen=seen, claim=claim)
 
-        promotion = settle(self.store, self.gate, proposal.model_name, proposal.alias, step)
-        if promotion is None:
+        promotion = settle(self.store, self.gate, proposal.model_name, proposal.alias, step, by=self.time)
+        if promotion is None or promotion.state is PromotionState.MOVING:
             message = f"The alias '{proposal.alias}' of {proposal.model_name} keeps moving, so nothing can be decided."
             raise InfrastructureError(Code.TRACKING_UNAVAILABLE, message)
         Noting(self.store, self.gate).note(promotion, {run_id, proposal.run_id})

@@ -8,6 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from shared.jobs.promotions import Event, Kind, NewPromotion, PromotionState
+from tests.fakes.store import MemoryStore
 from tests.support.network.ports import free_port
 from tests.support.servers.odd_mlflow import OddMlflow, odd_mlflow
 from tests.unit.api.documented import Api, Asking, Documented
@@ -77,6 +79,20 @@ def test_what_stopped_half_way_is_completed_when_asked_again(api: FlaskClient, m
     answer = api.post("/models/iris/champion", json=BODY)
     assert answer.json
     assert answer.json["changed"] is True
+    assert mlflow.aliases == {"champion": "1", "previous": "2"}
+
+
+def test_what_an_api_left_that_was_killed_is_in_the_history_once(
+    api: FlaskClient, mlflow: OddMlflow, store: MemoryStore
+) -> None:
+    moving = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", "2", PromotionState.MOVING, "api", "wrong labels")
+    api.post("/models/iris/champion", json={"version": "2", "reason": "begin the history"})
+    store.propose(moving, seen=store.last_event("iris", "champion"))
+    answer = api.post("/models/iris/champion", json=BODY)
+    assert answer.json
+    assert (answer.status_code, answer.json["changed"]) == (200, True)
+    lines = [each for each in store.history("iris", limit=9) if each.event is Event.MOVED]
+    assert [(each.before, each.version) for each in reversed(lines)] == [(None, "2"), ("2", "1")]
     assert mlflow.aliases == {"champion": "1", "previous": "2"}
 
 

@@ -67,6 +67,34 @@ def test_two_moves_of_one_alias_are_not_made_at_once(store: JobStore) -> None:
     assert propose(store, new("3", state=PromotionState.NOT_PROMOTED)).ended_at is not None
 
 
+def test_one_mover_at_a_time_has_a_move_until_it_gives_it_back_or_takes_too_long(store: JobStore) -> None:
+    made = propose(store, new())
+    begun = store.begin_move(made.id, seconds=60)
+    assert begun.state is MOVING
+    with pytest.raises(MoveUnderWay):
+        store.begin_move(made.id, seconds=60)
+    store.end_move(made)  # which had not begun
+    with pytest.raises(MoveUnderWay):
+        store.begin_move(made.id, seconds=60)
+    store.end_move(begun)
+    assert store.begin_move(made.id, seconds=-1).moving_until is not None
+    assert store.begin_move(made.id, seconds=60).state is MOVING
+    assert store.carried_out(made.id).state is PromotionState.PROMOTED
+    assert store.begin_move(made.id, seconds=60).state is PromotionState.PROMOTED
+
+
+def test_of_many_movers_at_once_one_has_the_move(store: JobStore) -> None:
+    made = propose(store, new())
+
+    def begin(_: int) -> bool:
+        try:
+            return bool(store.begin_move(made.id, seconds=60))
+        except MoveUnderWay:
+            return False
+
+    assert sum(at_once(8, begin)) == 1
+
+
 def test_a_decision_on_facts_that_changed_is_made_again(store: JobStore) -> None:
     seen = store.last_event(*MODEL)
     store.carried_out(propose(store, new()).id)
