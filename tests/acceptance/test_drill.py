@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.support.checkout import ROOT
 
-FAULTS, SEED = 11, 7
+FAULTS, SEED = 12, 7
 DRILL_SECONDS = 400
 
 

@@ -11,7 +11,7 @@ from tests.drill.drill import run_drill
 from tests.drill.report import say
 
 SERVICE_KINDS = ("worker", "API", "Redis", "messages", "MLflow", "database")
-KINDS = (*SERVICE_KINDS, "Docker daemon", "container", "disk full", "clock", "greedy training")
+KINDS = (*SERVICE_KINDS, "decision", "Docker daemon", "container", "disk full", "clock", "greedy training")
 
 
 def main() -> int:

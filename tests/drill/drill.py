@@ -7,7 +7,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.drill import invariants, leftovers, report, telling
+from tests.drill import invariants, leftovers, models, report, telling
+from tests.drill.deciding_faults import deciding_kind
 from tests.drill.faults import Kind, Planned, Scene, schedule
 from tests.drill.greedy_faults import greedy_kind
 from tests.drill.host_faults import DAEMON, host_kinds
@@ -48,7 +49,8 @@ class Drill:
 
     def __post_init__(self) -> None:
         self.records = Records(self.stack.machine.database_url)
-        self.sampler = Sampler(self.records, self.stack.machine.engine)
+        self.champions = models.ChampionWatch()
+        self.sampler = Sampler(self.records, self.stack.machine.engine, self._look_at_champions)
         self.load = Load(self.stack, self.seed, open_jobs=self.sampler.open_jobs)
 
     def run(self) -> list[str]:
@@ -108,6 +110,7 @@ class Drill:
             *invariants.terminal_states_are_final(outcome),
             *(invariants.limits_held_at_every_commit(outcome) if self.records.is_sqlite else ()),
             *invariants.logs_are_whole(outcome, self.records),
+            *self._check_models(outcome),
             *leftovers.runs_agree(outcome, self.stack),
             *self._check_what_was_told(outcome),
             *(Violation(f"left behind: {each}") for each in self._what_is_left(outcome)),
@@ -116,6 +119,24 @@ class Drill:
         _raise_if(found)
         ways = report.ways_of_ending(outcome.jobs, outcome.attempts, outcome.transitions)
         return [*report.table(self.history, self.kinds, ways), report.totals(ways)]
+
+    def _look_at_champions(self) -> list[Violation]:
+        moves, aliases = self.records.find_moves(), models.find_aliases(self._registry)  # in this order
+        return [] if moves is None or aliases is None else self.champions.look(moves, aliases)
+
+    def _check_models(self, outcome: invariants.Outcome) -> list[Violation]:
+        promotions, moves = self.records.promotions(), self.records.moves()
+        aliases = models.read_aliases(self._registry)
+        say(f"{len(promotions)} decisions about models, {len(moves)} moves of champions")
+        return [
+            *models.history_is_one_chain(moves, aliases),
+            *models.each_success_was_decided(outcome, promotions),
+            *models.the_best_is_champion(outcome, promotions, aliases),
+        ]
+
+    @property
+    def _registry(self) -> Path:
+        return self.stack.mlflow.folder / "mlflow.db"
 
     def _outcome(self) -> invariants.Outcome:
         jobs = self.records.find_jobs() or {}
@@ -161,7 +182,8 @@ def run_drill(folder: Path, *, faults: int, seed: int, store: str, only: Sequenc
     """Run a drill in the folder; the exit code."""
     with ExitStack() as at_end:
         machine = at_end.enter_context(prepared_machine(folder, store=store))
-        kinds = [*service_kinds(is_sqlite=store == "sqlite"), *host_kinds(machine), greedy_kind(machine)]
+        services = [*service_kinds(is_sqlite=store == "sqlite"), deciding_kind()]
+        kinds = [*services, *host_kinds(machine), greedy_kind(machine)]
         kinds = [kind for kind in kinds if not only or kind.name in only]
         stack = DrillStack(machine)
         at_end.callback(stack.stop)

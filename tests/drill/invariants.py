@@ -1,5 +1,6 @@
 """What must hold when all is over, for every job that was accepted; each check returns what it found wrong."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tests.drill.stack import SLOTS
 # lost now and then, and sometimes the exit code, for which the daemon then says 255.
 UNKNOWN_EXIT_CODE = 255
 KILLED_EXIT_CODES = frozenset({137, 143, NO_ROOM_EXIT_CODE, UNKNOWN_EXIT_CODE})
+DECISION = re.compile("(not )?promoted: ")
 ITS_OWN_EXIT_CODES = frozenset({0, FAILING_EXIT_CODE, CRASH_EXIT_CODE})
 
 
@@ -125,6 +127,7 @@ def logs_are_whole(outcome: Outcome, records: Records) -> list[Violation]:
         if each.container is None or sent is None:
             continue
         lines = records.log(each.job_id, each.number).decode().splitlines()
+        lines = [line for line in lines if not DECISION.match(line)]  # what the service adds
         if each.exit_code in KILLED_EXIT_CODES:  # the last words are the shell's, about the script's end
             lines = [line for line in lines if line.isdigit()]
         is_prefix = lines == [str(number) for number in range(1, len(lines) + 1)]

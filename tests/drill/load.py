@@ -11,12 +11,14 @@ from typing import Any
 
 import requests
 
+from tests.drill.project import NO_MODEL
 from tests.drill.stack import DEFAULT, DOCKER, DrillStack
 
 MOST_OPEN = 14
 CLIENTS = 16
 ANSWER_SECONDS = 15
 REPEAT_SECONDS = 0.2
+MODELS, PROPOSING, BETTER = ("drill-a", "drill-b"), 0.8, 20
 SHARED_KEYS = ("shared-a", "shared-b")
 FAILING_EXIT_CODE = 3
 
@@ -43,6 +45,8 @@ class Sent:
     lines: int
     pause_seconds: float
     concurrency_key: str
+    model: str | None = None  # which it proposes, with this value
+    value: float = 0.0
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     job_ids: set[str] = field(default_factory=set)  # of all 202 answers
     cancel_status: int | None = None
@@ -105,6 +109,9 @@ class Load:
             script = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
             key = draw.choice(SHARED_KEYS) if script is Script.SHARED_KEY else uuid.uuid4().hex
             sent = Sent(script, queue or draw.choice((DOCKER, DEFAULT)), draw.randint(5, 25), 0.2, key)
+            if script is not Script.FAILS and draw.random() < PROPOSING:
+                # Better with time, so that about every second one is promoted.
+                sent.model, sent.value = draw.choice(MODELS), round(len(self.sent) + draw.uniform(0, BETTER), 3)
             delay = draw.uniform(0, sent.lines * sent.pause_seconds * 1.3)
             asks_twice = draw.random() < 0.1
             self.sent.append(sent)
@@ -166,6 +173,8 @@ class Load:
                 "code": FAILING_EXIT_CODE if sent.script is Script.FAILS else 0,
                 "crashes": int(is_crashing),
                 "ledger": self._stack.ledger_of(sent.queue),
+                "model": sent.model or NO_MODEL,
+                "value": sent.value,
             },
             "retry": {
                 "max_attempts": 20,

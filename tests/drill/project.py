@@ -1,10 +1,16 @@
-"""What the drill trains: a script that prints numbered lines, and notes each of its starts where no fault reaches."""
+"""What the drill trains: a script that prints numbered lines, and notes each of its starts where no fault reaches.
+
+Some propose a model at their end, as the gate in a training does, but with Python alone: an import of MLflow would take
+longer than the training.
+"""
 
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from mypackage.gate.proposal import Proposal
+from mypackage.protocol import CHAMPION, PROPOSAL_TAGS
 from tests.support.projects.tree_bomb import commit_tree_bomb
 from tests.support.servers.git_repository import RepositoryOnServer
 
@@ -15,17 +21,24 @@ CRASH_LINES = 3
 NO_ROOM_EXIT_CODE = 28
 GIT_SECONDS = 30
 
+NO_MODEL = "none"
+NOT_PROPOSED_EXIT_CODE = 29
+PROPOSE_SECONDS = 120  # in which MLflow may be away
+METRIC = "accuracy"
+
+_AS_GATE = Proposal("m", "u", "r", METRIC, False, CHAMPION, 0, True).to_json()  # what is not known yet is replaced
 MLPROJECT = """\
 name: drill
 entry_points:
   main:
-    parameters: {lines: int, pause: float, code: int, crashes: int, ledger: string}
-    command: "sh lines.sh $RETRAIN_JOB_ID $RETRAIN_ATTEMPT {lines} {pause} {code} {crashes} {ledger}"
+    parameters:
+      {lines: int, pause: float, code: int, crashes: int, ledger: string, model: string, value: float}
+    command: "sh lines.sh $RETRAIN_JOB_ID $RETRAIN_ATTEMPT {lines} {pause} {code} {crashes} {ledger} {model} {value}"
 """
 # The lock tells whether another training of the job runs at this moment, on any host: file descriptor 9 is not for
 # `sleep`, which may outlive a killed script. A line that finds no room ends the script, as an exception would.
 SCRIPT = f"""\
-job=$1 attempt=$2 lines=$3 pause=$4 code=$5 crashes=$6 ledger=$7
+job=$1 attempt=$2 lines=$3 pause=$4 code=$5 crashes=$6 ledger=$7 model=$8 value=$9
 exec 9>"$ledger/$job.lock"
 flock -n 9 || echo "overlap $job $attempt" >>"$ledger/starts"
 echo "start $job $attempt" >>"$ledger/starts"
@@ -36,7 +49,34 @@ while [ $i -le $lines ]; do
   sleep $pause 9>&-
   i=$((i+1))
 done
+if [ $code = 0 ] && [ "$model" != {NO_MODEL} ]; then
+  python3 propose.py "$model" "$value" 9>&- || exit {NOT_PROPOSED_EXIT_CODE}
+fi
 exit $code
+"""
+PROPOSE = f"""\
+import json, os, sys, time, urllib.request
+
+run, url = os.environ["RETRAIN_RUN_ID"], os.environ["MLFLOW_TRACKING_URI"]
+said = json.loads({_AS_GATE!r})
+said.update(model_name=sys.argv[1], model_uri=f"runs:/{{run}}/model", run_id=run, at=time.time_ns())
+metric = dict(key=said["metric"], value=float(sys.argv[2]), timestamp=int(time.time() * 1000), step=0)
+
+
+def post(path, **body):
+    for _ in range({PROPOSE_SECONDS}):
+        data = json.dumps(dict(body, run_id=run)).encode()
+        kind = {{"Content-Type": "application/json"}}
+        asked = urllib.request.Request(f"{{url}}/api/2.0/mlflow/runs/{{path}}", data, kind)
+        try:
+            return urllib.request.urlopen(asked, timeout=10).read()
+        except OSError:
+            time.sleep(1)
+    sys.exit(1)
+
+
+post("log-metric", **metric)
+post("set-tag", key="{PROPOSAL_TAGS}drill", value=json.dumps(said))
 """
 
 
@@ -80,8 +120,10 @@ def make_repository(folder: Path, ledger: Path) -> RepositoryOnServer:
         {
             "process/MLproject": MLPROJECT,
             "process/lines.sh": SCRIPT,
+            "process/propose.py": PROPOSE,
             "docker/MLproject": MLPROJECT + docker_env,
             "docker/lines.sh": SCRIPT,
+            "docker/propose.py": PROPOSE,
             "greedy-process/MLproject": GREEDY,
             "greedy-docker/MLproject": GREEDY + f"docker_env:\n  image: {IMAGE}\n",
         }

@@ -62,6 +62,29 @@ class TransitionRow:
     reason: str
 
 
+@dataclass(frozen=True)
+class PromotionRow:
+    """One decision about a model."""
+
+    id: str
+    model: str
+    version: str | None
+    state: str
+    job_id: str | None
+    attempt: int | None
+
+
+@dataclass(frozen=True)
+class MoveRow:
+    """One move of the alias champion, as the history tells it."""
+
+    promotion_id: str
+    model: str
+    version: str | None
+    before: str | None
+    kind: str
+
+
 class Records:
     """Reads the store. While a fault keeps it closed, the answers are None or raise DBAPIError, as said."""
 
@@ -93,6 +116,24 @@ class Records:
         order = "rowid" if self.is_sqlite else "job_id, number"
         columns = "job_id, from_state, to_state, attempt, reason"
         return [TransitionRow(*row) for row in self._read(f"SELECT {columns} FROM transitions ORDER BY {order}")]  # noqa: S608
+
+    def promotions(self) -> list[PromotionRow]:
+        """All decisions; raises DBAPIError."""
+        columns = "id, model, version, state, job_id, attempt"
+        return [PromotionRow(*row) for row in self._read(f"SELECT {columns} FROM promotions")]  # noqa: S608
+
+    def moves(self) -> list[MoveRow]:
+        """All moves of champions, in their order; raises DBAPIError."""
+        columns, which = "promotion_id, model, version, before, kind", "event = 'moved' AND alias = 'champion'"
+        rows = self._read(f"SELECT {columns} FROM model_events WHERE {which} ORDER BY number")  # noqa: S608
+        return [MoveRow(*row) for row in rows]
+
+    def find_moves(self) -> list[MoveRow] | None:
+        """The same; None while the store does not answer."""
+        try:
+            return self.moves()
+        except DBAPIError:
+            return None
 
     def log(self, job_id: str, attempt: int) -> bytes:
         """What is kept of an attempt's output."""

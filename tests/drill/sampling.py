@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +31,15 @@ class Violation:
 class Sampler:
     """Samples in threads of its own. ``jobs`` is what the store said last."""
 
-    def __init__(self, records: Records, engine: OwnEngine | None) -> None:
+    def __init__(
+        self, records: Records, engine: OwnEngine | None, look: Callable[[], Sequence["Violation"]] = tuple
+    ) -> None:
         self.jobs: dict[str, JobRow] = {}
         self.violations: list[Violation] = []
         self.samples = 0
         self._records = records
         self._engine = engine
+        self._look = look
         self._ended: dict[str, JobRow] = {}
         self._containers: dict[str, str] = {}
         self._window: set[str] = set()
@@ -76,6 +79,8 @@ class Sampler:
                 self._check_jobs(jobs)
                 self.jobs = jobs
             self._check_processes()
+            for violation in self._look():
+                self._violated(violation.what)
             self._window |= {job.id for job in self.jobs.values() if not job.is_terminal}
             self.samples += 1
 

