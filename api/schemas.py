@@ -148,7 +148,10 @@ class JobSummary(AnswerBody):
         "RETRAIN_REQUEST_ID and in the MLflow run's tag retrain.request_id. Null for jobs of an older version."
     )
     state: JobState
-    reason: Reason | None = Field(description="Why it ended as it did, or why it waits for another attempt.")
+    reason: Reason | None = Field(
+        description="Why it ended as it did, or why it waits for another attempt; of a success, that a step of its "
+        "command failed (STEP_FAILED)."
+    )
     attempts: tuple[Attempt, ...]
     request: Mapping[str, Any] = Field(
         description="The request, with defaults filled in and without credentials; see RetrainRequest."
