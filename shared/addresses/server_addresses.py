@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?")
-HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]+:[0-9]+(/.*)?")
+HOST_AND_PORT = re.compile(r"^[A-Za-z0-9._-]+:[0-9]+(/.*)?")
 PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
