@@ -1,5 +1,6 @@
 """The cases: an MLproject file each, in tests/parity/cases, and the values that are given for it."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,11 @@ class Case:
         lists = {"environment": list(self.environment), "volumes": list(self.volumes)}
         docker_env = {"image": image, **{name: value for name, value in lists.items() if value}}
         return f"{self.project}\n{yaml.safe_dump({'docker_env': docker_env})}"
+
+    @property
+    def built_image(self) -> str:
+        """The image that MLflow builds of it, and leaves: it has the project's name."""
+        return str(yaml.safe_load(self.project)["name"])
 
     def body(self, git_uri: str) -> dict[str, Any]:
         """The request, as POST /retrain takes it."""
@@ -80,9 +86,10 @@ def _case(group: str, told: Mapping[str, Any]) -> Case:
         point = {"command": told["command"], **({"parameters": told["declares"]} if "declares" in told else {})}
         project = yaml.safe_dump({"entry_points": {"main": point}}, sort_keys=False, width=10_000)
     docker_only = {"entrypoint", "environment", "volumes", "image", "built"} & set(told)
+    built = told.get("built", False)
     return Case(
         name=f"{group}: {told['name']}",
-        project=f"name: case\n{project}",
+        project=f"name: {f'parity-{secrets.token_hex(4)}' if built else 'case'}\n{project}",
         parameters=told.get("given", {}),
         entry_point=told.get("entry_point", "main"),
         entrypoint=told.get("entrypoint", "none"),
@@ -91,7 +98,7 @@ def _case(group: str, told: Mapping[str, Any]) -> Case:
         image=told.get("image", True),
         files=told.get("files", {}),
         subfolder=told.get("subfolder", ""),
-        built=told.get("built", False),
+        built=built,
         ways=tuple(told.get("ways", (DOCKER,) if docker_only else WAYS)),
         differs=told.get("differs", {}),
     )

@@ -4,11 +4,12 @@ import io
 import json
 import secrets
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+from docker.errors import ImageNotFound
 
 from worker.runners.seam import PROJECT_FOLDER
 
@@ -47,6 +48,13 @@ def built(engine: docker.DockerClient, names: set[str]) -> Iterator[dict[str, st
     finally:
         for tag in (*tags.values(), base):
             engine.images.remove(tag, force=True)
+
+
+def remove_built(engine: docker.DockerClient, names: Iterable[str]) -> None:
+    """Remove what MLflow has built, as far as it came to that."""
+    for name in names:
+        with suppress(ImageNotFound):
+            engine.images.remove(name, force=True)
 
 
 def _build(engine: docker.DockerClient, name: str, dockerfile: str) -> str:

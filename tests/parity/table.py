@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 
 from tests.parity.case import DOCKER, LOCAL, Case, Outcome
-from tests.parity.images import PROJECT, built
+from tests.parity.images import PROJECT, built, remove_built
 from tests.parity.ours import HOST, open_docker_runner, open_process_runner, run_by_us
 from tests.parity.remedies import follow
 from tests.parity.theirs import run_by_mlflow
@@ -57,7 +57,10 @@ def compare(cases: Sequence[Case], folder: Path, engine: docker.DockerClient) ->
         asked = [(case, way) for case in cases for way in case.ways]
         places = _places(asked, folder, images)
         ours = threads.submit(_run_both, places, folder)
-        theirs = run_by_mlflow([_job(case, way, place) for (case, way), place in places.items()])
+        try:
+            theirs = run_by_mlflow([_job(case, way, place) for (case, way), place in places.items()])
+        finally:
+            remove_built(engine, (case.built_image for case in cases if case.built))
         by_us = ours.result()
         rows = [Row(*each, found, by_us[each]) for each, found in zip(places, theirs, strict=True)]
         return _followed(rows, folder / "as-advised", images)
