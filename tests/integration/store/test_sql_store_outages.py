@@ -72,6 +72,8 @@ WRITES: dict[str, Call] = {
     "observe": lambda store: store.observe(OBSERVATION),
     "forget_observations": lambda store: store.forget_observations(older_than_days=1, most=1),
     "noted": lambda store: store.noted(Promotion(**vars(PROMOTION), id="id", created_at=NOW)),
+    "begin_move": lambda store: store.begin_move("id", seconds=60),
+    "end_move": lambda store: store.end_move(Promotion(**vars(PROMOTION), id="id", created_at=NOW)),
     "carried_out": lambda store: store.carried_out("id"),
     "settle": lambda store: store.settle("id", PromotionState.EXPIRED, event=Event.EXPIRED, actor="a", reason=""),
     "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
