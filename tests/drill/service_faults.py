@@ -3,7 +3,7 @@
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -22,6 +22,7 @@ from tests.support.waiting import wait_until
 Lock = Callable[[Machine], AbstractContextManager[None]]
 LONG_PAUSE_SECONDS = 60
 PATIENCE_SECONDS = 20
+SILENCES, SILENT_SECONDS = 8, 5
 CANCELLED_SECONDS = 10  # 2, and what a machine under this load takes for it
 REFUSED_SECONDS = 60  # a program's start, and a sign of the one whose name it asks for
 
@@ -216,10 +217,8 @@ def _mlflow_at_end(scene: Scene) -> None:
 def _cancel_behind_mlflow(scene: Scene) -> None:
     """A job whose preparation waits for an answer ends all the same, and its training never begins."""
     scene.load.burst(3)
-    scene.stack.mlflow.signal(signal.SIGSTOP)
     try:
-        what = "a job that waits for MLflow"
-        job = wait_until(lambda: _find_without_run(scene), timeout_seconds=PATIENCE_SECONDS, what=what)[0]
+        job = _silence_mlflow(scene)
         wait_until(lambda: job.id in scene.load.by_job(), what=f"the answer to the client of {job.id}")
         answer = requests.post(f"{scene.stack.url}/jobs/{job.id}/cancel", timeout=PATIENCE_SECONDS)
         scene.load.by_job()[job.id].cancel_status = answer.status_code
@@ -230,6 +229,17 @@ def _cancel_behind_mlflow(scene: Scene) -> None:
         )
     finally:
         scene.stack.mlflow.signal(signal.SIGCONT)
+
+
+def _silence_mlflow(scene: Scene) -> JobRow:
+    """Stop it where a job is then prepared; not where it would leave all slots to jobs that cannot end."""
+    for _ in range(SILENCES):
+        scene.stack.mlflow.signal(signal.SIGSTOP)
+        with suppress(AssertionError):
+            return wait_until(lambda: _find_without_run(scene), timeout_seconds=SILENT_SECONDS)[0]
+        scene.stack.mlflow.signal(signal.SIGCONT)
+        scene.pause(1, 3)
+    raise AssertionError("no job waits for MLflow, however often it is silent")
 
 
 def _find_without_run(scene: Scene) -> list[JobRow]:
