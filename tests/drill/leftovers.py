@@ -25,7 +25,7 @@ def runs_agree(outcome: Outcome, stack: DrillStack) -> list[Violation]:
             if status == "RUNNING":
                 found.append(Violation(f"the run {run_id} is nobody's and RUNNING", job_id))
             continue
-        if status != (wanted := _status(attempt, outcome.jobs[attempt.job_id])):
+        if status != (wanted := run_status(attempt, outcome.jobs[attempt.job_id])):
             what = f"the run of attempt {attempt.number} ({attempt.reason_code}) is {status}, not {wanted}"
             found.append(Violation(what, attempt.job_id))
     found += [Violation(f"the run {each} is gone", recorded[each].job_id) for each in recorded.keys() - runs.keys()]
@@ -51,11 +51,10 @@ def _containers(stack: DrillStack) -> list[str]:
     return [f"container {each['Names']}" for each in found]
 
 
-def _status(attempt: AttemptRow, job: JobRow) -> str:
-    if job.state == "cancelled" and attempt.number == job.attempt:
-        return "KILLED"
+def run_status(attempt: AttemptRow, job: JobRow) -> str:
+    """Return how the run of an attempt ends: the job may be cancelled after that."""
     if attempt.reason_code is None:
-        return "FINISHED"
+        return "KILLED" if job.state == "cancelled" and attempt.number == job.attempt else "FINISHED"
     return "KILLED" if attempt.reason_type in ("timeout", "cancelled") else "FAILED"
 
 

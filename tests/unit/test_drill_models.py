@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.drill.invariants import Outcome
+from tests.drill.leftovers import run_status
 from tests.drill.load import Script, Sent
 from tests.drill.models import (
     Aliases,
@@ -18,7 +19,7 @@ from tests.drill.models import (
     history_is_one_chain,
     the_best_is_champion,
 )
-from tests.drill.records import JobRow, MoveRow, PromotionRow
+from tests.drill.records import AttemptRow, JobRow, MoveRow, PromotionRow
 from tests.drill.sampling import Violation
 
 FIRST, SECOND = MoveRow("p1", "m", "1", None, "training"), MoveRow("p2", "m", "2", "1", "training")
@@ -127,3 +128,14 @@ def test_aliases_are_read_from_mlflows_own_database(tmp_path: Path) -> None:
         )
     connection.close()
     assert find_aliases(tmp_path / "mlflow.db") == champion(BETTER)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "status"),
+    [(None, None, "KILLED"), ("USER_CANCELLED", "cancelled", "KILLED"), ("DISK_FULL", "infrastructure", "FAILED")],
+)
+def test_a_job_that_was_cancelled_between_two_attempts_leaves_the_first_ones_end(
+    code: str | None, kind: str | None, status: str
+) -> None:
+    attempt = AttemptRow("job", 1, "host", None, "run", None, code, kind, None)
+    assert run_status(attempt, outcome("cancelled").jobs["job"]) == status
