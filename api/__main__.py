@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from api.app import create_app
+from api.app import Api, create_app
 from api.http.access import require_tokens_on_public_address
 from api.http.serving import Bounds, Server, listen
 from api.services import EXTENSION, Services
@@ -31,12 +31,17 @@ def prepare() -> tuple[Server, Services]:
     schema.check(store)
     queue = CeleryQueue(settings, redactor)
     app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)
+    return make_server(app, settings), app.extensions[EXTENSION]
+
+
+def make_server(app: Api, settings: Settings) -> Server:
+    """Listen, and return the server."""
     return Server(
         app,
         listen(settings),
         threads=settings.api_threads + settings.api_followers,
         bounds=Bounds(settings.api_connections, settings.api_connections_per_peer),
-    ), app.extensions[EXTENSION]
+    )
 
 
 def main() -> int:

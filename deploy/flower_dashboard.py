@@ -36,6 +36,11 @@ def command(settings: Settings, *, save_seconds: float = SAVE_SECONDS) -> list[s
     ]
 
 
+def login(settings: Settings) -> dict[str, str]:
+    """Return the login as Flower reads it itself; argv would show it."""
+    return {"FLOWER_BASIC_AUTH": settings.flower_basic_auth.get_secret_value()}
+
+
 def main() -> int:
     """Run Flower until it is stopped."""
     parser = argparse.ArgumentParser(
@@ -51,10 +56,10 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if not (login := settings.flower_basic_auth.get_secret_value()):
+    if not settings.flower_basic_auth:
         sys.stderr.write("Set FLOWER_BASIC_AUTH to user:password. Flower does not start without.\n")
         return 1
-    os.environ["FLOWER_BASIC_AUTH"] = login  # Flower reads it itself; argv would show it
+    os.environ.update(login(settings))
     redactor = redactor_of(settings, environment())
     if settings.log_format == "json":
         logs.configure(settings.log_level, "json", redactor)

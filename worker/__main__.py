@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.sql import SqlStore, schema
 from worker.composition import WorkerProcess, build_process
 from worker.host.machine import only_worker_here
+from worker.metrics.worker_metrics import WorkerMetrics
 from worker.runners.registry import worker_redactor
 from worker.tracking.client import configure_client
 
@@ -65,13 +66,18 @@ def _run(settings: Settings, variables: Mapping[str, str], machine: Machine) -> 
     process = build_process(settings, variables, stopping, machine)
     parts = process.parts
     shutil.rmtree(parts.finishing.scratch, ignore_errors=True)
-    if settings.worker_metrics_port:
-        process.metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
+    serve_metrics(process.metrics, settings)
     _start(stopping, guard=parts.heartbeat.guard_until)
     _wait_for_store(process.store)
     parts.here.look_around()
     parts.heartbeat.take_name()
     return _work(process, settings, stopping)
+
+
+def serve_metrics(metrics: WorkerMetrics, settings: Settings) -> None:
+    """Serve the worker's own metrics, if it has a port for them."""
+    if settings.worker_metrics_port:
+        metrics.serve(settings.worker_metrics_host, settings.worker_metrics_port)
 
 
 def _wait_for_store(store: SqlStore) -> None:
@@ -105,7 +111,7 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": process.alerts.run_until}
     threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
     try:
-        process.celery.worker_main(_arguments(settings, slots=parts.here.slots))
+        process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))
     finally:
         stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
@@ -120,7 +126,7 @@ def _print_nothing() -> None:
     setup_logging.connect(lambda **_signal: None, weak=False)  # otherwise Celery installs handlers of its own
 
 
-def _arguments(settings: Settings, *, slots: int) -> list[str]:
+def arguments_of(settings: Settings, *, slots: int) -> list[str]:
     """Return the Celery worker's command line."""
     queues = ",".join(celery_queues(settings))
     arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]

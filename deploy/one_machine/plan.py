@@ -42,7 +42,7 @@ def plan() -> Stack:
     given = asked.model_fields_set
     data = asked.data_dir.resolve()
     seen = environment_with_file()
-    environment = {**_settings_in(seen), **os.environ, "DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
+    environment = {**settings_in(seen), **os.environ, "DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     if "worker_host" not in given:  # a laptop's name changes with its network, and jobs belong to a host by its name
         environment["WORKER_HOST"] = _kept(data / "worker-host", asked.worker_host)
@@ -87,7 +87,7 @@ def _choose_mlflow(asked: Settings, environment: dict[str, str], processes: dict
         environment["MLFLOW_SERVER_HOST"] = host
 
 
-def _settings_in(variables: Mapping[str, str]) -> dict[str, str]:
+def settings_in(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the settings among them: the firewall reads its own in the environment only, and knows no .env."""
     return {name.upper(): value for name, value in variables.items() if name.lower() in Settings.model_fields}
 

@@ -1,0 +1,129 @@
+"""Settings of the API, and what a request or its server shows of them."""
+
+from contextlib import closing
+from typing import Any
+
+from cryptography.fernet import Fernet
+from werkzeug.test import TestResponse
+
+from api.__main__ import make_server
+from api.app import Api, create_app
+from api.http.serving import Server, listen
+from api.services import EXTENSION, Services
+from api.submission import make_job
+from shared.addresses.git_uri import Credentials
+from shared.errors import ConfigurationError
+from shared.jobs.model import NewJob
+from shared.requests.retrain_request import RetrainRequest
+from shared.secrets.vault import JobSecrets, Vault
+from shared.settings import Settings
+from tests.fakes.queue import RecordingQueue
+from tests.fakes.store import MemoryStore
+from tests.support.network.ports import free_port
+from tests.unit.shared.effects.effect import Effect
+
+KEY = Fernet.generate_key()
+SEALED = Vault(KEY).seal(JobSecrets(Credentials("https://git.example", "robot", "t")))
+BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
+TOKENS = {"API_TOKENS": "t"}
+
+
+def app(settings: Settings) -> Api:
+    store = MemoryStore(limits=settings.limits, alerting=settings.alerting)
+    return create_app(settings, store=store, queue=RecordingQueue(), vault=Vault(KEY))
+
+
+def ask(settings: Settings, method: str, path: str, *, token: str = "", **given: Any) -> TestResponse:
+    headers = {**given.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+    return app(settings).test_client().open(path, method=method, headers=headers, **given)
+
+
+def posted(settings: Settings, **fields: Any) -> int:
+    return ask(settings, "POST", "/retrain", json={**BODY, **fields}).status_code
+
+
+def job(settings: Settings) -> NewJob:
+    """What becomes of a request that says nothing more than it must."""
+    api = app(settings)
+    with api.test_request_context():
+        services: Services = api.extensions[EXTENSION]
+        return make_job(RetrainRequest.model_validate(BODY), services)
+
+
+def gpus(settings: Settings) -> int:
+    found: int = (ask(settings, "POST", "/retrain", json=BODY).json or {})["request"]["resources"]["gpus"]
+    return found
+
+
+def location(settings: Settings) -> str:
+    told = {"X-Forwarded-Prefix": "/told"}
+    answer = ask(settings, "POST", "/retrain", token="t", json=BODY, headers=told)
+    return answer.headers["Location"].split("/jobs/")[0]
+
+
+def server(settings: Settings) -> Server:
+    return make_server(app(settings), settings.model_copy(update={"api_port": free_port()}))
+
+
+def threads(settings: Settings) -> int:
+    with closing(server(settings)) as served:
+        number: int = served.adj.threads
+    return number
+
+
+def bounds(settings: Settings) -> str:
+    with closing(server(settings)) as served:
+        return repr(served._bounds)
+
+
+def place(settings: Settings) -> Any:
+    """Where it listens; another program may have the usual port."""
+    try:
+        with listen(settings) as listener:
+            return listener.getsockname()
+    except ConfigurationError:
+        return "taken"
+
+
+def opens(settings: Settings) -> bool:
+    """Whether it reads what the other processes have sealed."""
+    try:
+        return settings.vault().open(SEALED).source is not None
+    except ConfigurationError:
+        return False
+
+
+def per_peer(settings: Settings) -> int:
+    following = app(settings).extensions["retrain"].following
+    number: int = following._per_peer
+    return number
+
+
+EFFECTS = {
+    "api_host": Effect("127.0.0.2", place, {"API_PORT": str(free_port())}),
+    "api_port": Effect(str(free_port()), place),
+    "api_public_url": Effect("https://ml.example.com/retrain", location, TOKENS),
+    "api_trusted_proxies": Effect("127.0.0.0/8", location, TOKENS),
+    "api_threads": Effect("5", threads),
+    "api_followers": Effect("5", threads),
+    "api_followers_per_peer": Effect("5", per_peer),
+    "api_connections": Effect("50", bounds),
+    "api_connections_per_peer": Effect("50", bounds),
+    "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
+    "metrics_tokens": Effect("m", lambda s: ask(s, "GET", "/metrics", token="m").status_code, TOKENS),
+    "default_gpus": Effect("1", gpus),
+    "secret_key": Effect(KEY.decode(), opens),
+    "secret_key_file": Effect("{folder}/key", opens, files={"key": KEY.decode()}),
+    "queue_timeout_seconds": Effect("60", lambda s: job(s).queue_timeout_seconds),
+    "git_schemes": Effect("https,http", lambda s: posted(s, git_uri="http://github.com/user/iris.git")),
+    "git_hosts": Effect("git.example", posted),
+    "git_private_networks": Effect("true", lambda s: posted(s, git_uri="https://10.1.2.3/iris.git")),
+    "attempt_memory_most_bytes": Effect("1000000000", lambda s: posted(s, resources={"memory": "2g"})),
+    "attempt_cpus_most": Effect("2", lambda s: posted(s, resources={"cpus": 4})),
+    "alert_webhooks": Effect("team-a=json:https://x.example", lambda s: posted(s, alerts={"to": ["team-a"]})),
+    "alert_secrets_folder": Effect(
+        "{folder}/alerts",
+        lambda s: posted(s, alerts={"to": ["discord"]}),
+        files={"alerts/discord_webhook_url": "https://x.example"},
+    ),
+}
