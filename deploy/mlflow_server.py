@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.artifact_store import place_of, refuse_a_silent_change, storage_credentials
+from shared.addresses.database_url import parse_database_url
 from shared.errors import ConfigurationError
 from shared.own_addresses import HOST_FROM_CONTAINER, reachable_at
 from shared.own_files import keep_files_private
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
-from shared.sql.database_url import parse_database_url
 
 PLUGIN = Path(__file__).resolve().parent / "mlflow_plugin"  # registers deploy.mlflow_guard.own_server with MLflow
 # What MLflow itself can be told to leave alone. Its assistant has no such switch: own_server shuts it, and more.

@@ -163,9 +163,7 @@ def configure(level: str, log_format: Literal["text", "json"] = "text", redactor
     The redactor's secrets are in none of them, nor in what is printed on the standard streams.
     """
     handler = Lines(sys.__stderr__)  # the real one, whatever replaces it now
-    is_json = log_format == "json"
-    text = FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", redactor)
-    handler.setFormatter(JsonFormatter(redactor) if is_json else text)
+    handler.setFormatter(formatter_of(log_format, redactor))
     if redactor:
         hide_in_streams(redactor)
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -173,8 +171,15 @@ def configure(level: str, log_format: Literal["text", "json"] = "text", redactor
     repeating = ("celery.worker.strategy", "celery.app.trace")
     for chatty in ("urllib3", "alembic.runtime.migration", "kombu", "docker", *repeating):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    if is_json:
+    if log_format == "json":
         _leave_nothing_else()
+
+
+def formatter_of(log_format: Literal["text", "json"], redactor: Redactor | None = None) -> logging.Formatter:
+    """Return what makes a line of a record."""
+    if log_format == "json":
+        return JsonFormatter(redactor)
+    return FactsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", redactor)
 
 
 def hide_in_streams(redactor: Redactor) -> None:

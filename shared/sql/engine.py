@@ -15,10 +15,10 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.addresses.database_url import parse_database_url
 from shared.alerts.model import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.scheduling.limits import Limits
-from shared.sql.database_url import parse_database_url
 from shared.sql.ticket_lock import TicketLock
 
 SWITCH_PAUSE_SECONDS = 0.01

@@ -15,6 +15,7 @@ from mypackage.protocol import BASE_MODEL_TAGS, DATASET_TAGS, DECISION_TAG, REFU
 DECISION_FIELDS = (
     *("promoted", "reason", "metric", "direction", "challenger", "champion", "champion_version"),
     *("model_name", "model_version", "min_delta", "min_value", "datasets", "guardrails", "alias"),
+    *("min_confidence", "slices", "on_unscorable", "different_data", "evidence", "unscorable"),
 )
 DECISION_DEPTH, DECISION_ITEMS = 2, 20  # guardrails, and what is known of each
 DATASET_FIELDS = ("repo", "rev", "path", "digest")  # DATASET_TAGS

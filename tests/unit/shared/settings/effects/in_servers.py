@@ -15,7 +15,7 @@ from shared.links import Links
 from shared.live_secrets import environment
 from shared.queue import make_celery
 from shared.settings import Settings
-from tests.unit.shared.effects.effect import Effect
+from tests.unit.shared.settings.effects.effect import Effect
 from worker.doctor.backups import check_backup
 from worker.doctor.own_settings import as_make_up_has_it
 from worker.runners.docker.inside import tracking_uri_in_containers

@@ -7,8 +7,8 @@ import pytest
 
 from shared.alerts.kinds import kinds
 from shared.settings import Settings
-from tests.unit.shared.effects import in_api, in_servers, in_worker
-from tests.unit.shared.effects.effect import Effect
+from tests.unit.shared.settings.effects import in_api, in_servers, in_worker
+from tests.unit.shared.settings.effects.effect import Effect
 
 TABLE = {**in_api.EFFECTS, **in_servers.EFFECTS, **in_worker.EFFECTS}
 

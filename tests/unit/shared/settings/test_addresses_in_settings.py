@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from shared.addresses.database_url import parse_database_url
 from shared.errors import ConfigurationError
 from shared.queue import make_celery
 from shared.settings import Settings
-from shared.sql.database_url import parse_database_url
 from shared.sql.engine import create_engine
 
 

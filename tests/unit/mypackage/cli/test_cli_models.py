@@ -13,8 +13,8 @@ from tests.fakes.store import MemoryStore
 from tests.support.retrain_command import RetrainCommand
 from tests.support.servers.odd_mlflow import odd_mlflow
 from tests.support.servers.served_app import served
-from tests.unit.api.test_observations import begin
-from tests.unit.api.test_replay import recorded
+from tests.unit.api.models.test_observations import begin
+from tests.unit.api.models.test_replay import recorded
 from tests.unit.conftest import BODY, ClaimJob, MakeApp
 from tests.unit.mypackage.promotions import AWAITING, promotion
 

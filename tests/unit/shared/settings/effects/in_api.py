@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.network.ports import free_port
-from tests.unit.shared.effects.effect import Effect
+from tests.unit.shared.settings.effects.effect import Effect
 
 KEY = Fernet.generate_key()
 SEALED = Vault(KEY).seal(JobSecrets(Credentials("https://git.example", "robot", "t")))

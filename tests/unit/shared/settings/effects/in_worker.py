@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from shared.errors import UserError
+from shared.logs import formatter_of
 from shared.requests.parts import Resources, Retry
 from shared.scheduling.hosts import Machine
 from shared.settings import Settings
@@ -15,7 +16,7 @@ from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.jobs import claim, new_job, submit
-from tests.unit.shared.effects.effect import Effect
+from tests.unit.shared.settings.effects.effect import Effect
 from worker.__main__ import arguments_of, serve_metrics
 from worker.attempt.limits import limits_of
 from worker.attempt.surroundings import Surroundings
@@ -231,5 +232,5 @@ EFFECTS = {
     "retention_days": Effect("7", life),
     "mirror_days": Effect("7", life),
     "log_level": Effect("DEBUG", lambda s: arguments_of(s, slots=2)),
-    "log_format": Effect("json", lambda s: arguments_of(s, slots=2)),
+    "log_format": Effect("json", lambda s: type(formatter_of(s.log_format))),
 }
