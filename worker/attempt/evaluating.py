@@ -113,7 +113,8 @@ class Evaluating:
         except AttemptError as error:
             return [redactor.text(error.message)] * len(work.models)
         said = redactor.data(output)
-        work.said.append(said.decode(errors="replace").rstrip("\n"))
+        if (text := said.decode(errors="replace").rstrip("\n")) not in work.said:  # it is read again after a failure
+            work.said.append(text)
         return _reasons(outcome, said, work.models)
 
     def _watch(self, work: "_Work", handle: Handle) -> "tuple[Exit | str, bytes]":
@@ -139,7 +140,7 @@ class Evaluating:
             pause = min(POLL_SECONDS, pause * 1.5)
         self.runner.close_log(handle)
         verdict = self.verdicts.take(handle.name)
-        return (verdict.message if verdict else stopped) or outcome, tail
+        return (verdict.message if verdict else stopped) or outcome, _whole_lines(tail, offset)
 
     def _remove(self, name: str) -> None:
         with suppress(AttemptError):  # the sweep will
@@ -200,6 +201,11 @@ class _Attentive(Interruption):
         """Raise the reason, if there is one."""
         self._look()
         super().check()
+
+
+def _whole_lines(tail: bytes, length: int) -> bytes:
+    """Return the end of an output of this length without the line that it begins in: half a secret is not hidden."""
+    return tail if len(tail) == length else tail.partition(b"\n")[2]
 
 
 def _reasons(outcome: Exit | str, output: bytes, models: Sequence[Evaluand]) -> list[str]:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from mypackage.gate.proposal import Proposal
+from shared.errors import Code, InfrastructureError
 from shared.jobs.model import JobState
 from tests.fakes.runner import Script
 from tests.fakes.worker import TOKEN, FakeWorker
+from worker.attempt.evaluating import KEPT_OUTPUT_BYTES
 from worker.interruption import WorkerStopping
 from worker.runners.seam import AttemptSpec, Exit
+from worker.tracking.evaluation_runs import Evaluated
 
 PROJECT = """\
 name: iris
@@ -196,6 +199,30 @@ def test_a_secret_that_the_evaluation_prints_is_kept_nowhere(tmp_path: Path) -> 
     assert TOKEN not in str(decision)
     assert TOKEN not in str(bench.worker.tracking.evaluated.runs)
     assert TOKEN.encode() not in bench.worker.log(bench.job_id)
+
+
+def test_of_a_long_output_only_whole_lines_are_kept_so_that_no_half_of_a_secret_is(tmp_path: Path) -> None:
+    printed = f"{TOKEN}\n".encode() + b"x" * (KEPT_OUTPUT_BYTES - 10) + b"\nend"  # cut in the middle of the secret
+    bench = Bench(tmp_path, Script(outputs=[printed + b"\n"]))
+    bench.run()
+    log = bench.worker.log(bench.job_id)
+    assert b"\nend\n" in log
+    assert TOKEN[-4:].encode() not in log
+
+
+def test_what_it_printed_is_in_the_log_once_though_mlflow_was_away_at_its_end(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Script(outputs=[b"scored both\n"]))
+    evaluated, end = bench.worker.tracking.evaluated, bench.worker.tracking.evaluated.end
+    failures = [InfrastructureError(Code.TRACKING_UNAVAILABLE, "away")]
+
+    def fail_once(run_id: str, *, why: str = "") -> Evaluated:
+        if failures:
+            raise failures.pop()
+        return end(run_id, why=why)
+
+    evaluated.end = fail_once  # type: ignore[method-assign]
+    assert bench.run()["promoted"]
+    assert bench.worker.log(bench.job_id).count(b"scored both") == 1
 
 
 def test_a_worker_that_stops_leaves_the_evaluation_to_the_next_one(tmp_path: Path) -> None:
