@@ -82,7 +82,7 @@ def test_every_link_in_an_answer_leads_back_through_the_proxy(outside: str) -> N
 
 @pytest.mark.parametrize("start", ["/retrain", "/retrain/", "/retrain/docs", "/retrain/docs/"])
 def test_the_documentation_finds_its_files_through_the_proxy(outside: str, start: str) -> None:
-    page = requests.get(f"{outside}{start}", timeout=TIMEOUT_SECONDS)
+    page = requests.get(f"{outside}{start}", headers={"Accept": "text/html"}, timeout=TIMEOUT_SECONDS)
     assert page.url == f"{outside}/retrain/docs"
     for name in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         requests.get(requests.compat.urljoin(page.url, name), timeout=TIMEOUT_SECONDS).raise_for_status()

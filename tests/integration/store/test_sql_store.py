@@ -189,7 +189,7 @@ def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("no url with hunter2", "not a database URL"),
+        ("no url with hunter2", "not the address of a database"),
         ("mysql://user:hunter2@host/db", "mysql"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),

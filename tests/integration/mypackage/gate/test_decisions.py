@@ -37,6 +37,7 @@ def test_a_better_model_takes_over_and_the_record_names_both(client: MlflowClien
         model_name=MODEL,
         model_version="2",
         datasets={"challenger": None, "champion": None},
+        different_data="note",  # outside the service
     )
     assert champion_version(client) == "2"
 
