@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
+from kombu.transport.redis import Channel
 
 from shared import logs
 from shared.errors import RetrainError, StoreUnavailable
@@ -110,6 +111,7 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
     parts = process.parts
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": process.alerts.run_until}
     threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
+    put_nothing_back()
     try:
         process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))
     finally:
@@ -133,6 +135,14 @@ def arguments_of(settings: Settings, *, slots: int) -> list[str]:
     arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers coordinate in the store, not through Redis
     return ["--quiet", *arguments]  # a banner is not JSON, and tells people nothing that the log does not
+
+
+def put_nothing_back() -> None:
+    """Let kombu leave a message that was held when Redis went away: the sweep sends it again.
+
+    kombu would put it back on a connection that it has closed already, and the error ends the worker.
+    """
+    Channel.do_restore = False
 
 
 def end(code: int) -> NoReturn:

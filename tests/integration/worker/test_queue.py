@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kombu import Message
+from kombu import Message, Queue
+from kombu.transport.redis import Channel
 from pydantic import SecretStr
 
 from shared.errors import QueueUnavailable
@@ -21,6 +22,7 @@ from tests.fakes.store import MemoryStore
 from tests.support.jobs import QUEUES, a_host, new_job, submit
 from tests.support.servers.valkey import Valkey, running_valkey
 from tests.support.threads import at_once
+from worker.__main__ import put_nothing_back
 
 PATIENCE_SECONDS = 5
 
@@ -209,3 +211,18 @@ def test_what_could_not_be_sent_is_left_to_the_sweep(queue: CeleryQueue, valkey:
     valkey.start()
     assert send_or_leave_to_sweep(sendable, queue=queue, unmark=store)
     assert [message["headers"]["id"] for message in _messages(valkey)] == [job.id]
+
+
+def test_a_message_that_was_held_when_redis_went_away_ends_no_worker(
+    valkey: Valkey, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Channel, "do_restore", True)  # as kombu has it; put back after the test
+    put_nothing_back()
+    app = make_celery(settings, with_results=True)
+    app.send_task("any", queue="default")
+    connection = app.connection_for_read()
+    channel = connection.default_channel
+    assert Queue("default", channel=channel).get() is not None  # held: not acknowledged
+    os.kill(valkey.pid, signal.SIGKILL)
+    channel.connection.client = None  # as kombu leaves it when the connection breaks
+    channel.close()
