@@ -221,7 +221,7 @@ def test_a_message_that_was_held_when_redis_went_away_ends_no_worker(
     app = make_celery(settings, with_results=True)
     app.send_task("any", queue="default")
     connection = app.connection_for_read()
-    channel = connection.default_channel
+    channel: Any = connection.default_channel
     assert Queue("default", channel=channel).get() is not None  # held: not acknowledged
     os.kill(valkey.pid, signal.SIGKILL)
     channel.connection.client = None  # as kombu leaves it when the connection breaks
