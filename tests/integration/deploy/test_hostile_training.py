@@ -14,10 +14,11 @@ import requests
 from mlflow.exceptions import RestException
 from mlflow.tracking import MlflowClient
 
-from mypackage.protocol import ATTEMPT_TAG, CHAMPION, JOB_TAG, REFUSED_TAG
+from mypackage.protocol import ATTEMPT_TAG, CHAMPION, EVALUATED_TAG, JOB_TAG, REFUSED_TAG
 from tests.integration.deploy.hostile_calls import API, ATTACKS, FILES, Call, Job
 from tests.support.servers.mlflow_guard import RunningGuard, running_guard, token_of
 from tests.support.waiting import wait_until
+from worker.tracking.client import Tracking
 
 TRAINING = Path(__file__).parent / "training_through_the_guard.py"
 
@@ -174,3 +175,18 @@ def test_what_a_training_may_do_works_as_without_a_guard(world: World, tmp_path:
 
 def _experiments(client: MlflowClient) -> list[str]:
     return [each.experiment_id for each in client.search_experiments()]
+
+
+def test_an_evaluation_logs_to_the_runs_that_the_service_made_for_it_and_names_none_itself(world: World) -> None:
+    job_run = _attempt(world)
+    straight = Tracking(world.mlflow_url).evaluations
+    token = token_of(job_run, job_id="ours", model_name=world.ours.model)
+    made = straight.ensure("ours", job_run, "0", key="0-1 champion", name="evaluation of the champion, version 1")
+    metric = {"run_id": made.run_id, "key": "accuracy", "value": 0.5, "timestamp": 1}
+    assert world.send(("POST", f"{API}/runs/log-metric", metric), token).status_code == 200
+    info = MlflowClient(world.mlflow_url).get_run(made.run_id).info
+    path = str(info.artifact_uri).partition("mlflow-artifacts:/")[2].lstrip("/")
+    assert world.send(("PUT", f"{FILES}/{path}/scores.csv", b"id,score\n1,1\n"), token).status_code == 200
+    forged = {"run_id": made.run_id, "key": EVALUATED_TAG, "value": "0-1 challenger"}
+    assert _refused(world.send(("POST", f"{API}/runs/set-tag", forged), token))
+    assert straight.end(made.run_id).metrics == {"accuracy": 0.5}
