@@ -41,7 +41,8 @@ entry_points:
     parameters: {{mode: string, dataset_repo: string}}
     command: "python -u train.py {{mode}} {{dataset_repo}}"
 """
-# It knows what it is not given by the letters in reverse, which are no form of a secret.
+# It knows what it is not given by the letters in reverse, which are no form of a secret. A failure is told through one
+# pipe: Docker keeps a line of over 16 KB in pieces, and a piece of the other pipe's may come before the exception.
 TRAIN = f"""\
 import base64, json, os, sys, time, urllib.parse
 found = {{os.environ["CANARY"], *(text[::-1] for text in {[c.password[::-1] for c in CANARIES.values()]!r})}}
@@ -53,6 +54,8 @@ def tell():
         print(*(base64.b64encode(b"x" * n + raw).decode() for n in range(3)), base64.urlsafe_b64encode(raw).decode())
     print(os.environ, json.dumps(dict(os.environ)), base64.b64encode(repr(os.environ).encode()).decode())
 
+if sys.argv[1] == "fail":
+    sys.stdout = sys.stderr
 tell()
 while sys.argv[1] == "wait" and not os.path.exists("/tmp/go"):
     time.sleep(0.1)

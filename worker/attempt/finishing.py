@@ -45,7 +45,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 600  # for an unavailable store or tracking server
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 10
-LAST_OUTPUT_BYTES = 4096
+LAST_OUTPUT_BYTES = 1 << 16  # a line of another pipe may follow the exception, and be a table or a whole environment
 LOG_READ_BYTES = 1 << 20
 SUCCEEDED = Ending(JobState.SUCCEEDED, exit_code=0)
 

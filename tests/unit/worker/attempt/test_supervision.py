@@ -257,9 +257,8 @@ def test_an_adopted_training_has_the_time_that_was_left(worker: FakeWorker) -> N
 
 
 def test_the_last_output_of_a_crash_is_its_exception_wherever_the_pipes_put_it(worker: FakeWorker) -> None:
-    worker.runner.plan = Script(
-        outputs=[b"Traceback (most recent call last):\nValueError: no rows\nabout to fail\n"], exit=Exit(exit_code=1)
-    )
+    traceback, a_long_line = b"Traceback (most recent call last):\nValueError: no rows\n", b"about to fail " * 1000
+    worker.runner.plan = Script(outputs=[traceback, a_long_line, b"\n"], exit=Exit(exit_code=1))
     job = ended(worker.run(worker.submit()))
     assert job.reason is not None
     assert job.reason.message.endswith("Its last output: ValueError: no rows")
