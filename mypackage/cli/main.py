@@ -10,6 +10,7 @@ from ..plain_text import plain
 from .alerts import alerts
 from .doctor import doctor
 from .gate import gate
+from .init import init
 from .jobs import cancel, list_jobs, open_run, retry, status
 from .models import approve, champion, history, models, observe, reject, rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
@@ -93,5 +94,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (*OF_JOBS, *OF_MODELS, gate, workers, alerts, doctor):
+for command in (init, *OF_JOBS, *OF_MODELS, gate, workers, alerts, doctor):
     main.add_command(command)

@@ -223,6 +223,9 @@ def in_checkout(run: RetrainCommand, tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = make_checkout(tmp_path / "checkout")
     (folder / "job.yaml").write_text(json.dumps(BODY))
     (folder / "rules.yaml").write_text("min_delta: 0.01")
+    (folder / "train.py").touch()
+    (folder / "models/iris").mkdir(parents=True)
+    (folder / "models/iris/fit.py").touch()
     monkeypatch.chdir(folder)
 
 
