@@ -1,6 +1,6 @@
 """Shows a job's progress on a line below other output: its state, attempt and queue position. Needs rich."""
 
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TimeElapsedColumn
@@ -8,7 +8,7 @@ from rich.table import Column
 from rich.text import Text
 
 from .plain_text import plain_line
-from .watched_job import WatchedJob
+from .watched_job import WatchedJob, what_else
 
 STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 BAR_CHARACTERS = 16
@@ -35,7 +35,7 @@ class LiveLine:
 
     def __exit__(self, *_error: object) -> None:
         if self._job.has_ended:
-            self._progress.update(self._task, total=1, completed=1, refresh=True)  # a notebook gets no final refresh
+            self._progress.update(self._task, total=1, completed=1)
         self._progress.stop()
 
     def print(self, text: str) -> None:
@@ -56,12 +56,3 @@ class StateColumn(ProgressColumn):
         state, more = record["state"], what_else(record)
         text = Text(plain_line(state), style=STATE_STYLES.get(state, ""), no_wrap=True, overflow="ellipsis")
         return text.append(plain_line("".join(f", {each}" for each in more)), style="default")
-
-
-def what_else(record: dict[str, Any]) -> list[str]:
-    """Return the attempt's number, the queue position and why the job waits, if there are any."""
-    attempts, queue = len(record["attempts"]), record["queue"]
-    found = [f"attempt {attempts}"] if attempts else []
-    if queue["position"] is not None:
-        found.append(f"place {queue['position']} in the queue {queue['name']}")
-    return [*found, queue["message"]] if queue["message"] else found

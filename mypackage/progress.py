@@ -1,12 +1,12 @@
-"""Shows a job's progress while waiting: a live line at a terminal or in a notebook with rich, else printed lines."""
+"""Shows a job's progress while waiting: in a notebook, on a live line (rich, at a terminal) or as lines."""
 
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .plain_text import plain, plain_line
-from .watched_job import WatchedJob
+from .notebook import find_display, show_progress
+from .plain_text import plain_line
+from .watched_job import WatchedJob, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,10 @@ LIVE_SECONDS = 10.0  # for changes of the queue position, which end no wait
 
 
 def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console | None" = None) -> None:
-    """Wait for the job's end and show each change of state, on ``console`` or, by default, on a suitable one."""
+    """Wait for the job's end and show each change of state, on ``console`` or, by default, where it suits."""
+    if console is None and (display := find_display()):
+        show_progress(job.watch(timeout, at_least_every=LIVE_SECONDS), display)
+        return
     console = console or find_console()
     if console is None:
         for change in changes(job.watch(timeout)):
@@ -25,7 +28,7 @@ def wait_and_show(job: WatchedJob, timeout: float | None, *, console: "Console |
 
     with LiveLine(job, console) as line:
         for change in changes(job.watch(timeout, at_least_every=LIVE_SECONDS)):
-            line.print(plain(f"{change['at']}  {change['to']:<10}  {plain_line(change['reason'])}"))
+            line.print(told(change))
 
 
 def changes(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -43,6 +46,4 @@ def find_console() -> "Console | None":
     except ImportError:
         return None
     console = Console()
-    if console.is_jupyter:  # there rich needs ipywidgets, without which it only shows a warning
-        return console if find_spec("ipywidgets") else None
-    return console if console.is_interactive and sys.stdout.isatty() else None
+    return console if not console.is_jupyter and console.is_interactive and sys.stdout.isatty() else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from mypackage.client import WaitTimeout
 from mypackage.live_line import LiveLine
+from mypackage.notebook import find_display
 from mypackage.progress import find_console, wait_and_show
 from tests.support.waiting import wait_until
 
@@ -165,10 +167,48 @@ def test_without_rich_it_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_console() is None
 
 
-def test_in_a_notebook_it_moves_where_ipywidgets_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    look_at(StringIO(), monkeypatch)
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    monkeypatch.setattr("mypackage.progress.find_spec", lambda _name: object())
-    assert find_console() is not None
-    monkeypatch.setattr("mypackage.progress.find_spec", lambda _name: None)
-    assert find_console() is None
+class Notebook:
+    """The part of IPython that shows outputs, in a kernel or at a terminal."""
+
+    def __init__(self, shell: object) -> None:
+        self.shell = shell
+        self.outputs: list[list[str]] = []
+
+    def get_ipython(self) -> object:
+        return self.shell
+
+    def display(self, output: dict[str, str], *, raw: bool, display_id: bool) -> "Notebook":
+        assert raw
+        assert display_id
+        self.outputs.append([output["text/plain"]])
+        return self
+
+    def update(self, output: dict[str, str], *, raw: bool) -> None:
+        assert raw
+        self.outputs[-1].append(output["text/plain"])
+
+
+def test_in_a_notebook_one_output_is_replaced_and_no_widget_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = Notebook(SimpleNamespace(kernel=object()))
+    ipython = SimpleNamespace(get_ipython=notebook.get_ipython, display=SimpleNamespace(display=notebook.display))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    job = Job([WAITS, STARTS, SUCCEEDED])
+    wait_and_show(job, None)
+    (texts,) = notebook.outputs
+    assert texts[0].splitlines() == [
+        "12:00:00Z  queued      submitted",
+        "queued, place 3 in the queue default, waits for job 1234 [red]",
+    ]
+    assert "\x1b" not in texts[1]
+    assert texts[-1].splitlines()[2:] == ["12:00:02Z  succeeded   the attempt succeeded", "succeeded, attempt 2"]
+    assert capsys.readouterr().out == ""
+    assert job.every == [10]
+
+
+def test_in_ipython_at_a_terminal_there_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert find_display() is None
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=object))
+    assert find_display() is None
