@@ -1,7 +1,7 @@
 """Shows a job's progress in a notebook, as one output that is replaced. Needs nothing but the notebook.
 
 It is not a widget, as rich's line would be: what executes notebooks without a browser (nbclient, for nbconvert and
-papermill) answers each change of an Output widget on the socket on which it waits for the cell's end, and can miss that.
+papermill) answers each change of an Output widget on the socket on which it waits for the cell, and can miss its end.
 """
 
 import sys
