@@ -64,7 +64,7 @@ class Code(StrEnum):
     )
     GIT_AUTH_FAILED = (
         "GIT_AUTH_FAILED",
-        "the git host refused the credential",
+        "the git host asks for a login, or refused the one that came",
         "Send the request with a token that may read the repository.",
     )
     GIT_UNREACHABLE = (

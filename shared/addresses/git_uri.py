@@ -1,6 +1,7 @@
 """Parses git addresses from requests: which are accepted, and takes credentials out before anything is stored."""
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
@@ -38,7 +39,13 @@ class Credentials:
         """
         if self.password in PLACEHOLDER_PASSWORDS:
             return (self.username,)
-        return (self.password, self.username) if len(self.username) >= SHORTEST_TOKEN else (self.password,)
+        is_token = len(self.username) >= SHORTEST_TOKEN and not is_user_name(self.username)
+        return (self.password, self.username) if is_token else (self.password,)
+
+    @property
+    def as_basic(self) -> str:
+        """Return what HTTP's Authorization header says; only for the host itself."""
+        return f"Basic {b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
 
 
 @dataclass(frozen=True)

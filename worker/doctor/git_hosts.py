@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.errors import AttemptError, AttemptTimeout, Code
 from shared.settings import Settings
 from worker.findings.finding import Finding, failure, ok, skipped
-from worker.source.git import Deadline, Git
+from worker.source.deadline import Deadline
+from worker.source.git import Git
 
 TIMEOUT_SECONDS = 8.0
 NOBODYS = "retrain-doctor/retrain-doctor.git"  # a host that answers for it, even with a refusal, is reachable

@@ -15,11 +15,13 @@ from shared.errors import Code, UserError
 from worker.folder_tree import free_bytes, remove_tree
 from worker.interruption import NEVER, Interruption
 from worker.source.address_rules import AddressRules
+from worker.source.deadline import Deadline
 from worker.source.door import Door
-from worker.source.git import Deadline, Git
+from worker.source.git import Git
 from worker.source.git_errors import disk_full, explain_os_error
 from worker.source.limits import DEFAULT as DEFAULT_LIMITS
 from worker.source.limits import Allowance, SourceLimits
+from worker.source.logins import Logins
 from worker.source.mirror import Mirror
 from worker.source.unpacking import Unpacking
 from worker.source.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
@@ -170,8 +172,7 @@ class GitSource:
             return
         most = DOORFULS * self._limits.max_bytes
         with Door(self._rules.allowed, what=f"The address that {address.uri} leads to", max_bytes=most) as door:
-            # git would send the credentials, which are an extra header, to any host that it is redirected to
-            yield address, replace(git, door=door, follow_redirects=git.credentials is None)
+            yield address, replace(git, door=door, follow_redirects=True)
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
         return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)
@@ -182,7 +183,7 @@ class GitSource:
             deadline,
             self._rules.allowed.schemes,
             os.environ if self._environ is None else self._environ,
-            credentials=credentials,
+            logins=Logins((credentials,) if credentials else ()),
             max_file_bytes=self._limits.max_bytes,
         )
 

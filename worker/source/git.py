@@ -1,25 +1,24 @@
 """The one module that runs git: it sets each command's environment, credentials, deadline and limits."""
 
-import base64
 import errno
 import os
 import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shared.addresses.git_uri import Credentials
 from shared.errors import AttemptError, AttemptTimeout, Code, UserError
 from shared.secrets.redactor import Redactor
-from worker.interruption import LOOK_SECONDS, NEVER, Interruption
+from worker.interruption import LOOK_SECONDS
+from worker.source.deadline import Deadline
 from worker.source.door import Door
 from worker.source.git_errors import REDIRECTED, explain, not_git, too_large
 from worker.source.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
+from worker.source.logins import Logins
 
 MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may unpack to an object of any size
 # The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.
@@ -55,37 +54,6 @@ ALWAYS = (
 )
 
 
-class Deadline:
-    """The time that all commands of one checkout share, and what may end them sooner."""
-
-    def __init__(
-        self,
-        timeout_seconds: float,
-        interruption: Interruption = NEVER,
-        *,
-        check_room: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.timeout_seconds = timeout_seconds
-        self.interruption = interruption
-        self._check_room = check_room
-        self._ends_at = time.monotonic() + timeout_seconds
-
-    @property
-    def remaining_seconds(self) -> float:
-        """The time that is left; never negative."""
-        return max(0.0, self._ends_at - time.monotonic())
-
-    def check(self) -> float:
-        """Return the time left, or raise what interrupts the checkout; every wait calls this every LOOK_SECONDS."""
-        self.interruption.check()
-        self._check_room()
-        return self.remaining_seconds
-
-    def half(self) -> "Deadline":
-        """Return a deadline with half of the time left, for optional work."""
-        return Deadline(self.remaining_seconds / 2, self.interruption, check_room=self._check_room)
-
-
 @dataclass(frozen=True)
 class GitResult:
     """What a git command answered; the end of stderr is as git wrote it, not redacted."""
@@ -117,7 +85,7 @@ class Git:
     deadline: Deadline
     schemes: frozenset[str]
     environ: Mapping[str, str] = field(repr=False)
-    credentials: Credentials | None = None
+    logins: Logins = field(default_factory=Logins)
     follow_redirects: bool = False
     keep_open: tuple[int, ...] = ()
     max_file_bytes: int | None = None  # a pack that gets larger ends the command
@@ -125,12 +93,16 @@ class Git:
     is_traced: bool = False  # whether stderr tells each line of git's protocol
 
     def local(self) -> "Git":
-        """Return the same, but only for repositories on this machine, and without credentials."""
-        return replace(self, schemes=frozenset({"file"}), credentials=None)
+        """Return the same, but only for repositories on this machine, and without logins."""
+        return replace(self, schemes=frozenset({"file"}), logins=Logins())
 
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
-        """Run one command to its end. Raise AttemptTimeout or what interrupts it, once all its processes have ended."""
-        return self._run(arguments, cwd=cwd)
+        """Run one command to its end. Raise AttemptTimeout or what interrupts it, once all its processes have ended.
+
+        A host that asks for a login, and has one here, gets it: then the command is run a second time.
+        """
+        result = self._run(arguments, cwd=cwd)
+        return self._run(arguments, cwd=cwd) if self.logins.answer(self.uri, result.stderr) else result
 
     def feed(self, take: Callable[[bytes], None], *arguments: str | Path) -> GitResult:
         """Run one command and pass its output to ``take`` as it comes; an exception from ``take`` ends the command."""
@@ -221,7 +193,7 @@ class Git:
         """Raise unless the host speaks git: git takes a page, such as a login's, for a repository without branches."""
         result = replace(self, is_traced=True).run("ls-remote", "--quiet", repository, "HEAD", cwd=cwd)
         if not result.says("packet:"):
-            raise not_git(self.uri) if result.ok else self.failure(result)
+            raise not_git(self.uri, use=self.logins.use(self.uri)) if result.ok else self.failure(result)
 
     def failure(self, result: GitResult) -> AttemptError:
         """Return the error that a failed command means."""
@@ -231,7 +203,8 @@ class Git:
         if self.door and self.door.is_exhausted:
             return too_large(self.uri)
         trouble = self.door.trouble if self.door else ""
-        return explain(f"{result.stderr}\n{trouble}", uri=self.uri, redactor=self._redactor())
+        redactor = Redactor.of(self.logins.known)
+        return explain(f"{result.stderr}\n{trouble}", uri=self.uri, redactor=redactor, use=self.logins.use(self.uri))
 
     def timeout(self, arguments: Sequence[object]) -> AttemptTimeout:
         """Return the error for a deadline that has passed."""
@@ -249,9 +222,6 @@ class Git:
         megabytes = MAX_STDOUT_BYTES // 1024**2
         message = f"{self.uri} has more refs or files than this service can list ({megabytes} MB of names)."
         return UserError(Code.INVALID_PROJECT, f"{message} Use a smaller repository.", uri=self.uri)
-
-    def _redactor(self) -> Redactor:
-        return Redactor.of([self.credentials] if self.credentials else [])
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in self.environ.items() if PASSED_ON.fullmatch(name)}
@@ -274,14 +244,14 @@ class Git:
     def _config(self) -> Iterator[tuple[str, str]]:
         yield from ALWAYS
         yield from ((f"protocol.{scheme}.allow", "always") for scheme in sorted(self.schemes))
-        yield "http.followRedirects", "initial" if self.follow_redirects else "false"
+        login = self.logins.shown_to(self.uri)
+        # What is an extra header, git would send to any host that it is redirected to.
+        yield "http.followRedirects", "initial" if self.follow_redirects and not login else "false"
         if self.door:
             yield "http.proxy", self.door.url
             yield "http.proxyAuthMethod", "basic"
-        if self.credentials:
-            pair = f"{self.credentials.username}:{self.credentials.password}".encode()
-            header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
-            yield f"http.{self.credentials.origin}.extraHeader", header
+        if login:
+            yield f"http.{login.origin}.extraHeader", f"Authorization: {login.as_basic}"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -5,6 +5,7 @@ import re
 
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from shared.secrets.redactor import Redactor
+from worker.source.logins import LoginUse, asking_host, origin_of
 
 EXCERPT_CHARACTERS = 500
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
@@ -28,6 +29,7 @@ SUBMODULE = re.compile(
     re.IGNORECASE,
 )
 TRANSPORT = re.compile(r"transport '[^']*' not allowed")
+UNASKED = "The host did not ask for the login that came with the address (401), so it was not shown. "
 UNSAFE_TEXT = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -47,8 +49,9 @@ USERS_TURN = (  # the first match wins
     (
         REDIRECTED,
         Code.INVALID_PARAMETER,
-        "The git host redirects {uri} to another address, where credentials would not be safe. If the repository "
-        "moved, send its new address as git_uri; if that is a login page, check the token.",
+        "The git host redirects {uri} to another address, where git may not follow: a login is shown to its own host "
+        "only, and behind a proxy nothing checks where it leads. If the repository moved, send its new address; if "
+        "that is a login page, check the token.",
     ),
     (
         TRANSPORT,
@@ -58,16 +61,21 @@ USERS_TURN = (  # the first match wins
 )
 
 
-def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
-    """Return the error that this complaint of git means."""
+def explain(stderr: str, *, uri: str, redactor: Redactor, use: LoginUse = LoginUse.NONE) -> AttemptError:
+    """Return the error that this complaint of git means; ``use`` is what became of the repository's login."""
     if DISK_FULL.search(stderr):
         return disk_full(uri)
     said = excerpt(stderr, redactor)
     if PAGE.search(stderr):
-        return not_git(uri, f" git said: {said}")
+        return not_git(uri, f" git said: {said}", use=use)
+    if asker := asking_host(stderr):
+        return UserError(
+            Code.GIT_AUTH_FAILED, _not_logged_in(uri, asker, use) + _told_by_host(stderr, redactor), uri=uri
+        )
     for complaint, code, message in USERS_TURN:
         if complaint.search(stderr):
-            return UserError(code, f"{message.format(uri=uri, no_access=_no_access(uri))} git said: {said}", uri=uri)
+            text = message.format(uri=uri, no_access=_no_access(uri, use))
+            return UserError(code, f"{text} git said: {said}", uri=uri)
     return InfrastructureError(
         Code.GIT_UNREACHABLE,
         f"{uri} could not be fetched. Check that the worker reaches the git host. git said: {said}",
@@ -75,11 +83,13 @@ def explain(stderr: str, *, uri: str, redactor: Redactor) -> AttemptError:
     )
 
 
-def not_git(uri: str, said: str = "") -> InfrastructureError:
+def not_git(uri: str, said: str = "", *, use: LoginUse = LoginUse.NONE) -> InfrastructureError:
     """Return the error for a host that answers with something else, which may pass as a network's login does."""
+    unasked = UNASKED if use is LoginUse.NOT_ASKED_FOR else ""
     message = (
-        f"{uri} answered with a page, not with git: a login, a network's portal, or no git host at all. Check the "
-        f"address in a browser, and that the worker gets there without a login (a token in git_uri, its proxy).{said}"
+        f"{uri} answered with a page, not with git: a login, a network's portal, or no git host at all. {unasked}Check "
+        f"the address in a browser, and that the worker gets there without a login (a token in git_uri, its proxy)."
+        f"{said}"
     )
     return InfrastructureError(Code.GIT_UNREACHABLE, message, uri=uri)
 
@@ -89,13 +99,38 @@ def too_large(uri: str) -> UserError:
     return UserError(Code.SOURCE_TOO_LARGE, LARGER_THAN_FETCHED.format(uri=uri), uri=uri)
 
 
-def _no_access(uri: str) -> str:
+def _no_access(uri: str, use: LoginUse) -> str:
     if uri.startswith("file:"):
         return f"There is no git repository at {uri} that this worker can read. Check the path."
+    unasked = UNASKED if use is LoginUse.NOT_ASKED_FOR else ""
     return (
         f"The git host denied access to {uri}: the repository may not exist, or the token in git_uri (or the "
-        "worker's key) may not have permission to read it. Check both."
+        f"worker's key) may not have permission to read it. {unasked}Check both."
     )
+
+
+def _not_logged_in(uri: str, asker: str, use: LoginUse) -> str:
+    """Explain why a host that asks for a login did not let git in."""
+    if origin_of(asker) != origin_of(uri):
+        return (
+            f"{uri} leads to {asker}, which asks for a login. A login is shown to the host of its own address only: "
+            "send the repository's address there, with the token."
+        )
+    if use is LoginUse.SHOWN:
+        return (
+            f"The git host refuses the login that came with {uri}: the token is wrong, has expired, or may not read "
+            "this repository. Send one that may."
+        )
+    return (
+        f"The git host asks for a login to {uri}, and none came with it: the repository is private, or does not "
+        "exist. If it is private, send the address with a token, such as https://USER:TOKEN@host/path.git."
+    )
+
+
+def _told_by_host(stderr: str, redactor: Redactor) -> str:
+    """Return what else git said, such as the host's own explanation: that it cannot ask a person is no news."""
+    rest = "\n".join(line for line in stderr.splitlines() if not asking_host(line))
+    return f" git said: {excerpt(rest, redactor)}" if rest.strip() else ""
 
 
 def explain_os_error(error: OSError, *, uri: str) -> AttemptError:

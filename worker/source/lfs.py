@@ -8,10 +8,8 @@ import errno
 import hashlib
 import json
 import shutil
-import ssl
 import urllib.error
 import urllib.request
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from shared.addresses.git_uri import GitUri, parse_git_uri
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
+from worker.source.lfs_opener import LfsOpener
 from worker.source.lfs_pointer import Pointer, find_pointers
 from worker.source.limits import Allowance
 
@@ -67,13 +66,6 @@ def _ways_out(git: Git) -> Iterator[None]:
             yield
     finally:
         git.door.allowed = before
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: behind the operator's proxy, nothing checks where it leads."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        """Follow none."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +149,7 @@ class _Server:
         self._address = address
         self._files = files
         self._rules = rules
-        self._credentials = address.credentials or files.git.credentials
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler(files.git.proxies()),
-            urllib.request.HTTPRedirectHandler() if files.git.door else _NoRedirect(),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=files.git.trusted)),
-        )
+        self._opener = LfsOpener(files.git, files.git.logins.plus(address.credentials))
 
     def fetch(self, pointers: Sequence[Pointer]) -> None:
         """Request some of the files and download them."""
@@ -206,11 +193,8 @@ class _Server:
 
     @contextmanager
     def _open(self, request: urllib.request.Request, files: _Files) -> Iterator[IO[bytes]]:
-        """Send a request, with the credentials only if it goes to their own origin; a redirect does not get them."""
+        """Send a request, if its address may be fetched."""
         self._check(request)
-        if self._credentials and request.full_url.startswith(self._credentials.origin):
-            pair = f"{self._credentials.username}:{self._credentials.password}".encode()
-            request.add_unredirected_header("Authorization", f"Basic {b64encode(pair).decode()}")
         seconds = min(SILENCE_SECONDS, files.git.deadline.check() or 0.1)
         try:
             with self._opener.open(request, timeout=seconds) as answer:

@@ -1,11 +1,11 @@
 """Finds a work tree's submodules, and decides whether this service may fetch them from their addresses."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.addresses.git_uri import GitUri, parse_git_uri
+from shared.addresses.git_uri import Credentials, GitUri, parse_git_uri
 from shared.errors import AttemptError, Code, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
@@ -21,7 +21,7 @@ class Submodule:
     path: str
     folder: Path
     uri: str
-    address: str = field(repr=False)  # as in .gitmodules, where the project may have put credentials of its own
+    credentials: Credentials | None  # from .gitmodules, where the project may have put some of its own
     commit_sha: str
 
     def not_pushed(self) -> UserError:
@@ -59,7 +59,7 @@ def find_submodules(
         if updates.get(name) == "none":
             continue
         address = _address(name, addresses[name], uri=uri, rules=rules)
-        yield Submodule(name, path, _folder(folder, path, uri=uri), address.uri, addresses[name], commit_sha)
+        yield Submodule(name, path, _folder(folder, path, uri=uri), address.uri, address.credentials, commit_sha)
 
 
 def too_nested(uri: str) -> UserError:

@@ -31,10 +31,15 @@ class Unpacking:
         for submodule in find_submodules(folder, tree.submodules, uri=uri, git=self.git, rules=self.rules):
             if nesting == MAX_NESTING:
                 raise too_nested(self.git.uri)
-            self._bring(submodule)
+            inside = self._with_login_of(submodule)
+            inside._bring(submodule)
             depth = above + submodule.path.count("/") + 1
             place = submodule.folder
-            self.unpack(place, submodule.commit_sha, uri=submodule.uri, above=depth, nesting=nesting + 1)
+            inside.unpack(place, submodule.commit_sha, uri=submodule.uri, above=depth, nesting=nesting + 1)
+
+    def _with_login_of(self, submodule: Submodule) -> "Unpacking":
+        """Return the same for what is inside a submodule, whose address may have a login."""
+        return replace(self, git=replace(self.git, logins=self.git.logins.plus(submodule.credentials)))
 
     def _bring(self, submodule: Submodule) -> None:
         """Fetch a submodule's commit; an error names the submodule, and its own address."""
@@ -47,7 +52,7 @@ class Unpacking:
         """Fetch its commit; all branches and tags if the host does not serve commits by SHA."""
         folder, sha = submodule.folder, submodule.commit_sha
         git.must("init", "--quiet", "--template=", folder)
-        git.must("-C", folder, "remote", "add", "origin", submodule.address)
+        git.must("-C", folder, "remote", "add", "origin", submodule.uri)
         fetch = ("-C", folder, "fetch", "--quiet", "--no-tags")
         result = git.run(*fetch, "--depth=1", "origin", sha)
         if result.ok:

@@ -4,15 +4,22 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request
 
 import pytest
 
-from shared.addresses.git_uri import parse_git_uri
+from shared.addresses.git_uri import AllowedAddresses, parse_git_uri
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from tests.support.servers.git_repository import RepositoryOnServer, bare_repository
 from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
+from worker.source.deadline import Deadline
+from worker.source.door import Door
+from worker.source.git import Git
+from worker.source.lfs_opener import LfsOpener
 from worker.source.limits import SourceLimits
+from worker.source.logins import Logins
 
 WEIGHTS, DATA = b"weights" * 1000, b"x,y\n1,2\n"
 MLPROJECT = b"name: iris\n"
@@ -82,8 +89,9 @@ def test_the_content_stands_in_the_place_of_every_pointer(server: GitServer, tmp
     assert (folder / "data" / "train.csv").read_bytes() == DATA
     assert (folder / "docs.md").read_text().startswith("version https://git-lfs")
     downloads = [seen for seen in server.requests if seen.path.endswith(oid(WEIGHTS))]
-    assert len(downloads) == 1
-    assert downloads[0].authorization == server.authorizations("iris")[0]
+    assert [seen.authorization for seen in downloads] == [server.authorizations("iris")[-1]]
+    lfs = [seen.authorization for seen in server.requests if "/info/lfs/" in seen.path]
+    assert [authorization is None for authorization in lfs] == [True, False, False, False, False]  # asked once
 
 
 def test_a_submodules_files_come_from_its_own_host(server: GitServer, tmp_path: Path) -> None:
@@ -137,6 +145,55 @@ def test_credentials_go_to_no_other_server(server: GitServer, tmp_path: Path) ->
         address = iris(server, **{".lfsconfig": f"[lfs]\n\turl = {elsewhere}\n"})
         assert (fetch(tmp_path, address).folder / "weights.bin").read_bytes() == WEIGHTS
         assert {seen.authorization for seen in other.requests} == {None}
+
+
+def test_an_lfs_server_that_asks_for_no_login_is_shown_none(server: GitServer, tmp_path: Path) -> None:
+    server.behaviour.logins = {"elsewhere": "x:y"}  # and it refuses any for others
+    assert (fetch(tmp_path, iris(server)).folder / "weights.bin").read_bytes() == WEIGHTS
+    assert {seen.authorization for seen in server.requests} == {None}
+
+
+def test_the_storage_of_an_lfs_server_asks_for_its_login_in_vain(server: GitServer, tmp_path: Path) -> None:
+    with GitServer(tmp_path / "storage", "retrain-bot", "pass word") as storage:
+        server.behaviour.lfs_href = f"http://127.0.0.1:{storage.port}/storage.git/info/lfs"
+        assert_refused(tmp_path, iris(server), "denies access (401)", code=Code.GIT_AUTH_FAILED)
+        assert {seen.authorization for seen in storage.requests} == {None}
+
+
+def test_what_an_lfs_server_lets_in_by_goes_to_no_host_that_the_file_is_redirected_to(
+    server: GitServer, tmp_path: Path
+) -> None:
+    server.behaviour.lfs_header = {"Authorization": "Basic Z2l2ZW4="}
+    with GitServer(tmp_path / "storage") as storage, GitServer(tmp_path / "far") as far:
+        far.behaviour.lfs_files = server.behaviour.lfs_files
+        server.behaviour.lfs_href = f"http://127.0.0.1:{storage.port}/storage.git/info/lfs"
+        storage.behaviour.redirect_to = f"http://127.0.0.1:{far.port}"
+        assert (fetch(tmp_path, iris(server)).folder / "weights.bin").read_bytes() == WEIGHTS
+        assert {seen.authorization for seen in storage.requests} == {"Basic Z2l2ZW4="}
+        assert {seen.authorization for seen in far.requests} == {None}
+
+
+def refused_by_opener(server: GitServer, **headers: str) -> None:
+    """Open the server's address with its login at hand, and expect a 401."""
+    login = parse_git_uri(server.url("iris", with_credentials=True)).credentials
+    allowed = AllowedAddresses(frozenset({"http"}), frozenset({"127.0.0.1"}))
+    with Door(allowed, what="", max_bytes=10**6) as door:
+        git = Git(server.url("iris"), Deadline(30), frozenset({"http"}), {}, door=door)
+        opener, request = LfsOpener(git, Logins().plus(login)), Request(server.url("iris"), headers=headers)  # noqa: S310
+        with pytest.raises(HTTPError, match="401"):
+            opener.open(request, timeout=30)
+
+
+def test_a_server_that_redirects_to_one_that_asks_has_not_asked_itself(server: GitServer, tmp_path: Path) -> None:
+    with GitServer(tmp_path / "far", "x", "y") as far:
+        server.behaviour.redirect_to = f"http://127.0.0.1:{far.port}"
+        refused_by_opener(server)
+        assert {seen.authorization for seen in (*server.requests, *far.requests)} == {None}
+
+
+def test_what_an_lfs_server_gave_for_a_file_is_shown_and_not_the_login(server: GitServer) -> None:
+    refused_by_opener(server, Authorization="Basic Z2l2ZW4=")
+    assert [seen.authorization for seen in server.requests] == ["Basic Z2l2ZW4="]
 
 
 @pytest.mark.parametrize("url", ["file:///srv/lfs", "ssh://git@other.example/a.git", "http://localhost/lfs", "ext::sh"])

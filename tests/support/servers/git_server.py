@@ -32,12 +32,17 @@ class Behaviour:
 
     status: int | None = None  # answer this to all requests
     page: bytes | None = None  # answer this page to all requests
+    asks_first: bool = False  # ask for the login before it does any of this
+    logins: dict[str, str] = field(
+        default_factory=dict
+    )  # name of a private repository: user:password. Others refuse any
     hang: bool = False  # take requests, answer none
     redirect_to: str | None = None  # send every request to the same path of this address
     login_at: str | None = None  # send every request to this address
     only_dot_git: bool = False  # redirect repo to repo.git, as GitLab does
     lfs_files: dict[str, bytes] = field(default_factory=dict)  # Git LFS content, by what the pointer says
     lfs_href: str | None = None  # where its files are said to be, instead of here
+    lfs_header: dict[str, str] = field(default_factory=lambda: {"X-Key": "a"})  # what their requests must show
     protocol_v2: bool = True  # off, a client may not ask for any commit by its SHA
 
 
@@ -93,12 +98,16 @@ class GitServer:
         """The Authorization headers that requests for a repository had."""
         return [seen.authorization for seen in self.requests if seen.path.startswith(f"/{name}.git/")]
 
-    def lets_in(self, authorization: str | None) -> bool:
+    def lets_in(self, path: str, authorization: str | None) -> bool:
         """Whether a request with this Authorization header is answered."""
-        if self.username is None:
-            return True
-        expected = base64.b64encode(f"{self.username}:{self.password or ''}".encode()).decode()
-        return authorization == f"Basic {expected}"
+        if self.behaviour.logins:
+            login = self.behaviour.logins.get(path.split("/")[1].removesuffix(".git"))
+        else:
+            login = None if self.username is None else f"{self.username}:{self.password or ''}"
+            if login is None:
+                return True
+        expected = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
+        return authorization == expected
 
 
 class _Server(ThreadingHTTPServer):
@@ -127,7 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         server.requests.append(SeenRequest(self.command, unquote(self.path), authorization))
         self.close_connection = True
-        if behaviour.hang:
+        is_in = server.lets_in(self.path, authorization)
+        if behaviour.asks_first and not is_in:
+            self._ask()
+        elif behaviour.hang:
             server.stopped.wait(HANG_SECONDS)
         elif behaviour.page is not None:
             self._send(200, [("Content-Type", "text/html")], behaviour.page)
@@ -135,12 +147,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(behaviour.status)
         elif location := self._redirection():
             self._send(301, [("Location", location)])
-        elif not server.lets_in(authorization):
-            self._send(401, [("WWW-Authenticate", 'Basic realm="git"')])
+        elif not is_in:
+            self._ask()
         elif "/info/lfs/" in self.path:
             self._lfs(body)
         else:
             self._backend(body)
+
+    def _ask(self) -> None:
+        self._send(401, [("WWW-Authenticate", 'Basic realm="git"')])
 
     def _lfs(self, body: bytes) -> None:
         """Answer as a Git LFS server: the batch API, and the files themselves."""
@@ -155,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             for each in objects:
                 if each["oid"] in behaviour.lfs_files:
                     href = f"{behaviour.lfs_href or here}/{each['oid']}"
-                    each["actions"] = {"download": {"href": href, "header": {"X-Key": "a"}}}
+                    each["actions"] = {"download": {"href": href, "header": behaviour.lfs_header}}
                 else:
                     each["error"] = {"code": 404, "message": "no such object"}
             self._send(200, content=json.dumps({"objects": objects}).encode())

@@ -183,7 +183,9 @@ def test_credentials_that_come_again_are_kept_only_in_the_vault(
 
 
 def test_credentials_may_come_for_a_job_that_had_none(client: FlaskClient, submit_ended: SubmitEnded) -> None:
-    second = retried(client, submit_ended(), git_uri=PRIVATE)["id"]
+    first = submit_ended(git_uri="https://contoso@github.com/user/iris.git")  # a name alone is no login
+    assert retried(client, first)["request"]["git_uri"] == CLEAN
+    second = retried(client, first, git_uri=PRIVATE)["id"]
     client.post(f"/jobs/{second}/cancel")
     assert refused(client, second)[0] == "CREDENTIALS_NEEDED"
 

@@ -189,3 +189,17 @@ def test_a_token_alone_is_a_login_and_a_secret(token: str) -> None:
     credentials = parse_git_uri(f"https://{token}@git.example/team/iris.git").credentials
     assert credentials is not None
     assert credentials.secrets == (token,)
+
+
+@pytest.mark.parametrize(
+    ("user", "secrets"),
+    [
+        ("contoso-data-science-team", ("t0ken",)),
+        ("x-token-auth", ("t0ken",)),
+        ("3f2a9c" * 7, ("t0ken", "3f2a9c" * 7)),
+    ],
+)
+def test_beside_a_token_a_users_name_is_no_secret_however_long(user: str, secrets: tuple[str, ...]) -> None:
+    credentials = parse_git_uri(f"https://{user}:t0ken@git.example/team/iris.git").credentials
+    assert credentials is not None
+    assert credentials.secrets == secrets

@@ -10,7 +10,8 @@ import pytest
 from shared.errors import AttemptCancelled, AttemptTimeout, Code, UserError
 from tests.support.waiting import wait_until
 from worker.interruption import NEVER, Interruption
-from worker.source.git import Deadline, Git
+from worker.source.deadline import Deadline
+from worker.source.git import Git
 from worker.source.git_output import KEPT_STDERR_BYTES
 
 

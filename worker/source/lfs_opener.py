@@ -1,0 +1,68 @@
+"""Opens what an LFS server has: shows a login where the server asks for one, and to no other host."""
+
+import ssl
+import urllib.error
+import urllib.request
+from http.client import HTTPMessage
+from typing import IO, Any
+
+from shared.addresses.git_uri import Credentials
+from worker.source.git import Git
+from worker.source.logins import Logins, origin_of
+
+AUTHORIZATION = "Authorization"
+UNAUTHORIZED = 401
+
+
+class LfsOpener:
+    """Opens requests by git's way out. A host that asked once is shown its login at once from then on."""
+
+    def __init__(self, git: Git, logins: Logins) -> None:
+        self._logins = logins
+        self._asked: set[str | None] = set()
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler(git.proxies()),
+            _KeepToHost() if git.door else _NoRedirect(),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=git.trusted)),
+        )
+
+    def open(self, request: urllib.request.Request, *, timeout: float) -> Any:
+        """Return the answer; raise what urllib raises."""
+        login = self._logins.of(request.full_url)
+        if login is None or request.has_header(AUTHORIZATION):  # what the server itself gave for its file
+            return self._opener.open(request, timeout=timeout)
+        if origin_of(request.full_url) in self._asked:
+            return self._opener.open(_with(login, request), timeout=timeout)
+        try:
+            return self._opener.open(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            if error.code != UNAUTHORIZED or origin_of(error.url) != origin_of(request.full_url):
+                raise
+            error.close()
+        self._asked.add(origin_of(request.full_url))
+        return self._opener.open(_with(login, request), timeout=timeout)
+
+
+def _with(login: Credentials, request: urllib.request.Request) -> urllib.request.Request:
+    headers = {**request.headers, AUTHORIZATION: login.as_basic}
+    return urllib.request.Request(request.full_url, data=request.data, headers=headers)  # noqa: S310 - checked before
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: behind the operator's proxy, nothing checks where it leads."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        """Follow none."""
+
+
+class _KeepToHost(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but what lets in at one host is not shown to the next."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the next request, without the header if it goes to another host."""
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following and origin_of(newurl) != origin_of(req.full_url):
+            following.remove_header(AUTHORIZATION)
+        return following
