@@ -104,8 +104,8 @@ def _needs_a_shell(text: str, project: Project) -> UserError | None:
             f"{PROJECT_FOLDER}, where the command starts. Take the volume out of docker_env, and use {inside} "
             f"in place of {target}"
         )
-    elif SHELLS_OWN.search(text) or text.startswith("~"):
-        what = f"has the volume '{text}', in which only a shell could fill something in"
+    elif SHELLS_OWN.search(text) or text.startswith(("~", ".")):
+        what = f"has the volume '{text}', which means a folder only to the shell of who calls MLflow"
         advice = "Write the folder's own path in docker_env.volumes; the operator must have it in VOLUME_ALLOWLIST"
     else:
         return None

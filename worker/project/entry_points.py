@@ -202,10 +202,6 @@ def _names(entry_point: EntryPoint) -> str:
 def _checked(command: str, entry_point: EntryPoint) -> str:
     if len(command.encode()) > COMMAND_BYTES:
         raise _too_long(entry_point)
-    if "\0" in command:
-        raise UserError(
-            Code.INVALID_PROJECT, f"The command of entry point '{entry_point.name}' contains a NUL character."
-        )
     return command
 
 

@@ -1,5 +1,7 @@
 """Checks an MLproject file before MLflow reads it: no link may lead to a host file, and errors are in plain words."""
 
+import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from shared.addresses.characters import named
 from shared.errors import Code, UserError
 from worker.project.yaml_growth import growth_of
 
@@ -17,6 +20,7 @@ LISTED_NAMES = 20
 SHOWN_CHARACTERS = 100
 SCALARS = (str, int, float, bool)
 ENVIRONMENT_FILES = ("python_env", "conda_env")
+NOT_FOR_PROGRAMS = re.compile(r"[\0\ud800-\udfff]")  # neither a command nor a variable can hold these
 
 
 def check_project_file(folder: Path, repository: Path | None = None) -> Path:
@@ -98,13 +102,35 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 def _problem_with_document(path: Path, repository: Path) -> str | None:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        repr(document)  # as MLflow and messages print parts of it
     except yaml.YAMLError as error:
         return _yaml_problem(error)
-    except (RecursionError, ValueError):  # ValueError: a date such as 2024-99-99
-        return "contains a value that YAML cannot read"
+    except (RecursionError, ValueError):  # a date such as 2024-99-99, a number of 5000 digits
+        return "contains a value that YAML cannot read, or nobody can print"
     if not isinstance(document, Mapping):
         return "is not a mapping; it needs a name, a docker_env and entry_points"
-    return next(_problems(document, path.parent, repository), None)
+    return _problem_with_strings(document) or next(_problems(document, path.parent, repository), None)
+
+
+def _problem_with_strings(document: Mapping[Any, Any]) -> str | None:
+    found = NOT_FOR_PROGRAMS.search("".join(_strings(document)))
+    return f"contains {named(found[0])}, which no program can be given; take it out" if found else None
+
+
+def _strings(document: object) -> Iterator[str]:
+    """Yield all strings, those that many aliases stand for once."""
+    left, seen = [document], set()
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            left += [*value, *value.values()]
+        elif isinstance(value, (list, tuple, set)):
+            left += value
 
 
 def _problems(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
@@ -132,7 +158,7 @@ def _problems_with_image(document: Mapping[Any, Any]) -> Iterator[str]:
         name, _, value = composed.partition("=")
         yield (
             f"has '{composed[:SHOWN_CHARACTERS]}' in its docker_env.environment, which MLflow takes for the name of a "
-            f'variable to copy; write it as ["{name}", "{value[:SHOWN_CHARACTERS]}"]'
+            f"variable to copy; write it as {_pair(name, value)}"
         )
     elif not all(isinstance(volume, str) for volume in _list(docker_env.get("volumes"))):
         yield 'has docker_env.volumes that are not a list of strings; write it as ["/folder:/place:ro"]'
@@ -170,13 +196,23 @@ def _list(value: object) -> list[Any]:
 
 def _is_variable(entry: object) -> bool:
     if isinstance(entry, list):
-        return len(entry) == 2 and isinstance(entry[0], str) and isinstance(entry[1], SCALARS)
-    return isinstance(entry, str)
+        return len(entry) == 2 and _is_name(entry[0]) and isinstance(entry[1], SCALARS)
+    return isinstance(entry, str) and bool(entry)
+
+
+def _is_name(name: object) -> bool:
+    """Return whether a process can have a variable of this name."""
+    return isinstance(name, str) and bool(name) and "=" not in name
 
 
 def _is_composed(entry: object) -> bool:
     """Return whether it is NAME=value, as Docker Compose has it."""
     return isinstance(entry, str) and "=" in entry
+
+
+def _pair(name: str, value: str) -> str:
+    """Return the variable as MLflow has it; JSON, whose quotes and backslashes YAML reads in the same way."""
+    return json.dumps([name, value if len(value) <= SHOWN_CHARACTERS else "…"], ensure_ascii=False)
 
 
 def _problems_with_entry_points(entry_points: object) -> Iterator[str]:

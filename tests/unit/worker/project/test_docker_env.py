@@ -58,7 +58,11 @@ def test_a_projects_own_folder_as_a_volume_is_said_to_be_there_already(text: str
 
 
 @pytest.mark.parametrize(
-    "text", ["${DATA_PATH}:/d", "${A:-/x}:/d", "$HOME/x:/d", "$(pwd)/../x:/d", "$(cat f):/d", "~/.aws:/d", "`id`:/d"]
+    "text",
+    [
+        *("${DATA_PATH}:/d", "${A:-/x}:/d", "$HOME/x:/d", "$(pwd)/../x:/d", "$(cat f):/d", "~/.aws:/d", "`id`:/d"),
+        *("../x:/d", "./../x:/d", "..:/d"),
+    ],
 )
 def test_what_only_a_shell_could_read_is_to_be_written_out(text: str) -> None:
     with pytest.raises(UserError, match="Write the folder's own path") as caught:

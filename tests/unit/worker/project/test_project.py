@@ -133,11 +133,6 @@ def test_a_command_may_be_as_long_as_linux_takes_and_no_longer() -> None:
         render(entry_point(longest + "x"), {})
 
 
-def test_a_command_with_a_nul_is_refused() -> None:
-    with pytest.raises(UserError, match="NUL"):
-        render(entry_point("run \0"), {})
-
-
 def test_a_line_end_with_its_backslash_is_cut_and_nothing_more() -> None:
     assert render(entry_point("run ab\\\n"), {}).command == "run ab"
 

@@ -5,18 +5,54 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.errors import Code, UserError
 from worker.project.mlproject_file import check_project_file, folder_for_mlflow
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000], ids=["NUL", "half a character", "too long"])
 @pytest.mark.parametrize("key", ["python_env", "conda_env"])
-def test_an_environment_file_that_cannot_be_one_is_the_projects_fault(tmp_path: Path, key: str, name: str) -> None:
-    (tmp_path / "MLproject").write_text(f"name: a\n{key}: {json.dumps(name)}\n")
+def test_an_environment_file_that_cannot_be_one_is_the_projects_fault(tmp_path: Path, key: str) -> None:
+    (tmp_path / "MLproject").write_text(f"name: a\n{key}: {'x' * 5000}\n")
     with pytest.raises(UserError, match=key) as caught:
         check_project_file(tmp_path)
     assert caught.value.code is Code.INVALID_PROJECT
+
+
+@pytest.mark.parametrize("where", ["name: V", "conda_env: V", "docker_env: {image: a, environment: [[A, V]]}", "V: a"])
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (r'"a\0b"', "contains a NUL character"),
+        (r'"\ud800"', r"half of a character \(U\+D800\)"),
+        (f"0x{'f' * 6000}", "cannot read"),
+    ],
+    ids=["NUL", "half a character", "a number without end"],
+)
+def test_what_no_program_can_be_given_is_the_projects_fault(tmp_path: Path, where: str, value: str, what: str) -> None:
+    if where == "V: a":
+        where, value = "V", f"? {value}\n: a"
+    (tmp_path / "MLproject").write_text(f"{where.replace('V', value)}\n")
+    with pytest.raises(UserError, match=what) as caught:
+        check_project_file(tmp_path)
+    assert caught.value.code is Code.INVALID_PROJECT
+
+
+@pytest.mark.parametrize("entry", ['["A=B", v]', '["", v]', '""'])
+def test_a_variable_that_no_process_can_have_is_refused(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "MLproject").write_text(f"docker_env: {{image: a, environment: [{entry}]}}\n")
+    with pytest.raises(UserError, match="not a list of names"):
+        check_project_file(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["b", 'say "b"', "C:\\b", "ü", ""])
+def test_how_mlflow_has_a_variable_of_compose_is_said_so_that_yaml_reads_it(tmp_path: Path, value: str) -> None:
+    file, document = tmp_path / "MLproject", {"docker_env": {"image": "a", "environment": [f"A={value}"]}}
+    file.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="write it as") as caught:
+        check_project_file(tmp_path)
+    advised = yaml.safe_load(caught.value.message.partition("write it as ")[2].removesuffix("."))
+    assert advised == ["A", value]
 
 
 def project_with_aliases(value: str) -> str:
