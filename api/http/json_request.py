@@ -91,4 +91,6 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedBody(f"The body contains {name}, which is not JSON. Leave the value out, or send null.")
+    raise MalformedBody(
+        f"The body contains {name}, which is not JSON. Leave the value out or, in parameters, send it as a text."
+    )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.http.errors import FieldError, InvalidRequest
+from shared.requests.retrain_request import EARLIER_NAMES
 
 MAX_SHOWN = 100
 MAX_ERRORS = 50  # reported at once, because every unknown name is compared with all known ones
@@ -34,7 +35,8 @@ def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]
         return tuple(str(part) for part in error["loc"][:1])
     path: list[str] = []
     value: Any = body
-    for part in error["loc"]:
+    for said in error["loc"]:
+        part = said if path or _leads_into(value, said) else EARLIER_NAMES.get(str(said), said)
         if _leads_into(value, part):
             value = value[part]
         elif error["type"] != "missing":

@@ -11,6 +11,8 @@ PAGE = re.compile(
     r"|^/projects/[^/]+/repos/[^/]+(?P<server>/browse)(/|$)"
 )
 BITBUCKET, BITBUCKET_PAGE = "bitbucket.org", re.compile(r"^/[^/]+/[^/]+(?P<page>/(src|branch)/)[^/]")
+OF_GIT = re.compile(r"\.git(@|$)")
+IF_IT_IS_ONE = " (if a group is called so and this is the repository itself, write .git behind it)"
 FOLDER_PAGES = ("/tree/", "/-/tree/", "/src/", "/src/branch/", "/src/commit/", "/src/tag/")
 
 
@@ -20,7 +22,7 @@ def require_no_lookalike(value: str) -> str:
     if page := find_page(value):
         raise ValueError(
             f"is the address of a page about the repository: leave out '{page}' and all that follows it; the branch "
-            "or commit goes in commit_hash, the folder in MLproject_location"
+            f"or commit goes in commit_hash, the folder in MLproject_location{IF_IT_IS_ONE}"
         )
     return value
 
@@ -31,7 +33,7 @@ def require_no_data_lookalike(value: str) -> str:
     if (page := find_page(value)) in FOLDER_PAGES:
         raise ValueError(
             f"is the address of a page about a repository: leave out '{page}' and all that follows it, and write "
-            "URL@BRANCH:FOLDER"
+            f"URL@BRANCH:FOLDER{IF_IT_IS_ONE}"
         )
     return value
 
@@ -51,7 +53,7 @@ def find_page(address: str) -> str | None:
         parts = urlsplit(address)
     except ValueError:  # it is no address at all, which others tell
         return None
-    if parts.scheme not in ("http", "https") or parts.path.endswith(".git"):
+    if parts.scheme not in ("http", "https") or OF_GIT.search(parts.path):
         return None
     match = PAGE.search(parts.path) or (BITBUCKET_PAGE.match(parts.path) if parts.hostname == BITBUCKET else None)
     return next(filter(None, match.groupdict().values())) if match else None

@@ -71,7 +71,8 @@ def redis_address(value: SecretStr) -> SecretStr:
         is_address = False
     if not is_address or parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(/[0-9]*)?", parts.path):
         raise ValueError(
-            "must be redis://:password@host:6379/0, or rediss://… with TLS; in a password, write / as %2F and @ as %40"
+            "must be redis://:password@host:6379/0, or rediss://… with TLS; in a password, write / as %2F, @ as %40, "
+            "# as %23, ? as %3F and [ as %5B"
         )
     query = parts.query
     if parts.scheme == "rediss" and "ssl_cert_reqs" not in query:

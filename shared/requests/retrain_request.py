@@ -15,6 +15,7 @@ from shared.requests.records import as_recorded, field_names, filled, without_de
 from shared.requests.texts import ModelName, Name, ParameterName, ParameterValue, Text, Word, no_control_characters
 from shared.secrets.vault import JobSecrets
 
+EARLIER_NAMES = {"dataset_repo": "dataset_uri"}  # of fields, as the predecessor's README documented them
 FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_name")
 
 

@@ -67,9 +67,8 @@ def _name_of_a_model(value: str) -> str:
 
 
 def _such_as(name: str) -> str:
-    return (
-        f"use another character, as in {name}" if name.isprintable() and len(name) <= 100 else "use another character"
-    )
+    is_shown = name and name.isprintable() and len(name) <= 100
+    return f"use another character{f', as in {name}' if is_shown else ''}"
 
 
 def _is_no_plain_path(name: str) -> bool:

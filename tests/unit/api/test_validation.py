@@ -48,6 +48,10 @@ def post(client: FlaskClient, **fields: Any) -> dict[str, Any]:
         ({"promotion": {"guardrails": {"recall": "0.1"}}}, "/promotion/guardrails/recall", "FLOAT_TYPE"),
         ({"promotion": {"guardrail_directions": {"recall": "lower_is_better"}}}, "/promotion", "VALUE_ERROR"),
         ({"dataset_uri": "a", "dataset_repo": "b"}, "", "VALUE_ERROR"),
+        ({"dataset_uri": "C:/data"}, "/dataset_uri", "VALUE_ERROR"),
+        ({"dataset_uri": 1}, "/dataset_uri", "STRING_TYPE"),
+        ({"dataset_repo": 1}, "/dataset_repo", "STRING_TYPE"),
+        ({"labels": {"dataset_repo": 1}}, "/labels/dataset_repo", "STRING_TYPE"),
     ],
 )
 def test_an_error_points_at_the_field(client: FlaskClient, fields: dict[str, Any], pointer: str, code: str) -> None:
@@ -105,7 +109,7 @@ def test_an_address_in_the_place_of_a_name_is_not_repeated(client: FlaskClient) 
         (b"", "line 1, column 1"),
         (b"[]", "must be a JSON object"),
         (b'"{}"', "must be a JSON object"),
-        (b'{"a": NaN}', "NaN"),
+        (b'{"a": NaN}', "NaN, which is not JSON. Leave the value out or, in parameters, send it as a text."),
         (b'{"a": -Infinity}', "-Infinity"),
         (b'{"a": "\\ud800"}', "not Unicode"),
         (b'{"a": "\xff"}', "not Unicode"),

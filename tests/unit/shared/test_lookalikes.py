@@ -41,6 +41,15 @@ def test_a_repository_whose_path_has_the_same_words_is_an_address(address: str) 
     assert parse(git_uri=address).git_uri == address
 
 
+def test_a_repository_of_a_group_with_such_a_name_is_told_how_it_is_sent() -> None:
+    address = "https://git.example.com/team/group/raw/iris"
+    assert "write .git behind it" in str(refused(git_uri=address))
+    assert parse(git_uri=f"{address}.git")
+    address = "https://git.example.com/team/group/tree/iris"
+    assert "write .git behind it" in str(refused(dataset_repo=address))
+    assert parse(dataset_repo=f"{address}.git@v2:data")
+
+
 @pytest.mark.parametrize(
     "path", [r"C:\Users\me\iris", "C:/Users/me/iris", r"\\server\share\iris", "file:///C:/iris", r"file://C:\iris"]
 )

@@ -63,6 +63,7 @@ def test_a_refused_model_name_comes_with_one_that_is_taken() -> None:
     assert "has '/'" in message
     advised = message.rpartition(" as in ")[2]
     assert parse(model_name=advised).model_name == advised == "team-iris-v2"
+    assert told(model_name="/").endswith("use another character")
 
 
 @pytest.mark.parametrize(

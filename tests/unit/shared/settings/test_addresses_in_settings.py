@@ -1,5 +1,6 @@
 """Addresses and folders in settings: every form that can work does; the start refuses others, and says what works."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,24 @@ def test_a_database_address_is_used_with_the_driver_that_we_ship(url: str, used:
     "url",
     [
         *("redis.example:6379", "http://h/0", "unix:///run/redis.sock", "redis://", "redis://h:port/0", "redis://h/x"),
-        *("redis://:p/hunter2@h:1/0", "redis://[::1/0"),
+        *("redis://:p/hunter2@h:1/0", "redis://[::1/0", "redis://:p#hunter2@h:1/0", "redis://:p?hunter2@h:1/0"),
+        "redis://:p[hunter2@h:1/0",
     ],
 )
 def test_a_redis_address_that_cannot_work_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"REDIS_URL: .*must be redis://:password@host:6379/0") as caught:
         settings(redis_url=url)
     assert "hunter2" not in caught.value.message
+
+
+def test_a_password_that_is_written_as_the_refusal_says_is_taken() -> None:
+    with pytest.raises(ConfigurationError, match="in a password, write") as caught:
+        settings(redis_url="redis://:a/b@c#d?e[f@h:1/0")
+    told = dict(re.findall(r"(\S) as (%[0-9A-F]{2})", caught.value.message))
+    password = "".join(told.get(each, each) for each in "a/b@c#d?e[f")
+    app = make_celery(settings(redis_url=f"redis://:{password}@h:1/0"), with_results=True)
+    with app.connection_for_write() as connection:
+        assert connection.password == "a/b@c#d?e[f"
 
 
 @pytest.mark.parametrize(
