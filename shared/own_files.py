@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from stat import S_ISVTX, S_IWOTH
+from stat import S_IRWXG, S_IRWXO, S_ISVTX, S_IWOTH
 
 LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last ran
 # What the service creates in DATA_DIR. Other things there, such as a cache of datasets, are not ours to close.
@@ -21,7 +21,7 @@ def keep_files_private() -> None:
 def close_to_others(data_dir: Path) -> None:
     """Close the folder, whoever made it, and what an earlier version left readable in it.
 
-    A closed folder also closes its contents. One that others use, too (/tmp, a home), stays as it is.
+    A closed folder also closes its contents. One that others use, too (/tmp, a home, root's /srv), stays as it is.
     """
     ours = [data_dir / name for name in MADE_IN_DATA_DIR]
     for path in ours if _is_for_others(data_dir) else [data_dir, *ours]:
@@ -30,7 +30,13 @@ def close_to_others(data_dir: Path) -> None:
 
 
 def _is_for_others(folder: Path) -> bool:
-    """Return whether the folder is one that every machine has, or that anybody may write to."""
-    with suppress(FileNotFoundError, RuntimeError):
-        return bool(folder.stat().st_mode & (S_ISVTX | S_IWOTH)) or folder.resolve() in (Path("/"), Path.home())
+    """Return whether anybody may write to it, every machine has it, or a folder in it is open that is not ours."""
+    with suppress(FileNotFoundError, PermissionError, RuntimeError):
+        is_public = folder.stat().st_mode & (S_ISVTX | S_IWOTH) or folder.resolve() in (Path("/"), Path.home())
+        return bool(is_public) or any(map(_is_open, folder.iterdir()))
     return False
+
+
+def _is_open(path: Path) -> bool:
+    """Return whether it is a folder that somebody keeps open beside what is ours."""
+    return path.name not in MADE_IN_DATA_DIR and path.is_dir() and bool(path.stat().st_mode & (S_IRWXG | S_IRWXO))

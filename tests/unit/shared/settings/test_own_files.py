@@ -31,6 +31,17 @@ def test_a_data_folder_that_was_there_before_is_closed(tmp_path: Path) -> None:
     assert oct((tmp_path / "kept").stat().st_mode & 0o777) == "0o700"
 
 
+def test_a_folder_with_an_open_one_of_somebody_else_in_it_stays_open(tmp_path: Path) -> None:
+    for name in ("kept", "kept/mlflow", "kept/www"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755)
+    close_to_others(tmp_path / "kept")
+    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("kept", "kept/mlflow")] == ["0o755", "0o700"]
+    (tmp_path / "kept/www").chmod(0o700)
+    close_to_others(tmp_path / "kept")
+    assert oct((tmp_path / "kept").stat().st_mode & 0o777) == "0o700"
+
+
 @pytest.mark.parametrize("mode", [0o1777, 0o757])
 def test_a_folder_that_others_use_stays_open_and_what_is_ours_in_it_is_closed(tmp_path: Path, mode: int) -> None:
     (tmp_path / "jobs.db").touch(mode=0o644)
