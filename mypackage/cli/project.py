@@ -21,12 +21,12 @@ BOOLS = ("true", "1", "yes", "false", "0", "no")
 def find_project(folder: Path, commit: str, location: str) -> Mapping[str, Any] | None:
     """Return what the commit's MLproject file says; None if there is none, or none that is a mapping."""
     place = f"{location.strip('/')}/" if location.strip("/") else ""
-    names = git(folder, "ls-tree", "--full-tree", "--name-only", commit, *([place] if place else [])) or ""
-    found = next((each for each in names.splitlines() if each.rpartition("/")[2].lower() == FILE), None)
+    names = git(folder, "ls-tree", "-z", "--full-tree", "--name-only", commit, *([place] if place else [])) or ""
+    found = next((each for each in names.split("\0") if each.rpartition("/")[2].lower() == FILE), None)
     text = git(folder, "show", f"{commit}:{found}") if found else None
     try:
         said = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date such as 2024-99-99
         return None
     return said if isinstance(said, dict) else None
 
@@ -34,12 +34,12 @@ def find_project(folder: Path, commit: str, location: str) -> Mapping[str, Any] 
 def faults(project: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
     """Return what of the request the project can never be trained with."""
     entry_points, name = project.get("entry_points"), request.get("entry_point", "main")
-    if not isinstance(entry_points, dict):
+    given = request.get("parameters") or {}
+    if not (isinstance(entry_points, dict) and isinstance(given, dict) and isinstance(name, str)):
         return []
     if name not in entry_points:
-        is_script = "." in str(name)  # MLflow runs a script of that name
+        is_script = "." in name  # MLflow runs a script of that name
         return [] if is_script else [f"it has no entry point '{name}' (it has: {', '.join(map(str, entry_points))})"]
-    given = request.get("parameters") or {}
     return list(_of_parameters(_declared(entry_points[name]), given, request))
 
 
@@ -49,7 +49,7 @@ def _declared(entry_point: Any) -> dict[str, Any]:
 
 
 def _of_parameters(declared: Mapping[str, Any], given: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[str]:
-    for name, says in declared.items():
+    for name, says in ((str(name), says) for name, says in declared.items()):  # YAML may read a name as a number
         type_, default = (says.get("type"), says.get("default")) if isinstance(says, dict) else (says, None)
         has_field = name in ALWAYS_THERE or (name in FROM_FIELDS and request.get(name) is not None)
         if name in given:

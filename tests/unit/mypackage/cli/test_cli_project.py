@@ -83,13 +83,36 @@ def test_an_experiment_that_nobody_named_is_asked_for_by_the_options_name(
 
 
 @pytest.mark.parametrize(
-    "text", ["- a", "name: [", "entry_points: 3", "entry_points: {main: 3}", "entry_points: {main: {parameters: 3}}"]
+    "text",
+    [
+        *("- a", "name: [", "entry_points: 3", "entry_points: {main: 3}", "entry_points: {main: {parameters: 3}}"),
+        *("made: 2024-99-99", f"deep: {'[' * 2000}"),
+    ],
 )
 def test_a_file_that_it_does_not_understand_is_left_to_the_worker(folder: Path, text: str) -> None:
     (folder / "training/MLproject").write_text(text)
     git(folder, "commit", "-qam", "Third")
     assert not faults(find_project(folder, "HEAD", "training/") or {}, {})
     assert find_project(folder, "HEAD", "nowhere") is None
+
+
+@pytest.mark.parametrize("request_", [{"parameters": "alpha"}, {"parameters": ["alpha"]}, {"entry_point": ["main"]}])
+def test_a_request_of_other_types_is_left_to_the_service(folder: Path, request_: dict[str, Any]) -> None:
+    assert not faults(find_project(folder, "HEAD", "training") or {}, request_)
+
+
+def test_a_parameter_whose_name_yaml_reads_as_a_number_is_called_as_the_worker_calls_it(folder: Path) -> None:
+    (folder / "training/MLproject").write_text(MLPROJECT.replace("alpha:", "1:").replace("{alpha}", "{1}"))
+    git(folder, "commit", "-qam", "Third")
+    agree(folder, {"parameters": {"1": "0.5"}})
+    agree(folder, {"parameters": {"1": "x"}})
+
+
+def test_a_folder_may_have_any_name(folder: Path) -> None:
+    (folder / "training").rename(folder / 'übung "1"')
+    git(folder, "add", "--all")
+    git(folder, "commit", "-qm", "Third")
+    assert (find_project(folder, "HEAD", 'übung "1"') or {})["name"] == "iris"
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1, "1e-3", " 2 ", "abc", "", True, "nan"])
