@@ -61,7 +61,8 @@ class Volume:
 class AttemptSpec:
     """Everything that a runner needs to start one attempt.
 
-    ``source`` is only read at the start, as is ``repository``, the work tree around it, to which links may lead.
+    ``source`` is only read at the start, as is ``repository``, the work tree around it, to which links may lead. Both
+    are the attempt's own: its files may be linked, so that what the attempt writes into one of them shows there.
     ``private_files`` maps file names to contents that must not show in the environment or in argv; the runner
     puts them where only the attempt can read them. ``private_env`` maps each of these names to the variable for the
     file's path. ``prelude`` is lines of POSIX shell to run before the command, such as exports.

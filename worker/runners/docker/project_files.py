@@ -72,7 +72,7 @@ class ProjectFiles:
 
     def _target(self, path: Path, link: str, tree: _Tree) -> Path | None:
         """Return what to put in a link's place; None where the link stays: it stays in its tree, or leads nowhere."""
-        inside = os.path.normpath(path.parent.relative_to(tree.real) / link) if path != tree.real else ".."
+        inside = os.path.normpath(path.parent.relative_to(tree.real) / link)
         if not os.path.isabs(link) and inside.split("/")[0] != "..":
             return None
         try:

@@ -44,17 +44,17 @@ def copy_project(spec: AttemptSpec, folder: Path, interruption: Interruption) ->
 
 
 def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
-    """Copy a tree so that the target is complete whenever it exists."""
+    """Copy a tree so that the target is complete whenever it exists; files are links where the disk has them."""
     if target.exists():
         return
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".code."))
 
-    def copy(one: str, to: str) -> str:
+    def bring(one: str, to: str) -> None:
         interruption.check()
-        return shutil.copy2(one, to)
+        _link_or_copy(one, to)
 
     try:
-        shutil.copytree(source, new / "code", symlinks=True, copy_function=copy)
+        shutil.copytree(source, new / "code", symlinks=True, copy_function=bring)
         (new / "code").chmod(0o700)  # a read-only folder cannot be moved
         (new / "code").rename(target)
     except OSError:
@@ -62,3 +62,11 @@ def copy_whole(source: Path, target: Path, interruption: Interruption) -> None:
             raise
     finally:
         remove_tree(new)
+
+
+def _link_or_copy(one: str, to: str) -> None:
+    """Link, because a repository may be large, and what it is checked out into is removed after the start."""
+    try:
+        os.link(one, to)
+    except OSError:  # another disk, or one without hard links
+        shutil.copy2(one, to)

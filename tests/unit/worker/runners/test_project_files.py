@@ -2,8 +2,10 @@
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,25 @@ def test_a_process_has_the_whole_repository_around_its_working_folder(repository
         assert (state / "code/../shared.csv").read_text() == "shared.csv"
         assert (state / "code/common/util.py").read_text() == "common/util.py"
         assert sorted(os.listdir(state / "code")) == ["common", "train.py"]
+
+
+def test_a_process_takes_no_second_room_on_the_disk_for_its_files(repository: Path, tmp_path: Path) -> None:
+    spec = AttemptSpec("job", 1, None, "true", repository / "flow", repository)
+    link(repository / "flow/near.py", "train.py")
+    (tmp_path / "state").mkdir()
+    copy_project(spec, tmp_path / "state", NEVER)
+    assert (tmp_path / "state/code/train.py").samefile(repository / "flow/train.py")
+    assert (tmp_path / "state/code/near.py").is_symlink()
+    shutil.rmtree(repository)
+    assert (tmp_path / "state/code/near.py").read_text() == "flow/train.py"
+
+
+def test_a_process_gets_copies_where_its_folder_is_on_another_disk(repository: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if os.stat(folder).st_dev == repository.stat().st_dev:
+            pytest.skip("this machine has one disk only")
+        copy_project(AttemptSpec("job", 1, None, "true", repository), Path(folder), NEVER)
+        assert (Path(folder) / "code/flow/train.py").read_text() == "flow/train.py"
 
 
 def test_a_process_of_a_project_at_the_root_has_only_that(repository: Path, tmp_path: Path) -> None:
