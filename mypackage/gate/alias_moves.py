@@ -12,10 +12,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..protocol import CHAMPION, PREVIOUS
+from .champions import find_champion, find_rival
 from .decision import Challenger, Champion, Decision, decide
 from .numbers import known
 from .open_gates import OpenGates
-from .registry import find_champion, find_rival
 from .rules import Rules
 
 MOST_ROUNDS = 100  # two contradictory gates, one for higher values and one for lower, would go on forever

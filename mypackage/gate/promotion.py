@@ -20,9 +20,10 @@ from ..protocol import (
     RUN_TAG,
 )
 from .alias_moves import AliasMove, promote
+from .champions import find_champion, find_rival
 from .decision import Challenger, Champion, Decision, DecisionRecord, decide, record_of
 from .proposal import Proposal, read_proposal
-from .registry import find_champion, find_rival, register
+from .registry import register
 from .rules import Rules
 from .runs import require_not_fenced, runs_of
 

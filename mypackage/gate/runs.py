@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from ..job_run import job_run_id
 from ..protocol import DECISION_TAG, MLFLOW_RUN_VARIABLE
-from .registry import is_fenced
+from .champions import is_fenced
 
 PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10

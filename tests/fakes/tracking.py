@@ -1,9 +1,7 @@
 """A tracking server in memory; ``down`` makes it fail as one that is away does."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from shared.errors import Code, InfrastructureError, UserError
 from tests.fakes.evaluations import FakeEvaluations
@@ -20,7 +18,6 @@ class FakeRun:
     request: RunRequest
     status: str = "RUNNING"
     files: dict[str, bytes] = field(default_factory=dict)
-    image: str | None = None
     is_fenced: bool = False
 
 
@@ -67,11 +64,6 @@ class FakeTracking(Tracking):
             raise UserError(Code.INVALID_PARAMETER, f"base_model: there is no {address}.")
         return self.base_models.get(address)
 
-    def log_image(self, run_id: str, *, image: str, image_id: str) -> None:
-        """Note the image."""
-        self._answer()
-        self.runs[run_id].image = f"{image} {image_id}"
-
     def finish_run(self, run_id: str, status: str) -> None:
         """Note the status."""
         self._answer()
@@ -82,20 +74,12 @@ class FakeTracking(Tracking):
         self._answer()
         self.runs[run_id].is_fenced = True
 
-    def log_file(self, run_id: str, path: Path, folder: str) -> None:
-        """Keep the file."""
+    def close_run(self, run_id: str, status: str, log: Path) -> RunResult:
+        """Keep the log, note the status, and return ``found``."""
         self._answer()
-        self.runs[run_id].files[f"{folder}/{path.name}"] = path.read_bytes()
-
-    def result(self, run_id: str) -> RunResult:
-        """Return ``found``."""
-        self._answer()
+        self.runs[run_id].files[f"retrain/{log.name}"] = log.read_bytes()
+        self.finish_run(run_id, status)
         return self.found
-
-    def refused(self, run_id: str) -> tuple[Mapping[str, Any], ...]:
-        """Return what ``found`` has of it."""
-        self._answer()
-        return self.found.refused
 
     def _answer(self) -> None:
         if self.calls_until_up is not None:

@@ -37,7 +37,7 @@ from worker.attempt.limits import out_of_memory
 from worker.attempt_name import attempt_name, parse_attempt_name
 from worker.interruption import WorkerStopping
 from worker.runners.seam import Exit, Runner
-from worker.tracking.client import Tracking
+from worker.tracking.client import RunResult, Tracking
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -195,25 +195,22 @@ class Finishing:
         run_id = self._find_run(job, attempt)
         if run_id is None:
             return None
-        self._save_log(job.id, attempt.number, run_id)
-        self.tracking.finish_run(run_id, _run_status(reason))
+        found = self._close_with_log(job.id, attempt.number, run_id, _run_status(reason))
         if reason is not None:
-            refused = self.tracking.refused(run_id) if self.runner.inside.is_guarded else ()
-            return {"refused": list(refused)} if refused else None
-        found = self.tracking.result(run_id)
+            return {"refused": list(found.refused)} if found.refused and self.runner.inside.is_guarded else None
         versions = [{"name": name, "version": version} for name, version in found.model_versions]
         result = {"metrics": dict(found.metrics), "model_versions": versions, "decision": found.decision}
         used = {"dataset": found.dataset, "base_model": found.base_model}
         told = {"refused": list(found.refused)} if found.refused else {}
         return result | told | {kind: dict(fields) for kind, fields in used.items() if fields}
 
-    def _save_log(self, job_id: str, number: int, run_id: str) -> None:
+    def _close_with_log(self, job_id: str, number: int, run_id: str, status: str) -> RunResult:
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 path = Path(folder) / f"attempt-{number}.log"
                 self._copy_log(job_id, number, path)
-                self.tracking.log_file(run_id, path, "retrain")
+                return self.tracking.close_run(run_id, status, path)
         except OSError as error:
             message = f"The log could not be written to {self.scratch}: {error.strerror or type(error).__name__}."
             raise InfrastructureError(Code.DISK_FULL, message) from error

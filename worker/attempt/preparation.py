@@ -19,17 +19,19 @@ from shared.secrets.vault import JobSecrets
 from shared.settings import Settings
 from worker.attempt import dataset_pin
 from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_its_own, no_image, render_for
+from worker.attempt.course import takeovers
 from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
 from worker.project.entry_points import Project, Rendered
 from worker.project.evaluation import Evaluand, evaluation_command, find_evaluate
+from worker.project.loading import load_project
 from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.tracking import base_model
-from worker.tracking.client import Run, Tracking, load_project
+from worker.tracking.client import Run, Tracking
 from worker.tracking.run_tags import RunRequest
 
 logger = logging.getLogger(__name__)
@@ -100,8 +102,7 @@ class Preparation:
         rendered = render_for(assigned, loaded, pins)
         _check_evaluate(loaded.project, rendered)
         image = self._bring_image(assigned, loaded)
-        run = self._open_run(assigned, loaded, rendered)
-        self._tag_image(run, loaded, image)
+        run = self._open_run(assigned, loaded, rendered, image)
         given = self._surround(assigned, loaded, pins, run)
         return self._specify(assigned, limits, loaded, rendered.command, image, given)
 
@@ -183,9 +184,9 @@ class Preparation:
             self._record(assigned, Resolution(image=project.image, image_id=image.digest or image.id))
         return image
 
-    def _open_run(self, assigned: Assignment, loaded: Loaded, rendered: Rendered) -> Run:
+    def _open_run(self, assigned: Assignment, loaded: Loaded, rendered: Rendered, image: Image | None) -> Run:
         assigned.interruption.check()
-        run = self.tracking.ensure_run(self._run_request(assigned, loaded, rendered))
+        run = self.tracking.ensure_run(self._run_request(assigned, loaded, rendered, image))
         try:
             self._record(assigned, Resolution(experiment_id=run.experiment_id, run_id=run.run_id))
         except LeaseLost:
@@ -194,7 +195,7 @@ class Preparation:
             raise
         return run
 
-    def _run_request(self, assigned: Assignment, loaded: Loaded, rendered: Rendered) -> RunRequest:
+    def _run_request(self, assigned: Assignment, loaded: Loaded, rendered: Rendered, image: Image | None) -> RunRequest:
         claim, request, checkout = assigned.claim, assigned.request, loaded.checkout
         return RunRequest(
             job_id=claim.job.id,
@@ -212,11 +213,10 @@ class Preparation:
             model_name=request.model_name,
             job_page=Links.of(self.settings).job_page(claim.job),
             evaluates=find_evaluate(loaded.project) is not None,
+            image=loaded.project.image if image else None,
+            image_id=(image.digest or image.id) if image else None,
+            may_exist=takeovers(claim.job) > 0,
         )
-
-    def _tag_image(self, run: Run, loaded: Loaded, image: Image | None) -> None:
-        if image and loaded.project.image:
-            self.tracking.log_image(run.run_id, image=loaded.project.image, image_id=image.digest or image.id)
 
     def _surround(self, assigned: Assignment, loaded: Loaded, pins: Pins, run: Run) -> Given:
         own = {**self._surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}

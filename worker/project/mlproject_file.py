@@ -1,11 +1,10 @@
-"""Checks an MLproject file before MLflow reads it: no link may lead to a host file, and errors are in plain words."""
+"""Checks an MLproject file before it is read: no link may lead to a host file, and errors are in plain words."""
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -24,7 +23,7 @@ NOT_FOR_PROGRAMS = re.compile(r"[\0\ud800-\udfff]")  # neither a command nor a v
 
 
 def check_project_file(folder: Path, repository: Path | None = None) -> Path:
-    """Return the folder's one MLproject file; raise INVALID_PROJECT unless MLflow can load it.
+    """Return the folder's one MLproject file; raise INVALID_PROJECT unless MLflow could load it.
 
     ``repository`` is the work tree around the folder: what the file names may be in all of that.
     """
@@ -33,20 +32,6 @@ def check_project_file(folder: Path, repository: Path | None = None) -> Path:
     if problem:
         raise UserError(Code.INVALID_PROJECT, f"The {path.name} file {problem}.", file=path.name)
     return path
-
-
-@contextmanager
-def folder_for_mlflow(file: Path) -> Iterator[Path]:
-    """Yield a folder in which MLflow finds this file: it would open a folder that is named MLproject, too."""
-    others = [each for each in file.parent.iterdir() if each.name.lower() == NAME and each != file]
-    if not others:
-        yield file.parent
-        return
-    with tempfile.TemporaryDirectory() as view:
-        for each in file.parent.iterdir():
-            if each not in others:
-                (Path(view) / each.name).symlink_to(each.absolute())
-        yield Path(view)
 
 
 def _find(folder: Path) -> Path:
@@ -134,7 +119,7 @@ def _strings(document: object) -> Iterator[str]:
 
 
 def _problems(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
-    if not isinstance(document.get("name", ""), SCALARS):
+    if not isinstance(document.get("name"), (*SCALARS, NoneType)):
         yield "has a name that is not a string"
     if "databricks_spark_job" in document:
         yield "describes a databricks_spark_job, which this service does not run"

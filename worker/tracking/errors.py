@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from mlflow.exceptions import MlflowException
-from requests.exceptions import RequestException
-
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
+from worker.tracking.connection import Refused
 
 SHOWN_CHARACTERS = 300
 USER_INFO = re.compile(r"//[^/@\s]*@")
@@ -18,15 +16,12 @@ def server_answers(what: str, **facts: object) -> Iterator[None]:
     """Turn MLflow's errors into ours."""
     try:
         yield
-    except MlflowException as error:
+    except Refused as error:
         raise _failure(error, what, facts) from error
-    except RequestException as error:  # artifacts go by plain HTTP
-        raise _unavailable(error, what, facts) from error
 
 
-def _failure(error: MlflowException, what: str, facts: Mapping[str, object]) -> AttemptError:
-    # An error with a code that MLflow does not know lacks the attribute.
-    if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+def _failure(error: Refused, what: str, facts: Mapping[str, object]) -> AttemptError:
+    if error.error_code == "INVALID_PARAMETER_VALUE":
         message = f"The tracking server refused to {what}: {short(error)}. Correct it in the request."
         return UserError(Code.INVALID_PARAMETER, message, **facts)
     return _unavailable(error, what, facts)

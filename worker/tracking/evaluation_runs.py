@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Run as MlflowRun
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
 from mypackage.protocol import ENDED_TAG, EVALUATE_TAG, EVALUATED_TAG, JOB_TAG, SCORES_FILE
+from worker.tracking.clients import Client
+from worker.tracking.connection import Refused
 from worker.tracking.errors import server_answers
+from worker.tracking.records import Run
 from worker.tracking.training_tags import is_number
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -34,7 +33,7 @@ class Evaluated:
 class EvaluationRuns:
     """Makes, ends and reads them, with the service's own credentials."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     def is_possible(self, run_id: str) -> bool:
@@ -42,7 +41,7 @@ class EvaluationRuns:
         with server_answers("read the run", run_id=run_id):
             try:
                 return EVALUATE_TAG in self._client.get_run(run_id).data.tags
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 return False
@@ -70,18 +69,18 @@ class EvaluationRuns:
         """Copy the score of each example into the folder; None if there is no such file, or it is too big."""
         with server_answers("read the scores", run_id=run_id):
             try:
-                listed = self._client.list_artifacts(run_id)
-            except MlflowException as error:
+                run, listed = self._client.get_run(run_id), self._client.list_artifacts(run_id)
+            except Refused as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 return None
             found = next((each for each in listed if each.path == SCORES_FILE and not each.is_dir), None)
             if found is None or (found.file_size or 0) > MOST_BYTES:
                 return None
-            return Path(self._client.download_artifacts(run_id, SCORES_FILE, str(folder)))
+            return self._client.download_artifact(run, SCORES_FILE, folder)
 
 
-def _evaluated(run: MlflowRun) -> Evaluated:
+def _evaluated(run: Run) -> Evaluated:
     tags = run.data.tags
     metrics = {name: value for name, value in run.data.metrics.items() if is_number(value)}
     why = tags.get(NOTE_TAG, "it failed") if run.info.status == "FAILED" else ""

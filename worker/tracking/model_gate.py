@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
+from mypackage.gate.champions import find_champion
 from mypackage.gate.decision import Challenger, Champion
 from mypackage.gate.proposal import Proposal, read_proposal
-from mypackage.gate.registry import find_champion
 from mypackage.protocol import DECISION_TAG, JOB_TAG, PROMOTED_TAG, PROPOSAL_TAGS
 from shared.promoting import CannotMove
+from worker.tracking.clients import Client
+from worker.tracking.connection import Refused
 from worker.tracking.errors import server_answers, short
 from worker.tracking.run_tags import DESCRIPTION_TAG, with_decision
 
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 class ModelGate:
     """The registry and the runs of one tracking server, with the service's own credentials."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     def proposals(self, run_id: str) -> Sequence[Proposal]:
@@ -34,7 +33,7 @@ class ModelGate:
         with server_answers("read the proposals", run_id=run_id):
             try:
                 tags = self._client.get_run(run_id).data.tags
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return ()
@@ -47,7 +46,7 @@ class ModelGate:
         with server_answers("read the challenger", run_id=proposal.run_id):
             try:
                 metrics = self._client.get_run(proposal.run_id).data.metrics
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return None
@@ -75,7 +74,7 @@ class ModelGate:
                 return True
             try:
                 version = self._client.get_model_version(proposal.model_name, proposal.version)
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return False
@@ -125,7 +124,7 @@ class ModelGate:
         with server_answers("find the alias", model=model):
             try:
                 return str(self._client.get_model_version_by_alias(model, alias).version)
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return None
@@ -135,7 +134,7 @@ class ModelGate:
         with server_answers("move the alias", model=model):
             try:
                 self._client.set_registered_model_alias(model, alias, version)
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code in NOT_THERE:
                     raise CannotMove(short(error)) from error
                 # If two create the same alias at once, MLflow's database lets only one do it. Now it exists.
@@ -158,7 +157,7 @@ class ModelGate:
                 return True
             try:
                 tags = self._client.get_run(following).data.tags
-            except MlflowException as error:
+            except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return False
@@ -170,7 +169,7 @@ class ModelGate:
     def _find_model(self, name: str) -> bool:
         try:
             self._client.get_registered_model(name)
-        except MlflowException as error:
+        except Refused as error:
             if error.error_code not in NOT_THERE:
                 raise
             return False
@@ -182,7 +181,7 @@ def _unless_gone(**facts: object) -> Iterator[None]:
     """Go on if MLflow says that there is no such run or version: nobody looks for its tags."""
     try:
         yield
-    except MlflowException as error:
+    except Refused as error:
         if error.error_code not in NOT_THERE:
             raise
         logger.warning("not noted: it is gone", extra={**facts, "cause": short(error)})

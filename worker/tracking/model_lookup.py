@@ -3,19 +3,18 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
 from mypackage.protocol import REGISTERED_MODEL
 from shared.errors import Code, UserError
 from worker.tracking.base_model import RUN_ID
+from worker.tracking.clients import Client
+from worker.tracking.connection import Refused
+from worker.tracking.records import ModelVersion
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
 SHOWN, COMPARED = 5, 1000  # names in an error
 
 
-def find_version(client: MlflowClient, address: str) -> str | None:
+def find_version(client: Client, address: str) -> str | None:
     """Return the version of a registered model; None if the address names none. Raises UserError if it does not exist.
 
     Whether a run has logged a model is not checked: projects use other files of a run, too.
@@ -27,22 +26,22 @@ def find_version(client: MlflowClient, address: str) -> str | None:
     return None
 
 
-def _find_registered(client: MlflowClient, name: str, version: str | None, alias: str | None) -> ModelVersion:
+def _find_registered(client: Client, name: str, version: str | None, alias: str | None) -> ModelVersion:
     try:
         if version:
             return client.get_model_version(name, version)
         return client.get_model_version_by_alias(name, alias or "")
-    except MlflowException as error:
+    except Refused as error:
         if error.error_code not in NOT_THERE:
             raise
         missing = f"version {version}" if version else f"alias '{alias}'"
         raise _not_there(_what_is_there(client, name, missing), model=name, version=version, alias=alias) from error
 
 
-def _what_is_there(client: MlflowClient, name: str, missing: str) -> str:
+def _what_is_there(client: Client, name: str, missing: str) -> str:
     try:
         model = client.get_registered_model(name)
-    except MlflowException as error:
+    except Refused as error:
         if error.error_code not in NOT_THERE:
             raise
         return f"there is no model '{name}' (there is: {_models(client, like=name)})"
@@ -54,10 +53,10 @@ def _what_is_there(client: MlflowClient, name: str, missing: str) -> str:
     return f"model '{name}' has no {missing} (it has: versions {versions}; aliases {aliases})"
 
 
-def _require_run(client: MlflowClient, run_id: str) -> None:
+def _require_run(client: Client, run_id: str) -> None:
     try:
         client.get_run(run_id)
-    except MlflowException as error:
+    except Refused as error:
         if error.error_code not in NOT_THERE:
             raise
         there = _models(client, like=run_id)
@@ -68,7 +67,7 @@ def _not_there(what: str, **facts: object) -> UserError:
     return UserError(Code.INVALID_PARAMETER, f"base_model: {what}. Correct it in the request.", **facts)
 
 
-def _models(client: MlflowClient, *, like: str) -> str:
+def _models(client: Client, *, like: str) -> str:
     names = [model.name for model in client.search_registered_models(max_results=COMPARED)]
     return _listed(get_close_matches(like, names, SHOWN) or names)
 

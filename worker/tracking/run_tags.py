@@ -32,6 +32,9 @@ class RunRequest:
     model_name: str | None = None
     job_page: str | None = None  # None where nobody said how people reach the API
     evaluates: bool = False  # the project can evaluate models
+    image: str | None = None  # as the project names it
+    image_id: str | None = None
+    may_exist: bool = True  # the run may be there already
 
 
 def tags_of(request: RunRequest) -> dict[str, str]:
@@ -49,6 +52,8 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         "mlflow.project.entryPoint": request.entry_point,
         "mlflow.project.backend": BACKEND,
         "mlflow.project.env": request.project_env,
+        "mlflow.docker.image.uri": request.image,
+        "mlflow.docker.image.id": request.image_id,
         JOB_TAG: request.job_id,
         ATTEMPT_TAG: str(request.attempt),
         REQUEST_TAG: request.request_id,

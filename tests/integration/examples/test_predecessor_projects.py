@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.projects.predecessor import ARGUMENTS, BLOCK_ENTRY_POINT, DOCKER_ENV, LONG_ENTRY_POINT
 from worker.project.entry_points import assemble, render
+from worker.project.loading import load_project
 from worker.project.parameter_values import ParameterValue
-from worker.tracking.client import load_project
 
 SHORT_ENTRY_POINT = """\
 entry_points:

@@ -12,9 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
+from mypackage.gate.champions import find_champion
 from mypackage.gate.decision import Challenger, DecisionRecord
 from mypackage.gate.promotion import Promotion
-from mypackage.gate.registry import find_champion
 from mypackage.gate.rules import Rules
 from tests.support.length import rounds
 

@@ -1,11 +1,13 @@
 """Runs of the tests on a real tracking server."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from worker.tracking.client import Run, Tracking
+from worker.tracking.client import Run, RunResult, Tracking
 from worker.tracking.run_tags import RunRequest
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -42,3 +44,11 @@ def request_of_test(request: pytest.FixtureRequest) -> RunRequest:
 @pytest.fixture
 def run(tracking: Tracking, request_of_test: RunRequest) -> Run:
     return tracking.ensure_run(request_of_test)
+
+
+def closed(tracking: Tracking, run: Run, status: str = "FINISHED") -> RunResult:
+    """Return what the run produced, once it is closed with a log."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "attempt-1.log"
+        log.write_text("line\n")
+        return tracking.close_run(run.run_id, status, log)

@@ -17,9 +17,10 @@ from mlflow.tracking import MlflowClient
 from shared.addresses.git_uri import parse_git_uri
 from tests.support.servers.git_server import GitServer
 from worker.project.entry_points import assemble, render
+from worker.project.loading import load_project
 from worker.project.parameter_values import ParameterValue
 from worker.source.checkout import Checkout, GitSource, SourceRequest
-from worker.tracking.client import Run, Tracking, container_environment, load_project
+from worker.tracking.client import Run, Tracking, container_environment
 from worker.tracking.run_tags import RunRequest
 
 MLPROJECT = """\
@@ -188,7 +189,7 @@ def test_a_uri_given_for_a_path_is_downloaded_beside_the_command(
 ) -> None:
     (tmp_path / "set a.csv").write_text("1,2,3\n")
     run = ensured(mlflow_url)
-    Tracking(mlflow_url).log_file(run.run_id, tmp_path / "set a.csv", "data")
+    MlflowClient(mlflow_url).log_artifact(run.run_id, str(tmp_path / "set a.csv"), "data")
     uri = f"runs:/{run.run_id}/data/set a.csv"
     (tmp_path / "MLproject").write_text(
         "entry_points: {main: {parameters: {data: path}, command: 'cat {data} && echo done'}}"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Code, UserError
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter
-from worker.tracking.client import load_project
+from worker.project.loading import load_project
 
 FULL = """\
 name: iris

@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
-from tests.integration.tracking.conftest import REQUEST, SHA
+from tests.integration.tracking.conftest import REQUEST, SHA, closed
 from tests.support.servers.mlflow_server import MlflowServer
 from worker.tracking.client import Run, RunResult, Tracking, configure_client, container_environment
 from worker.tracking.run_tags import RunRequest
@@ -132,9 +132,11 @@ def test_the_training_finds_the_run_by_its_environment(run: Run) -> None:
     }
 
 
-def test_the_image_is_tagged_as_mlflow_does(tracking: Tracking, client: MlflowClient, run: Run) -> None:
-    tracking.log_image(run.run_id, image="python:3.11-slim", image_id="sha256:abc")
-    tags = client.get_run(run.run_id).data.tags
+def test_the_image_is_tagged_as_mlflow_does(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest
+) -> None:
+    asked = replace(request_of_test, image="python:3.11-slim", image_id="sha256:abc")
+    tags = client.get_run(tracking.ensure_run(asked).run_id).data.tags
     assert (tags["mlflow.docker.image.uri"], tags["mlflow.docker.image.id"]) == ("python:3.11-slim", "sha256:abc")
 
 
@@ -155,19 +157,17 @@ def test_a_run_that_somebody_deleted_does_not_fail_the_end(tracking: Tracking, c
     client.delete_run(run.run_id)
     tracking.finish_run(run.run_id, "FINISHED")
     tracking.finish_run("0" * 32, "FINISHED")
-    assert tracking.result("0" * 32) == RunResult({}, None, ())
+    assert closed(tracking, Run("0" * 32, "1", None)) == RunResult({}, None, ())
 
 
-def test_the_log_is_kept_as_an_artifact(tracking: Tracking, client: MlflowClient, run: Run, tmp_path: Path) -> None:
-    (tmp_path / "attempt-1.log").write_text("line\n")
-    tracking.log_file(run.run_id, tmp_path / "attempt-1.log", "retrain")
+def test_the_log_is_kept_as_an_artifact(tracking: Tracking, client: MlflowClient, run: Run) -> None:
+    closed(tracking, run)
     assert [each.path for each in client.list_artifacts(run.run_id, "retrain")] == ["retrain/attempt-1.log"]
+    assert Path(client.download_artifacts(run.run_id, "retrain/attempt-1.log")).read_text() == "line\n"
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_server_that_is_not_there_is_unavailable_and_comes_back(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.touch()
     server = MlflowServer(tmp_path)
     tracking = Tracking(server.url)
     assert unavailable(tracking).facts["experiment"] == "iris"
@@ -178,9 +178,7 @@ def test_a_server_that_is_not_there_is_unavailable_and_comes_back(tmp_path: Path
         with pytest.raises(InfrastructureError):
             tracking.finish_run(run.run_id, "FINISHED")
         with pytest.raises(InfrastructureError):
-            tracking.result(run.run_id)
-        with pytest.raises(InfrastructureError):
-            tracking.log_file(run.run_id, log, "retrain")
+            closed(tracking, run)
         server.start()
         assert tracking.ensure_run(REQUEST) == run
     finally:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mlflow.tracking import MlflowClient
 
 from mypackage.gate.alias_moves import AliasMove, promote
+from mypackage.gate.champions import find_champion
 from mypackage.gate.decision import Challenger, Decision, decide
 from mypackage.gate.open_gates import ABANDONED_SECONDS, OpenGates
-from mypackage.gate.registry import find_champion
 from mypackage.gate.rules import Rules
 from tests.fakes.model_registry import METRIC, FakeRegistry, take_turns
 

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
 from mypackage import utility
-from mypackage.gate import registry
+from mypackage.gate import champions
 from mypackage.gate.decision import Champion
 from tests.support.projects.gate import METRIC, MLFLOWS_OWN_WARNINGS, MODEL
 
@@ -35,7 +35,7 @@ def test_a_value_that_train_py_logs_afterwards_changes_nothing(client: MlflowCli
     utility.auto_compare_and_register(model, 0.94, MODEL, False, METRIC, client, mlflow.sklearn)
     mlflow.log_metric(METRIC, 0.94)
     mlflow.end_run()
-    assert registry.find_champion(client, MODEL, METRIC) == Champion("1", 0.94, metrics={METRIC: 0.94})
+    assert champions.find_champion(client, MODEL, METRIC) == Champion("1", 0.94, metrics={METRIC: 0.94})
 
 
 def test_the_gate_in_a_nested_run_is_known_to_the_jobs_run(client: MlflowClient, model: LinearRegression) -> None:
@@ -195,9 +195,9 @@ def test_a_rival_of_a_run_beside_that_of_a_given_up_attempt_is_none(
 ) -> None:
     with in_a_second_run(model):
         utility.auto_compare_and_register(model, 0.94, MODEL, False, METRIC, client, mlflow.sklearn)
-    assert registry.find_rival(client, MODEL, "1", METRIC) is not None
+    assert champions.find_rival(client, MODEL, "1", METRIC) is not None
     client.set_tag(job_run, "retrain.fenced", "true")
-    assert registry.find_rival(client, MODEL, "1", METRIC) is None
+    assert champions.find_rival(client, MODEL, "1", METRIC) is None
 
 
 def test_outside_the_service_a_run_that_has_ended_is_left_alone(client: MlflowClient, model: LinearRegression) -> None:

@@ -15,7 +15,7 @@ from tests.support.retrain_command import RetrainCommand, git, make_checkout
 from tests.support.servers.served_app import served
 from tests.unit.conftest import MakeApp
 from worker.project.entry_points import assemble, render
-from worker.tracking.client import load_project
+from worker.project.loading import load_project
 
 MLPROJECT = """\
 name: iris

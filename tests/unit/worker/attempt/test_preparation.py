@@ -87,7 +87,8 @@ def test_the_record_says_what_was_found_out(worker: FakeWorker) -> None:
 def test_the_run_is_tagged_with_its_image(worker: FakeWorker) -> None:
     started(worker)
 
-    assert [run.image for run in worker.tracking.runs.values()] == ["iris:1 sha256:iris:1"]
+    (run,) = worker.tracking.runs.values()
+    assert (run.request.image, run.request.image_id) == ("iris:1", "sha256:iris:1")
 
 
 def test_limits_reach_the_runner(worker: FakeWorker) -> None:
