@@ -35,7 +35,7 @@ from worker.attempt.preparation import Preparation
 from worker.attempt_name import attempt_name
 from worker.host.disk_watch import Verdicts
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
-from worker.runners.seam import Exit, Handle, Runner, log_bounds
+from worker.runners.seam import Exit, Handle, Runner, TellsEnds, log_bounds
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -211,7 +211,7 @@ class Supervisor:
                 elif self.clock() - began_at > limit_seconds:
                     is_overdue, pause = True, FIRST_POLL_SECONDS
                     self._stop(claim, handle)
-            self._pause(pause)
+            self._rest(handle, pause)
             pause = min(POLL_SECONDS, pause * 1.5)
         verdict = self.verdicts.take(handle.name)
         if verdict and outcome.exit_code != 0:  # otherwise it was done before it could be stopped
@@ -251,6 +251,12 @@ class Supervisor:
         with _engine_may_be_away():
             self.runner.stop(handle, grace_seconds=0 if is_forced else self.settings.stop_grace_seconds)
         return True
+
+    def _rest(self, handle: Handle, seconds: float) -> None:
+        if isinstance(self.runner, TellsEnds):
+            self.runner.rest(handle, self.stopping, seconds)
+            seconds = 0
+        self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
         if self.stopping.wait(seconds):

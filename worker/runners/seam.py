@@ -1,9 +1,10 @@
 """The interface of a runner, which runs an attempt's command, such as by Docker. One contract suite tests them all."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared.errors import AttemptError
 from shared.settings import Settings
@@ -119,6 +120,17 @@ class Image:
     id: str
     digest: str | None
     was_pulled: bool = False  # just now, for this attempt
+
+
+@runtime_checkable
+class TellsEnds(Protocol):
+    """What a runner may do besides: tell an end at once, so that it is not found by the next poll."""
+
+    def rest(self, handle: Handle, stopping: threading.Event, seconds: float) -> None:
+        """Wait so long; less once this is ``stopping``, or once the attempt has ended, as far as that is seen.
+
+        A wait that is cut short proves nothing: `poll` says what has become of the attempt.
+        """
 
 
 class Runner(Protocol):

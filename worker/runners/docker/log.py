@@ -5,6 +5,7 @@ A thread per open stream reads ahead into a bounded buffer. `DockerRunner` opens
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ READ_LIMIT_BYTES = 1024 * 1024
 BUFFER_BYTES = 4 * 1024 * 1024
 JOIN_SECONDS = 10
 TRIES = 3
+STOPPING_SECONDS = 0.25  # after which a stopping worker is noticed
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,11 @@ class LogStream:
                     return False
         return True
 
+    def wait_for_end(self, *, timeout_seconds: float) -> bool:
+        """Wait until the engine has sent the last of it; return False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ended, timeout_seconds)
+
     def close(self) -> None:
         """End the stream and its thread."""
         with self._changed:
@@ -109,6 +116,7 @@ class AttemptLog:
         self._timeout_seconds = timeout_seconds
         self._stream: LogStream | None = None
         self._complete_at: int | None = None
+        self._has_told_end = False
 
     def read_ahead(self, offset: int) -> bytes:
         """Return what is here already, without asking the engine."""
@@ -141,6 +149,20 @@ class AttemptLog:
             if stream.is_end_of_log or tries >= TRIES:
                 self._complete(offset, is_whole=stream.is_end_of_log)
         return b""
+
+    def rest(self, stopping: threading.Event, seconds: float) -> None:
+        """Wait so long; less once the output ends, or once this is stopping.
+
+        An end is told once: where an engine ends streams of what goes on, that must not become a loop without pauses.
+        """
+        deadline = time.monotonic() + seconds
+        while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
+            if self._stream is None or self._has_told_end:
+                stopping.wait(left)
+            else:
+                self._has_told_end = self._stream.wait_for_end(timeout_seconds=min(left, STOPPING_SECONDS))
+                if self._has_told_end:
+                    return
 
     def close(self) -> None:
         """End the stream and its thread, if any. Reading may go on with a new stream."""

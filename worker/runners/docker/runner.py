@@ -3,6 +3,7 @@
 import logging
 import math
 import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -15,12 +16,11 @@ from requests.exceptions import RequestException
 
 from worker.interruption import NEVER, Interruption
 from worker.runners.docker.engine import Engine, engine_answers, why
-from worker.runners.docker.engine_logs import first_piece, log_of
+from worker.runners.docker.engine_logs import EngineLogs
 from worker.runners.docker.failures import lost, not_packed, pull_failed, refused
 from worker.runners.docker.files import owner_in
 from worker.runners.docker.image_reference import require_image
 from worker.runners.docker.images import DockerImages, PullLimits
-from worker.runners.docker.log import AttemptLog
 from worker.runners.docker.options import container_options, gpus_in
 from worker.runners.docker.project_archive import write_archive
 from worker.runners.docker.pulled_images import PulledImages
@@ -60,9 +60,7 @@ class DockerRunner:
         self._host = host
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
         self._log_bounds = log_bounds
-        self._logs: dict[str, AttemptLog] = {}
-        self._beginnings: dict[str, bytes] = {}  # how each log began when it was first read
-        self._shortened: set[str] = set()
+        self._logs = EngineLogs(self._engine, log_bounds)
 
     def prepare_image(
         self,
@@ -110,32 +108,19 @@ class DockerRunner:
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 become U+FFFD."""
-        log = self._logs.get(handle.id)
-        if log and (data := log.read_ahead(offset)):
-            return data
-        if handle.id in self._shortened:  # offsets are no longer valid
-            return b""
-        with engine_answers(f"send the log of '{handle.name}'", name=handle.name):
-            ended = _has_ended(self._inspect(handle)["State"])
-            log = log or self._logs.setdefault(handle.id, log_of(self._engine, handle))
-            return log.read_ended(offset) if ended else log.read_running(offset)
+        return self._logs.read(handle, offset, has_ended=lambda: _has_ended(self._inspect(handle)["State"]))
+
+    def rest(self, handle: Handle, stopping: threading.Event, seconds: float) -> None:
+        """Wait so long; less once the output that is being followed ends."""
+        self._logs.rest(handle, stopping, seconds)
 
     def unkept_bytes(self, handle: Handle) -> int:
-        """Return a flood's worth once the engine has discarded the log's beginning, which it does not report.
-
-        The engine counts lines as it stores them: with some 70 bytes more than was printed.
-        """
-        beginning = first_piece(self._engine, handle)
-        known = self._beginnings.setdefault(handle.id, beginning) if beginning else beginning
-        if beginning == known:
-            return 0
-        self._shortened.add(handle.id)
-        return self._log_bounds.flood_bytes + 1
+        """Return a flood's worth once the engine has discarded the log's beginning, which it does not report."""
+        return self._logs.unkept_bytes(handle)
 
     def close_log(self, handle: Handle) -> None:
         """Close the stream that follows the container's output."""
-        if log := self._logs.pop(handle.id, None):
-            log.close()
+        self._logs.close(handle)
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
         """Send SIGTERM, wait for the grace period, send SIGKILL; return once it no longer runs."""
@@ -154,9 +139,7 @@ class DockerRunner:
 
     def remove(self, handle: Handle) -> None:
         """Remove the container and its anonymous volumes."""
-        self.close_log(handle)
-        self._beginnings.pop(handle.id, None)
-        self._shortened.discard(handle.id)
+        self._logs.forget(handle)
         with engine_answers(f"remove '{handle.name}'", name=handle.name):
             self._remove(handle.id)
 
@@ -207,8 +190,7 @@ class DockerRunner:
 
     def close(self) -> None:
         """Stop reading all logs; the containers go on."""
-        while self._logs:
-            self._logs.popitem()[1].close()
+        self._logs.close_all()
 
     def _inspect(self, handle: Handle) -> Mapping[str, Any]:
         """Inspect a started container; raise CONTAINER_LOST if there is none."""

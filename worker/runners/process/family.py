@@ -17,7 +17,7 @@ from worker.runners.seam import AttemptSpec, Handle
 LAUNCH_SECONDS = 30
 KILL_SECONDS = 10
 FREEZE_SECONDS = 10
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.02  # between looks at the process
 STILL = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 logger = logging.getLogger(__name__)
@@ -111,3 +111,20 @@ def await_launch(find: Callable[[], Handle | None], *, spec: AttemptSpec) -> Han
             raise not_started(spec, TimeoutError(f"no sign of the process within {LAUNCH_SECONDS} s"))
         time.sleep(POLL_SECONDS)
     return handle
+
+
+def find_launcher(folder: Path, handle_id: str) -> psutil.Process | None:
+    """Return the running launcher, known by its pid and its command line, which names the attempt.
+
+    The name is never reused, so this recognises a reused pid even where start times cannot: they move when the host's
+    clock is set.
+    """
+    pid = handle_id.partition(":")[0]
+    if not pid.isdecimal():
+        return None
+    try:
+        process = psutil.Process(int(pid))
+        is_ours = str(folder / "launcher") in process.cmdline()
+        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
+        return None

@@ -8,6 +8,7 @@ only suggested by a variable. A process outlives its worker.
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,6 +32,7 @@ from worker.runners.process.family import (
     await_launch,
     descendants,
     end_what_is_left,
+    find_launcher,
     freeze,
     kill,
     signal_group,
@@ -121,6 +123,13 @@ class ProcessRunner:
             if folder.exists():
                 return b""
             raise lost(handle) from None
+
+    def rest(self, handle: Handle, stopping: threading.Event, seconds: float) -> None:
+        """Wait so long; less once there is an exit code."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not stopping.wait(min(left, POLL_SECONDS)):
+            if self._find_exit(handle):
+                return
 
     def unkept_bytes(self, handle: Handle) -> int:
         """Return the launcher's count of what it dropped."""
@@ -267,21 +276,8 @@ class ProcessRunner:
             file.write(b"%03d\n" % code)
 
     def _find_launcher(self, handle: Handle) -> psutil.Process | None:
-        """Return the running launcher, known by its pid and its command line, which names the attempt.
-
-        The name is never reused, so this recognises a reused pid even where start times cannot: they move when the
-        host's clock is set.
-        """
         self._reap()
-        pid = handle.id.partition(":")[0]
-        if not pid.isdecimal():
-            return None
-        try:
-            process = psutil.Process(int(pid))
-            is_ours = str(self._state_folder / handle.name / "launcher") in process.cmdline()
-            return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
+        return find_launcher(self._state_folder / handle.name, handle.id)
 
     def _wait_for_end(self, handle: Handle, *, timeout_seconds: float) -> bool:
         deadline = time.monotonic() + timeout_seconds
