@@ -12,7 +12,7 @@ from mypackage.cli.project import faults
 from mypackage.cli.script_options import read_script
 from tests.support.retrain_command import git
 from worker.project.entry_points import assemble, render
-from worker.tracking.client import load_project
+from worker.project.loading import load_project
 
 SCRIPT = """\
 import argparse
