@@ -1,6 +1,5 @@
 """Clones dataset repositories at one revision, keeping the password out of argv and out of the clone."""
 
-import base64
 import os
 import re
 import subprocess
@@ -11,6 +10,11 @@ from .addresses import host, shown
 from .errors import DatasetError
 
 TIMEOUT_SECONDS = 600
+# git asks this where the host wants a login. The variables are read by the shell, so that its arguments lack them.
+ANSWER = (
+    '!f() { test "$1" = get && '
+    'printf "username=%s\\npassword=%s\\n" "$RETRAIN_GIT_USERNAME" "$RETRAIN_GIT_PASSWORD"; }; f'
+)
 FULL_SHA = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -76,12 +80,20 @@ def _run(repo_url: str, *arguments: str, **variables: str) -> "subprocess.Comple
 
 
 def _credentials(address: SplitResult) -> dict[str, str]:
-    """Return the URL's password as git configuration in the environment, because any process can read argv."""
+    """Return what lets git answer the URL's host, and no other, with the URL's login, if it asks for one.
+
+    The configuration is in the environment, because any process can read argv. The first value leaves the user's own
+    credential helpers out, which might store the login.
+    """
     if address.scheme not in ("http", "https") or not address.username:
         return {}
-    pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
+    key = f"credential.{address.scheme}://{host(address)}/.helper"
     return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{address.scheme}://{host(address)}/.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}",
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": key,
+        "GIT_CONFIG_VALUE_0": "",
+        "GIT_CONFIG_KEY_1": key,
+        "GIT_CONFIG_VALUE_1": ANSWER,
+        "RETRAIN_GIT_USERNAME": unquote(address.username),
+        "RETRAIN_GIT_PASSWORD": unquote(address.password or ""),
     }

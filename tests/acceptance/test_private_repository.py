@@ -166,17 +166,24 @@ def test_a_wrong_password_fails_with_git_auth_failed_and_is_nowhere(docker_stack
 
 
 DATASET_PARAMETER = "{dataset_repo: {type: string, default: not_used}}"
-# What git does with the file, in an image without git.
-READ_DATA = f"""import configparser, os, sys, time, urllib.request
+# What git does with the files, in an image without git.
+READ_DATA = f"""import base64, configparser, os, sys, time, urllib.error, urllib.request
 
-file = os.environ["GIT_CONFIG_GLOBAL"]
-print("mode", oct(os.stat(file).st_mode & 0o777), open(file).read(), os.environ, flush=True)
+file, login = os.environ["GIT_CONFIG_GLOBAL"], os.environ["RETRAIN_GIT_LOGIN_FILE"]
+for each in (file, login):
+    print("mode", oct(os.stat(each).st_mode & 0o777), open(each).read(), os.environ, flush=True)
 config = configparser.ConfigParser(strict=False)
 config.read(file)
-section = next(name for name in config.sections() if name.startswith('http "'))
-assert sys.argv[1].startswith(section[6:-1]), section
-name, value = config[section]["extraHeader"].strip('"').split(": ", 1)
-request = urllib.request.Request(sys.argv[1] + "/info/refs?service=git-upload-pack", headers={{name: value}})
+section = next(name for name in config.sections() if name.startswith('credential "'))
+assert sys.argv[1].startswith(section[12:-1]), section
+given = dict(line.split("=", 1) for line in open(login).read().splitlines())
+pair = base64.b64encode(f"{{given['username']}}:{{given['password']}}".encode()).decode()
+address = sys.argv[1] + "/info/refs?service=git-upload-pack"
+try:
+    urllib.request.urlopen(address, timeout=20)
+except urllib.error.HTTPError as error:
+    assert error.code == 401
+request = urllib.request.Request(address, headers={{"Authorization": "Basic " + pair}})
 print("the git host answered", urllib.request.urlopen(request, timeout=20).status, flush=True)
 while not os.path.exists({GO!r}):
     time.sleep(0.1)
@@ -205,7 +212,7 @@ def test_a_token_for_the_data_reaches_the_training_by_a_private_file_only(docker
         ended = docker_stack.wait(job)
     assert ended["state"] == "succeeded", ended["reason"]
     assert ended["request"]["dataset_repo"] == clean
-    assert "mode 0o600" in docker_stack.job_log(job)
+    assert docker_stack.job_log(job).count("mode 0o600") == 2
     after = traces(TOKEN, docker_stack, job) | {"MLflow": runs_with(TOKEN, docker_stack, job)}
     assert nowhere(during), during
     assert nowhere(after), after

@@ -1,6 +1,5 @@
 """Puts together what a training finds around itself: its variables, its private files, and its volumes."""
 
-import base64
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from shared.jobs.records import Claim
 from shared.proxies import prelude_of_training
 from shared.secrets.attempt_tokens import Grant, issue
 from shared.settings import Settings
+from worker.attempt.git_files import git_files
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
 from worker.project.entry_points import Project
 from worker.runners.private_files import PrivateFiles, private_files
@@ -148,16 +148,5 @@ class Surroundings:
             exports[TRACKING_PASSWORD] = password
         if token:
             exports |= {TRACKING_TOKEN: token, **NO_LOGIN}
-        config = git_config(dataset, has_home=self.inside.has_home) if dataset else None
-        return private_files(exports, git_config=config)
-
-
-def git_config(credentials: Credentials, *, has_home: bool) -> bytes:
-    """Return a git configuration that lets the training read its data's repository, and no other host.
-
-    It replaces the user's own, and therefore includes it; without HOME, git refuses to read such a line.
-    """
-    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
-    own = ["[include]", "\tpath = ~/.gitconfig"] if has_home else []
-    lines = [*own, f'[http "{credentials.origin}"]', f'\textraHeader = "Authorization: Basic {pair}"']
-    return ("\n".join(lines) + "\n").encode()
+        of_git = git_files(dataset, has_home=self.inside.has_home) if dataset else {}
+        return private_files(exports, of_git=of_git)

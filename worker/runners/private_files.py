@@ -9,8 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 GIT_CONFIG = "gitconfig"
+GIT_LOGIN = "gitlogin"
 EXPORTS = "exports"
-VARIABLES = {GIT_CONFIG: "GIT_CONFIG_GLOBAL", EXPORTS: "RETRAIN_EXPORTS_FILE"}  # each is set to its file's path
+VARIABLES = {  # each is set to its file's path
+    GIT_CONFIG: "GIT_CONFIG_GLOBAL",
+    GIT_LOGIN: "RETRAIN_GIT_LOGIN_FILE",
+    EXPORTS: "RETRAIN_EXPORTS_FILE",
+}
 # For any POSIX shell, before the user's command: the image may lack `cat`.
 PRELUDE = f'. "${VARIABLES[EXPORTS]}" || exit 1\n'
 
@@ -24,10 +29,10 @@ class PrivateFiles:
     prelude: str = ""
 
 
-def private_files(exports: Mapping[str, str], *, git_config: bytes | None = None) -> PrivateFiles:
-    """Return the files that pass these variables and a git configuration to the training."""
-    files = {GIT_CONFIG: git_config} if git_config is not None else {}
-    free = {name: value for name, value in exports.items() if git_config is None or name != VARIABLES[GIT_CONFIG]}
+def private_files(exports: Mapping[str, str], *, of_git: Mapping[str, bytes] = {}) -> PrivateFiles:
+    """Return the files that pass these variables to the training, beside those that git reads."""
+    files, taken = dict(of_git), {VARIABLES[name] for name in of_git}
+    free = {name: value for name, value in exports.items() if name not in taken}
     if free:
         files[EXPORTS] = _script(free)
     return PrivateFiles(files, {name: VARIABLES[name] for name in files}, PRELUDE if free else "")

@@ -134,6 +134,17 @@ def test_a_private_repository_is_cloned_without_keeping_its_password(tmp_path: P
     assert not [path for path in written if b"hunter" in path.read_bytes()]
 
 
+def test_a_repositorys_host_is_shown_the_login_where_it_asks(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "git") as server:
+        server.behaviour.logins = {"private": "reader:hunter 2/@"}  # it refuses any login for the public one
+        for name in ("private", "public"):
+            server.create(name, {"set.dvc": "outs: []"})
+            clone(server.url(name).replace("://", "://reader:hunter%202%2F%40@"), tmp_path / name)
+        first, *later = server.authorizations("private")
+        assert (first, None in later) == (None, False)
+        assert set(server.authorizations("public")) == {None}
+
+
 @pytest.mark.parametrize("repo_url", ["x; touch pwned", "--upload-pack=touch pwned", "ext::sh -c touch% pwned"])
 def test_a_repositorys_name_is_never_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo_url: str) -> None:
     monkeypatch.chdir(tmp_path)

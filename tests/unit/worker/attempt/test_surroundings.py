@@ -1,6 +1,5 @@
 """What surrounds a training: variables, passwords, the guard, the cache and git's configuration."""
 
-import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from shared.addresses.git_uri import Credentials
 from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.unit.worker.attempt.preparing import PROJECT, DockerWorker, started, train_as
-from worker.attempt.surroundings import Surroundings, git_config
+from worker.attempt.surroundings import Surroundings
 from worker.project.entry_points import EnvironmentVariable, Project
 from worker.runners.docker.inside import seen_from_container
 from worker.runners.seam import Volume
@@ -120,7 +119,8 @@ def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worke
 
     assert spec.private_env["gitconfig"] == "GIT_CONFIG_GLOBAL"
     assert b"https://git.example/" in spec.private_files["gitconfig"]
-    shown = f"{spec.env} {spec.command}"
+    assert b"ghp_s3cret" in spec.private_files["gitlogin"]
+    shown = f"{spec.env} {spec.command} {spec.private_files['gitconfig']!r}"
     assert "ghp_s3cret" not in shown
     assert "Basic" not in shown
 
@@ -159,25 +159,6 @@ def test_a_container_reaches_this_machines_loopback_by_another_name(here: str, t
 
 def test_a_container_on_the_hosts_network_reaches_its_loopback_as_it_is() -> None:
     assert seen_from_container("http://127.0.0.1:5007", "host") == "http://127.0.0.1:5007"
-
-
-@pytest.mark.parametrize("has_home", [True, False])
-def test_a_git_configuration_speaks_to_its_own_host_only_beside_the_users_own(tmp_path: Path, has_home: bool) -> None:
-    (tmp_path / ".gitconfig").write_text("[http]\n\tproxy = http://proxy.example\n")
-    credentials = Credentials("https://git.example/", "robot", "pass")
-    (tmp_path / "written").write_bytes(git_config(credentials, has_home=has_home))
-
-    def asked(name: str, url: str) -> str:
-        home = {"HOME": str(tmp_path)} if has_home else {}
-        env = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": str(tmp_path / "written"), "GIT_CONFIG_NOSYSTEM": "1"}
-        command = ["git", "config", "--get-urlmatch", name, url]
-        done = subprocess.run(command, env=env | home, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.stderr == ""
-        return done.stdout.strip()
-
-    assert asked("http.extraHeader", "https://git.example/data.git") == "Authorization: Basic cm9ib3Q6cGFzcw=="
-    assert asked("http.extraHeader", "https://other.example/data.git") == ""
-    assert asked("http.proxy", "https://git.example/") == ("http://proxy.example" if has_home else "")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from shared.requests.lent_values import is_private
 from tests.support.engines import require
-from worker.runners.private_files import EXPORTS, PrivateFiles, private_files
+from worker.runners.private_files import EXPORTS, GIT_CONFIG, PrivateFiles, private_files
 
 PRINT = f"exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
 ODD = {
@@ -51,7 +51,7 @@ def test_no_value_shows_outside_the_file() -> None:
 
 def test_where_nothing_is_exported_nothing_stands_before_the_command() -> None:
     assert private_files({}) == PrivateFiles()
-    private = private_files({}, git_config=b"[http]\n")
+    private = private_files({}, of_git={GIT_CONFIG: b"[http]\n"})
     assert (private.files, private.prelude) == ({"gitconfig": b"[http]\n"}, "")
 
 
@@ -64,7 +64,9 @@ def test_a_command_does_not_start_without_its_values(tmp_path: Path) -> None:
 
 def test_the_git_configuration_of_the_job_goes_before_one_that_is_lent(tmp_path: Path) -> None:
     lent = {"GIT_CONFIG_GLOBAL": "/etc/worker.gitconfig"}
-    assert exported(private_files(lent, git_config=b""), tmp_path)["GIT_CONFIG_GLOBAL"] == str(tmp_path / "gitconfig")
+    assert exported(private_files(lent, of_git={GIT_CONFIG: b""}), tmp_path)["GIT_CONFIG_GLOBAL"] == str(
+        tmp_path / "gitconfig"
+    )
     assert exported(private_files(lent), tmp_path)["GIT_CONFIG_GLOBAL"] == "/etc/worker.gitconfig"
 
 
