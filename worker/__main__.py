@@ -110,7 +110,7 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
         _print_nothing()
     parts = process.parts
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": process.alerts.run_until}
-    threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
+    threads = _start(stopping, disk=parts.disk_watch.watch_until, look=parts.looking.run_until, **loops)
     put_nothing_back()
     try:
         process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))

@@ -41,6 +41,7 @@ from worker.source.checkout import GitSource
 from worker.source.limits import SourceLimits
 from worker.sweep.aliases import Aliases
 from worker.sweep.cleaning import Cleaning
+from worker.sweep.looking import Looking
 from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner, register_task, report_to
 from worker.tracking.client import Tracking
@@ -83,6 +84,7 @@ class Parts:
     finishing: Finishing
     supervisor: Supervisor
     sweep: Sweep
+    looking: Looking
     tasks: TaskRunner
     heartbeat: Heartbeat
     disk_watch: DiskWatch
@@ -147,6 +149,17 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         finishing=finishing,
         supervisor=supervisor,
         sweep=sweep,
+        looking=Looking(
+            settings=settings,
+            store=store,
+            vault=outside.vault,
+            source=source,
+            runner=runner,
+            here=here,
+            redactor=worker_redactor(settings, outside.environment),
+            report=outside.report,
+            stopping=running.stopping,
+        ),
         tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
         heartbeat=Heartbeat(settings, store, runner, here, running.clock, on_refused=running.on_refused),
         disk_watch=DiskWatch(settings, runner, here, verdicts),

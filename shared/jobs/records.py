@@ -1,6 +1,6 @@
 """The records passed to and from a job store: submissions, filters, claims, and how an attempt ended."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -65,6 +65,14 @@ class Claim:
     def request(self) -> RetrainRequest:
         """What the job asks for, read once for the attempt."""
         return RetrainRequest.from_record(self.job.request)
+
+
+@dataclass(frozen=True)
+class ToLookAt:
+    """A job that waits and that no worker has looked at, with its encrypted credentials."""
+
+    job: Job
+    secret: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
 from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
-from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission
+from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
 from shared.jobs.statistics import Statistics, Worker
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.queue_position import QueuePosition
@@ -127,6 +127,12 @@ class Scheduling(Reading, Protocol):
 
     def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
         """Fail a job that nobody supervises and that may no longer start; return False if it moved on meanwhile."""
+
+    def take_to_look_at(self, host: Host, *, after_seconds: float) -> ToLookAt | None:
+        """Return the next job that this host could run, has waited that long, and was never begun or looked at.
+
+        It is marked as looked at, so that nobody looks again, even if this look comes to nothing.
+        """
 
     def find_open_runs(self) -> Sequence[tuple[str, int]]:
         """Return jobs and numbers of ended attempts whose MLflow runs may still be open or have another status."""

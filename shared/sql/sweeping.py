@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from shared.alerts.model import AlertEvent
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState, Reason
+from shared.jobs.records import ToLookAt
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.leases import CLOCK_SLACK, Span
 from shared.scheduling.limits import Sending
 from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
-from shared.sql.rows import mark_job, move_job, read_job, reason_columns, with_attempts
+from shared.sql.rows import complete, mark_job, move_job, read_job, reason_columns, with_attempts
 from shared.sql.tables import IS_QUEUED, attempts, jobs, open_runs
 from shared.sql.usage import (
     IN_ORDER,
@@ -87,6 +88,22 @@ class Sweeping(Database):
             move_job(transaction, row, JobState.FAILED, reason.message, **ended)
             record_alert(transaction, row, AlertEvent.FAILED, self.alerting)
             return True
+
+    def take_to_look_at(self, host: Host, *, after_seconds: float) -> ToLookAt | None:
+        """Mark as looked at and return the next job that waits, that this host could run, and nobody has looked at."""
+        with self.writing() as transaction:
+            host = as_wanted(transaction, host)
+            since = transaction.now - timedelta(seconds=after_seconds)
+            unlooked = (jobs.c.looked_at.is_(None), jobs.c.attempt == 0, jobs.c.created_at <= since)
+            for_host = (IS_QUEUED, jobs.c.queue.in_(host.queues), may_be_for(host))
+            waiting = sa.select(*WAITING).where(*for_host, *unlooked).order_by(*IN_ORDER).limit(PAGE)
+            found = [] if host.closed_because else transaction.all(waiting.with_for_update(skip_locked=True))
+            first = next((row.id for row in found if to_waiting(row).may_run_on(host)), None)
+            if first is None:
+                return None
+            row = read_job(transaction, first, for_update=True)
+            mark_job(transaction, row, looked_at=transaction.now)
+            return ToLookAt(complete(transaction, row), row.secret)
 
     def find_orphans(self, *, host: str, machine: Machine | None = None) -> Sequence[str]:
         """Return ids of this host's jobs whose lease has ended, except those begun on another machine of its name."""

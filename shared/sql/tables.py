@@ -67,6 +67,7 @@ jobs = Table(
     Column("lease_token", Integer, nullable=False, default=0),
     Column("lease_expires_at", UtcDateTime),
     Column("sent_at", UtcDateTime),
+    Column("looked_at", UtcDateTime),
     Column("next_attempt_at", UtcDateTime),
     Column("cancel_forced", Boolean, nullable=False, default=False),
     Column("gpus", Integer, nullable=False, server_default="0"),

@@ -23,6 +23,7 @@ class Record:
     deadline_at: datetime | None
     sent_at: datetime | None
     token: int = 0
+    was_looked_at: bool = False
     logs: dict[int, bytes] = field(default_factory=dict)
     open_runs: set[int] = field(default_factory=set)  # by attempt
 

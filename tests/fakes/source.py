@@ -7,6 +7,7 @@ from pathlib import Path
 from shared.errors import AttemptError
 from worker.interruption import NEVER, Interruption
 from worker.source.checkout import Checkout, GitSource, SourceRequest
+from worker.source.project_file import ProjectFile
 
 PROJECT = """\
 name: iris
@@ -34,6 +35,13 @@ class FakeSource(GitSource):
         if self.errors:
             raise self.errors.pop(0)
         return sha_of(request)
+
+    def find_project_file(
+        self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER
+    ) -> ProjectFile | None:
+        """The MLproject file."""
+        self.before(interruption)
+        return ProjectFile(self.resolve(request), self.project)
 
     def checkout(
         self, request: SourceRequest, *, name: str, timeout_seconds: float = 600, interruption: Interruption = NEVER

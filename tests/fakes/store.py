@@ -21,6 +21,7 @@ from shared.jobs.records import (
     JobFilter,
     LogSlice,
     Submission,
+    ToLookAt,
 )
 from shared.requests.fields import is_for_newer_workers
 from shared.scheduling.gpus import reserved_on
@@ -202,6 +203,18 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching
                 return False
             record.change_attempt(machine=host.machine.id)
             return True
+
+    def take_to_look_at(self, host: Host, *, after_seconds: float) -> ToLookAt | None:
+        with self._transaction() as now:
+            host, since = self._as_wanted(host), now - timedelta(seconds=after_seconds)
+            for record in sorted(self._records.values(), key=lambda one: one.waiting.order):
+                job = record.job
+                is_new = job.state is JobState.QUEUED and not job.attempts and not record.was_looked_at
+                is_here = job.queue in host.queues and record.waiting.may_run_on(host) and not host.closed_because
+                if is_new and is_here and job.created_at <= since:
+                    record.was_looked_at = True
+                    return ToLookAt(job, record.secret)
+            return None
 
     def find_overdue(self) -> Sequence[str]:
         with self._transaction() as now:

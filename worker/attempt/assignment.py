@@ -59,15 +59,19 @@ def has_registry_of_its_own(project: Project) -> bool:
 
 def render_for(assigned: Assignment, loaded: Loaded, pins: Pins) -> Rendered:
     """Return the command of the entry point, with the request's values."""
-    request = assigned.request
+    return render_request(assigned.request, loaded.entry_point, pins)
+
+
+def render_request(request: RetrainRequest, entry_point: EntryPoint, pins: Pins) -> Rendered:
+    """Return the command with what the request says."""
     fields = {
         "experiment_name": request.experiment_name,
         "model_name": request.model_name,
         "base_model": pins.base_model,
         "dataset_repo": dataset_pin.as_parameter(request.dataset_repo, pins.dataset) if request.dataset_repo else None,
     }
-    values = assemble(loaded.entry_point, fields=fields, parameters=request.parameters)
-    return render(loaded.entry_point, values)
+    values = assemble(entry_point, fields=fields, parameters=request.parameters)
+    return render(entry_point, values)
 
 
 def no_image(project: Project) -> UserError:

@@ -23,6 +23,7 @@ from worker.source.limits import DEFAULT as DEFAULT_LIMITS
 from worker.source.limits import Allowance, SourceLimits
 from worker.source.logins import Logins
 from worker.source.mirror import Mirror
+from worker.source.project_file import ProjectFile
 from worker.source.unpacking import Unpacking
 from worker.source.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
 
@@ -105,6 +106,18 @@ class GitSource:
         try:
             with self._git_for(request, self._deadline(request, timeout_seconds, interruption)) as (address, git):
                 return self._mirror(address, git).bring(request.ref, pinned_sha=request.commit_sha).commit_sha
+        except OSError as error:
+            raise explain_os_error(error, uri=request.uri) from error
+
+    def find_project_file(
+        self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER
+    ) -> ProjectFile | None:
+        """Return the MLproject file that the request means now, without a work tree; None if only that could tell."""
+        try:
+            with self._git_for(request, self._deadline(request, timeout_seconds, interruption)) as (address, git):
+                mirror = self._mirror(address, git)
+                sha = mirror.bring(request.ref, pinned_sha=request.commit_sha).commit_sha
+                return mirror.read_project_file(sha, request.subfolder)
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 

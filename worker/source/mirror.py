@@ -16,6 +16,7 @@ from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureErro
 from worker.folder_tree import remove_tree
 from worker.source.git import Git, GitResult
 from worker.source.git_errors import NO_SUCH_REF
+from worker.source.project_file import ProjectFile, read_project_file
 from worker.source.resolve import RemoteRefs, ResolvedRef, resolve
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,11 @@ class Mirror:
             self._git.must("-C", folder, "remote", "add", "origin", self.url)  # relative submodules start from it
             fetch = ("-C", folder, "fetch", "--quiet", "--no-tags", "--depth=1", UPLOAD_PACK)
             self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
+
+    def read_project_file(self, commit_sha: str, subfolder: str) -> ProjectFile | None:
+        """Return the commit's MLproject file; None if only a checkout can tell."""
+        with self._locked(fcntl.LOCK_SH):
+            return read_project_file(self._git, str(self._folder), commit_sha, subfolder)
 
     def fetch(self, name: str) -> bool:
         """Fetch one ref or SHA; return False if the remote lacks it or refuses it."""

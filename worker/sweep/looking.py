@@ -1,0 +1,139 @@
+"""Looks at jobs that wait: one that cannot be trained is told soon, not when its turn comes.
+
+It takes no slot and decides nothing that the start does not decide again: a branch may move in between.
+"""
+
+import logging
+import re
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import AttemptError, FailureType, RetrainError, UserError
+from shared.jobs.model import Job, JobState, Reason
+from shared.jobs.store import JobStore
+from shared.logs import job_context
+from shared.requests.retrain_request import RetrainRequest
+from shared.secrets.redactor import Redactor
+from shared.secrets.vault import JobSecrets, Vault
+from shared.settings import Settings
+from worker.attempt.assignment import Pins, no_image, render_request
+from worker.host.offer import HostOffer
+from worker.interruption import Interruption, WorkerStopping
+from worker.resilience import survive
+from worker.runners.seam import Runner
+from worker.source.checkout import GitSource, SourceRequest
+from worker.source.project_file import ProjectFile
+from worker.tracking.client import load_project
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 5
+WAITED_SECONDS = 2  # what starts at once needs no look
+FETCH_SECONDS = 60  # meanwhile a start from the same repository waits
+OTHER_FILE = re.compile(r"^(?:python_env|conda_env):[ \t]*[\"']?([\w./-]+)[\"']?[ \t]*$", re.MULTILINE)
+
+
+class _Until(Interruption):
+    """Ends a look when the worker stops."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def check(self) -> None:
+        """Raise if it does."""
+        if self._stopping.is_set():
+            raise WorkerStopping
+
+
+@dataclass(frozen=True)
+class Looking:
+    """One worker's looks, one at a time."""
+
+    settings: Settings
+    store: JobStore
+    vault: Vault
+    source: GitSource
+    runner: Runner
+    here: HostOffer
+    redactor: Redactor
+    report: Callable[[Job], None]  # to Celery's results
+    stopping: threading.Event
+
+    def run_until(self, stopping: threading.Event) -> None:
+        """Look until the worker stops."""
+        while not stopping.is_set():
+            if not survive("look", self.once):
+                stopping.wait(LOOK_EVERY_SECONDS)
+
+    def once(self) -> bool:
+        """Look at the next job; return whether there was one."""
+        found = self.store.take_to_look_at(self.here.now(), after_seconds=WAITED_SECONDS)
+        if found is None:
+            return False
+        with job_context(found.job):
+            try:
+                self._look(found.job, self.vault.open(found.secret))
+            except (RetrainError, WorkerStopping) as error:  # the start will tell, if it is still so
+                logger.info("not looked at", extra={"cause": str(error)})
+        return True
+
+    def _look(self, job: Job, secrets: JobSecrets) -> None:
+        request = RetrainRequest.from_record(job.request)
+        if FailureType.USER_ERROR in self.settings.retry_policy(request.retry).on:
+            return  # somebody expects that it may work later
+        try:
+            file = self._read(job, request, secrets)
+        except UserError as error:
+            self._fail(job, error, secrets, where="")
+            return
+        if file is None:
+            return
+        try:
+            self._check(file, request)
+        except UserError as error:
+            self._fail(job, error, secrets, where=f" at commit {file.commit_sha[:10]}")
+
+    def _read(self, job: Job, request: RetrainRequest, secrets: JobSecrets) -> ProjectFile | None:
+        wanted = SourceRequest(
+            uri=request.git_uri,
+            ref=request.commit_hash,
+            commit_sha=job.commit_sha,
+            subfolder=request.MLproject_location,
+            credentials=secrets.source,
+        )
+        until = _Until(self.stopping)
+        return self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until)
+
+    def _check(self, file: ProjectFile, request: RetrainRequest) -> None:
+        """Raise what the start would raise about the file and the request's values."""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "MLproject").write_text(file.text, encoding="utf-8")
+            for name in OTHER_FILE.findall(file.text):
+                if not _stand_in(Path(folder), name):
+                    return
+            project = load_project(Path(folder))
+        render_request(request, project.entry_point(request.entry_point), Pins(request.base_model, None))
+        if self.runner.inside.runs_images and project.image is None:
+            raise no_image(project)
+
+    def _fail(self, job: Job, error: AttemptError, secrets: JobSecrets, *, where: str) -> None:
+        message = f"{error.message} This was seen{where} while the job waited; it was not started."
+        reason = Reason(error.code, error.type, self.redactor.plus(secrets.all).text(message))
+        now = self.store.get(job.id)
+        if now.state is JobState.QUEUED and not now.attempts and self.store.fail_unsupervised(job.id, reason):
+            logger.info("failed before its turn", extra={"code": error.code})
+            self.report(self.store.get(job.id))
+
+
+def _stand_in(folder: Path, name: str) -> bool:
+    """Make a file that the project names, so that the loader finds it; return False if it is outside its folder."""
+    if name.startswith("/") or ".." in name.split("/"):
+        return False
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return True
