@@ -22,11 +22,11 @@ from shared.settings import Settings
 from worker.attempt.assignment import Pins, no_image, render_request
 from worker.host.offer import HostOffer
 from worker.interruption import Interruption, WorkerStopping
+from worker.project.loading import load_project
 from worker.resilience import survive
 from worker.runners.seam import Runner
 from worker.source.checkout import GitSource, SourceRequest
 from worker.source.project_file import ProjectFile
-from worker.tracking.client import load_project
 
 logger = logging.getLogger(__name__)
 

@@ -80,6 +80,7 @@ WRITES: dict[str, Call] = {
     "claim": lambda store: try_claim(store, "id"),
     "fail_unsupervised": lambda store: store.fail_unsupervised("id", WAITED_TOO_LONG),
     "take_sendable": lambda store: store.take_sendable(a_host(), resend_after_seconds=1),
+    "take_to_look_at": lambda store: store.take_to_look_at(a_host(), after_seconds=1),
     "unmark_sent": lambda store: store.unmark_sent("id"),
     "wake_retries": lambda store: store.wake_retries(),
     "beat": lambda store: store.beat(a_host(), gap_seconds=60),
