@@ -8,7 +8,7 @@ import pytest
 from tests.acceptance.support.checkout import ROOT
 
 FAULTS, SEED = 12, 7
-DRILL_SECONDS = 400
+DRILL_SECONDS = 600
 
 
 @pytest.mark.timeout(DRILL_SECONDS + 60)

@@ -182,8 +182,8 @@ def run_drill(folder: Path, *, faults: int, seed: int, store: str, only: Sequenc
     """Run a drill in the folder; the exit code."""
     with ExitStack() as at_end:
         machine = at_end.enter_context(prepared_machine(folder, store=store))
-        services = [*service_kinds(is_sqlite=store == "sqlite"), deciding_kind()]
-        kinds = [*services, *host_kinds(machine), greedy_kind(machine)]
+        services = [*service_kinds(is_sqlite=store == "sqlite", has_guard=machine.engine is not None)]
+        kinds = [*services, deciding_kind(), *host_kinds(machine), greedy_kind(machine)]
         kinds = [kind for kind in kinds if not only or kind.name in only]
         stack = DrillStack(machine)
         at_end.callback(stack.stop)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ WORKER_READY = "ready."
 
 @dataclass
 class Part:
-    """One of our programs, `python -m module`, in a process group of its own."""
+    """One of our programs, `python -m module arguments`, in a process group of its own."""
 
     name: str
     module: str
     folder: Path
     environment: Mapping[str, str]
     find_ready: Callable[["Part"], bool]
+    arguments: Sequence[str] = ()
     starts: int = 0
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
@@ -53,7 +54,7 @@ class Part:
             output.write(self._mark.encode())
             output.flush()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                [sys.executable, "-m", self.module, *self.arguments],
                 cwd=self.folder,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,

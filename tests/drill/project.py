@@ -1,7 +1,6 @@
 """What the drill trains: a script that prints numbered lines, and notes each of its starts where no fault reaches.
 
-Some propose a model at their end, as the gate in a training does, but with Python alone: an import of MLflow would take
-longer than the training.
+Some log, register and propose a model at their end, as trainings of users do: with MLflow, and mypackage's gate.
 """
 
 import subprocess
@@ -9,12 +8,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mypackage.gate.proposal import Proposal
-from mypackage.protocol import CHAMPION, PROPOSAL_TAGS
 from tests.support.projects.tree_bomb import commit_tree_bomb
 from tests.support.servers.git_repository import RepositoryOnServer
 
-IMAGE = "python:3.11-slim"
+EXAMPLE = "sklearn-dummy"
+IMAGE = f"retrain-example-{EXAMPLE}"  # with MLflow and a library to train with
 LEDGER_IN_CONTAINER = "/ledger"
 CRASH_EXIT_CODE = 9
 CRASH_LINES = 3
@@ -23,10 +21,9 @@ GIT_SECONDS = 30
 
 NO_MODEL = "none"
 NOT_PROPOSED_EXIT_CODE = 29
-PROPOSE_SECONDS = 120  # in which MLflow may be away
 METRIC = "accuracy"
+MYPACKAGE = Path(__file__).parents[2] / "mypackage"
 
-_AS_GATE = Proposal("m", "u", "r", METRIC, False, CHAMPION, 0, True).to_json()  # what is not known yet is replaced
 MLPROJECT = """\
 name: drill
 entry_points:
@@ -36,7 +33,8 @@ entry_points:
     command: "sh lines.sh $RETRAIN_JOB_ID $RETRAIN_ATTEMPT {lines} {pause} {code} {crashes} {ledger} {model} {value}"
 """
 # The lock tells whether another training of the job runs at this moment, on any host: file descriptor 9 is not for
-# `sleep`, which may outlive a killed script. A line that finds no room ends the script, as an exception would.
+# `sleep`, which may outlive a killed script. A line that finds no room ends the script, as an exception would. What the
+# gate prints is kept apart from the numbered lines, and its temporary files from the disk that a fault fills.
 SCRIPT = f"""\
 job=$1 attempt=$2 lines=$3 pause=$4 code=$5 crashes=$6 ledger=$7 model=$8 value=$9
 exec 9>"$ledger/$job.lock"
@@ -50,33 +48,31 @@ while [ $i -le $lines ]; do
   i=$((i+1))
 done
 if [ $code = 0 ] && [ "$model" != {NO_MODEL} ]; then
-  python3 propose.py "$model" "$value" 9>&- || exit {NOT_PROPOSED_EXIT_CODE}
+  export TMPDIR="$ledger" PYTHONDONTWRITEBYTECODE=1
+  python3 propose.py "$model" "$value" >>"$ledger/$job.proposed" 2>&1 9>&- || exit {NOT_PROPOSED_EXIT_CODE}
 fi
 exit $code
 """
+# MLflow's client repeats what a killed server did not answer: here sooner than by default, and as often.
 PROPOSE = f"""\
-import json, os, sys, time, urllib.request
+import os
+import sys
 
-run, url = os.environ["RETRAIN_RUN_ID"], os.environ["MLFLOW_TRACKING_URI"]
-said = json.loads({_AS_GATE!r})
-said.update(model_name=sys.argv[1], model_uri=f"runs:/{{run}}/model", run_id=run, at=time.time_ns())
-metric = dict(key=said["metric"], value=float(sys.argv[2]), timestamp=int(time.time() * 1000), step=0)
+os.environ |= dict(MLFLOW_HTTP_REQUEST_TIMEOUT="10", MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR="1")
+import mlflow.sklearn
+from sklearn.linear_model import LinearRegression
 
+from mypackage import utility
 
-def post(path, **body):
-    for _ in range({PROPOSE_SECONDS}):
-        data = json.dumps(dict(body, run_id=run)).encode()
-        kind = {{"Content-Type": "application/json"}}
-        asked = urllib.request.Request(f"{{url}}/api/2.0/mlflow/runs/{{path}}", data, kind)
-        try:
-            return urllib.request.urlopen(asked, timeout=10).read()
-        except OSError:
-            time.sleep(1)
-    sys.exit(1)
-
-
-post("log-metric", **metric)
-post("set-tag", key="{PROPOSAL_TAGS}drill", value=json.dumps(said))
+utility.auto_compare_and_register(
+    model=LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]),
+    eval_metric=float(sys.argv[2]),
+    model_name=sys.argv[1],
+    lower=False,
+    p_metric="{METRIC}",
+    client=mlflow.tracking.MlflowClient(),
+    mlflow_model=mlflow.sklearn,
+)
 """
 
 
@@ -118,17 +114,20 @@ def make_repository(folder: Path, ledger: Path) -> RepositoryOnServer:
     docker_env = f"docker_env:\n  image: {IMAGE}\n  volumes: ['{ledger}:{LEDGER_IN_CONTAINER}']\n"
     repository.commit(
         {
-            "process/MLproject": MLPROJECT,
-            "process/lines.sh": SCRIPT,
-            "process/propose.py": PROPOSE,
-            "docker/MLproject": MLPROJECT + docker_env,
-            "docker/lines.sh": SCRIPT,
-            "docker/propose.py": PROPOSE,
+            **_project("process", MLPROJECT),
+            **_project("docker", MLPROJECT + docker_env),
             "greedy-process/MLproject": GREEDY,
             "greedy-docker/MLproject": GREEDY + f"docker_env:\n  image: {IMAGE}\n",
         }
     )
     return repository
+
+
+def _project(folder: str, mlproject: str) -> dict[str, str]:
+    """Return the project's files, with mypackage as it is here: an image may have an older one."""
+    files = {"MLproject": mlproject, "lines.sh": SCRIPT, "propose.py": PROPOSE}
+    gate = {f"mypackage/{file.relative_to(MYPACKAGE)}": file.read_text() for file in MYPACKAGE.rglob("*.py")}
+    return {f"{folder}/{name}": text for name, text in {**files, **gate}.items()}
 
 
 def make_tree_bomb(folder: Path) -> RepositoryOnServer:

