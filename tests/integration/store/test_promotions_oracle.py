@@ -1,4 +1,7 @@
-"""1,000 random promotions, answers, rollbacks, probations, moves by hand: history and alerts agree with an oracle."""
+"""Random promotions, answers, rollbacks, probations, moves by hand: history and alerts agree with an oracle.
+
+Some 200 moves of champions in a run, and 1,000 with LONG=1.
+"""
 
 import math
 import random
@@ -20,9 +23,12 @@ from shared.probation import find_champion, move_back
 from shared.promoting import carry_out, look_for_foreign
 from shared.sql import SqlStore
 from tests.fakes.model_gate import FakeGate
+from tests.support.length import rounds
 
 MODELS = ("iris", "digits")
-STEPS = 1000
+pytestmark = pytest.mark.timeout(rounds(600, long=3000))  # the more was done, the longer each step takes
+
+STEPS, MOVES = rounds(500, long=2600), rounds(150, long=1000)
 PROBATION: dict[str, Any] = {
     "seconds": 5000.0,
     "metric": "accuracy",
@@ -200,8 +206,9 @@ class Bench:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_history_and_who_was_champion_when_agree_with_an_oracle(sqlite_url: str, seed: int) -> None:
     bench = Bench(sqlite_url, seed)
-    for _ in range(STEPS // 2):
+    for _ in range(STEPS):
         bench.step()
+    assert sum(len(moves) for moves in bench.oracle.moves.values()) >= MOVES
     for model, moves in bench.oracle.moves.items():
         lines = [each for each in bench.store.history(model, limit=10_000) if each.event is Event.MOVED]
         assert [(each.at, each.version) for each in reversed(lines)] == moves  # each exactly once
