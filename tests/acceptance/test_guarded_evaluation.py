@@ -106,14 +106,15 @@ def on_evaluations(name):
     for which in ("challenger", "champion"):
         tags = {"mlflow.parentRunId": mine, "retrain.evaluated": f"0-2 {which}"}
         tried(f"a run as the {which}'s", client.create_run, here, tags=tags)
-    made = client.create_run(here, tags={"mlflow.parentRunId": mine}, run_name="evaluation of the new model").info.run_id
+    nested = {"mlflow.parentRunId": mine}
+    made = client.create_run(here, tags=nested, run_name="evaluation of the new model").info.run_id
     client.log_metric(made, "accuracy", 1.0)
     client.log_artifact(made, "scores.csv")
     client.log_artifact(mine, "scores.csv")
     tried("that tag", client.set_tag, made, "retrain.evaluated", "0-2 challenger")
     tried("its end", client.set_tag, made, "retrain.evaluation_ended", "true")
-    nested = f"tags.`mlflow.parentRunId` = '{champion.run_id}'"
-    for run in client.search_runs([here], nested):
+    earlier = f"tags.`mlflow.parentRunId` = '{champion.run_id}'"
+    for run in client.search_runs([here], earlier):
         tried("an earlier evaluation's metric", client.log_metric, run.info.run_id, "accuracy", 0.0)
         tried("an earlier evaluation's scores", client.log_artifact, run.info.run_id, "scores.csv")
     tried("the champion's metric", client.log_metric, champion.run_id, "accuracy", 0.0)
