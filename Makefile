@@ -90,8 +90,8 @@ format: .venv/ready ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: .venv/ready ## Measure speed and memory, as ratios to a baseline of the same run
-	@$(BIN)/python -m tests.bench
+bench: .venv/ready ## Measure speed and memory beside doing it by hand (ARGS="submit first-line", CHECK=1 to hold it to its budgets)
+	@$(BIN)/python -m tests.bench $(if $(CHECK),--check) $(ARGS)
 
 scale: .venv/ready ## Measure a job store as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
 	@$(BIN)/python -m tests.scale $(ARGS)

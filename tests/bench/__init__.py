@@ -1,0 +1,1 @@
+"""`make bench`: what the service costs beside doing the same by hand, as figures that machines can compare."""
