@@ -24,8 +24,8 @@ from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
-from worker.project.entry_points import Project, Rendered
-from worker.project.evaluation import Evaluand, evaluation_command, find_evaluate
+from worker.project.entry_points import Rendered
+from worker.project.evaluation import Evaluand, check_evaluation, evaluation_command, find_evaluate
 from worker.project.loading import load_project
 from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
@@ -100,7 +100,8 @@ class Preparation:
         loaded = _load(assigned, self._check_out(assigned))
         pins = Pins(self._pin_base_model(assigned, loaded), self._pin_dataset(assigned, loaded))
         rendered = render_for(assigned, loaded, pins)
-        _check_evaluate(loaded.project, rendered)
+        if evaluate := find_evaluate(loaded.project):
+            check_evaluation(evaluate, rendered.parameters)
         image = self._bring_image(assigned, loaded)
         run = self._open_run(assigned, loaded, rendered, image)
         given = self._surround(assigned, loaded, pins, run)
@@ -252,12 +253,6 @@ class Preparation:
             network=self.settings.container_network or None,
             host_address=self.settings.container_host_address,
         )
-
-
-def _check_evaluate(project: Project, rendered: Rendered) -> None:
-    """Raise what would go wrong hours later, when the training has ended."""
-    if evaluate := find_evaluate(project):
-        evaluation_command(evaluate, rendered.parameters, [Evaluand("", "models:/model/1", "run")])
 
 
 def _load(assigned: Assignment, checkout: Checkout) -> Loaded:

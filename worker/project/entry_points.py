@@ -123,7 +123,7 @@ def render(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> Ren
         quoted[name] = f'"$RETRAIN_PATH_{index}"'
     options = (f"--{shlex.quote(name)} {quoted[name]}" for name in parameters if name not in entry_point.declared)
     command = " ".join([_filled(entry_point, quoted), *options])
-    return Rendered(_checked("\n".join([*downloads, command]), entry_point), parameters)
+    return Rendered(require_length("\n".join([*downloads, command]), entry_point), parameters)
 
 
 def _texts(entry_point: EntryPoint, values: Mapping[str, ParameterValue]) -> dict[str, str]:
@@ -199,7 +199,8 @@ def _names(entry_point: EntryPoint) -> str:
     return ", ".join(parameter.name for parameter in entry_point.parameters) or "it has none"
 
 
-def _checked(command: str, entry_point: EntryPoint) -> str:
+def require_length(command: str, entry_point: EntryPoint) -> str:
+    """Return the command; raise INVALID_PARAMETER for one that Linux would not start."""
     if len(command.encode()) > COMMAND_BYTES:
         raise _too_long(entry_point)
     return command

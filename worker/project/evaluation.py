@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mypackage.protocol import MLFLOW_RUN_VARIABLE, RUN_VARIABLE
-from worker.project.entry_points import EntryPoint, Project, render
+from worker.project.entry_points import EntryPoint, Project, render, require_length
 from worker.project.parameter_values import ParameterValue
 
 ENTRY_POINT = "evaluate"
@@ -19,6 +19,9 @@ class Evaluand:
     name: str  # for people
     uri: str
     run_id: str
+
+
+LONGEST = Evaluand("the new model", f"models:/{'x' * 250}/1000000", "x" * 32)  # as MLflow bounds names
 
 
 def find_evaluate(project: Project) -> EntryPoint | None:
@@ -40,7 +43,12 @@ def evaluation_command(evaluate: EntryPoint, given: Mapping[str, ParameterValue]
         lines.append(f"echo {shlex.quote(heading(model))}")
         # In a shell of its own, so that an `exit` in it ends only this evaluation.
         lines.append(f'{run} "${{BASH:-sh}}" -c {shlex.quote(command)} || failed=$((failed + {1 << number}))')
-    return "\n".join([*lines, "exit $failed"])
+    return require_length("\n".join([*lines, "exit $failed"]), evaluate)
+
+
+def check_evaluation(evaluate: EntryPoint, given: Mapping[str, ParameterValue]) -> None:
+    """Raise what would go wrong hours later, when the training has ended and its model and the champion are known."""
+    evaluation_command(evaluate, given, [LONGEST, LONGEST])
 
 
 def heading(model: Evaluand) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import UserError
 from worker.project.entry_points import EntryPoint, Parameter, Project
-from worker.project.evaluation import Evaluand, evaluation_command, find_evaluate
+from worker.project.evaluation import Evaluand, check_evaluation, evaluation_command, find_evaluate
 
 MODELS = [Evaluand("the new model", "models:/m-1", "run1"), Evaluand("the champion", "models:/iris/3", "run2")]
 URI = Parameter("model_uri")
@@ -44,6 +44,14 @@ def test_it_gets_those_values_of_the_training_that_it_declares() -> None:
     )
     with pytest.raises(UserError, match="'evaluate' needs a value for data"):
         evaluation_command(declared, {"epochs": "3"}, MODELS)
+
+
+def test_values_that_are_too_long_for_both_models_are_refused_before_the_training() -> None:
+    declared = evaluate("echo {model_uri} {data}", Parameter("data"))
+    check_evaluation(declared, {"data": "x" * 60_000})
+    with pytest.raises(UserError, match="'evaluate' is longer than"):
+        check_evaluation(declared, {"data": "x" * 65_000})
+    evaluation_command(declared, {"data": "x" * 65_000}, MODELS[:1])
 
 
 def test_hostile_values_are_never_run() -> None:
