@@ -20,8 +20,9 @@ WATCH = (
     f"""echo "{STEP_FAILED} $retrain_step, and the command went on" >&2||:;}}' EXIT; """
 )
 WATCH_OF_PIPES = """trap 'retrain_step "${PIPESTATUS[@]}"' DEBUG; """
-# With these, bash would print the traps or hand them on: `set -x`, `set -a`, the last word of the step before.
-SHOWS_TRAPS = re.compile(r"\bset[ \t]+(?:[-+]?\w+[ \t]+)*-\w*[xa]|xtrace|allexport|\$_\b|\$\{_\}")
+# With these, bash would print the traps, run another for them or hand them on: `set -x`, `trap … DEBUG`, `set -a`, the
+# last word of the step before.
+SHOWS_TRAPS = re.compile(r"\bset[ \t]+(?:[-+]?\w+[ \t]+)*-\w*[xa]|xtrace|allexport|\bDEBUG\b|\$_\b|\$\{_\}")
 
 START = "start"
 PROOF = "proof"

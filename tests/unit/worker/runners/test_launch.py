@@ -61,6 +61,7 @@ def test_of_what_is_looked_after_or_ends_as_a_failure_nothing_is_told(tmp_path: 
         "false | true; echo ${PIPESTATUS[@]} $?",
         "trap 'echo mine' EXIT; false; true",
         "trap 'echo error' ERR; false; true",
+        "trap 'echo $BASH_COMMAND' DEBUG; false | true",
         "set -a; false; true | cat; env | grep -c ^retrain",
         "set -x; false; true",
         "echo a b | cat; echo $_",
