@@ -20,20 +20,27 @@ PORT = 5555
 
 
 def command(settings: Settings, *, save_seconds: float = SAVE_SECONDS) -> list[str]:
-    """Return Flower's command line. Where people reach it by a proxy, FLOWER_URL is that: only its path counts here."""
-    url = urlsplit(settings.flower_url)
-    own = url.hostname if is_this_machine(url.hostname) else None
-    path = url.path.strip("/")
+    """Return Flower's command line."""
+    address, port = listens_at(settings)
+    path = urlsplit(settings.flower_url).path.strip("/")
     return [
         "flower",
-        f"--address={settings.flower_host or own or '127.0.0.1'}",
-        f"--port={(url.port if own or settings.flower_host else None) or PORT}",
+        f"--address={address}",
+        f"--port={port}",
         *([f"--url-prefix={path}"] if path else []),
         f"--max-tasks={MAX_TASKS}",
         "--persistent=True",
         f"--db={settings.data_dir / 'flower.db'}",
         f"--state-save-interval={round(save_seconds * 1000)}",
     ]
+
+
+def listens_at(settings: Settings) -> tuple[str, int]:
+    """Return address and port. Where people reach it by a proxy, FLOWER_URL is that, and says nothing of them."""
+    url = urlsplit(settings.flower_url)
+    own = url.hostname if is_this_machine(url.hostname) else None
+    address = settings.flower_host or own
+    return address or "127.0.0.1", (url.port if address else None) or PORT
 
 
 def login(settings: Settings) -> dict[str, str]:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from deploy.flower_dashboard import listens_at
 from deploy.one_machine.plan import Stack
 from shared.errors import ConfigurationError
 
@@ -17,7 +18,7 @@ def ports(stack: Stack) -> dict[str, int]:
         "mlflow": urlsplit(settings.mlflow_tracking_uri).port,
         "api": settings.api_port,
         "worker": settings.worker_metrics_port,
-        "flower": urlsplit(settings.flower_url).port,
+        "flower": listens_at(settings)[1],
     }
     return {name: port for name, port in found.items() if name in stack.processes and port}
 

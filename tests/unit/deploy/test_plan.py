@@ -10,7 +10,6 @@ from deploy.mlflow_server import command as mlflow_command
 from deploy.one_machine.plan import Stack, plan
 from deploy.one_machine.ports import ports
 from deploy.one_machine.process_secrets import environment_of
-from shared.settings import Settings
 
 FILE = "file"
 ENVIRONMENT = "environment"
@@ -80,11 +79,14 @@ def test_an_mlflow_elsewhere_is_not_started(planned: MakePlan) -> None:
         ("http://[::1]:5556", "::1", 5556, None),
         ("http://127.0.0.1", "127.0.0.1", 5555, None),
         ("https://ml.example.invalid/flower/", "127.0.0.1", 5555, "flower"),
+        ("https://ml.example.invalid:8443", "127.0.0.1", 5555, None),
     ],
 )
 def test_flower_listens_here_whatever_its_address_for_people(
-    url: str, address: str, port: int, path: str | None
+    planned: MakePlan, url: str, address: str, port: int, path: str | None
 ) -> None:
-    arguments = flower_command(Settings.load(_env_file=None, flower_url=url))
+    stack = planned(FLOWER_URL=url)
+    assert ports(stack)["flower"] == port
+    arguments = flower_command(stack.settings)
     assert {f"--address={address}", f"--port={port}"} <= set(arguments)
     assert [each for each in arguments if "prefix" in each] == ([f"--url-prefix={path}"] if path else [])
