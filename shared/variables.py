@@ -4,7 +4,6 @@ Those of the API are in api_variables.py.
 """
 
 import socket
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +19,7 @@ from shared.requests.texts import HOST_NAME, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.setting_types import (
     ListenAddress,
+    Networks4,
     PublicAddress,
     RedisAddress,
     TrackingAddress,
@@ -172,7 +172,7 @@ class Variables(ApiVariables):
         pattern=r"^([0-9.]{7,15})?$",
         description=f"Address of {HOST_FROM_CONTAINER} in training containers; empty for Docker's own.",
     )
-    training_allowed_networks: Annotated[frozenset[IPv4Network], NoDecode, BeforeValidator(split_words)] = Field(
+    training_allowed_networks: Networks4 = Field(
         frozenset(),
         description="Private networks that training may reach through the firewall, such as 10.1.2.0/24.",
     )

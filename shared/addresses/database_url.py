@@ -19,6 +19,8 @@ def parse_database_url(url: str, variable: str = "DATABASE_URL") -> URL:
     except (SQLAlchemyError, ValueError):  # ValueError: of a port that is no number; it repeats half a password
         wrong = f"{variable} is not the address of a database, such as {EXAMPLE} or sqlite:////srv/jobs.db."
         raise ConfigurationError(f"{wrong} {HOW_TO_WRITE}") from None
+    if "@" in (address.host or ""):  # half of a password, which errors about this host would repeat
+        raise ConfigurationError(f"{variable} has an @ in its host. {HOW_TO_WRITE}")
     match address.get_backend_name():
         case "sqlite":
             return _file(address, variable)

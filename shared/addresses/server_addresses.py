@@ -15,6 +15,7 @@ def public_address(url: str) -> str:
     """Check a setting; raise ValueError that says what is wrong with the address, if it is not empty."""
     if not url:
         return url
+    _require_no_space(url)
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -52,6 +53,7 @@ def tracking_address(uri: str) -> str:
         raise ValueError(f"must have its scheme, such as http://{uri}")
     scheme, _, _ = uri.partition("://")
     if scheme.lower() in ("http", "https"):
+        _require_no_space(uri)
         try:
             parts = urlsplit(uri)
             is_address = bool(parts.hostname) and parts.port != 0
@@ -60,6 +62,12 @@ def tracking_address(uri: str) -> str:
         if not is_address:
             raise ValueError("must be the address of a server, such as http://mlflow.example.com:5007")
     return uri
+
+
+def _require_no_space(address: str) -> None:
+    """Raise ValueError for what urlsplit leaves out, and a link would not."""
+    if " " in address or not address.isprintable():
+        raise ValueError("has a space or a control character in it; take it out")
 
 
 def redis_address(value: SecretStr) -> SecretStr:

@@ -162,7 +162,10 @@ def test_alerts_link_to_the_job_below_the_public_path(public: FlaskClient, store
         ("https://[::1", "with its scheme"),
         ("https://user@ml.example.com", "without a user"),
         ("https://ml.example.com/?a=b", "without a user"),
-        ("https://ml.example.com/my tools", "other characters"),
+        ("https://ml.example.com/my tools", "take it out"),
+        (" https://ml.example.com", "take it out"),
+        ("https://ml.example.com/a\nb", "take it out"),
+        ("https://ml.example.com/a*b", "other characters"),
         ("https://ml.example.com//elsewhere.example/x//y", "other characters"),
     ],
 )
@@ -171,6 +174,14 @@ def test_a_public_address_that_is_none_stops_the_start(url: str, what: str) -> N
         Settings.load(_env_file=None, api_public_url=url)
 
 
-def test_a_trusted_proxy_that_is_no_address_stops_the_start() -> None:
-    with pytest.raises(ConfigurationError, match="API_TRUSTED_PROXIES"):
-        Settings.load(_env_file=None, api_trusted_proxies="localhost")
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("localhost", "such as 127.0.0.1,10.1.2.0/24; localhost is neither"),
+        ("127.0.0.1 10.1.2.3", "comma separated"),
+        ("::1,10.1.2.3/24", "write 10.1.2.0/24 for the network"),
+    ],
+)
+def test_a_trusted_proxy_that_is_no_address_stops_the_start_with_how_to_write_one(given: str, advice: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"API_TRUSTED_PROXIES: .*{advice}"):
+        Settings.load(_env_file=None, api_trusted_proxies=given)

@@ -25,6 +25,7 @@ def settings(**given: Any) -> Settings:
         ("postgresql://u:hunter2@h:port/db", "hunter2"),
         ("postgresql://u:p@[::1/db", "::1"),
         ("postgresql://u:p@h/d?ssl=true", "p@"),
+        ("postgresql://u:p@hunter2@h/d", "hunter2"),
         ("mysql://u:hunter2@h/d", "hunter2"),
         ("sqlite://", ""),
         ("sqlite:///:memory:", ""),
@@ -126,6 +127,8 @@ def test_every_form_of_loopback_is_this_machine_alone(host: str) -> None:
         ("http://", "the address of a server"),
         ("http://[::1", "the address of a server"),
         ("http://h:port", "the address of a server"),
+        ("http://h:5007/a b", "take it out"),
+        ("http://h:5007\n", "take it out"),
     ],
 )
 def test_a_tracking_address_that_is_none_is_refused(uri: str, what: str) -> None:
@@ -134,7 +137,7 @@ def test_a_tracking_address_that_is_none_is_refused(uri: str, what: str) -> None
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://[::1]:5007", "https://h/mlflow", "sqlite:////srv/m.db", "/srv/mlruns", "databricks"]
+    "uri", ["http://[::1]:5007", "https://h/mlflow", "sqlite:////srv/m.db", "/srv/ml runs", "databricks"]
 )
 def test_every_tracking_address_that_mlflow_takes_is_taken(uri: str) -> None:
     assert settings(mlflow_tracking_uri=uri).mlflow_tracking_uri == uri
