@@ -32,7 +32,3 @@ class Bounded(Generic[K, V]):
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
-
-    def drop(self, key: K) -> None:
-        """Forget the value, if there is one."""
-        self._kept.pop(key, None)

@@ -19,7 +19,6 @@ from ..live_line import STATE_STYLES
 from ..plain_text import plain, plain_line
 
 WORKER_STYLES = {"alive": "green", "silent": "yellow", "lost": "red"}
-COLUMNS = ("id", "state", "experiment", "model", "created", "what")
 PEOPLE_COLUMNS = ("id", "state", "age", "experiment", "model", "what")
 SHORT_ID_CHARACTERS = 8  # the other commands take them, too
 GAP = 2  # between two columns
