@@ -1,6 +1,7 @@
 """All settings, from the environment and .env, read once at the start and passed in; and what follows from them."""
 
 import hashlib
+import hmac
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -83,9 +84,14 @@ class Settings(Variables):
 
     @property
     def service_id(self) -> str:
-        """The same for all that share a job store: tells two services on one host apart. The password is no part."""
+        """The same for all that share a job store and the secret key: tells two services on one host apart.
+
+        Each stack of containers calls its database by the same name, so the address alone does not. Its password is no
+        part, and the key cannot be told from the result.
+        """
         scheme, _, rest = self.store_url.partition("://")
-        return hashlib.sha256(f"{scheme}://{rest.rpartition('@')[2]}".encode()).hexdigest()[:16]
+        store = f"{scheme}://{rest.rpartition('@')[2]}"
+        return hmac.new(self._secret_key().strip(), store.encode(), hashlib.sha256).hexdigest()[:16]
 
     @property
     def serves_public_address(self) -> bool:

@@ -3,16 +3,19 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import docker
 import pytest
 
 from shared.errors import Code
+from shared.settings import Settings
 from tests.integration.runners.docker.conftest import HOST, IMAGE, MIB, error_of, read_all, wait
 from tests.support.engines import require
 from tests.support.network.cuttable import CuttableEngine
 from tests.support.waiting import wait_until
+from worker.runners.docker.kind import Docker
 from worker.runners.docker.runner import DockerRunner
 from worker.runners.seam import PROJECT_FOLDER, AttemptSpec, Exit, Handle
 
@@ -54,6 +57,24 @@ def test_a_container_that_was_never_started_gets_all_its_files_and_starts(
     assert handle.id == half_made.id
     assert wait(runner, handle) == Exit(exit_code=0)
     assert read_all(runner, handle) == b"whole"
+
+
+def test_two_stacks_on_one_engine_with_one_worker_host_and_one_database_address_keep_to_their_own(
+    engine: docker.DockerClient, spec: Callable[..., AttemptSpec], tmp_path: Path
+) -> None:
+    stacks = []
+    for name in ("one", "other"):  # as the Compose file has it, but each with a DATA_DIR and a secret key of its own
+        address = f"postgresql://retrain:{name}@postgres:5432/retrain"
+        settings = Settings(_env_file=None, database_url=address, worker_host=HOST, data_dir=tmp_path / name)
+        stacks.append(Docker.from_settings(settings, os.environ))
+    one, other = stacks
+    with closing(one), closing(other):
+        handle = one.start_or_attach(spec("sleep 60"))
+        try:
+            assert other.list_mine() == []
+            assert [mine.id for mine in one.list_mine()] == [handle.id]
+        finally:
+            one.remove(handle)
 
 
 def test_a_log_far_larger_than_any_buffer_comes_whole_in_small_pieces(

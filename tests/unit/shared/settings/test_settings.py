@@ -283,3 +283,12 @@ def test_a_tilde_in_a_path_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tm
 def test_the_home_of_nobody_is_refused_with_the_settings_name() -> None:
     with pytest.raises(ConfigurationError, match="DATA_DIR"):
         Settings.load(_env_file=None, data_dir="~no-such-user-here/jobs")
+
+
+def test_a_service_is_known_by_its_store_and_its_key() -> None:
+    def service(store: str = "postgresql://retrain:a@postgres/retrain", key: str = "one") -> str:
+        return Settings(_env_file=None, database_url=store, secret_key=key).service_id
+
+    assert service() == service("postgresql://retrain:changed@postgres/retrain") == service(key="one\n")
+    assert len({service(), service(key="other"), service("postgresql://retrain:a@elsewhere/retrain")}) == 3
+    assert "one" not in service()
