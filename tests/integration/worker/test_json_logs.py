@@ -98,7 +98,6 @@ def test_a_request_is_followed_from_the_api_to_the_training_in_lines_of_json(
     lines = lines_of(worker.log)
     of_job = about(lines, job.id)
     assert {"running", "attempt ended"} <= {line["message"] for line in of_job}
-    assert any("View run" in line["message"] and line["level"] == "INFO" for line in lines)  # MLflow prints that
     assert {(line.get("attempt"), line.get("request_id")) for line in of_job} == {(1, "nightly.7")}
     assert [line for line in lines if line["logger"] in OF_AN_ATTEMPT and line not in of_job] == []
     assert {"celery.apps.worker", "celery.worker.consumer.connection"} <= {line["logger"] for line in lines}
