@@ -34,7 +34,16 @@ def command(settings: Settings) -> list[str]:
     others = sorted(settings.mlflow_allowed_hosts)
     pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", settings.mlflow_server_host, "--port", str(port)),
+        *(
+            sys.executable,
+            "-m",
+            "deploy.mlflow_in_place",
+            "server",
+            "--host",
+            settings.mlflow_server_host,
+            "--port",
+            str(port),
+        ),
         *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
         *("--app-name", "retrain", "--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
         *(

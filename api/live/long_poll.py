@@ -10,6 +10,7 @@ from api.representation import knows_version
 from shared.jobs.store import Submissions
 
 POLL_SECONDS = 0.25
+SOON_SECONDS, SOON_POLL_SECONDS = 2.0, 0.05  # of a short job, most of the time would be this wait
 
 
 class LongPoll:
@@ -29,9 +30,10 @@ class LongPoll:
         if seconds <= 0 or not self._room.acquire(blocking=False):
             return
         try:
-            deadline = time.monotonic() + seconds
-            while not condition() and not self._stopping and (left := deadline - time.monotonic()) > 0:
-                time.sleep(min(POLL_SECONDS, left))
+            began = time.monotonic()
+            while not condition() and not self._stopping and (passed := time.monotonic() - began) < seconds:
+                pause = SOON_POLL_SECONDS if passed < SOON_SECONDS else POLL_SECONDS
+                time.sleep(min(pause, seconds - passed))
         finally:
             self._room.release()
 

@@ -1,7 +1,5 @@
 """Parses the address of a database: the kinds that we take, with the driver that we ship; what is wrong with others."""
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -37,6 +35,10 @@ def _file(address: URL, variable: str) -> URL:
 
 
 def _server(address: URL, variable: str) -> URL:
+    # 9 MB that SQLite does not need.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
     try:
         make_conninfo(**dict.fromkeys(address.query, ""))
     except ProgrammingError:

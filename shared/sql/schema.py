@@ -4,10 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy as sa
 
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
@@ -15,42 +12,48 @@ from shared.settings import Settings
 from shared.sql.engine import Database, Transaction
 
 MIGRATE = "python -m shared.sql.schema"
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.set_main_option("path_separator", "os")
-    return config
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def upgrade(database: Database) -> None:
     """Apply the missing migrations; two processes that do so at once take turns."""
+    # Those that only check would keep its 20 MB for as long as they run.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
     with database.writing() as transaction:
         transaction.lock("schema")
-        config = _config()
-        _current(transaction, ScriptDirectory.from_config(config))
+        _current(transaction)
         config.attributes["connection"] = transaction.connection
         command.upgrade(config, "head")
 
 
 def check(database: Database) -> None:
     """Raise ConfigurationError unless the schema is the one that this code was written for."""
-    scripts = ScriptDirectory.from_config(_config())
     with database.reading() as transaction:
-        current = _current(transaction, scripts)
-    if current != scripts.get_current_head():
+        current = _current(transaction)
+    needed = revisions()[-1]
+    if current != needed:
         raise ConfigurationError(
-            f"The job store's schema is {current or 'missing'}, and {scripts.get_current_head()} is needed. "
-            f"Run: {MIGRATE}",
+            f"The job store's schema is {current or 'missing'}, and {needed} is needed. Run: {MIGRATE}",
             current=current,
-            needed=scripts.get_current_head(),
+            needed=needed,
         )
 
 
-def _current(transaction: Transaction, scripts: ScriptDirectory) -> str | None:
-    current = MigrationContext.configure(transaction.connection).get_current_revision()
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+def revisions() -> list[str]:
+    """Return what this program's migrations are called, the newest last: their files begin with that."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def _current(transaction: Transaction) -> str | None:
+    if not sa.inspect(transaction.connection).has_table("alembic_version"):
+        return None
+    current = transaction.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if current is not None and current not in revisions():
         raise ConfigurationError(
             f"The job store's schema ({current}) is newer than this program. Start the newer program.", current=current
         )
