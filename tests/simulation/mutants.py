@@ -160,6 +160,10 @@ class ForgetfulStore(MemoryStore):
         return None
 
 
+def find_nothing(_deciding: Deciding, _case: object) -> None:
+    """Find no decision that was recorded earlier."""
+
+
 def move_champion_first(registry: Registry, begun: Promotion, _check: object) -> None:
     """Leave the previous one for later."""
     registry.move_alias(begun.model, begun.alias, str(begun.version))

@@ -78,6 +78,8 @@ class Deciding:
         claim, run_id, number, proposal = case.claim, case.run_id, case.number, case.proposal
 
         def step(seen: int, holder: str | None) -> Promotion:
+            if recorded := self._find_recorded(case):  # judging it again would score it against itself, for hours
+                return recorded
             verdict = self._judge(case, watch)
             # If the champion that was judged is not the holder any more, the move finds that out.
             new = replace(self._as_new(claim, number, run_id, proposal, verdict), before=holder)
@@ -89,6 +91,14 @@ class Deciding:
             raise InfrastructureError(Code.TRACKING_UNAVAILABLE, message)
         Noting(self.store, self.gate).note(promotion, {run_id, proposal.run_id})
         return promotion
+
+    def _find_recorded(self, case: "_Case") -> Promotion | None:
+        """Return what was decided about the proposal earlier, unless that has to be decided again."""
+        proposal = case.proposal
+        mine = (case.number, proposal.model_name, proposal.alias)
+        earlier = self.store.of_attempt(case.claim.job.id, case.claim.attempt.number)
+        found = (each for each in earlier if (each.number, each.model, each.alias) == mine)
+        return next((each for each in found if each.state is not PromotionState.OVERTAKEN), None)
 
     def _judge(self, case: "_Case", watch: Watch) -> "_Verdict":
         claim, run_id, proposal = case.claim, case.run_id, case.proposal
