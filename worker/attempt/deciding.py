@@ -71,25 +71,26 @@ class Deciding:
         decided = []
         for number, proposal in enumerate(self.gate.proposals(run_id)):
             watch.check()
-            decided.append(self._settle(_Case(claim, run_id, number, proposal), watch, redactor))
+            why_not = self._why_not_own(claim, run_id, proposal)
+            decided.append(self._settle(_Case(claim, run_id, number, proposal, why_not), watch, redactor))
         return decided
 
     def _settle(self, case: "_Case", watch: Watch, redactor: Redactor) -> Promotion:
-        claim, run_id, number, proposal = case.claim, case.run_id, case.number, case.proposal
+        claim, run_id, proposal = case.claim, case.run_id, case.proposal
 
         def step(seen: int, holder: str | None) -> Promotion:
             if recorded := self._find_recorded(case):  # judging it again would score it against itself, for hours
                 return recorded
             verdict = self._judge(case, watch)
             # If the champion that was judged is not the holder any more, the move finds that out.
-            new = replace(self._as_new(claim, number, run_id, proposal, verdict), before=holder)
+            new = replace(self._as_new(case, verdict), before=holder)
             return self.store.propose(_without_secrets(new, redactor), seen=seen, claim=claim)
 
         promotion = settle(self.store, self.gate, proposal.model_name, proposal.alias, step, by=self.time)
         if promotion is None or promotion.state is PromotionState.MOVING:
             message = f"The alias '{proposal.alias}' of {proposal.model_name} keeps moving, so nothing can be decided."
             raise InfrastructureError(Code.TRACKING_UNAVAILABLE, message)
-        Noting(self.store, self.gate).note(promotion, {run_id, proposal.run_id})
+        Noting(self.store, self.gate).note(promotion, {run_id} if case.why_not_own else {run_id, proposal.run_id})
         return promotion
 
     def _find_recorded(self, case: "_Case") -> Promotion | None:
@@ -101,16 +102,16 @@ class Deciding:
         return next((each for each in found if each.state is not PromotionState.OVERTAKEN), None)
 
     def _judge(self, case: "_Case", watch: Watch) -> "_Verdict":
-        claim, run_id, proposal = case.claim, case.run_id, case.proposal
+        claim, proposal = case.claim, case.proposal
         asked = claim.request.promotion.as_rules
         metric = str(asked.get("metric") or proposal.rules.get("metric") or proposal.metric)
         champion = self.gate.find_champion(proposal.model_name, proposal.alias, metric)
         challenger = self.gate.challenger(proposal, metric)
         if challenger is not None and champion is None:
             challenger = replace(challenger, is_new_model=self.gate.is_new_model(proposal))
-        if challenger is None or not self._is_own(claim, run_id, proposal):
+        if challenger is None or case.why_not_own:
             nobody = challenger or Challenger(proposal.model_name, metric, None)
-            return _Verdict(nobody, champion, Rules(proposal.lower_is_better), _NOT_OWN)
+            return _Verdict(nobody, champion, Rules(proposal.lower_is_better), _refused(case.why_not_own or _NOT_OWN))
         try:
             rules = rules_of(merged(proposal.rules, asked), lower_is_better=proposal.lower_is_better)
         except (ValueError, TypeError, AttributeError, OverflowError) as error:  # a training may propose anything
@@ -120,13 +121,20 @@ class Deciding:
         comparison = Comparison(claim, case.number, proposal, champion, metric, rules)
         return _verdict(challenger, champion, rules, self.evaluator.score(comparison, watch))
 
-    def _is_own(self, claim: Claim, run_id: str, proposal: Proposal) -> bool:
-        return not self.is_enforced or self.gate.is_of_job(proposal, job_id=claim.job.id, job_run=run_id)
+    def _why_not_own(self, claim: Claim, run_id: str, proposal: Proposal) -> str:
+        """Say why the job may not propose this model; "" if it may. The guard would refuse it the same."""
+        wanted = claim.request.model_name
+        if not self.is_enforced:
+            return ""
+        if wanted not in (None, proposal.model_name):
+            return f"this job trains the model '{wanted}', and proposes no other (model_name)"
+        return "" if self.gate.is_of_job(proposal, job_id=claim.job.id, job_run=run_id) else _NOT_OWN
 
-    def _as_new(self, claim: Claim, number: int, run_id: str, proposal: Proposal, verdict: "_Verdict") -> NewPromotion:
-        is_promoted, version = verdict.decision.promoted, proposal.version
+    def _as_new(self, case: "_Case", verdict: "_Verdict") -> NewPromotion:
+        claim, proposal = case.claim, case.proposal
+        is_promoted, version = verdict.decision.promoted, None if case.why_not_own else proposal.version
         if is_promoted:
-            version = self.gate.register(proposal, _version_tags(claim, run_id, proposal, verdict))
+            version = self.gate.register(proposal, _version_tags(claim, case.run_id, proposal, verdict))
         record = verdict.record(version=version, alias=proposal.alias)
         state, wait = PromotionState.NOT_PROMOTED, None
         if is_promoted:
@@ -145,7 +153,7 @@ class Deciding:
             reason=record.reason,
             job_id=claim.job.id,
             attempt=claim.attempt.number,
-            number=number,
+            number=case.number,
             decision=json.loads(record.to_json()),
             facts={
                 **verdict.facts(),
@@ -157,12 +165,16 @@ class Deciding:
 
 @dataclass(frozen=True)
 class _Case:
-    """The proposal of this number in the claimed attempt, whose MLflow run is ``run_id``."""
+    """The proposal of this number in the claimed attempt, whose MLflow run is ``run_id``.
+
+    ``why_not_own`` says why the job may not propose it. What it names is another's then, and is not even tagged.
+    """
 
     claim: Claim
     run_id: str
     number: int
     proposal: Proposal
+    why_not_own: str
 
 
 @dataclass(frozen=True)
@@ -233,7 +245,7 @@ def _refused(why: str) -> Decision:
     return Decision(promoted=False, reason=f"not promoted: {why}")
 
 
-_NOT_OWN = _refused("its run or version is not of this job")
+_NOT_OWN = "its run, version or files are not of this job"
 
 
 def _only(metrics: Mapping[str, float], names: set[str]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from mypackage.gate.evidence import Evidence, Unscorable
+from mypackage.gate.proposal import Proposal
 from shared.errors import AttemptCancelled, AttemptError, InfrastructureError, StoreUnavailable
 from shared.jobs.model import Job, JobState
 from shared.jobs.records import Claim
@@ -79,7 +80,7 @@ class Evaluating:
             )
             for which in names
         }
-        uris = {OURS: asked.proposal.model_uri, THEIRS: f"models:/{asked.proposal.model_name}/{asked.champion.version}"}
+        uris = {OURS: _uri_of(asked.proposal), THEIRS: f"models:/{asked.proposal.model_name}/{asked.champion.version}"}
         claim = replace(asked.claim, job=job)
         look = _Look(self.store, claim, watch.check, self.clock)
         return _Work(
@@ -201,6 +202,11 @@ class _Attentive(Interruption):
         """Raise the reason, if there is one."""
         self._look()
         super().check()
+
+
+def _uri_of(proposal: Proposal) -> str:
+    """Return the address of what would be promoted, though the proposal says another beside its version."""
+    return f"models:/{proposal.model_name}/{proposal.version}" if proposal.version else proposal.model_uri
 
 
 def _whole_lines(tail: bytes, length: int) -> bytes:

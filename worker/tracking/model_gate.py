@@ -17,6 +17,8 @@ from worker.tracking.run_tags import DESCRIPTION_TAG, with_decision
 PARENT_TAG = "mlflow.parentRunId"
 MOST_PARENTS = 10
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+OF_RUN = "runs:/"
+OURS = "retrain."  # tags that begin so
 MOST_PROPOSALS = 100  # of one attempt
 
 logger = logging.getLogger(__name__)
@@ -66,12 +68,12 @@ class ModelGate:
             return find_champion(self._client, model, metric, alias=alias)
 
     def is_of_job(self, proposal: Proposal, *, job_id: str, job_run: str) -> bool:
-        """Return whether both run and version of the proposal are this job's own, so that no other's values count."""
+        """Return whether run, and version or files, of the proposal are this job's own, so that no other's count."""
         with server_answers("see whose model it is", run_id=proposal.run_id):
             if not self._run_is_of_job(proposal.run_id, job_id, job_run):
                 return False
-            if proposal.version is None:
-                return True
+            if proposal.version is None:  # then the service registers it, with rights that the training lacks
+                return self._files_are_of_job(proposal.model_uri, job_id, job_run)
             try:
                 version = self._client.get_model_version(proposal.model_name, proposal.version)
             except Refused as error:
@@ -95,7 +97,7 @@ class ModelGate:
                 name,
                 proposal.model_uri,
                 run_id=proposal.run_id,
-                tags={**proposal.tags, **tags},
+                tags={**_without_ours(proposal.tags), **tags},
                 model_id=_logged_model(proposal.model_uri),
             )
             return str(made.version)
@@ -148,6 +150,24 @@ class ModelGate:
             for name, text in tags.items():
                 self._client.set_model_version_tag(model, version, name, text)
 
+    def _files_are_of_job(self, uri: str, job_id: str, job_run: str) -> bool:
+        """Return whether a model that is not registered is the job's: of one of its runs, or logged by it."""
+        if ".." in uri.split("/"):
+            return False
+        if uri.startswith(OF_RUN):
+            return self._run_is_of_job(uri.removeprefix(OF_RUN).partition("/")[0], job_id, job_run)
+        if (model_id := _logged_model(uri)) is None:
+            return False
+        try:
+            logged = self._client.get_logged_model(model_id)
+        except Refused as error:
+            if error.error_code not in NOT_THERE:
+                raise
+            return False
+        if owner := logged.tags.get(JOB_TAG):
+            return owner == job_id
+        return logged.source_run_id is not None and self._run_is_of_job(logged.source_run_id, job_id, job_run)
+
     def _run_is_of_job(self, run_id: str, job_id: str, job_run: str) -> bool:
         following: str | None = run_id
         for _ in range(MOST_PARENTS):
@@ -194,6 +214,11 @@ def _most_telling(found: Sequence[Proposal]) -> Sequence[Proposal]:
     logger.warning("not every proposal is decided", extra={"proposals": len(found), "decided": MOST_PROPOSALS})
     better = [each for each in found if each.expects][-MOST_PROPOSALS:]
     return better or found[-MOST_PROPOSALS:]
+
+
+def _without_ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that a training may give to a version: the service sets its own, such as those of a rollback."""
+    return {name: text for name, text in tags.items() if not name.strip().startswith(OURS)}
 
 
 def _logged_model(uri: str) -> str | None:

@@ -54,6 +54,14 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run logged, registered or not."""
+
+    source_run_id: str | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class RegisteredModel:
     """A registered model with its aliases."""
 
@@ -99,6 +107,12 @@ def version_in(answer: Mapping[str, Any]) -> ModelVersion:
 def versions_in(answer: Mapping[str, Any]) -> list[ModelVersion]:
     """Return the answer's versions, in its order."""
     return [_version(each) for each in answer.get("model_versions", [])]
+
+
+def logged_model_in(answer: Mapping[str, Any]) -> LoggedModel:
+    """Return the answer's logged model."""
+    info = answer["model"]["info"]
+    return LoggedModel(info.get("source_run_id") or None, _texts(info.get("tags", [])))
 
 
 def model_in(answer: Mapping[str, Any]) -> RegisteredModel:

@@ -17,11 +17,13 @@ from worker.tracking.connection import Access, Connection, Refused
 from worker.tracking.records import (
     Experiment,
     FileInfo,
+    LoggedModel,
     ModelVersion,
     RegisteredModel,
     Run,
     experiment_in,
     files_in,
+    logged_model_in,
     model_in,
     models_in,
     pairs,
@@ -119,6 +121,10 @@ class RestClient:
         headers = {"Content-Type": "text/plain"}
         with source.open("rb") as file:  # once: what was read of it already cannot be sent again
             self._at_artifact("PUT", artifact_uri, path, once=True, data=file, headers=headers).close()
+
+    def get_logged_model(self, model_id: str) -> LoggedModel:
+        """Return the model that a run logged, registered or not."""
+        return self._get(f"logged-models/{quote(model_id, safe='')}", logged_model_in)
 
     def get_registered_model(self, name: str) -> RegisteredModel:
         """Return the model."""

@@ -85,6 +85,19 @@ def test_a_run_is_the_jobs_own_by_its_tag_or_by_the_run_that_it_is_nested_in(
     tagged, theirs = make(**{"retrain.job_id": "mine"}), make(**{"retrain.job_id": "theirs"})
     assert [is_own(each) for each in (run.run_id, nested, inner, tagged)] == [True] * 4
     assert [is_own(each) for each in (theirs, make(), "0" * 32)] == [False] * 3
+    # What the service would register must be the job's, too.
+    logged = [client.create_logged_model(run.experiment_id, source_run_id=each) for each in (nested, theirs)]
+    own, other = (f"models:/{each.model_id}" for each in logged)
+    assert [is_own(run.run_id, model_uri=uri) for uri in (f"runs:/{nested}/model", own)] == [True] * 2
+    strange = (
+        other,
+        f"runs:/{theirs}/model",
+        f"runs:/{nested}/../{theirs}",
+        "models:/m-0",
+        "models:/iris/1",
+        "s3://b/m",
+    )
+    assert [is_own(run.run_id, model_uri=uri) for uri in strange] == [False] * 6
     client.create_registered_model(made.model_name)
     for run_id in (run.run_id, theirs):
         client.create_model_version(made.model_name, f"runs:/{run_id}/model", run_id=run_id)
@@ -94,7 +107,8 @@ def test_a_run_is_the_jobs_own_by_its_tag_or_by_the_run_that_it_is_nested_in(
 def test_the_service_registers_a_proposed_model_once_and_it_can_be_loaded(
     gate: ModelGate, client: MlflowClient, mlflow_url: str, run: Run, made: Proposal, tmp_path: Path
 ) -> None:
-    proposal = replace(made, model_uri=log_model(mlflow_url, run.run_id, tmp_path), tags={"team": "vision"})
+    tags = {"team": "vision", "retrain.rollback_reason": "made up"}
+    proposal = replace(made, model_uri=log_model(mlflow_url, run.run_id, tmp_path), tags=tags)
     assert gate.is_new_model(proposal)
     assert [gate.register(proposal, {"retrain.job_id": "mine"}) for _ in range(2)] == ["1", "1"]
     found = client.get_model_version(proposal.model_name, "1")

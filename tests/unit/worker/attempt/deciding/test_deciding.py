@@ -91,11 +91,20 @@ def test_proposals_are_decided_in_the_order_of_the_calls() -> None:
     assert (states, bench.champion) == ([True, False, True, False], "r2")
 
 
-def test_another_jobs_run_is_not_a_models_own() -> None:
+def test_what_is_another_jobs_is_neither_promoted_nor_tagged() -> None:
     bench = Bench(proposal("theirs"), values={"theirs": 0.99})
     bench.gate.foreign = {"theirs"}
     [promotion] = bench.run()
-    assert promotion.reason == "not promoted: its run or version is not of this job"
+    assert promotion.reason == "not promoted: its run, version or files are not of this job"
+    assert (bench.champion, promotion.version) == ("1", None)
+    assert (list(bench.gate.noted), bench.gate.tags) == ([RUN], {})
+
+
+def test_a_job_that_says_which_model_it_trains_proposes_no_other() -> None:
+    bench = Bench(proposal(version=None), values={RUN: 0.9})
+    request = {**bench.claim.job.request, "model_name": "tulips"}
+    [promotion] = bench.deciding.run(Claim(replace(bench.claim.job, request=request), bench.claim.token))
+    assert promotion.reason == "not promoted: this job trains the model 'tulips', and proposes no other (model_name)"
     assert bench.champion == "1"
 
 

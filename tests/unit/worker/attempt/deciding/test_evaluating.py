@@ -1,6 +1,7 @@
 """Champion and new model are scored on the same data before the decision, wherever a worker is interrupted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_models_are_compared_on_the_same_data_and_not_by_what_was_logged(tmp
     assert decision["evidence"]["challenger"] == 0.9
     [spec] = bench.evaluations
     assert spec.part == ".evaluation-0-1"
-    assert "evaluate models:/m-2 '\"'\"'new ones'\"'\"'" in spec.command
+    assert "evaluate models:/iris/2 '\"'\"'new ones'\"'\"'" in spec.command
     assert "evaluate models:/iris/1" in spec.command
     assert bench.worker.host.attempts == {}  # both are cleared away
     log = bench.worker.log(bench.job_id).decode()
@@ -35,6 +36,14 @@ def test_the_models_are_compared_on_the_same_data_and_not_by_what_was_logged(tmp
         "evaluation of the champion, version 1",
         "evaluation of the new model",
     ]
+
+
+def test_what_would_be_promoted_is_scored_and_no_other_model_that_the_training_names_beside_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    tracking, run_id = bench.worker.tracking, bench.run_id
+    tracking.models.proposed[run_id] = [replace(tracking.models.proposed[run_id][0], model_uri="models:/iris/1")]
+    bench.run()
+    assert bench.evaluations[0].command.count("evaluate models:/iris/1") == 1
 
 
 def test_a_model_that_only_logged_better_values_is_not_promoted(tmp_path: Path) -> None:
@@ -105,7 +114,7 @@ def test_what_cannot_be_compared_is_told_and_refused(tmp_path: Path, change: Cal
 
 
 OUTPUT = (
-    b"[evaluate] the new model (models:/m-2)\nfine\n"
+    b"[evaluate] the new model (models:/iris/2)\nfine\n"
     b"[evaluate] the champion, version 1 (models:/iris/1)\nTraceback\nModuleNotFoundError: No module named 'xgboost'\n"
 )
 
