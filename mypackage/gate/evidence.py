@@ -31,7 +31,7 @@ class Evidence:
 
     ``difference`` is by how much the challenger is better, whichever direction is better: negative if it is worse.
     ``low`` and ``high`` are the bounds of its confidence interval; None if only one number of each model is known, and
-    then ``n``, the number of examples, is None, too.
+    then ``n``, the number of examples, is None, too; or if the models differ on too few examples.
     """
 
     metric: str
@@ -46,11 +46,6 @@ class Evidence:
 
     def __post_init__(self) -> None:
         _require_finite(self.challenger, self.champion, self.difference, self.low, self.high)
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether it is known how far the difference may be a matter of chance."""
-        return self.low is not None and self.high is not None
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,6 @@ SERVICE_FIELDS = ("min_confidence", "slices", "on_unscorable", "different_data")
 REFUSE, LOGGED, NOTE = "refuse", "logged", "note"
 
 
-REFUSE, NOTE = "refuse", "note"  # what follows if both models' evaluation data is stated and differs
-
-
 @dataclass(frozen=True)
 class Guardrail:
     """Another metric, and by how much it may become worse than the champion's."""

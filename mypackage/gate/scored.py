@@ -7,7 +7,8 @@ from .numbers import exact, show, telling_digits
 from .rules import Rules
 
 SHOWN_SLICES = 3
-NO_INTERVAL = "one value of each model, so without an interval"
+ONE_VALUE = "one value of each model, so without an interval"
+FEW_DIFFER = "too few examples differ for an interval"
 
 
 def misses(rules: Rules) -> Unscorable | None:
@@ -23,7 +24,9 @@ def describe(evidence: Evidence, *, lower_is_better: bool) -> tuple[str, str]:
     verdict = _difference(evidence.difference, evidence.low, evidence.high)
     examples = "" if evidence.n is None else f" on {evidence.n} examples"
     words = ["lower is better"] if lower_is_better else []
-    words += ["the same data now"] if evidence.has_interval else ["the same data now", NO_INTERVAL]
+    words.append("the same data now")
+    if evidence.low is None:
+        words.append(ONE_VALUE if evidence.n is None else FEW_DIFFER)
     return f"{verdict}{examples}", f" ({', '.join([evidence.metric, *words])})"
 
 
@@ -60,6 +63,8 @@ def _unsure(evidence: Evidence, rules: Rules) -> str:
     if rules.min_confidence is None:
         return ""
     sure = f"a confidence of {show(rules.min_confidence)}"
+    if evidence.low is None and evidence.n is not None:
+        return f"{sure} needs more examples on which the models differ (min_confidence)"
     if evidence.low is None:
         return f"{sure} needs a score of each example, and evaluate gave one value a model (min_confidence)"
     if evidence.confidence < rules.min_confidence:
@@ -75,7 +80,7 @@ def _worse_slices(evidence: Evidence, rules: Rules) -> str:
     """Say in which slices it became worse than allowed."""
     columns = {each.column for each in evidence.slices}
     if missing := sorted(set(rules.slices) - columns):
-        return f"its scores have no column {', '.join(missing)}, which is guarded (slices)"
+        return f"its scores have no column {', '.join(missing)}, or too many values in it, and it is guarded (slices)"
     fallen = [each for each in evidence.slices if each.column in rules.slices and _fell(each, rules)]
     return "; ".join(_fall(each, rules) for each in sorted(fallen, key=lambda each: each.difference)[:SHOWN_SLICES])
 

@@ -17,6 +17,7 @@ THEIRS = Champion("3", 0.94, metrics={"recall": 0.9})
 BETTER = Evidence("accuracy", 450, 0.951, 0.939, 0.012, 0.004, 0.021, 0.95)
 WORSE = replace(BETTER, challenger=0.939, champion=0.951, difference=-0.012, low=-0.021, high=-0.004)
 UNSURE = replace(BETTER, low=-0.002)
+FEW_DIFFER = replace(BETTER, low=None, high=None)
 ONE_VALUE = replace(BETTER, n=None, low=None, high=None)
 OLD = Slice("age", "old", 40, 0.8, 0.85, -0.05, -0.11, 0.01)
 SURE = Rules(False, min_confidence=0.95)
@@ -78,6 +79,18 @@ SURE = Rules(False, min_confidence=0.95)
             ONE_VALUE,
             Rules(False),
             "promoted: better by 0.012 (accuracy, the same data now, one value of each model, so without an interval)",
+        ),
+        (
+            FEW_DIFFER,
+            Rules(False),
+            "promoted: better by 0.012 on 450 examples (accuracy, the same data now, too few examples differ for an "
+            "interval)",
+        ),
+        (
+            FEW_DIFFER,
+            SURE,
+            "not promoted: better by 0.012 on 450 examples, but a confidence of 0.95 needs more examples on which the "
+            "models differ (min_confidence)",
         ),
         (ONE_VALUE, SURE, "not promoted: better by 0.012, but a confidence of 0.95 needs a score of each example"),
         (

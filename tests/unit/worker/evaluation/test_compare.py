@@ -68,6 +68,15 @@ def test_a_few_examples_on_which_they_differ_say_nothing_about_chance() -> None:
     assert difference(scores([1] * 5 + [0] * 95), scores([0] * 100))["low"] is not None
 
 
+@pytest.mark.parametrize(("count", "confidence", "is_known"), [(6, 0.99, False), (7, 0.99, True), (7, 0.999, False)])
+def test_the_surer_one_must_be_the_more_examples_must_differ_even_if_all_became_better_by_as_much(
+    count: int, confidence: float, is_known: bool
+) -> None:
+    ours, theirs = scores([1] * count), scores([0] * count)
+    said = process.compare(ours, theirs, lower_is_better=False, confidence=confidence, slices=())
+    assert (said["low"] is not None) == is_known
+
+
 @pytest.mark.parametrize("wrong", [0.02, 0.1, 0.4])
 def test_equal_models_are_promoted_in_at_most_5_percent_of_comparisons(wrong: float) -> None:
     """Two models that are equally good, each wrong on its own examples, by chance alone."""
