@@ -95,6 +95,6 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
     """A worker whose pauses are short."""
     monkeypatch.setattr("worker.attempt.supervision.FIRST_POLL_SECONDS", 0.001)
     monkeypatch.setattr("worker.attempt.supervision.POLL_SECONDS", 0.002)
-    monkeypatch.setattr("worker.attempt.finishing.FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr("worker.attempt.finishing.LAST_PAUSE_SECONDS", 0.002)
+    monkeypatch.setattr("worker.attempt.patience.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("worker.attempt.patience.LAST_PAUSE_SECONDS", 0.002)
     return FakeWorker.new(tmp_path)

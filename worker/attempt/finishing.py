@@ -1,13 +1,12 @@
 """Ends an attempt: first its MLflow run, then the job, and only then is the container removed."""
 
 import logging
-import math
 import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +18,6 @@ from shared.errors import (
     InfrastructureError,
     JobNotFound,
     LeaseLost,
-    StoreUnavailable,
     UserError,
 )
 from shared.jobs.model import Attempt, Job, JobState, Reason, RetryPolicy
@@ -34,17 +32,14 @@ from worker.attempt.deciding import Deciding, result_of
 from worker.attempt.evaluator import Watch
 from worker.attempt.last_words import failed_step, hint, telling_line
 from worker.attempt.limits import out_of_memory
+from worker.attempt.patience import patiently
 from worker.attempt_name import attempt_name, parse_attempt_name
-from worker.interruption import WorkerStopping
-from worker.runners.seam import Exit, Runner
+from worker.runners.seam import Exit, Handle, Runner
 from worker.tracking.client import RunResult, Tracking
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 600  # for an unavailable store or tracking server
-FIRST_PAUSE_SECONDS = 0.5
-LAST_PAUSE_SECONDS = 10
 LAST_OUTPUT_BYTES = 1 << 16  # a line of another pipe may follow the exception, and be a table or a whole environment
 LOG_READ_BYTES = 1 << 20
 SUCCEEDED = Ending(JobState.SUCCEEDED, exit_code=0)
@@ -238,28 +233,24 @@ class Finishing:
 
     def _clear_away(self, claim: Claim) -> None:
         name = attempt_name(claim.job)
-        try:
+        with _left_to_the_sweep(name):
             if handle := self.runner.attach(name):
-                self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
-                self.runner.remove(handle)
-        except AttemptError as error:  # the job has ended, whatever is left here
-            logger.warning("container not removed; the sweep will", extra={"container": name, "cause": error.message})
+                self._remove(handle)
+
+    def _remove(self, handle: Handle) -> None:
+        self.runner.stop(handle, grace_seconds=self.settings.stop_grace_seconds)
+        self.runner.remove(handle)
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """Call again while the store or the tracking server is unavailable, up to a limit."""
-        deadline, pause = math.inf, FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return call()
-            except (StoreUnavailable, InfrastructureError) as error:
-                # From the first failure on: an evaluation before it may have taken hours.
-                deadline = min(deadline, self.clock() + PATIENCE_SECONDS)
-                if self.clock() > deadline:
-                    raise
-                logger.warning("waiting to report the end", extra={"cause": error.message})
-                if self.stopping.wait(pause):
-                    raise WorkerStopping from error
-                pause = min(LAST_PAUSE_SECONDS, pause * 2)
+        return patiently(call, stopping=self.stopping, clock=self.clock)
+
+
+@contextmanager
+def _left_to_the_sweep(name: str) -> Iterator[None]:
+    try:
+        yield
+    except AttemptError as error:  # the job has ended, whatever is left here
+        logger.warning("container not removed; the sweep will", extra={"container": name, "cause": error.message})
 
 
 def _versions(decided: Sequence[Promotion]) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def test_a_failed_run_is_closed_too_when_the_tracking_server_is_back(worker: Fak
 def test_patience_with_the_tracking_server_ends(
     worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, exit_code: int, code: Code
 ) -> None:
-    monkeypatch.setattr("worker.attempt.finishing.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("worker.attempt.patience.PATIENCE_SECONDS", 0)
 
     def plan(_spec: AttemptSpec) -> Script:
         worker.tracking.down = True
@@ -90,7 +90,7 @@ def test_a_run_whose_making_was_not_answered_is_ended_by_the_sweep_when_the_serv
 def test_a_run_without_its_log_is_completed_when_there_is_room_for_it(
     worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.attempt.finishing.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("worker.attempt.patience.PATIENCE_SECONDS", 0)
     worker.runner.plan = Script(outputs=[b"epoch 1\n"], exit=Exit(exit_code=1))
     blocked = worker.folder / "scratch"
     blocked.write_bytes(b"no folder can be made here")

@@ -80,7 +80,7 @@ def test_a_decided_attempt_is_a_success_whatever_fails_afterwards(proposing: Fak
 def test_a_decided_attempt_is_a_success_even_if_mlflow_stays_away(
     proposing: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.attempt.finishing.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("worker.attempt.patience.PATIENCE_SECONDS", 0)
     job_id = submit(proposing)
     claim = die_before_the_end(proposing, job_id)
     proposing.tracking.down = True
