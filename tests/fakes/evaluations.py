@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mypackage.protocol import SCORES_FILE
-from worker.tracking.evaluation_runs import Evaluated
+from worker.tracking.evaluation_runs import LEFT, Evaluated
 
 
 @dataclass
@@ -33,6 +33,12 @@ class FakeEvaluations:
         metrics = {} if why else self.metrics.get(_which(run_id), {})
         self.runs[run_id] = replace(self.runs[run_id], has_ended=True, why=why, metrics=metrics)
         return self.runs[run_id]
+
+    def end_open(self, job_run: str, experiment_id: str) -> None:
+        """End those under the job's run."""
+        for run_id, run in self.runs.items():
+            if run_id.startswith(f"{job_run}/") and not run.has_ended:
+                self.end(run_id, why=LEFT)
 
     def fetch_scores(self, run_id: str, folder: Path) -> Path | None:
         """Write what the test says."""

@@ -33,7 +33,7 @@ from worker.attempt.evaluator import Watch
 from worker.attempt.last_words import failed_step, hint, telling_line
 from worker.attempt.limits import out_of_memory
 from worker.attempt.patience import patiently
-from worker.attempt_name import attempt_name, parse_attempt_name
+from worker.attempt_name import attempt_name, attempt_of, parse_attempt_name
 from worker.runners.seam import Exit, Handle, Runner
 from worker.tracking.client import RunResult, Tracking
 
@@ -86,6 +86,7 @@ class Finishing:
     def finish(self, claim: Claim, ending: Ending, redactor: Redactor, *, decided: Sequence[Promotion] = ()) -> Job:
         """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run."""
         job = self._patiently(lambda: self._get_held(claim))
+        self._clear_parts_away(claim)  # first, so that none goes on in a run that was ended
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
         ending = self._with_retry(
             claim, self._with_decision(self._end_run(job, ending, is_sure=bool(decided)), decided), redactor
@@ -230,6 +231,13 @@ class Finishing:
 
     def _retry_policy(self, claim: Claim) -> RetryPolicy:
         return self.settings.retry_policy(claim.request.retry)
+
+    def _clear_parts_away(self, claim: Claim) -> None:
+        name = attempt_name(claim.job)
+        with _left_to_the_sweep(name):
+            for handle in self.runner.list_mine():
+                if attempt_of(handle.name) == name != handle.name:
+                    self._remove(handle)
 
     def _clear_away(self, claim: Claim) -> None:
         name = attempt_name(claim.job)

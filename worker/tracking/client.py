@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from mypackage.protocol import (
     ATTEMPT_TAG,
+    EVALUATE_TAG,
     FENCED,
     FENCED_TAG,
     JOB_RUN_TAG,
@@ -147,6 +148,7 @@ class Tracking:
         """Give the run its final status: FINISHED, FAILED or KILLED. Calling again changes nothing.
 
         The exit code overrules what the training itself reported. A run that somebody deleted stays deleted.
+        Evaluations under it that were left open, with a lost host for instance, are ended, too.
         """
         with server_answers("finish the run", run_id=run_id):
             self._end(self._find(run_id), run_id, status)
@@ -168,7 +170,10 @@ class Tracking:
     def _end(self, run: Recorded | None, run_id: str, status: str) -> None:
         if run is None or run.info.lifecycle_stage == "deleted":
             logger.warning("run was deleted", extra={"run_id": run_id})
-        elif run.info.status != status or run.info.end_time is None:
+            return
+        if EVALUATE_TAG in run.data.tags:
+            self.evaluations.end_open(run_id, run.info.experiment_id)
+        if run.info.status != status or run.info.end_time is None:
             self._client.set_terminated(run_id, status)
 
     def fence_run(self, run_id: str) -> None:

@@ -15,6 +15,7 @@ from worker.tracking.training_tags import is_number
 PARENT_TAG = "mlflow.parentRunId"
 USER_TAG, NAME_TAG = "mlflow.user", "mlflow.runName"
 MOST_BYTES = 50_000_000  # of one model's scores
+LEFT = "its attempt ended before it"
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as the run's description
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,14 @@ class EvaluationRuns:
             self._client.set_terminated(run_id, "FAILED" if why else "FINISHED")
             self._client.set_tag(run_id, ENDED_TAG, "true")  # the status may have been given by its own code before
             return _evaluated(self._client.get_run(run_id))
+
+    def end_open(self, job_run: str, experiment_id: str) -> None:
+        """End those under the job's run that nobody ends any more, because the attempt is over."""
+        with server_answers("end the evaluations", run_id=job_run):
+            wanted = f"tags.`{PARENT_TAG}` = '{job_run}' and attributes.status = 'RUNNING'"
+            for run in self._client.search_runs([experiment_id], wanted, order_by=[]):
+                if EVALUATED_TAG in run.data.tags:
+                    self.end(run.info.run_id, why=LEFT)
 
     def fetch_scores(self, run_id: str, folder: Path) -> Path | None:
         """Copy the score of each example into the folder; None if there is no such file, or it is too big."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mypackage.protocol import EVALUATE_TAG
 from worker.tracking import evaluation_runs
 from worker.tracking.client import Run, Tracking
 from worker.tracking.evaluation_runs import EvaluationRuns
+from worker.tracking.run_tags import RunRequest
 
 ROOT = Path(__file__).parents[3]
 SCORING = """
@@ -79,6 +81,23 @@ def test_a_failure_is_told_in_the_run(runs: EvaluationRuns, client: MlflowClient
     ended = runs.end(made.run_id, why="no module named xgboost")
     assert (ended.has_ended, ended.why) == (True, "no module named xgboost")
     assert client.get_run(made.run_id).info.status == "FAILED"
+
+
+def test_evaluations_that_nobody_ended_end_with_the_attempts_run(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest
+) -> None:
+    run = tracking.ensure_run(replace(request_of_test, evaluates=True))
+    runs = tracking.evaluations
+    ended, left = (
+        runs.ensure("job", run.run_id, run.experiment_id, key=key, name="evaluation") for key in ("0-1 a", "0-1 b")
+    )
+    runs.end(ended.run_id)
+    own = client.create_run(run.experiment_id, tags={"mlflow.parentRunId": run.run_id}).info.run_id
+    for _ in range(2):
+        tracking.finish_run(run.run_id, "FAILED")
+    made = [client.get_run(run_id) for run_id in (ended.run_id, left.run_id, own)]
+    assert [each.info.status for each in made] == ["FINISHED", "FAILED", "RUNNING"]
+    assert made[1].data.tags["mlflow.note.content"] == "its attempt ended before it"
 
 
 def test_no_scores_or_too_many_are_none(

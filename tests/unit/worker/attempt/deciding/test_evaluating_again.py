@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from shared.errors import Code, InfrastructureError
+from shared.jobs.model import JobState
+from tests.fakes.runner import Script
 from tests.unit.worker.attempt.deciding.evaluation import Bench
+from worker.tracking.evaluation_runs import LEFT
 
 
 def test_a_model_that_was_decided_about_is_not_scored_again_though_mlflow_was_away_after_that(tmp_path: Path) -> None:
@@ -20,3 +25,21 @@ def test_a_model_that_was_decided_about_is_not_scored_again_though_mlflow_was_aw
     models.note = fail_once  # type: ignore[method-assign]
     assert bench.run()["promoted"]
     assert (failures, len(bench.evaluations)) == ([], 1)
+
+
+def test_an_attempt_that_ends_while_its_models_are_scored_leaves_neither_container_nor_open_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.attempt.patience.PATIENCE_SECONDS", 0)
+    bench = Bench(tmp_path, Script(hangs=True), retry={"max_attempts": 1})
+    worker = bench.worker
+
+    def fail(_number: int) -> None:
+        if bench.evaluations:
+            raise InfrastructureError(Code.DOCKER_UNAVAILABLE, "away")
+
+    worker.runner.before_poll = fail
+    job = worker.run(bench.job_id)
+    assert job is not None
+    assert (job.state, worker.host.attempts) == (JobState.FAILED, {})
+    assert {run.why for run in worker.tracking.evaluated.runs.values()} == {LEFT}
