@@ -22,6 +22,7 @@ from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_
 from worker.attempt.course import takeovers
 from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
+from worker.attempt_name import attempt_name
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
 from worker.project.entry_points import Rendered
@@ -69,10 +70,14 @@ class Preparation:
         It also raises whatever interrupts it, within LOOK_SECONDS, unless it is waiting for an engine or a server.
         """
         assigned = Assignment(claim, secrets, interruption)
+        is_needed = False
         try:
-            return self.runner.start_or_attach(self._prepare(assigned), interruption)
+            prepared = self._prepare(assigned)
+            handle = self.runner.start_or_attach(prepared.spec, interruption)
+            is_needed = prepared.evaluates and not self.runner.inside.shares_checkout
+            return handle
         finally:
-            if not interruption.leaves_all:
+            if not (is_needed or interruption.leaves_all):
                 self._discard(assigned.name)
 
     def start_evaluation(self, assigned: Assignment, run: Run, models: Sequence[Evaluand]) -> Handle:
@@ -82,9 +87,13 @@ class Preparation:
         finally:
             self._discard(assigned.name)
 
+    def end(self, claim: Claim) -> None:
+        """Discard what was kept for evaluations, now that the attempt is over."""
+        self._discard(attempt_name(claim.job))
+
     def _prepare_evaluation(self, assigned: Assignment, run: Run, models: Sequence[Evaluand]) -> AttemptSpec:
         limits = self._limit(assigned)
-        trained = _load(assigned, self._check_out(assigned))
+        trained = _load(assigned, self._find_checkout(assigned) or self._check_out(assigned))
         evaluate = find_evaluate(trained.project)
         if evaluate is None:
             raise UserError(Code.INVALID_PROJECT, "the project has no entry point 'evaluate' with a 'model_uri'.")
@@ -95,7 +104,7 @@ class Preparation:
         surroundings = self._surround(assigned, trained, pins, run)
         return self._specify(assigned, limits, trained, command, image, surroundings)
 
-    def _prepare(self, assigned: Assignment) -> AttemptSpec:
+    def _prepare(self, assigned: Assignment) -> "_Prepared":
         limits = self._limit(assigned)
         loaded = _load(assigned, self._check_out(assigned))
         pins = Pins(self._pin_base_model(assigned, loaded), self._pin_dataset(assigned, loaded))
@@ -105,7 +114,8 @@ class Preparation:
         image = self._bring_image(assigned, loaded)
         run = self._open_run(assigned, loaded, rendered, image)
         given = self._surround(assigned, loaded, pins, run)
-        return self._specify(assigned, limits, loaded, rendered.command, image, given)
+        spec = self._specify(assigned, limits, loaded, rendered.command, image, given)
+        return _Prepared(spec, evaluates=find_evaluate(loaded.project) is not None)
 
     def _discard(self, name: str) -> None:
         try:
@@ -122,22 +132,20 @@ class Preparation:
         return limits_of(assigned.request.resources, self.settings, capacity, slots=self.here.slots)
 
     def _check_out(self, assigned: Assignment) -> Checkout:
-        request = assigned.request
-        wanted = SourceRequest(
-            uri=request.git_uri,
-            ref=request.commit_hash,
-            commit_sha=assigned.claim.job.commit_sha,
-            subfolder=request.MLproject_location,
-            credentials=assigned.secrets.source,
-        )
         checkout = self.source.checkout(
-            wanted,
+            _source_of(assigned),
             name=assigned.name,
-            timeout_seconds=self._git_seconds(request),
+            timeout_seconds=self._git_seconds(assigned.request),
             interruption=assigned.interruption,
         )
         self._record(assigned, Resolution(commit_sha=checkout.commit_sha))
         return checkout
+
+    def _find_checkout(self, assigned: Assignment) -> Checkout | None:
+        """Return what the attempt itself checked out: after hours of training, the git host may be away."""
+        if self.runner.inside.shares_checkout:  # then the training may have changed it
+            return None
+        return self.source.find(_source_of(assigned), name=attempt_name(assigned.claim.job))
 
     def _pin_base_model(self, assigned: Assignment, loaded: Loaded) -> str | None:
         """Return the project's base_model: for an alias, the version that it meant at the first attempt."""
@@ -253,6 +261,25 @@ class Preparation:
             network=self.settings.container_network or None,
             host_address=self.settings.container_host_address,
         )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An attempt that can start; whether its project ``evaluates`` models, from the same checkout."""
+
+    spec: AttemptSpec
+    evaluates: bool
+
+
+def _source_of(assigned: Assignment) -> SourceRequest:
+    request = assigned.request
+    return SourceRequest(
+        uri=request.git_uri,
+        ref=request.commit_hash,
+        commit_sha=assigned.claim.job.commit_sha,
+        subfolder=request.MLproject_location,
+        credentials=assigned.secrets.source,
+    )
 
 
 def _load(assigned: Assignment, checkout: Checkout) -> Loaded:

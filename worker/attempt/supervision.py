@@ -72,13 +72,11 @@ class Supervisor:
         return self._hold(claim, lambda _lease: self._fail(claim, error, self.preparation.redactor))
 
     def _hold(self, claim: Claim, work: Callable[[LeaseKeeper], Job]) -> Job | None:
-        with self.lease_keeper(
-            claim,
-            store=self.store,
-            lease_seconds=self.settings.lease_seconds,
-        ) as lease:
+        with self.lease_keeper(claim, store=self.store, lease_seconds=self.settings.lease_seconds) as lease:
             try:
-                return work(lease)
+                job = work(lease)
+                self.preparation.end(claim)
+                return job
             except WorkerStopping:
                 logger.info("left running for the next worker")
                 with suppress(LeaseLost):

@@ -38,6 +38,7 @@ class Inside:
     is_guarded: bool = False  # behind that address, our guard adds user and password to trainings' requests
     cache_folder: str | None = None  # where the cache of datasets is mounted
     has_home: bool = True  # HOME is set
+    shares_checkout: bool = False  # what it writes into files of the project may be in the checkout, too
     runs_images: bool = False  # the command runs in the project's image, so the project must name one
 
 

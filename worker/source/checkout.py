@@ -95,6 +95,13 @@ class GitSource:
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
+    def find(self, request: SourceRequest, *, name: str) -> Checkout | None:
+        """Return the attempt's folder if it was not discarded yet; its checkout must have ended."""
+        folder = self._folder(name)
+        if request.commit_sha is None or not folder.is_dir():
+            return None
+        return Checkout(folder, find_project_folder(folder, request.subfolder), request.commit_sha, None)
+
     def resolve(
         self,
         request: SourceRequest,

@@ -61,7 +61,7 @@ class ProcessRunner:
         self._python = python
         self._log_bounds = log_bounds
         self._env = passed_on(base_env, python)
-        self.inside = Inside(has_home="HOME" in self._env)
+        self.inside = Inside(has_home="HOME" in self._env, shares_checkout=True)
         self._children: set[int] = set()
 
     def prepare_image(
