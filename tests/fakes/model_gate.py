@@ -21,6 +21,7 @@ class FakeGate:
     noted: dict[str, str] = field(default_factory=dict)
     tags: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     moves: list[tuple[str, str]] = field(default_factory=list)
+    others: Mapping[str, float] = field(default_factory=dict)  # more metrics that every model logged
     calls_until_down: int | None = None
 
     def proposals(self, run_id: str) -> Sequence[Proposal]:
@@ -32,7 +33,7 @@ class FakeGate:
         """Return the proposal's value."""
         self._answer()
         value = self.values.get(proposal.run_id)
-        return Challenger(proposal.model_name, metric, value, False, {metric: value} if value is not None else {})
+        return Challenger(proposal.model_name, metric, value, False, self._metrics(metric, value))
 
     def is_new_model(self, proposal: Proposal) -> bool:
         """Return whether nothing has an alias."""
@@ -45,7 +46,7 @@ class FakeGate:
         if version is None:
             return None
         value = self.values.get(version)
-        return Champion(version, value, metrics={metric: value} if value is not None else {})
+        return Champion(version, value, metrics=self._metrics(metric, value))
 
     def is_of_job(self, proposal: Proposal, *, job_id: str, job_run: str) -> bool:
         """Return False for runs of other jobs."""
@@ -86,6 +87,9 @@ class FakeGate:
         """Keep them."""
         self._answer()
         self.tags[model, version] = tags
+
+    def _metrics(self, metric: str, value: float | None) -> Mapping[str, float]:
+        return {**self.others, **({metric: value} if value is not None else {})}
 
     def _answer(self) -> None:
         if self.calls_until_down is not None:

@@ -226,9 +226,11 @@ class _Verdict:
 def _verdict(challenger: Challenger, champion: Champion, rules: Rules, scored: Scored | None) -> _Verdict:
     if scored is None:
         return _Verdict(challenger, champion, rules, decide(challenger, champion, rules))
-    # What the evaluation logged was measured on the same data, so guarded metrics are compared by it, too.
-    challenger = replace(challenger, metrics={**challenger.metrics, **scored.challenger.metrics})
-    champion = replace(champion, metrics={**champion.metrics, **scored.champion.metrics})
+    # What the evaluation logged was measured on the same data, so guarded metrics are compared by it, too: if it logged
+    # them for both, and did not fail for one before that.
+    both = scored.challenger.metrics.keys() & scored.champion.metrics.keys()
+    challenger = replace(challenger, metrics={**challenger.metrics, **_only(scored.challenger.metrics, both)})
+    champion = replace(champion, metrics={**champion.metrics, **_only(scored.champion.metrics, both)})
     if isinstance(scored.evidence, Evidence):
         challenger = replace(challenger, value=scored.evidence.challenger)
         champion = replace(champion, value=scored.evidence.champion)

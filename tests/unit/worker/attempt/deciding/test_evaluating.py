@@ -247,6 +247,16 @@ def test_guarded_metrics_are_compared_on_the_same_data_too(tmp_path: Path) -> No
     assert "but recall fell by 0.1, 0.01 is allowed" in bench.run()["reason"]
 
 
+def test_a_guarded_metric_that_was_measured_anew_for_one_model_only_is_compared_as_logged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, promotion={"guardrails": {"recall": 0.05}})
+    bench.worker.tracking.models.others = {"recall": 0.7}
+    bench.worker.tracking.evaluated.metrics |= {
+        "challenger": {"accuracy": 0.9, "recall": 0.4},
+        "champion": {"accuracy": 0.8},
+    }
+    assert bench.run()["promoted"]
+
+
 def test_approval_is_asked_for_by_the_gain_on_the_same_data(tmp_path: Path) -> None:
     bench = Bench(tmp_path, promotion={"approve_below": 0.2})
     assert bench.run()["state"] == "awaiting_approval"
