@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from .checkout import git
 from .project_files import dockerfile_text, image_name, mlproject_text, not_installed
 from .script_options import Option, Script, read_script
 
-MLPROJECT, DOCKERFILE, REQUIREMENTS = "MLproject", "Dockerfile", "requirements.txt"
+MLPROJECT, DOCKERFILE, REQUIREMENTS, OURS = "MLproject", "Dockerfile", "requirements.txt", "mypackage"
 USUAL_SCRIPTS = ("train.py", "main.py")
 PLAIN_NAME = re.compile(r"^[\w.-][\w./ -]*\.py$")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ def init(folder: Path, script: str | None) -> None:
     """Make a folder of a git checkout a project: write its MLproject file, and a Dockerfile if it has none.
 
     The options that the script gives to argparse become parameters, with the same defaults, if they take one value.
-    The script is read, not run. No file is overwritten.
+    The script is read, not run; if it imports mypackage, a copy of that is put beside it. No file is overwritten.
 
     \b
     Examples:
@@ -74,6 +75,10 @@ def write_files(folder: Path, project: str, script: str, said: Script) -> list[s
     for name, text in texts.items():
         with (folder / name).open("x", encoding="utf-8") as file:
             file.write(text)
+    if OURS in said.imports and not (folder / OURS).exists():
+        shutil.copytree(PACKAGE, folder / OURS, ignore=shutil.ignore_patterns("__pycache__"))
+        texts[OURS] = ""
+    for name in texts:
         click.echo(plain(f"Wrote {folder / name}"))
     return list(texts)
 
@@ -90,7 +95,7 @@ def warnings_of(folder: Path, said: Script, written: Sequence[str]) -> Iterator[
     unknown = not_installed(outside_packages(folder, said))
     if DOCKERFILE in written and unknown and not (folder / REQUIREMENTS).is_file():
         yield f"Warning: {DOCKERFILE} installs nothing for: {', '.join(unknown)}. Add what has them."
-    if "mypackage" not in said.imports:
+    if OURS not in said.imports:
         yield "Warning: the script does not import mypackage.utility, and only that proposes a model as champion."
 
 
@@ -98,13 +103,11 @@ def next_steps(folder: Path, project: str, script: str, said: Script, written: S
     """Yield the commands that lead to the first job."""
     yield "Next:"
     here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}"
-    copied = "mypackage" in said.imports and not (folder / "mypackage").is_dir()
-    copy = f"cp -r {shlex.quote(str(PACKAGE))} ." if copied else ""
-    added = " ".join(map(shlex.quote, [*written, script, *(["mypackage"] if "mypackage" in said.imports else [])]))
+    added = " ".join(map(shlex.quote, [*written, script]))
     build = f"docker build -t {image_name(project)} .    # on the host that trains, if it uses Docker"
     commit = f'git add {added} && git commit -m "Add an MLproject file"'
     given = "".join(f" -P {name}=VALUE" for name in _without_value(said.options))
-    yield from (f"  {line}" for line in (here, copy, build, commit, f"retrain submit --follow{given}") if line)
+    yield from (f"  {line}" for line in (here, build, commit, f"retrain submit --follow{given}") if line)
 
 
 def _without_value(options: Sequence[Option]) -> list[str]:

@@ -66,7 +66,7 @@ class Looking:
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
         while not stopping.is_set():
-            if not survive("look", self.once):
+            if not survive("look_at_waiting", self.once):
                 stopping.wait(LOOK_EVERY_SECONDS)
 
     def once(self) -> bool:

@@ -1,6 +1,5 @@
 """`retrain init` turns a folder with a training script into a project, and changes nothing that is there."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -74,8 +73,9 @@ def test_the_image_gets_what_the_script_imports_and_the_next_commands_are_told(f
     assert load_project(folder).image == "my-iris:1"
     assert "nothing for: odd_one." in told
     assert "docker build -t my-iris:1 ." in told
-    assert re.search(r"cp -r \S+/mypackage \.$", told, re.MULTILINE)
-    assert "git add MLproject Dockerfile train.py mypackage" in told
+    assert (folder / "mypackage/utility.py").is_file()
+    assert not list(folder.rglob("__pycache__"))
+    assert "git add MLproject Dockerfile mypackage train.py && git commit" in told
     assert "retrain submit --follow -P data=VALUE -P seed=VALUE" in told
 
 
