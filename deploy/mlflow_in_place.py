@@ -17,5 +17,6 @@ def become(command: Sequence[str], *, extra_env: Mapping[str, str], **_options: 
 
 
 if __name__ == "__main__":
-    mlflow.server._exec_cmd = become  # type: ignore[attr-defined] - there is no public way
+    # There is no public way.
+    mlflow.server._exec_cmd = become  # type: ignore[assignment, attr-defined]
     cli()

@@ -20,7 +20,7 @@ class BoundManager(Manager):  # type: ignore[misc]
 
     def __init__(self, printer: Any) -> None:
         super().__init__(printer)
-        self.events = queue.Queue()
+        self.events: queue.Queue[Any] = queue.Queue()
         self._process_ctor = BoundProcess  # there is no public way
 
     def _start(self) -> None:

@@ -17,6 +17,14 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 def upgrade(database: Database) -> None:
     """Apply the missing migrations; two processes that do so at once take turns."""
+    with database.writing() as transaction:
+        transaction.lock("schema")
+        _current(transaction)
+        migrate(transaction, "head")
+
+
+def migrate(transaction: Transaction, revision: str) -> None:
+    """Apply the migrations up to this one."""
     # Those that only check would keep its 20 MB for as long as they run.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -24,11 +32,8 @@ def upgrade(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    with database.writing() as transaction:
-        transaction.lock("schema")
-        _current(transaction)
-        config.attributes["connection"] = transaction.connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = transaction.connection
+    command.upgrade(config, revision)
 
 
 def check(database: Database) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -63,16 +61,9 @@ def next_version(sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The program's next version, which has one migration more than the database at ``sql_url``, made before."""
     assert sql_url
     folder = tmp_path / "migrations"
-    shutil.copytree(Path(schema.__file__).with_name("migrations"), folder)
+    shutil.copytree(schema.MIGRATIONS, folder)
     (folder / "versions" / f"{NEXT}_a_note.py").write_text(NEXT_MIGRATION)
-    this_version = schema._config
-
-    def config() -> Config:
-        made = this_version()
-        made.set_main_option("script_location", str(folder))
-        return made
-
-    monkeypatch.setattr(schema, "_config", config)
+    monkeypatch.setattr(schema, "MIGRATIONS", folder)
 
 
 def _differences(database: Database) -> object:
@@ -121,9 +112,7 @@ def _write_as_before(database: Database, job_id: str, *, secret: bytes | None) -
 
 def test_workers_of_an_older_version_go_on_writing_while_and_after_the_schema_is_upgraded(empty: Database) -> None:
     with empty.writing() as transaction:
-        config = schema._config()
-        config.attributes["connection"] = transaction.connection
-        command.upgrade(config, OLD_VERSION)
+        schema.migrate(transaction, OLD_VERSION)
     _write_as_before(empty, "before", secret=b"sealed")
     schema.upgrade(empty)
     _write_as_before(empty, "after", secret=None)
