@@ -19,9 +19,9 @@ LACKS_MODULE = (
     "Nothing is installed before a training: a package must be in the image (with RUNNER=process, with the worker's "
     "Python), a module of the repository in the project's folder."
 )
-HINTS = {
+HINTS = {  # with bounds, or 64 KiB of output that repeats their beginnings hold up the worker for ten seconds
     re.compile(r"does not match environment run ID"): SETS_EXPERIMENT,
-    re.compile(r"/(api|ajax-api)/2\.0/mlflow\S* .*(Max retries exceeded|Connection refused)"): SETS_SERVER,
+    re.compile(r"/(api|ajax-api)/2\.0/mlflow\S{0,300} .{0,500}(Max retries exceeded|Connection refused)"): SETS_SERVER,
     re.compile(r"\bRun ('\w+'|with id=\w+) not found"): SETS_SERVER,
     re.compile(r"^(ModuleNotFoundError|ImportError): No module named", re.MULTILINE): LACKS_MODULE,
 }

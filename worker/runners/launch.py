@@ -21,8 +21,8 @@ WATCH = (
 )
 WATCH_OF_PIPES = """trap 'retrain_step "${PIPESTATUS[@]}"' DEBUG; """
 # With these, bash would print the traps, run another for them or hand them on: `set -x`, `trap … DEBUG`, `set -a`, the
-# last word of the step before.
-SHOWS_TRAPS = re.compile(r"\bset[ \t]+(?:[-+]?\w+[ \t]+)*-\w*[xa]|xtrace|allexport|\bDEBUG\b|\$_\b|\$\{_\}")
+# last word of the step before. A bound on the options: a long command of nothing but "set" would take a minute.
+SHOWS_TRAPS = re.compile(r"\bset[ \t]+(?:[-+]?\w+[ \t]+){0,9}-\w*[xa]|xtrace|allexport|\bDEBUG\b|\$_\b|\$\{_\}")
 
 START = "start"
 PROOF = "proof"

@@ -1,5 +1,6 @@
 """What the end of an output says: why a training failed, what its user can change, and which step failed unseen."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from shared.errors import Code, FailureType
 from shared.jobs.model import JobState
 from tests.fakes.runner import Script
 from tests.fakes.worker import FakeWorker
+from worker.attempt.finishing import LAST_OUTPUT_BYTES
 from worker.attempt.last_words import failed_step, hint, telling_line
 from worker.runners.launch import STEP_FAILED
 from worker.runners.seam import Exit
@@ -91,3 +93,11 @@ def test_a_success_without_one_has_no_reason(tmp_path: Path) -> None:
     job = worker.run(worker.submit())
     assert job is not None
     assert (job.state, job.reason) == (JobState.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("words", [b"/api/2.0/mlflow ", b"/api/2.0/mlflow", b"Run with id=", b"ImportError: ", b"a."])
+def test_output_of_any_words_is_read_without_delay(words: bytes) -> None:
+    output, started = (words * LAST_OUTPUT_BYTES)[:LAST_OUTPUT_BYTES], time.monotonic()
+    assert (hint(output), failed_step(output)) == ("", "")
+    telling_line(output)
+    assert time.monotonic() - started < 1

@@ -1,6 +1,7 @@
 """A step that fails where bash calls the command a success: the log says so, and nothing else changes."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,12 @@ def test_the_command_prints_and_ends_as_without_the_watch(
     plain = run(command, tmp_path)
     without_note = "".join(line for line in watched[2].splitlines(keepends=True) if not line.startswith(STEP_FAILED))
     assert (*watched[:2], without_note) == plain
+
+
+def test_a_command_of_any_words_is_looked_at_without_delay() -> None:
+    started = time.monotonic()
+    start_script("set " * (COMMAND_BYTES // 4))
+    assert time.monotonic() - started < 1
 
 
 def test_the_longest_command_still_fits_into_one_argument(tmp_path: Path) -> None:
