@@ -87,8 +87,7 @@ class Promotions(Histories):
     def carried_out(self, promotion_id: str) -> Promotion:
         """Record that the alias has moved, once."""
         with self.writing() as transaction:
-            _hold_job(transaction, _read(transaction, promotion_id))
-            row = _read(transaction, promotion_id, for_update=True)
+            row = _hold(transaction, promotion_id)
             if row.state == PromotionState.MOVING:
                 _change(transaction, row, state=PromotionState.PROMOTED, ended_at=transaction.now)
                 self._note(transaction, row, Event.MOVED, row.actor, row.reason)
@@ -107,10 +106,7 @@ class Promotions(Histories):
     ) -> Promotion:
         """End a wait for approval, or a move that cannot be made."""
         with self.writing() as transaction:
-            row = _read(transaction, promotion_id)
-            _hold_job(transaction, row)
-            transaction.lock(f"{row.model}@{row.alias}", Lock.MODEL)
-            row = _read(transaction, promotion_id, for_update=True)
+            row = _hold(transaction, promotion_id)
             if row.state not in (OPEN if state in ENDS_OF_MOVES else OPEN[:1]):
                 raise PromotionSettled(_settled(row), promotion_id=promotion_id, state=str(row.state))
             if seen is not None:
@@ -230,8 +226,19 @@ def _read(transaction: Transaction, promotion_id: str, *, for_update: bool = Fal
     return row
 
 
+def _hold(transaction: Transaction, promotion_id: str) -> sa.Row[Any]:
+    """Return the promotion's row, locked after its job and its alias, as in `propose`.
+
+    Without the alias's lock, another event could get a later number, and be seen, before this one's is.
+    """
+    row = _read(transaction, promotion_id)
+    _hold_job(transaction, row)
+    transaction.lock(f"{row.model}@{row.alias}", Lock.MODEL)
+    return _read(transaction, promotion_id, for_update=True)
+
+
 def _hold_job(transaction: Transaction, row: sa.Row[Any]) -> sa.Row[Any] | None:
-    """Return the job's row, locked: before the model's lock, as in `propose`. None if there is none, or no more."""
+    """Return the job's row, locked. None if there is none, or no more."""
     return transaction.one(sa.select(jobs).where(jobs.c.id == row.job_id).with_for_update())
 
 

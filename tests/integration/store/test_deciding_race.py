@@ -2,11 +2,15 @@
 
 import random
 
+import pytest
+
 from mypackage.gate.proposal import Proposal
-from shared.jobs.promotions import Event, PromotionState
+from shared.errors import StoreUnavailable
+from shared.jobs.promotions import Event, Kind, NewPromotion, PromotionState
 from shared.jobs.records import Resolution
 from shared.scheduling.limits import Limits
-from shared.sql import SqlStore
+from shared.sql import SqlStore, engine
+from shared.sql.engine import Lock
 from tests.fakes.model_gate import FakeGate
 from tests.support.jobs import claimed
 from tests.support.threads import at_once
@@ -35,4 +39,20 @@ def test_the_best_of_many_models_at_once_ends_as_champion(sql_url: str) -> None:
     promoted = {each.version for [each] in decided if each.state is PromotionState.PROMOTED}
     assert promoted == moved
     assert len(lines) == len(moved)
+    store.close()
+
+
+def test_a_move_is_recorded_in_turn_with_the_alias_s_other_events(
+    sql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number must not be seen after a later one: whoever decides would take it for a move by hand."""
+    monkeypatch.setattr(engine, "WAIT_SECONDS", 1)
+    store = SqlStore(sql_url)
+    new = NewPromotion("iris", "champion", Kind.TRAINING, "2", "1", PromotionState.MOVING, "job", "better")
+    begun = store.propose(new, seen=0)
+    with store.writing() as another:
+        another.lock("iris@champion", Lock.MODEL)
+        with pytest.raises(StoreUnavailable):
+            store.carried_out(begun.id)
+    assert store.carried_out(begun.id).state is PromotionState.PROMOTED
     store.close()
