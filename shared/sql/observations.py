@@ -127,13 +127,16 @@ def _find_under_way(transaction: Transaction, model: str) -> UnderWay | None:
 
 
 def _observed_before(transaction: Transaction, model: str, found: UnderWay) -> float | None:
-    """Return the mean of what was observed of the version before, for as long as the probation takes."""
-    here, weight = observations.c, sa.func.sum(observations.c.n)
+    """Return the mean of what was observed of the version before, for as long as the probation takes.
+
+    Divided here: PostgreSQL refuses a quotient that is too small for a number, where Python says 0.
+    """
+    here = observations.c
     since = here.at >= found.since - found.rule.length
     mine = (here.model == model, here.version == found.before, here.metric == found.rule.metric)
-    mean = sa.select(sa.func.sum(here.value * here.n) / sa.cast(weight, sa.Float)).where(*mine, since)
-    value: float | None = transaction.execute(mean).scalar_one()
-    return value
+    sums = sa.select(sa.func.sum(here.value * here.n).label("value"), sa.func.sum(here.n).label("n"))
+    row = transaction.execute(sums.where(*mine, since)).one()
+    return row.value / float(row.n) if row.n else None
 
 
 def _counted(transaction: Transaction, model: str, found: UnderWay) -> UnderWay:

@@ -143,6 +143,15 @@ def test_another_metric_is_compared_with_what_was_observed_of_the_version_before
     assert observe(store, 0.29, metric="clicks").verdict is Verdict.BROKEN
 
 
+def test_the_least_number_that_there_is_has_a_mean(store: JobStore, clock: HeldClock) -> None:
+    moved(store, "1", None)
+    observe(store, 5e-324, metric="clicks")
+    clock.pass_seconds(1)
+    observe(store, 0.0, metric="clicks")
+    on_probation(store, metric="clicks", reference=None)
+    assert probation(store).reference == 0.0
+
+
 def test_with_nothing_to_compare_with_nothing_is_judged(store: JobStore, clock: HeldClock) -> None:
     moved(store, "1", None)
     on_probation(store, metric="clicks", reference=None)
