@@ -20,9 +20,9 @@ class Observed:
 
 def observe(store: ModelRecord, registry: ModelRegistry, new: NewObservation) -> Observed:
     """Record and judge an observation, and carry out what follows. Safe to repeat after a failure at any point."""
-    find_champion(store, registry, new.model)
+    champion = find_champion(store, registry, new.model)
     observation = store.observe(new)
-    if observation.verdict is not Verdict.BROKEN:
-        return Observed(observation, observation.version)
-    move_back(store, registry, new.model)
-    return Observed(observation, find_champion(store, registry, new.model))
+    if observation.verdict is Verdict.BROKEN:
+        move_back(store, registry, new.model)
+        champion = find_champion(store, registry, new.model)
+    return Observed(observation, champion)

@@ -35,7 +35,8 @@ class ObservationRequest(RequestBody):
     metric: Metric = Field(description="What was measured.", examples=["accuracy"])
     value: Annotated[StrictFloat, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] = Field(examples=[0.91])
     version: VersionNumber | None = Field(
-        None, description="The version that was measured; also as a number. null for the champion, whichever it is."
+        None,
+        description="The version that was measured; also as a number. null for the champion of that time.",
     )
     at: Moment | None = Field(None, description="When it was measured, an RFC 3339 time; null for now.")
     n: Annotated[StrictInt, Field(ge=1, le=10**9)] = Field(1, description="How many examples it was measured on.")

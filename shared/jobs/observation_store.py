@@ -13,7 +13,8 @@ class Observations(Protocol):
     def observe(self, new: NewObservation) -> Observation:
         """Record and judge it, once for each version, metric and time.
 
-        Raises NotChampion if another version is champion, or none; and ObservationRefused if its time is too far away,
+        One that is known is returned, whoever is champion by now. Otherwise raises NotChampion if its version is not
+        the champion, or none is; and ObservationRefused if its time is too far away,
         or another value is recorded for it.
         """
 

@@ -1,6 +1,6 @@
 """Defines a champion's probation, what monitoring observes of a champion in use, and how the one judges the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.errors import NotChampion, ObservationRefused
-from shared.jobs.promotions import Promotion
+from shared.jobs.promotions import HistoryLine, Promotion
 
 FACT = "probation"  # under which a promotion's facts have it
 LONGEST_DAYS = 30  # of a probation
@@ -71,7 +71,7 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class NewObservation:
-    """A value that monitoring reports. ``version`` None means the champion, ``at`` None means now."""
+    """A value that monitoring reports. ``at`` None means now, ``version`` None who was champion then."""
 
     model: str
     metric: str
@@ -110,14 +110,31 @@ def probation_of(promotion: Promotion) -> Probation | None:
         return None
 
 
-def observed_version(new: NewObservation, champion: str | None) -> str:
-    """Return the version that the observation is of; raise NotChampion."""
+def may_be_of(new: NewObservation, then: HistoryLine | None) -> Sequence[str | None]:
+    """Return the versions of which it may be known; ``then`` is the last move of the alias until it was made.
+
+    If it names none, also who was champion before that: the observation's first report may have led to that move.
+    """
+    if new.version is not None or then is None:
+        return (new.version,)
+    return (then.version,) if new.at is None else (then.version, then.before)
+
+
+def require_champion(new: NewObservation, then: HistoryLine | None, now: HistoryLine | None) -> str:
+    """Return the champion; raise NotChampion unless it is the version that was observed."""
+    version, champion = new.version or (then.version if then else None), now.version if now else None
     if champion is None:
         raise NotChampion(f"No version of '{new.model}' is champion, so there is nothing to observe.", champion=None)
-    if new.version not in (None, champion):
-        message = f"Version {new.version} of '{new.model}' is not the champion: version {champion} is. Report that one."
-        raise NotChampion(message, champion=champion)
+    if version != champion:
+        raise NotChampion(f"{_who_was(new, version)}: version {champion} is. Report that one.", champion=champion)
     return champion
+
+
+def _who_was(new: NewObservation, version: str | None) -> str:
+    if new.version is not None:
+        return f"Version {version} of '{new.model}' is not the champion"
+    at = new.at.isoformat() if new.at else "now"
+    return f"At {at}, {f'version {version}' if version else 'no version'} of '{new.model}' was champion, and is not now"
 
 
 def observed_at(new: NewObservation, now: datetime) -> datetime:

@@ -14,9 +14,10 @@ from shared.jobs.observations import (
     UnderWay,
     Verdict,
     judge,
+    may_be_of,
     observed_at,
-    observed_version,
     probation_of,
+    require_champion,
     require_same,
 )
 from shared.jobs.promotions import CHAMPION, Event, Kind
@@ -35,20 +36,18 @@ class Observations(Database):
         """Record and judge it, once."""
         with self.writing() as transaction:
             transaction.lock(f"{new.model}@{CHAMPION}", Lock.MODEL)
-            champion = last_move(transaction, new.model, CHAMPION)
-            version, at = (
-                observed_version(new, champion.version if champion else None),
-                observed_at(new, transaction.now),
-            )
-            if (known := _find(transaction, new, version, at)) is not None:
+            at, champion = observed_at(new, transaction.now), last_move(transaction, new.model, CHAMPION)
+            then = last_move(transaction, new.model, CHAMPION, new.at) or champion  # the history may be younger
+            if (known := _find(transaction, new, at, *may_be_of(new, then))) is not None:
                 return require_same(known, new)
+            version = require_champion(new, then, champion)
             under_way = _find_under_way(transaction, new.model)
             verdict, reason = judge(new, at, transaction.now, under_way)
             by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
             said = {name: getattr(new, name) for name in ("model", "metric", "value", "n", "actor")}
             values = {**said, "version": version, "at": at, "received_at": transaction.now, "promotion_id": by}
             transaction.execute(sa.insert(observations).values(**values, verdict=verdict, reason=reason))
-            made = _find(transaction, new, version, at)
+            made = _find(transaction, new, at, version)
             assert made is not None  # noqa: S101 - it was just written
             return made
 
@@ -105,10 +104,10 @@ class Observations(Database):
             return count + sum(_keep_newest(transaction, row.model, most) for row in transaction.all(many))
 
 
-def _find(transaction: Transaction, new: NewObservation, version: str, at: datetime) -> Observation | None:
+def _find(transaction: Transaction, new: NewObservation, at: datetime, *versions: str | None) -> Observation | None:
     here = observations.c
-    same = (here.model == new.model, here.version == version, here.metric == new.metric, here.at == at)
-    row = transaction.one(sa.select(observations).where(*same))
+    same = (here.model == new.model, here.version.in_(versions), here.metric == new.metric, here.at == at)
+    row = transaction.one(sa.select(observations).where(*same).order_by(here.number.desc()))
     return _to_observation(row) if row is not None else None
 
 

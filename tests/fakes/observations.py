@@ -11,9 +11,10 @@ from shared.jobs.observations import (
     UnderWay,
     Verdict,
     judge,
+    may_be_of,
     observed_at,
-    observed_version,
     probation_of,
+    require_champion,
     require_same,
 )
 from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
@@ -32,11 +33,14 @@ class MemoryObservations:
 
     def observe(self, new: NewObservation) -> Observation:
         with self._transaction() as now:
-            last = self._last_move(new.model)
-            version, at = observed_version(new, last.version if last else None), observed_at(new, now)
-            for each in self._of(new.model, version, new.metric):
+            at, last = observed_at(new, now), self._last_move(new.model)
+            then = self._last_move(new.model, new.at) or last
+            for each in (
+                known for version in may_be_of(new, then) for known in self._of(new.model, version, new.metric)
+            ):
                 if each.at == at:
                     return require_same(each, new)
+            version = require_champion(new, then, last)
             under_way = self._under_way(new.model)
             verdict, reason = judge(new, at, now, under_way)
             by = under_way.promotion_id if under_way and verdict is not Verdict.NOT_JUDGED else None
@@ -92,8 +96,8 @@ class MemoryObservations:
         key = (model, version, metric)
         return [each for each in self._observations if (each.model, each.version, each.metric) == key]
 
-    def _last_move(self, model: str) -> HistoryLine | None:
-        moves = (each for each in reversed(self._events) if each.event is Event.MOVED)
+    def _last_move(self, model: str, at: datetime | None = None) -> HistoryLine | None:
+        moves = (each for each in reversed(self._events) if each.event is Event.MOVED and (at is None or each.at <= at))
         return next((each for each in moves if (each.model, each.alias) == (model, CHAMPION)), None)
 
     def _must_go(self, broken: Observation) -> bool:

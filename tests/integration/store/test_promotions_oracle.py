@@ -88,7 +88,7 @@ class Bench:
         """Report a value of the champion or, if nobody is, of anything; a worse one than allowed moves it back."""
         champion, begun = self.oracle.champion(model), self.probations.get(model)
         is_bad = self.random.random() < 0.3
-        new = NewObservation(model, "accuracy", 0.5 if is_bad else 0.9, "api", at=self.now)
+        new = NewObservation(model, "accuracy", 0.5 if is_bad else 0.9, "api", champion, self.now)
         find_champion(self.store, self.gate, model)
         if champion is None:
             with pytest.raises(NotChampion):

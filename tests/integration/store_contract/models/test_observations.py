@@ -118,7 +118,7 @@ def test_what_is_not_judged_is_recorded_and_says_why(store: JobStore, clock: Hel
     clock.pass_seconds(60)
     on_probation(store)
     assert observe(store, 0.1, metric="loss").reason == "the probation is about accuracy"
-    early = observe(store, 0.1, at=clock.now - timedelta(seconds=1))
+    early = observe(store, 0.1, version="2", at=clock.now - timedelta(seconds=1))
     assert early.reason.startswith("it is from before the probation, which began at 2030-01-01T00:01:00")
     assert {each.verdict for each in store.observations("iris", limit=9)} == {Verdict.NOT_JUDGED}
     assert store.broken() == []
@@ -198,6 +198,34 @@ def test_the_same_observation_twice_is_one(store: JobStore, clock: HeldClock) ->
         with pytest.raises(ObservationRefused):
             observe(store, value, at=at, n=n)
     assert observe(store, 0.1, at=at, metric="loss").number != seen.number
+
+
+def test_a_known_observation_stays_known_when_its_version_is_champion_no_more(
+    store: JobStore, clock: HeldClock
+) -> None:
+    on_probation(store)
+    at = clock.now + FAR / 2  # by another clock
+    seen = observe(store, 0.1, at=at)
+    clock.pass_seconds(1)
+    moved(store, "1", "2", kind=Kind.PROBATION)
+    assert observe(store, 0.1, at=at) == observe(store, 0.1, at=at, version="2") == seen
+    with pytest.raises(ObservationRefused):
+        observe(store, 0.2, at=at)
+    assert store.observations("iris", limit=9) == [seen]
+
+
+def test_a_late_report_is_not_taken_for_one_about_the_next_champion(store: JobStore, clock: HeldClock) -> None:
+    before = clock.now
+    clock.pass_seconds(1)
+    moved(store, "1", None)
+    first = clock.now
+    clock.pass_seconds(1)
+    on_probation(store)
+    with pytest.raises(NotChampion) as refusal:
+        observe(store, 0.1, at=first)
+    assert (refusal.value.facts["champion"], "version 1" in str(refusal.value)) == ("2", True)
+    assert observe(store, 0.1, at=before).version == "2"  # from before the history began
+    assert observe(store, 0.1, at=clock.now).version == "2"
 
 
 def test_of_many_reports_of_one_observation_one_is_recorded(store: JobStore, clock: HeldClock) -> None:

@@ -105,9 +105,19 @@ def test_a_bad_value_makes_the_version_before_champion_again(bench: Bench) -> No
         "(at 2030-01-01T00:00:00+00:00, n 450)"
     )
     assert told(bench.api.get("/models/iris"))["probation"] is None
+    bench.clock.pass_seconds(1)
     again = bench.send(0.7, version="3", n=450)
     assert (again.status_code, told(again)["code"]) == (409, "NOT_CHAMPION")
     assert "version 2 is" in told(again)["detail"]
+
+
+def test_a_report_whose_answer_was_lost_is_answered_again(bench: Bench) -> None:
+    report = {"value": 0.7, "at": "2030-01-01T00:00:00Z"}
+    first = told(bench.send(**report))
+    bench.clock.pass_seconds(1)
+    assert told(bench.send(**report)) == first
+    assert (first["version"], first["champion"], first["verdict"]) == ("3", "2", "broken")
+    assert len(bench.store.observations("iris", limit=9)) == 1
 
 
 def test_a_report_that_is_repeated_is_recorded_and_acted_on_once(bench: Bench) -> None:
