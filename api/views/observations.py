@@ -103,7 +103,7 @@ def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
 def list_observations(path: ModelPath, query: ObservationsQuery) -> Observations:
     """List what was reported about a model's champions, and what each report meant.
 
-    Observations are kept for 90 days, and the newest 100,000 of each model.
+    Observations are kept for 90 days, and the newest 100,000 of each version.
     """
     found = services().store.observations(
         path.model, version=query.version, metric=query.metric, limit=query.limit + 1, before_number=query.before

@@ -39,7 +39,7 @@ class Observations(Protocol):
         """
 
     def forget_observations(self, *, older_than_days: float, most: int) -> int:
-        """Delete those received longer ago, and of each model all but the newest ``most``; return how many."""
+        """Delete those received longer ago, and of each version all but the newest ``most``; return how many."""
 
 
 class ModelRecord(Promotions, Observations, Protocol):

@@ -13,7 +13,7 @@ from shared.jobs.promotions import HistoryLine, Promotion
 FACT = "probation"  # under which a promotion's facts have it
 LONGEST_DAYS = 30  # of a probation
 KEPT_DAYS = 90  # an observation: longer than a probation, and as long before it
-MOST_KEPT = 100_000  # of one model, the newest
+MOST_KEPT = 100_000  # of one version, the newest: those of the version before are what the next one is compared with
 LARGEST = 1e100  # value, so that sums stay finite
 FAR = timedelta(minutes=1)  # a clock of monitoring may be ahead of the store's by that
 

@@ -97,11 +97,14 @@ class Observations(Database):
 
     def forget_observations(self, *, older_than_days: float, most: int) -> int:
         """Delete the old ones, and those of which there are too many."""
+        kept = observations.c.model, observations.c.version
+        many = sa.select(*kept).group_by(*kept).having(sa.func.count() > most)
+        with self.reading() as transaction:  # nobody waits for the count
+            crowded = transaction.all(many)
         with self.writing() as transaction:
             until = transaction.now - timedelta(days=older_than_days)
             count: int = transaction.execute(sa.delete(observations).where(observations.c.received_at < until)).rowcount
-            many = sa.select(observations.c.model).group_by(observations.c.model).having(sa.func.count() > most)
-            return count + sum(_keep_newest(transaction, row.model, most) for row in transaction.all(many))
+            return count + sum(_keep_newest(transaction, row.model, row.version, most) for row in crowded)
 
 
 def _find(transaction: Transaction, new: NewObservation, at: datetime, *versions: str | None) -> Observation | None:
@@ -165,11 +168,11 @@ def _moves_that_can_be_undone() -> sa.Select[Any]:
     return moved.where(*is_last, ~is_refused, promotions.c.before.is_not(None))
 
 
-def _keep_newest(transaction: Transaction, model: str, most: int) -> int:
-    mine = observations.c.model == model
-    newest = sa.select(observations.c.number).where(mine).order_by(observations.c.number.desc())
-    last = transaction.execute(newest.offset(most - 1).limit(1)).scalar_one()
-    count: int = transaction.execute(sa.delete(observations).where(mine, observations.c.number < last)).rowcount
+def _keep_newest(transaction: Transaction, model: str, version: str, most: int) -> int:
+    mine = (observations.c.model == model, observations.c.version == version)
+    newest = sa.select(observations.c.number).where(*mine).order_by(observations.c.number.desc())
+    first_gone = newest.offset(most).limit(1).scalar_subquery()
+    count: int = transaction.execute(sa.delete(observations).where(*mine, observations.c.number <= first_gone)).rowcount
     return count
 
 

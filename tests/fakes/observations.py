@@ -85,8 +85,8 @@ class MemoryObservations:
     def forget_observations(self, *, older_than_days: float, most: int) -> int:
         with self._transaction() as now:
             kept = [each for each in self._observations if each.received_at >= now - timedelta(days=older_than_days)]
-            for model in {each.model for each in kept}:
-                gone = [each for each in kept if each.model == model][:-most]
+            for of in {(each.model, each.version) for each in kept}:
+                gone = [each for each in kept if (each.model, each.version) == of][:-most]
                 kept = [each for each in kept if each not in gone]
             count = len(self._observations) - len(kept)
             self._observations = kept

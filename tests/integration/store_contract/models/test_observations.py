@@ -296,6 +296,18 @@ def test_old_observations_and_all_but_the_newest_are_forgotten(store: JobStore, 
     assert [each.value for each in store.observations("iris", limit=9)] == [0.93, 0.92]
 
 
+def test_many_reports_of_a_champion_do_not_push_out_what_it_is_compared_with(store: JobStore, clock: HeldClock) -> None:
+    moved(store, "1", None)
+    observe(store, 0.4, metric="clicks")
+    clock.pass_seconds(1)
+    on_probation(store, metric="clicks", reference=None)
+    for _ in range(4):
+        clock.pass_seconds(1)
+        observe(store, 0.4, metric="clicks")
+    assert store.forget_observations(older_than_days=1, most=3) == 1
+    assert probation(store).reference == 0.4
+
+
 def test_a_probation_in_the_form_of_a_later_version_is_none(store: JobStore) -> None:
     moved(store, facts={"probation": {"rules": []}})
     assert store.probations("iris") == {}
