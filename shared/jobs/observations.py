@@ -110,6 +110,14 @@ def probation_of(promotion: Promotion) -> Probation | None:
         return None
 
 
+def under_way_since(moved_at: datetime, promotion: Promotion) -> UnderWay | None:
+    """Return the probation that a move began then, with the gate's reference; None if it began none."""
+    rule = probation_of(promotion)
+    if rule is None or promotion.version is None:
+        return None
+    return UnderWay(rule, promotion.id, promotion.version, promotion.before, moved_at, rule.reference)
+
+
 def may_be_of(new: NewObservation, then: HistoryLine | None) -> Sequence[str | None]:
     """Return the versions of which it may be known; ``then`` is the last move of the alias until it was made.
 

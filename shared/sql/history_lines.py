@@ -82,9 +82,11 @@ def last_move(transaction: Transaction, model: str, alias: str, at: datetime | N
     return to_line(row) if row is not None else None
 
 
-def last_moves() -> sa.Select[Any]:
-    """Select the numbers of the last moves of all aliases."""
+def last_moves(model: str | None = None) -> sa.Select[Any]:
+    """Select the numbers of the last moves of all aliases, of one model or all."""
     moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
+    if model is not None:
+        moved = moved.where(model_events.c.model == model)
     return moved.group_by(model_events.c.model, model_events.c.alias)
 
 

@@ -49,6 +49,8 @@ model_events = Table(  # only ever added to
     Column("actor", CleanString(250), nullable=False),
     Column("reason", CleanText, nullable=False),
     Column("job_id", CleanString(36)),
+    Index(None, "model", "number"),
+    Index(None, "model", "alias", "number"),
     Index(None, "model", "alias", "event", "number"),
     Index(None, "promotion_id"),
 )
@@ -92,6 +94,6 @@ observations = Table(
     Column("reason", CleanText, nullable=False),
     Index(None, "model", "version", "metric", "at", unique=True),
     Index(None, "model", "number"),
-    Index(None, "promotion_id", "verdict"),
+    Index(None, "verdict", "promotion_id", "number"),
     Index(None, "received_at"),
 )

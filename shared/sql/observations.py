@@ -16,13 +16,13 @@ from shared.jobs.observations import (
     judge,
     may_be_of,
     observed_at,
-    probation_of,
     require_champion,
     require_same,
+    under_way_since,
 )
 from shared.jobs.promotions import CHAMPION, Event, Kind
 from shared.sql.engine import Database, Lock, Transaction
-from shared.sql.history_lines import last_move, last_moves
+from shared.sql.history_lines import last_move, last_moves, to_promotion
 from shared.sql.model_tables import model_events, observations, promotions
 from shared.sql.promotions import read_promotion
 
@@ -71,14 +71,16 @@ class Observations(Database):
 
     def probations(self, model: str | None = None) -> Mapping[str, UnderWay]:
         """Return the probations that have not ended, with what was observed in them."""
-        is_mine = [] if model is None else [model_events.c.model == model]
-        is_champion = (model_events.c.number.in_(last_moves()), model_events.c.alias == CHAMPION)
+        is_champion = (model_events.c.number.in_(last_moves(model)), model_events.c.alias == CHAMPION)
+        begun = sa.select(promotions, model_events.c.at.label("moved_at")).join(
+            promotions, promotions.c.id == model_events.c.promotion_id
+        )
         with self.reading() as transaction:
             is_recent = model_events.c.at > transaction.now - timedelta(days=LONGEST_DAYS)
-            rows = transaction.all(sa.select(model_events.c.model).where(*is_champion, is_recent, *is_mine))
-            found = {row.model: _find_under_way(transaction, row.model) for row in rows}
+            rows = transaction.all(begun.where(*is_champion, is_recent))
+            found = {row.model: under_way_since(row.moved_at, to_promotion(row)) for row in rows}
             return {
-                name: _counted(transaction, name, each)
+                name: _counted(transaction, name, _with_reference(transaction, name, each))
                 for name, each in found.items()
                 if each is not None and transaction.now < each.until
             }
@@ -90,7 +92,7 @@ class Observations(Database):
         with self.reading() as transaction:
             by_move = sa.select(observations).where(
                 observations.c.number.in_(first.group_by(observations.c.promotion_id)),
-                observations.c.promotion_id.in_(_moves_that_can_be_undone()),
+                observations.c.promotion_id.in_(_moves_that_can_be_undone(model)),
             )
             rows = transaction.all(by_move.order_by(observations.c.number))
             return [_to_observation(row) for row in rows]
@@ -117,12 +119,11 @@ def _find(transaction: Transaction, new: NewObservation, at: datetime, *versions
 def _find_under_way(transaction: Transaction, model: str) -> UnderWay | None:
     """Return the probation that the last move of the champion began, over or not."""
     moved = last_move(transaction, model, CHAMPION)
-    if moved is None:
-        return None
-    rule = probation_of(promotion := read_promotion(transaction, moved.promotion_id))
-    if rule is None or promotion.version is None:
-        return None
-    found = UnderWay(rule, promotion.id, promotion.version, promotion.before, moved.at, rule.reference)
+    found = under_way_since(moved.at, read_promotion(transaction, moved.promotion_id)) if moved is not None else None
+    return _with_reference(transaction, model, found) if found is not None else None
+
+
+def _with_reference(transaction: Transaction, model: str, found: UnderWay) -> UnderWay:
     if found.reference is not None or found.before is None:
         return found
     return replace(found, reference=_observed_before(transaction, model, found))
@@ -150,8 +151,8 @@ def _counted(transaction: Transaction, model: str, found: UnderWay) -> UnderWay:
     return replace(found, observations=row.every, broken=row.broken)
 
 
-def _moves_that_can_be_undone() -> sa.Select[Any]:
-    """Select the ids of promotions whose version is champion since, and has one before it.
+def _moves_that_can_be_undone(model: str | None) -> sa.Select[Any]:
+    """Select the ids of promotions whose version is champion since, and has one before it; of one model or all.
 
     A move back that the registry refused for good is not tried again.
     """
@@ -163,7 +164,7 @@ def _moves_that_can_be_undone() -> sa.Select[Any]:
         refused.c.event == Event.IMPOSSIBLE,
         refused.c.number > model_events.c.number,
     )
-    is_last = (model_events.c.number.in_(last_moves()), model_events.c.alias == CHAMPION)
+    is_last = (model_events.c.number.in_(last_moves(model)), model_events.c.alias == CHAMPION)
     moved = sa.select(model_events.c.promotion_id).join(promotions, promotions.c.id == model_events.c.promotion_id)
     return moved.where(*is_last, ~is_refused, promotions.c.before.is_not(None))
 

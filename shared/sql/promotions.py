@@ -154,10 +154,11 @@ class Promotions(Histories):
 
     def unnoted(self) -> Sequence[Promotion]:
         """Return those that ended, and whose runs may not tell how."""
-        noted = sa.select(promotions).join(open_notes, open_notes.c.promotion_id == promotions.c.id)
-        ended = noted.where(promotions.c.state.in_(ENDED)).order_by(promotions.c.ended_at)
+        # The state is looked at here: SQLite would look at all that ever ended, to find the few with an open note.
+        with_note = sa.select(promotions).where(promotions.c.id.in_(sa.select(open_notes.c.promotion_id)))
         with self.reading() as transaction:
-            return [to_promotion(row) for row in transaction.all(ended)]
+            rows = transaction.all(with_note.order_by(promotions.c.ended_at))
+            return [to_promotion(row) for row in rows if row.state in ENDED]
 
     def noted(self, promotion: Promotion) -> None:
         """Record that the runs tell this state; if it has changed since, they have to be told again."""

@@ -13,9 +13,9 @@ from shared.jobs.observations import (
     judge,
     may_be_of,
     observed_at,
-    probation_of,
     require_champion,
     require_same,
+    under_way_since,
 )
 from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
 from shared.sql.column_types import as_text
@@ -109,15 +109,10 @@ class MemoryObservations:
 
     def _under_way(self, model: str) -> UnderWay | None:
         last = self._last_move(model)
-        if last is None or last.version is None:
-            return None
-        rule = probation_of(self._promotions[last.promotion_id])
-        if rule is None:
-            return None
-        reference = rule.reference
-        if reference is None and last.before is not None:
-            before = self._of(model, last.before, rule.metric)
-            before = [each for each in before if each.at >= last.at - rule.length]
-            total = sum(each.n for each in before)
-            reference = sum(each.value * each.n for each in before) / total if total else None
-        return UnderWay(rule, last.promotion_id, last.version, last.before, last.at, reference)
+        found = under_way_since(last.at, self._promotions[last.promotion_id]) if last is not None else None
+        if found is None or found.reference is not None or found.before is None:
+            return found
+        before = self._of(model, found.before, found.rule.metric)
+        before = [each for each in before if each.at >= found.since - found.rule.length]
+        total = sum(each.n for each in before)
+        return replace(found, reference=sum(each.value * each.n for each in before) / total if total else None)
