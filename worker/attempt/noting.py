@@ -4,14 +4,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from mypackage.protocol import DECISION_TAG, PROMOTED_TAG
 from shared.errors import JobNotFound
 from shared.jobs.promotions import Promotion, PromotionState, last_reason
 from shared.jobs.store import JobStore
-from worker.resilience import survive
 
 
 class Notes(Protocol):
@@ -45,12 +43,8 @@ class Noting:
             self.notes.tag_version(promotion.model, promotion.version, tags)
         self.store.noted(promotion)
 
-    def catch_up(self) -> None:
-        """Tell what changed without the job's worker, such as by a person's approval; try again if MLflow is away."""
-        for promotion in self.store.unnoted():
-            survive("note", partial(self._note_late, promotion))
-
-    def _note_late(self, promotion: Promotion) -> None:
+    def note_late(self, promotion: Promotion) -> None:
+        """Tell what changed without the job's worker, such as by a person's approval."""
         found = {self._job_run(promotion)}
         if promotion.version is not None:
             # Not from the version's tags, which its training may have set: it must not lead to another job's run.
