@@ -24,7 +24,7 @@ from shared.jobs.promotions import (
 )
 
 MOST_ROUNDS = 100  # of one decision, while others move the same alias
-MOST_PAUSES, PAUSE_SECONDS = 50, 0.1  # while another carries out a move
+WAIT_SECONDS, PAUSE_SECONDS = 5, 0.1  # while another carries out a move
 # How long who has begun a move is alone with it, and until when it may still ask for it: MLflow may answer late.
 MOVE_SECONDS, ASK_SECONDS = 60, 15
 UNKNOWN = "unknown"  # who moved an alias in MLflow itself
@@ -94,12 +94,14 @@ def settle(
 
 def see_through(store: Promotions, registry: Registry, promotion: Promotion, *, by: Time = REAL_TIME) -> Promotion:
     """Carry it out, or wait for whoever does; not for ever, because that one may be gone."""
-    for _ in range(MOST_PAUSES):
+    until = by.clock() + WAIT_SECONDS
+    while True:
         try:
             return carry_out(store, registry, promotion, by=by)
-        except MoveUnderWay:
+        except MoveUnderWay:  # or MLflow took so long that it has to be begun again
+            if by.clock() >= until:
+                return promotion
             by.pause(PAUSE_SECONDS)
-    return promotion
 
 
 def carry_out(store: Promotions, registry: Registry, promotion: Promotion, *, by: Time = REAL_TIME) -> Promotion:

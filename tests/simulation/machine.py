@@ -254,6 +254,7 @@ def run_schedules(plan: Plan, count: int, *, is_shrunk: bool = True) -> None:
         patched.setattr("worker.attempt.supervision.LOOK_SECONDS", POLL_SECONDS)
         patched.setattr("worker.host.heartbeat.LOOK_SECONDS", POLL_SECONDS)
         patched.setattr("shared.promoting.PAUSE_SECONDS", POLL_SECONDS)
+        patched.setattr("shared.promoting.WAIT_SECONDS", 50 * POLL_SECONDS)
         for name, mutant in plan.mutants.items():
             patched.setattr(name, mutant)
         machine = type("Schedule", (plan.kind,), {"plan": plan})
