@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState, ModelLine
-from shared.jobs.promotions import Event, HistoryLine
+from shared.jobs.promotions import Event, HistoryLine, Kind
 from shared.sql.engine import Database, Transaction
-from shared.sql.model_tables import model_alerts
+from shared.sql.history_lines import of_alias
+from shared.sql.model_tables import model_alerts, model_events
 from shared.sql.tables import alerts, jobs
 
 Where = Callable[[sa.Table], Sequence[sa.ColumnElement[bool]]]
@@ -59,14 +60,32 @@ def record_alert(
 
 
 def record_model_alert(transaction: Transaction, line: HistoryLine, alerting: Alerting) -> None:
-    """Put a new line of a model's history into the outbox if it is told, for its job's channels or the default ones."""
+    """Put a new line of a model's history into the outbox if it is told, for its job's channels or the default ones.
+
+    Where a probation undoes a move, those who were told of that move are told, too.
+    """
     event = TOLD_OF_MODELS.get(line.event)
-    request = transaction.one(sa.select(jobs.c.request).where(jobs.c.id == line.job_id)) if line.job_id else None
-    wanted = alerting.of(request.request) if request is not None else alerting
-    if event is None or event not in wanted.events or not wanted.channels:
+    if event is None:
         return
-    values = {name: getattr(line, name) for name in (*LINE_FIELDS, "job_id")}
-    _insert(transaction, model_alerts, wanted.channels, {**values, "event": event})
+    wanted = [_wanted_by(transaction, line.job_id, alerting)]
+    if line.kind is Kind.PROBATION:
+        wanted.append(_wanted_by(transaction, _job_of_move_before(transaction, line), alerting))
+    if channels := {channel for each in wanted if event in each.events for channel in each.channels}:
+        values = {name: getattr(line, name) for name in (*LINE_FIELDS, "job_id")}
+        _insert(transaction, model_alerts, channels, {**values, "event": event})
+
+
+def _wanted_by(transaction: Transaction, job_id: str | None, alerting: Alerting) -> Alerting:
+    """Return what the job asks for; the defaults without one, or if it was deleted."""
+    row = transaction.one(sa.select(jobs.c.request).where(jobs.c.id == job_id)) if job_id else None
+    return alerting.of(row.request) if row is not None else alerting
+
+
+def _job_of_move_before(transaction: Transaction, line: HistoryLine) -> str | None:
+    moved = (*of_alias(line.model, line.alias), model_events.c.event == Event.MOVED)
+    before = sa.select(model_events.c.job_id).where(*moved, model_events.c.number < line.number)
+    row = transaction.one(before.order_by(model_events.c.number.desc()).limit(1))
+    return row.job_id if row is not None else None
 
 
 def _insert(transaction: Transaction, table: sa.Table, channels: Collection[str], values: Mapping[str, Any]) -> None:

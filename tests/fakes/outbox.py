@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, ModelLine
-from shared.jobs.promotions import HistoryLine
+from shared.jobs.promotions import Event, HistoryLine, Kind
 from shared.sql.outbox import TOLD_OF_MODELS
 from tests.fakes.records import Record
 
@@ -47,6 +47,7 @@ class MemoryOutbox:
     alerting: Alerting
     _records: dict[str, Record]
     _alerts: dict[str, list[Kept]]
+    _events: list[HistoryLine]
 
     def _transaction(self) -> AbstractContextManager[datetime]:
         raise NotImplementedError
@@ -102,11 +103,20 @@ class MemoryOutbox:
             known.append(Kept(alert, number, due_at=now))
 
     def _record_model_alert(self, line: HistoryLine) -> None:
-        event, record = TOLD_OF_MODELS.get(line.event), self._records.get(line.job_id or "")
-        wanted = self.alerting.of(record.job.request) if record is not None else self.alerting
-        if event is None or event not in wanted.events:
+        event = TOLD_OF_MODELS.get(line.event)
+        if event is None:
             return
-        for channel in sorted(wanted.channels):
+        asked = [line.job_id, *([self._undone_job(line)] if line.kind is Kind.PROBATION else [])]
+        wanted = [self._wanted_by(job_id) for job_id in asked]
+        for channel in sorted({channel for each in wanted if event in each.events for channel in each.channels}):
             of = ModelLine(line.number, line.promotion_id, line.model, line.alias)
             alert = Alert(line.job_id, 0, event, channel, line.at, line.at, 0, line=of)
             self._alerts.setdefault(subject_of(alert), []).append(Kept(alert, line.number, due_at=line.at))
+
+    def _wanted_by(self, job_id: str | None) -> Alerting:
+        record = self._records.get(job_id or "")
+        return self.alerting.of(record.job.request) if record is not None else self.alerting
+
+    def _undone_job(self, line: HistoryLine) -> str | None:
+        moves = [each for each in self._events[:-1] if (each.event, each.model) == (Event.MOVED, line.model)]
+        return next((each.job_id for each in reversed(moves) if each.alias == line.alias), None)

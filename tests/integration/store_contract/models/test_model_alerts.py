@@ -111,6 +111,16 @@ def test_what_moves_no_alias_is_not_told(outbox: JobStore, end: PromotionState) 
     assert taken(outbox) is None
 
 
+def test_a_move_back_is_told_where_the_move_was_told_too(outbox: JobStore) -> None:
+    mine = ended(outbox, request={"alerts": {"to": ["team"]}})
+    moved(outbox, job_id=mine, attempt=1)
+    moved(outbox, "1", before="2", kind=Kind.PROBATION)
+    moved(outbox, "2", before="1", kind=Kind.ROLLBACK)
+    found = lines(outbox, told(outbox, frozenset({"team"})))
+    assert found == [(CHANGED, "2", "1"), (CHANGED, "1", "2")]
+    assert lines(outbox, told(outbox)) == [(CHANGED, "1", "2"), (CHANGED, "2", "1")]
+
+
 def test_what_a_job_asks_for_goes_for_its_promotions_and_the_default_for_those_of_none(make_store: MakeStore) -> None:
     store = make_store(limits=Limits(per_key=9), alerting=Alerting(OF_MODELS, DISCORD))
     mine = ended(store, request={"alerts": {"to": ["team"], "events": ["champion_changed"]}})
