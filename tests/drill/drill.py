@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.drill import invariants, leftovers, models, report, telling
-from tests.drill.deciding_faults import deciding_kind
-from tests.drill.faults import Kind, Planned, Scene, schedule
-from tests.drill.greedy_faults import greedy_kind
-from tests.drill.host_faults import DAEMON, host_kinds
+from tests.drill.faults.deciding import deciding_kind
+from tests.drill.faults.greedy import greedy_kind
+from tests.drill.faults.host import DAEMON, host_kinds
+from tests.drill.faults.scene import Kind, Planned, Scene, schedule
+from tests.drill.faults.service import service_kinds
 from tests.drill.load import Load
 from tests.drill.machine import prepared_machine
 from tests.drill.records import Records
 from tests.drill.report import Injected, say
 from tests.drill.sampling import Sampler, Violation
-from tests.drill.service_faults import service_kinds
 from tests.drill.stack import DrillStack
 from tests.support.waiting import wait_until
 

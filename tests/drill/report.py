@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.drill.faults import Kind, Planned
+from tests.drill.faults.scene import Kind, Planned
 from tests.drill.records import AttemptRow, JobRow, TransitionRow
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from tests.drill.faults import Kind, Scene
+from tests.drill.faults.scene import Kind, Scene
 from tests.drill.machine import Machine
 from tests.drill.stack import DEFAULT, DOCKER
 from tests.support.waiting import wait_until

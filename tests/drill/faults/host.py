@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from docker.errors import APIError, NotFound
 
-from tests.drill.faults import Inject, Kind, Scene, wait
+from tests.drill.faults.scene import Inject, Kind, Scene, wait
 from tests.drill.machine import Machine
 from tests.drill.records import JobRow
 from tests.drill.sampling import trainings

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.drill.faults import Kind, Scene
+from tests.drill.faults.scene import Kind, Scene
 from tests.drill.parts import Part
 from tests.support.waiting import wait_until
 

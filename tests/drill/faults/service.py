@@ -12,7 +12,7 @@ import requests
 from shared.jobs.model import Job
 from shared.queue import CeleryQueue
 from shared.settings import Settings
-from tests.drill.faults import Inject, Kind, Scene, wait
+from tests.drill.faults.scene import Inject, Kind, Scene, wait
 from tests.drill.machine import Machine
 from tests.drill.parts import Part
 from tests.drill.records import JobRow
