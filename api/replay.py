@@ -13,8 +13,9 @@ from mypackage.gate.decision import Challenger, Champion, Decision
 from mypackage.gate.evidence import Evidence
 from mypackage.gate.rules import Rules, direction, merged, rules_of
 from mypackage.gate.scored import misses
-from shared.jobs.promotions import Promotion
+from shared.jobs.promotions import MOST_OTHER_METRICS, Promotion
 
+HELD = f"the metrics of its own rules and, of each model, {MOST_OTHER_METRICS} others at most"
 SAME_NAME = [each.name for each in fields(Rules) if each.name not in ("lower_is_better", "guardrails")]
 
 
@@ -115,7 +116,7 @@ def _require_metrics(facts: Facts, names: Iterable[str]) -> None:
     for name in names:
         for what, model in models:
             if name not in model.metrics:
-                raise _Missing(f"the record has no {name} of {what}: it holds the metrics of its own rules only")
+                raise _Missing(f"the record has no {name} of {what}; it holds {HELD}")
 
 
 def _require_scores(facts: Facts, rules: Rules, metric: str) -> None:

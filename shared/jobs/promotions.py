@@ -50,6 +50,7 @@ class Event(StrEnum):
 
 
 ANSWERS = {Event.APPROVED: "approved: ", Event.REJECTED: "rejected: ", Event.EXPIRED: "expired: "}  # before the reason
+MOST_OTHER_METRICS = 50  # of each model, which the facts have besides those that the rules name
 WAITS = "waits for approval"  # how the reason of a better model begins that a person must approve
 
 

@@ -5,7 +5,7 @@ proposal, and what is recorded is carried out; by the sweep, if nobody else come
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from mypackage.gate.proposal import Proposal
 from mypackage.gate.rules import Rules, merged, rules_of
 from mypackage.protocol import JOB_RUN_TAG, JOB_TAG, METRIC_TAG, METRIC_VALUE_TAG, RUN_TAG
 from shared.errors import Code, InfrastructureError
-from shared.jobs.promotions import WAITS, Kind, NewPromotion, Promotion, PromotionState, shown_as
+from shared.jobs.promotions import MOST_OTHER_METRICS, WAITS, Kind, NewPromotion, Promotion, PromotionState, shown_as
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.promoting import REAL_TIME, Registry, Time, settle
@@ -24,6 +24,7 @@ from worker.attempt.evaluator import Comparison, Evaluator, NoEvaluator, Scored,
 from worker.attempt.noting import Notes, Noting
 from worker.attempt.probation import probation_fact
 
+MACHINE_METRICS = "system/"  # as MLflow logs them, if asked to
 NOTHING_SECRET = Redactor.of(())
 UNWATCHED = Watch()
 
@@ -210,11 +211,11 @@ class _Verdict:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return what it takes to decide again, by the same or other rules: plain values, without other metrics."""
+        """Return what it takes to decide again, by the same or other rules: plain values, and not every metric."""
         named = {self.challenger.metric, *(rail.metric for rail in self.rules.guardrails)}
         return {
-            "challenger": asdict(replace(self.challenger, metrics=_only(self.challenger.metrics, named))),
-            "champion": asdict(replace(self.champion, metrics=_only(self.champion.metrics, named)))
+            "challenger": asdict(replace(self.challenger, metrics=_kept(self.challenger.metrics, named))),
+            "champion": asdict(replace(self.champion, metrics=_kept(self.champion.metrics, named)))
             if self.champion
             else None,
             "rules": asdict(self.rules),
@@ -250,7 +251,13 @@ def _refused(why: str) -> Decision:
 _NOT_OWN = "its run, version or files are not of this job"
 
 
-def _only(metrics: Mapping[str, float], names: set[str]) -> dict[str, float]:
+def _kept(metrics: Mapping[str, float], named: Set[str]) -> dict[str, float]:
+    """Return the named metrics and, for rules that somebody tries later, some others: not those of the machine."""
+    others = sorted(name for name in metrics if name not in named and not name.startswith(MACHINE_METRICS))
+    return _only(metrics, named | set(others[:MOST_OTHER_METRICS]))
+
+
+def _only(metrics: Mapping[str, float], names: Set[str]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name in names}
 
 

@@ -68,7 +68,7 @@ CASES: list[tuple[dict[str, Any], Outcome, str]] = [
     (
         {"metric": "f1"},
         Outcome.UNKNOWN,
-        "the record has no f1 of this model: it holds the metrics of its own rules only",
+        "the record has no f1 of this model; it holds the metrics of its own rules and, of each model, 50 others",
     ),
     ({"guardrails": {"f1": 0.1}}, Outcome.UNKNOWN, "the record has no f1 of this model"),
     ({"min_confidence": 0.95}, Outcome.UNKNOWN, "the record has no scores of both models on the same data"),
