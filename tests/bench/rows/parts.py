@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from shared.sql import SqlStore, schema
-from tests.bench import followers, hostile
 from tests.bench.row import Options, Row
+from tests.bench.rows import followers, hostile
 from tests.bench.samples import Sample
 from tests.support.jobs import a_host, new_job, submit
 

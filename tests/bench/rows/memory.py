@@ -8,7 +8,7 @@ import psutil
 
 from tests.bench.bare_server import running_bare_server, running_bare_worker
 from tests.bench.row import Row
-from tests.bench.rows_of_jobs import Work, work_off, working
+from tests.bench.rows.jobs import Work, work_off, working
 from tests.bench.samples import Sample
 from tests.support.servers.valkey import running_valkey
 

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,7 +55,7 @@ class Work:
         time.sleep(0.2)
 
 
-def working(slots: int) -> Callable[[Options], Any]:
+def working(slots: int, settings: Mapping[str, str] = DEFAULTS) -> Callable[[Options], Any]:
     """Make a place: a stack with so many slots that trains in containers."""
 
     @contextmanager
@@ -64,8 +64,8 @@ def working(slots: int) -> Callable[[Options], Any]:
             folder = Path(name)
             telling = repository(folder / "telling", {"MLproject": mlproject(TELL_TIME)})
             nothing = repository(folder / "nothing", {"MLproject": mlproject("true")})
-            settings = {**DEFAULTS, "SLOTS": str(slots)}
-            with running_stack(folder / "stack", runner="docker", settings=settings) as stack:
+            asked = {**settings, "SLOTS": str(slots)}
+            with running_stack(folder / "stack", runner="docker", settings=asked) as stack:
                 yield Work(stack, telling, nothing, slots)
 
     return place
