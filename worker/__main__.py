@@ -28,6 +28,7 @@ from worker.composition import WorkerProcess, build_process
 from worker.host.machine import only_worker_here
 from worker.metrics.worker_metrics import WorkerMetrics
 from worker.runners.registry import worker_redactor
+from worker.tasks import celery_name
 from worker.tracking.client import configure_client
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def arguments_of(settings: Settings, *, slots: int) -> list[str]:
     """Return the Celery worker's command line."""
     queues = ",".join(celery_queues(settings))
     arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
-    arguments += [f"--hostname=worker@{settings.worker_host}", f"--loglevel={settings.log_level}"]
+    arguments += [f"--hostname={celery_name(settings)}", f"--loglevel={settings.log_level}"]
     arguments += ["--without-mingle", "--without-gossip"]  # workers coordinate in the store, not through Redis
     return ["--quiet", *arguments]  # a banner is not JSON, and tells people nothing that the log does not
 

@@ -43,7 +43,7 @@ from worker.sweep.aliases import Aliases
 from worker.sweep.cleaning import Cleaning
 from worker.sweep.looking import Looking
 from worker.sweep.sweep import Active, Sweep
-from worker.tasks import TaskRunner, register_task, report_to
+from worker.tasks import TaskRunner, celery_name, register_task, report_to
 from worker.tracking.client import Tracking
 
 
@@ -193,7 +193,7 @@ def build_process(
         tracking=Tracking(settings.mlflow_tracking_uri),
         vault=settings.vault(),
         disk=_disk_guard(settings, runner, source),
-        report=partial(report_to, celery),
+        report=partial(report_to, celery, hostname=celery_name(settings)),
         environment=environment,
         machine=machine,
     )

@@ -127,10 +127,22 @@ def register_task(celery: Celery, runner: TaskRunner) -> None:
             task.send_event("task-retried", exception=str(failure))
         if job is not None and job.state is JobState.QUEUED:
             task.update_state(state="PENDING")  # Celery had marked it as started
+            # So had Flower, where only this way leads back to "received".
+            task.send_event("task-retried", exception="The job waits for its turn.")
+            task.send_event("task-received")
         raise Ignore
 
 
-def report_to(celery: Celery, job: Job) -> None:
+def report_to(celery: Celery, job: Job, *, hostname: str) -> None:
     """Store the end of a job that had no task, so that Flower and AsyncResult agree with the record."""
-    state = "REVOKED" if job.state is JobState.CANCELLED else "FAILURE"
-    celery.backend.store_result(job.id, failure_of(job), state)
+    if job.state is JobState.CANCELLED:  # whoever cancelled it by a command of Celery's sends the event
+        celery.backend.store_result(job.id, failure_of(job), "REVOKED")
+        return
+    celery.backend.store_result(job.id, failure_of(job), "FAILURE")
+    with celery.events.default_dispatcher(hostname=hostname) as dispatcher:  # Flower reads only events
+        dispatcher.send("task-failed", uuid=job.id, exception=str(failure_of(job)), traceback="")
+
+
+def celery_name(settings: Settings) -> str:
+    """Return the name by which Celery and Flower know this host's worker."""
+    return f"worker@{settings.worker_host}"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from celery import Celery, Task
+from celery.events.state import State
 from celery.result import AsyncResult
 
 from shared.errors import Code, InfrastructureError, UserError
@@ -95,6 +96,22 @@ def test_a_cancelled_job_shows_as_revoked(celery: Celery, worker: FakeWorker) ->
 
     assert str(result.state) == "REVOKED"
     assert ToldTask.told == [("task-revoked", job_id)]
+
+
+def test_a_job_that_waits_for_its_turn_shows_as_received(celery: Celery, worker: FakeWorker) -> None:
+    running = claim(worker.store, worker.submit(job={"concurrency_key": "iris"}))
+    worker.store.limits = Limits()
+    job_id = worker.submit(job={"concurrency_key": running.job.concurrency_key})
+
+    assert receive(celery, worker, job_id).state == "PENDING"
+    assert ToldTask.told == [("task-retried", job_id), ("task-received", job_id)]
+
+    shown: Any = State()
+    for clock, kind in enumerate(["task-received", "task-started", *(kind for kind, _ in ToldTask.told)]):
+        shown.event(
+            {"type": kind, "uuid": job_id, "hostname": "h", "timestamp": clock, "local_received": clock, "clock": clock}
+        )
+    assert shown.tasks[job_id].state == "RECEIVED"
 
 
 def test_a_message_that_comes_again_starts_nothing_and_leaves_the_result_true(
@@ -214,9 +231,17 @@ def test_a_job_that_ended_without_a_task_is_reported(celery: Celery, worker: Fak
     job_id = worker.submit()
     worker.store.fail_unsupervised(job_id, WAITED_TOO_LONG)
 
-    report_to(celery, worker.store.get(job_id))
+    events: list[dict[str, Any]] = []
+    with celery.connection_for_read() as connection:
+        flower = celery.events.Receiver(connection, handlers={"*": events.append})
+        flower.queue.bind(connection.default_channel).declare()
+        report_to(celery, worker.store.get(job_id), hostname="worker@here")
+        flower.capture(limit=1, timeout=5)
 
+    (event,) = events
     assert celery.AsyncResult(job_id).state == "FAILURE"
+    assert (event["type"], event["uuid"], event["hostname"]) == ("task-failed", job_id, "worker@here")
+    assert "QUEUE_TIMEOUT" in event["exception"]
 
 
 def test_a_job_that_asks_for_what_this_worker_does_not_know_waits_and_the_others_go_on(
