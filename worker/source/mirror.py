@@ -26,6 +26,7 @@ MAX_PACKS = 40
 LOCK_POLL_SECONDS = 0.05
 FETCHED = "refs/retrain/fetched"
 PINS = "refs/retrain/pins"
+MADE = "retrain-made"  # there once the mirror was made whole
 USES = "retrain-uses"  # a file for each commit, touched when it is used
 UPLOAD_PACK = "--upload-pack=git -c 'safe.directory=*' upload-pack"  # git passes it none of our environment's config
 DAMAGED = ("corrupt", "bad object", "bad tree", "unable to read", "invalid sha1 pointer", "did not send all necessary")
@@ -147,10 +148,14 @@ class Mirror:
     def _prepare(self) -> None:
         """Create the mirror, or repair it after a git process was killed. Only under the exclusive lock."""
         self._remove_leftovers()
+        made = self._folder / MADE
+        if made.exists() and self._run("rev-parse").ok:
+            return
         arguments = ("init", "--quiet", "--bare", "--template=", self._folder)
         if not (self._git.run(*arguments).ok and self._run("rev-parse").ok):
             self._throw_away()
             self._git.must(*arguments)
+        made.touch()
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed git process left behind."""
@@ -166,7 +171,9 @@ class Mirror:
         """Pin the commit, and unpin the least recently used ones."""
         uses = self._folder / USES
         uses.mkdir(exist_ok=True)
-        self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
+        pin = self._folder / PINS / commit_sha
+        if not pin.exists() or pin.read_text().strip() != commit_sha:  # one process less for each further job
+            self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
         (uses / commit_sha).touch()
         by_use = sorted(uses.iterdir(), key=lambda marker: marker.stat().st_mtime_ns, reverse=True)
         for marker in by_use[KEPT_COMMITS:]:
