@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mypackage.gate.evidence import Evidence, Unscorable
 from mypackage.gate.proposal import Proposal
-from shared.errors import AttemptCancelled, AttemptError, InfrastructureError, StoreUnavailable
+from shared.errors import AttemptCancelled, AttemptError, Code, InfrastructureError, StoreUnavailable
 from shared.jobs.model import Job, JobState
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
@@ -151,9 +151,13 @@ class Evaluating:
 
     def _evidence(self, asked: Comparison, ours: Evaluated, theirs: Evaluated) -> Evidence | Unscorable:
         scratch = self.settings.data_dir / "scratch" / self.settings.worker_host
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            return evidence_of(asked, self.runs, ours, theirs, Path(folder))
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                return evidence_of(asked, self.runs, ours, theirs, Path(folder))
+        except OSError as error:
+            why = f"Scores could not be copied to {scratch}: {error.strerror or type(error).__name__}."
+            raise InfrastructureError(Code.DISK_FULL, why) from error
 
 
 @dataclass(frozen=True)

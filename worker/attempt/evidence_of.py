@@ -8,7 +8,7 @@ from mypackage.gate.numbers import gain, show
 from mypackage.protocol import SCORES_FILE
 from worker.attempt.evaluator import Comparison
 from worker.evaluation.comparing import CONFIDENCE, Question, compare
-from worker.tracking.evaluation_runs import Evaluated, EvaluationRuns
+from worker.tracking.evaluation_runs import Evaluated, EvaluationRuns, TooBig
 
 OURS, THEIRS = "challenger", "champion"
 SAME = 1e-3  # how far the mean of the scores may be from the metric, relative to it
@@ -25,7 +25,11 @@ def evidence_of(
     files = {}
     for which, run in ((OURS, ours), (THEIRS, theirs)):
         (folder / which).mkdir()
-        if found := runs.fetch_scores(run.run_id, folder / which):
+        try:
+            found = runs.fetch_scores(run.run_id, folder / which)
+        except TooBig as error:
+            return Unscorable(which, str(error))
+        if found:
             files[which] = found
     if not files:
         return _by_value(asked, ours, theirs)
@@ -48,7 +52,7 @@ def evidence_of(
 def _by_value(asked: Comparison, ours: Evaluated, theirs: Evaluated) -> Evidence | Unscorable:
     for which, run in ((OURS, ours), (THEIRS, theirs)):
         if asked.metric not in run.metrics:
-            return Unscorable(which, f"evaluate logged neither '{asked.metric}' nor {SCORES_FILE} for it")
+            return Unscorable(which, f"evaluate logged neither a number '{asked.metric}' nor {SCORES_FILE} for it")
     value, other = ours.metrics[asked.metric], theirs.metrics[asked.metric]
     difference = float(gain(value, other, lower_is_better=asked.rules.lower_is_better))
     confidence = asked.rules.min_confidence or CONFIDENCE

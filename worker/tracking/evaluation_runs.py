@@ -31,6 +31,10 @@ class Evaluated:
     metrics: Mapping[str, float]
 
 
+class TooBig(Exception):
+    """Scores that are not copied."""
+
+
 class EvaluationRuns:
     """Makes, ends and reads them, with the service's own credentials."""
 
@@ -75,7 +79,7 @@ class EvaluationRuns:
                     self.end(run.info.run_id, why=LEFT)
 
     def fetch_scores(self, run_id: str, folder: Path) -> Path | None:
-        """Copy the score of each example into the folder; None if there is no such file, or it is too big."""
+        """Copy the score of each example into the folder; None if there is no such file. Raises TooBig."""
         with server_answers("read the scores", run_id=run_id):
             try:
                 run, listed = self._client.get_run(run_id), self._client.list_artifacts(run_id)
@@ -84,8 +88,10 @@ class EvaluationRuns:
                     raise
                 return None
             found = next((each for each in listed if each.path == SCORES_FILE and not each.is_dir), None)
-            if found is None or (found.file_size or 0) > MOST_BYTES:
+            if found is None:
                 return None
+            if (found.file_size or 0) > MOST_BYTES:
+                raise TooBig(f"its {SCORES_FILE} has {found.file_size} bytes, and {MOST_BYTES} are the most")
             return self._client.download_artifact(run, SCORES_FILE, folder)
 
 

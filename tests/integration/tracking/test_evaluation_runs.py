@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from mypackage.protocol import EVALUATE_TAG
 from worker.tracking import evaluation_runs
 from worker.tracking.client import Run, Tracking
-from worker.tracking.evaluation_runs import EvaluationRuns
+from worker.tracking.evaluation_runs import EvaluationRuns, TooBig
 from worker.tracking.run_tags import RunRequest
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +100,7 @@ def test_evaluations_that_nobody_ended_end_with_the_attempts_run(
     assert made[1].data.tags["mlflow.note.content"] == "its attempt ended before it"
 
 
-def test_no_scores_or_too_many_are_none(
+def test_no_scores_are_none_and_too_many_are_told(
     runs: EvaluationRuns, client: MlflowClient, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = runs.ensure("job", run.run_id, run.experiment_id, key="0-1 champion", name="evaluation")
@@ -108,7 +108,8 @@ def test_no_scores_or_too_many_are_none(
     client.log_text(made.run_id, "id,score\n", "scores.csv")
     assert runs.fetch_scores(made.run_id, tmp_path) is not None
     monkeypatch.setattr(evaluation_runs, "MOST_BYTES", 3)
-    assert runs.fetch_scores(made.run_id, tmp_path) is None
+    with pytest.raises(TooBig, match="has 9 bytes, and 3 are the most"):
+        runs.fetch_scores(made.run_id, tmp_path)
 
 
 def test_the_run_says_whether_its_project_can_evaluate(runs: EvaluationRuns, client: MlflowClient, run: Run) -> None:

@@ -14,7 +14,7 @@ from tests.unit.worker.attempt.deciding.evaluation import PROJECT, WORSE, Bench
 from worker.attempt.evaluating import KEPT_OUTPUT_BYTES
 from worker.interruption import WorkerStopping
 from worker.runners.seam import Exit
-from worker.tracking.evaluation_runs import Evaluated
+from worker.tracking.evaluation_runs import Evaluated, TooBig
 
 
 def test_the_models_are_compared_on_the_same_data_and_not_by_what_was_logged(tmp_path: Path) -> None:
@@ -83,6 +83,13 @@ def scores(bench: Bench, **texts: str) -> None:
     bench.worker.tracking.evaluated.scores |= texts
 
 
+def too_big(bench: Bench) -> None:
+    def fetch(run_id: str, folder: Path) -> Path | None:
+        raise TooBig("its scores.csv has 9 bytes, and 3 are the most")
+
+    bench.worker.tracking.evaluated.fetch_scores = fetch  # type: ignore[method-assign]
+
+
 ROWS = "id,score\n1,1\n2,0\n"
 
 
@@ -100,9 +107,10 @@ ROWS = "id,score\n1,1\n2,0\n"
             "this model could not be scored on the same data: its scores have the mean 0.5, and evaluate logged "
             "accuracy 0.9: log no scores.csv for a metric that is not a mean of scores",
         ),
+        (too_big, "this model could not be scored on the same data: its scores.csv has 9 bytes, and 3 are the most"),
         (
             lambda bench: bench.worker.tracking.evaluated.metrics.update(champion={"loss": 0.1}),
-            "the champion, version 1, could not be scored on the same data: evaluate logged neither 'accuracy' nor",
+            "the champion, version 1, could not be scored on the same data: evaluate logged neither a number 'accu",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """An evaluation whose worker, servers or time were interrupted goes on, and is not made twice."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,3 +75,17 @@ def test_the_commit_is_checked_out_again_where_the_training_may_have_changed_its
     bench.worker.runner.inside = Inside(shares_checkout=True)
     assert bench.run()["promoted"]
     assert len(bench.worker.source.requests) == 2
+
+
+def test_a_disk_that_is_full_when_scores_are_compared_is_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    evaluated, fetch = bench.worker.tracking.evaluated, bench.worker.tracking.evaluated.fetch_scores
+    failures = [OSError(errno.ENOSPC, "No space left on device")]
+
+    def fail_once(run_id: str, folder: Path) -> Path | None:
+        if failures:
+            raise failures.pop()
+        return fetch(run_id, folder)
+
+    evaluated.fetch_scores = fail_once  # type: ignore[method-assign]
+    assert bench.run()["promoted"]
