@@ -14,7 +14,7 @@ from honcho.environ import parse_procfile
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment as environment_with_file
-from shared.own_addresses import HOST_FROM_CONTAINER, is_loopback
+from shared.own_addresses import HOST_FROM_CONTAINER, is_loopback, reachable_at
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
@@ -80,9 +80,13 @@ def plan() -> Stack:
 
 def _choose_mlflow(asked: Settings, environment: dict[str, str], processes: dict[str, str]) -> None:
     """Start our own server where the tracking address is one of loopback, and let it listen there."""
-    host = urlsplit(asked.mlflow_tracking_uri).hostname or ""
+    url = urlsplit(asked.mlflow_tracking_uri)
+    host = url.hostname or ""
     if not is_loopback(host):
         del processes["mlflow"]
+    elif not url.port:
+        place = f"http://{reachable_at(host)}:{MLFLOW_PORT}"
+        raise ConfigurationError(f"MLFLOW_TRACKING_URI has no port, and make up starts MLflow there. Write {place}.")
     elif "mlflow_server_host" not in asked.model_fields_set and not host.endswith("localhost"):
         environment["MLFLOW_SERVER_HOST"] = host
 

@@ -10,6 +10,7 @@ from deploy.mlflow_server import command as mlflow_command
 from deploy.one_machine.plan import Stack, plan
 from deploy.one_machine.ports import ports
 from deploy.one_machine.process_secrets import environment_of
+from shared.errors import ConfigurationError
 
 FILE = "file"
 ENVIRONMENT = "environment"
@@ -66,6 +67,16 @@ def test_its_mlflow_listens_where_the_tracking_address_says(planned: MakePlan, u
     assert arguments[arguments.index("--host") + 1] == listens
     named = "[::1]:5107" if listens == "::1" else f"{listens}:5107"
     assert named in arguments[arguments.index("--allowed-hosts") + 1].split(",")
+
+
+@pytest.mark.parametrize("host", ["localhost", "[::1]"])
+def test_an_own_mlflow_without_a_port_is_refused_since_clients_would_look_at_another(
+    planned: MakePlan, host: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="has no port") as caught:
+        planned(MLFLOW_TRACKING_URI=f"http://{host}")
+    advised = caught.value.message.partition("Write ")[2].removesuffix(".")
+    assert ports(planned(MLFLOW_TRACKING_URI=advised))["mlflow"] == 5007
 
 
 def test_an_mlflow_elsewhere_is_not_started(planned: MakePlan) -> None:
