@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity check format bench scale openapi settings
+.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity check format bench cost scale openapi settings
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
 help: ## List these targets
@@ -92,6 +92,9 @@ format: .venv/ready ## Format the code
 
 bench: .venv/ready ## Measure speed and memory beside doing it by hand (ARGS="submit first-line", CHECK=1 to hold it to its budgets)
 	@$(BIN)/python -m tests.bench $(if $(CHECK),--check) $(ARGS)
+
+cost: .venv/ready ## Measure what an evaluation and the guard before MLflow cost a job (ARGS="evaluation --rounds 3")
+	@$(BIN)/python -m tests.cost $(ARGS)
 
 scale: .venv/ready ## Measure a job store as hosts and jobs grow (ARGS="--hosts 1 100 --jobs 1000")
 	@$(BIN)/python -m tests.scale $(ARGS)

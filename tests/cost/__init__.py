@@ -1,0 +1,1 @@
+"""Measures what the guard and an evaluation cost a job."""
