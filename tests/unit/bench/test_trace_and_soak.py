@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.bench.soak import files, grown, rows
+from tests.bench.soak import by_the_job, files, grown, rows
 from tests.bench.trace import Mark, table
 
 
@@ -22,6 +22,12 @@ def test_what_grows_by_5_percent_is_no_leak_and_what_grows_by_more_is() -> None:
 
 def test_what_was_not_there_before_has_grown() -> None:
     assert grown({}, {"files in work": 1}) == ["files in work"]
+
+
+def test_a_record_for_each_job_is_no_growth_and_a_file_for_every_tenth_job_is() -> None:
+    before = by_the_job({"rows of jobs": 100, "files in work": 20}, 100)
+    after = by_the_job({"rows of jobs": 2100, "files in work": 220}, 2100)
+    assert grown(before, after) == ["files in work"]
 
 
 def test_rows_are_counted_by_table(tmp_path: Path) -> None:
