@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +51,27 @@ class Lock(IntEnum):
 
 @dataclass(frozen=True)
 class Transaction:
-    """An open transaction, and the database's time at its start."""
+    """An open transaction, and the database's time: at its start or, of one that only reads, when first asked for."""
 
     connection: Connection
-    now: datetime
+    clock: Callable[[Connection], datetime]
 
-    def execute(self, statement: sa.Executable) -> sa.CursorResult[Any]:
-        """Run one statement."""
-        return self.connection.execute(statement)
+    @cached_property
+    def now(self) -> datetime:
+        """The time, which stays the same to the end."""
+        return self.clock(self.connection)
 
-    def one(self, statement: sa.Executable) -> sa.Row[Any] | None:
+    def execute(self, statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:
+        """Run one statement, with the values of its parameters."""
+        return self.connection.execute(statement, values)
+
+    def one(self, statement: sa.Executable, **values: Any) -> sa.Row[Any] | None:
         """Return the first row, or None."""
-        return self.connection.execute(statement).first()
+        return self.connection.execute(statement, values).first()
 
-    def all(self, statement: sa.Executable) -> list[sa.Row[Any]]:
+    def all(self, statement: sa.Executable, **values: Any) -> list[sa.Row[Any]]:
         """Return all rows."""
-        return list(self.connection.execute(statement))
+        return self.connection.execute(statement, values).all()  # type: ignore[return-value]
 
     def lock(self, key: str, kind: Lock | None = None) -> None:
         """Let only one transaction at a time pass for this key (SQLite has one writer at a time anyway).
@@ -95,7 +101,7 @@ class Database:
         self.engine = create_engine(url)
         self.limits = limits
         self.alerting = alerting
-        self._clock = clock
+        self._clock = (lambda _connection: clock()) if clock else CLOCKS[self.engine.dialect.name]
         self._ticket_lock = TicketLock()
 
     def close(self) -> None:
@@ -112,6 +118,7 @@ class Database:
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that is committed at the end, or leaves nothing behind."""
         with self._take_turn(), self._transaction(WRITING) as transaction:
+            _ = transaction.now  # before anything is waited for
             yield transaction
 
     @contextmanager
@@ -132,7 +139,7 @@ class Database:
         chosen: dict[str, Any] = options[self.engine.dialect.name]
         try:
             with self.engine.connect().execution_options(**chosen) as connection, connection.begin():
-                yield Transaction(connection, self._clock() if self._clock else _now(connection))
+                yield Transaction(connection, self._clock)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise StoreUnavailable(f"The job store does not answer: {_cause(error)}") from error
         except DBAPIError as error:
@@ -145,12 +152,19 @@ def _cause(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0][:300]
 
 
-def _now(connection: Connection) -> datetime:
-    if connection.dialect.name == "postgresql":
-        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return now.astimezone(UTC)
-    text = connection.execute(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def _time_in_postgresql(connection: Connection) -> datetime:
+    now: datetime = connection.execute(CLOCK).scalar_one()
+    return now.astimezone(UTC)
+
+
+def _time_in_sqlite(_connection: Connection) -> datetime:
+    """Return this machine's time, which is SQLite's own; in milliseconds, as SQLite tells it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+CLOCK = sa.select(sa.func.clock_timestamp())
+CLOCKS = {"postgresql": _time_in_postgresql, "sqlite": _time_in_sqlite}
 
 
 def create_engine(url: str) -> Engine:

@@ -1,20 +1,14 @@
 """Reads the facts from which shared.scheduling.queue_position decides why a job waits."""
 
-import sqlalchemy as sa
+from collections.abc import Sequence
 
 from shared.jobs.model import JobState
+from shared.scheduling.hosts import Host
 from shared.scheduling.queue_position import BLOCKING_SHOWN, QueuePosition, Scene, is_known_to_any, position_of
+from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import read_job
-from shared.sql.tables import IS_QUEUED, jobs
-from shared.sql.usage import (
-    before,
-    find_long_waiting,
-    jobs_before,
-    live_hosts,
-    running,
-    to_waiting,
-)
+from shared.sql.usage import count_before, find_long_waiting, jobs_before, live_hosts, running, to_waiting
 
 
 class QueuePositions(Database):
@@ -27,18 +21,22 @@ class QueuePositions(Database):
             if row.state != JobState.QUEUED:
                 return None
             job = to_waiting(row)
-            same_queue = (IS_QUEUED, jobs.c.queue == job.queue)
-            live, first = live_hosts(transaction), jobs_before(transaction, job, limit=BLOCKING_SHOWN)
+            live = live_hosts(transaction)
             scene = Scene(
-                position=1 + _count(transaction, *same_queue, before(job)),
+                position=1 + count_before(transaction, job),
                 running=running(transaction),
-                first=[other.id for other in first if is_known_to_any(other, live)],
+                first=_first_of_key(transaction, job, live),
                 live=live,
                 long_waiting=find_long_waiting(transaction, limits=self.limits, ahead_of=job) if job.gpus else (),
             )
             return position_of(job, scene, self.limits)
 
 
-def _count(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
-    count: int = transaction.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one()
-    return count
+def _first_of_key(transaction: Transaction, job: Waiting, live: Sequence[Host]) -> list[str]:
+    """Return the jobs of its key that go before it: one nearly always tells enough, unless no worker knows it."""
+    for most in (1, BLOCKING_SHOWN):
+        first = jobs_before(transaction, job, limit=most)
+        known = [other.id for other in first if is_known_to_any(other, live)]
+        if known or len(first) < most:
+            break
+    return known

@@ -1,7 +1,7 @@
 """What the API does in the store: submit, get, list, cancel, read logs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -15,9 +15,19 @@ from shared.requests.fields import is_for_newer_workers
 from shared.scheduling.waiting import NEWER_WORKER
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
-from shared.sql.rows import change_job, complete, move_job, read_job, reason_columns, with_attempts
+from shared.sql.rows import change_job, complete, move_job, new_job_of, read_job, reason_columns, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions, workers
 from shared.words import is_known
+
+BEGINNING = {"state": JobState.QUEUED, "version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False}
+# Built once, and read back in the same statement: what is answered is what the database has.
+INSERT_JOB = sa.insert(jobs).returning(*jobs.c)
+INSERT_LABELS = sa.insert(labels).returning(labels.c.name, labels.c.value)
+INSERT_TRANSITION = (
+    sa.insert(transitions)
+    .values(number=1, from_state=None, to_state=JobState.QUEUED, attempt=0, reason="submitted")
+    .returning(*transitions.c)
+)
 
 
 class Reading(Database):
@@ -29,11 +39,11 @@ class Reading(Database):
             with self.writing() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
-                _insert(transaction, _for_the_right_workers(transaction, new))
+                job = _insert(transaction, _for_the_right_workers(transaction, new))
                 if idempotency_key is not None:
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
                     transaction.execute(sa.insert(idempotency_keys).values(**key, created_at=transaction.now))
-                return Submission(complete(transaction, read_job(transaction, new.id)), created=True)
+                return Submission(job, created=True)
         except IntegrityError:  # two requests with the same new key at once: the other one was first
             with self.reading() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
@@ -128,24 +138,21 @@ def _for_the_right_workers(transaction: Transaction, new: NewJob) -> NewJob:
     return replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
 
 
-def _insert(transaction: Transaction, new: NewJob) -> None:
-    values = asdict(new)
+def _insert(transaction: Transaction, new: NewJob) -> Job:
+    values = {**vars(new)}
     words = values.pop("labels")
     seconds = values.pop("queue_timeout_seconds")
     now = transaction.now
     deadline = now + timedelta(seconds=seconds) if seconds is not None else None
     # Marked as sent, because the caller publishes it next. If it dies first, the sweep sends it once the mark is old.
     times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
-    begin = {"version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False, "had_secret": new.secret is not None}
-    transaction.execute(sa.insert(jobs).values(**values, **times, **begin, state=JobState.QUEUED))
-    if words:
-        rows = [{"job_id": new.id, "name": name, "value": value} for name, value in words.items()]
-        transaction.execute(sa.insert(labels).values(rows))
-    transaction.execute(
-        sa.insert(transitions).values(
-            job_id=new.id, number=1, from_state=None, to_state=JobState.QUEUED, at=now, attempt=0, reason="submitted"
-        )
-    )
+    had_secret = new.secret is not None
+    row = transaction.execute(INSERT_JOB, **values, **times, **BEGINNING, had_secret=had_secret).one()
+    same = {"job_id": new.id}
+    wanted = [{**same, "name": name, "value": value} for name, value in words.items()]
+    written = transaction.connection.execute(INSERT_LABELS, wanted).all() if wanted else []
+    change = transaction.execute(INSERT_TRANSITION, job_id=new.id, at=now).one()
+    return new_job_of(row, words={label.name: label.value for label in written}, change=change)
 
 
 def _conditions(where: JobFilter) -> list[sa.ColumnElement[bool]]:

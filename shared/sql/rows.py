@@ -1,7 +1,7 @@
 """Converts rows to records and back, and is the only way to change a job's row."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,11 +16,19 @@ NOT_COLUMNS = {"state", "reason", "labels", "attempts", "transitions", "queue_ti
 PLAIN_JOB_FIELDS = [field.name for field in fields(Job) if field.name not in NOT_COLUMNS]
 PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name not in ("reason", "gpu_ids")]
 
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+JOB = sa.select(jobs).where(jobs.c.id == sa.bindparam("of_id"))
+LOCKED_JOB = JOB.with_for_update()
+ATTEMPTS = sa.select(attempts).where(attempts.c.job_id == sa.bindparam("of_id")).order_by(attempts.c.number)
+LABELS = (
+    sa.select(labels.c.name, labels.c.value).where(labels.c.job_id == sa.bindparam("of_id")).order_by(labels.c.name)
+)
+TRANSITIONS = sa.select(transitions).where(transitions.c.job_id == sa.bindparam("of_id")).order_by(transitions.c.number)
+
 
 def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
     """Return the job's row, locked if it is to be changed; raise JobNotFound."""
-    statement = sa.select(jobs).where(jobs.c.id == job_id)
-    row = transaction.one(statement.with_for_update() if for_update else statement)
+    row = transaction.one(LOCKED_JOB if for_update else JOB, of_id=job_id)
     if row is None:
         raise JobNotFound(f"There is no job {job_id!r}. GET /jobs lists those that exist.", job_id=job_id)
     return row
@@ -28,19 +36,15 @@ def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False)
 
 def complete(transaction: Transaction, row: sa.Row[Any]) -> Job:
     """Return the whole record of one job."""
-    changes = transaction.all(
-        sa.select(transitions).where(transitions.c.job_id == row.id).order_by(transitions.c.number)
+    return _to_job(
+        row,
+        attempts=map(_to_attempt, transaction.all(ATTEMPTS, of_id=row.id)),
+        labels={each.name: each.value for each in transaction.all(LABELS, of_id=row.id)},
+        transitions=map(_to_transition, transaction.all(TRANSITIONS, of_id=row.id)),
     )
-    [job] = with_attempts(transaction, [row], history={row.id: tuple(map(_to_transition, changes))})
-    return job
 
 
-def with_attempts(
-    transaction: Transaction,
-    rows: Iterable[sa.Row[Any]],
-    *,
-    history: dict[str, tuple[Transition, ...]] | None = None,
-) -> list[Job]:
+def with_attempts(transaction: Transaction, rows: Iterable[sa.Row[Any]]) -> list[Job]:
     """Return the records of jobs with attempts and labels; two queries, however many jobs."""
     rows = list(rows)
     ids = [row.id for row in rows]
@@ -50,17 +54,31 @@ def with_attempts(
     words: dict[str, dict[str, str]] = defaultdict(dict)
     for row in transaction.all(sa.select(labels).where(labels.c.job_id.in_(ids)).order_by(labels.c.name)):
         words[row.job_id][row.name] = row.value
-    return [
-        Job(
-            **{name: getattr(row, name) for name in PLAIN_JOB_FIELDS},
-            state=row.state,
-            reason=_to_reason(row),
-            labels=words[row.id],
-            attempts=tuple(tries[row.id]),
-            transitions=(history or {}).get(row.id, ()),
-        )
-        for row in rows
-    ]
+    return [_to_job(row, attempts=tries[row.id], labels=words[row.id]) for row in rows]
+
+
+def new_job_of(row: sa.Row[Any], *, words: Mapping[str, str], change: sa.Row[Any]) -> Job:
+    """Return the record of a job that was just inserted, from what the database says it has of it."""
+    in_order = {name: words[name] for name in sorted(words)}
+    return _to_job(row, attempts=(), labels=in_order, transitions=[_to_transition(change)])
+
+
+def _to_job(
+    row: sa.Row[Any],
+    *,
+    attempts: Iterable[Attempt],
+    labels: Mapping[str, str],
+    transitions: Iterable[Transition] = (),
+) -> Job:
+    columns = row._mapping
+    return Job(
+        **{name: columns[name] for name in PLAIN_JOB_FIELDS},
+        state=row.state,
+        reason=_to_reason(row),
+        labels=labels,
+        attempts=tuple(attempts),
+        transitions=tuple(transitions),
+    )
 
 
 def _to_reason(row: sa.Row[Any]) -> Reason | None:

@@ -34,16 +34,8 @@ def to_waiting(row: sa.Row[Any]) -> Waiting:
 
 def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
     """Return the supervised jobs, in the order in which they were queued."""
-    devices = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
-    statement = (
-        sa.select(jobs.c.id, jobs.c.concurrency_key, jobs.c.host, attempts.c.gpu_ids)
-        .join(attempts, devices)
-        .where(jobs.c.state.in_(SUPERVISED), *where)
-        .order_by(jobs.c.created_at, jobs.c.id)
-    )
-    return [
-        Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ())) for row in transaction.all(statement)
-    ]
+    rows = transaction.all(RUNNING.where(*where) if where else RUNNING)
+    return [Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ())) for row in rows]
 
 
 def count_running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
@@ -65,22 +57,24 @@ def count_by_key(transaction: Transaction, *where: sa.ColumnElement[bool]) -> di
 
 def is_behind(transaction: Transaction, job: Waiting, host: Host) -> bool:
     """Return whether a queued job of its key and queue comes first, one that the host's worker could begin."""
-    earlier = jobs.alias("earlier")
     # This needs only an index and settles most cases; records are read only if some job comes before it.
-    found: bool = transaction.execute(sa.select(_goes_before(earlier, _bound(job)))).scalar_one()
+    found: bool = transaction.execute(IS_BEHIND, **_values_of(job)).scalar_one()
     return found and any(not other.unknown_to(host) for other in jobs_before(transaction, job, limit=AHEAD_READ))
 
 
 def jobs_before(transaction: Transaction, job: Waiting, *, limit: int) -> list[Waiting]:
     """Return the first queued jobs of its key that come before it."""
-    first = sa.select(*WAITING).where(*_same_turn(jobs.c, _bound(job)), before(job)).order_by(*IN_ORDER).limit(limit)
-    return [to_waiting(row) for row in transaction.all(first)]
+    values = _values_of(job)
+    rows = transaction.all(HIGHER_OF_KEY, **values, most=limit)
+    if len(rows) < limit:
+        rows += transaction.all(ELDER_OF_KEY, **values, most=limit - len(rows))
+    return [to_waiting(row) for row in rows]
 
 
-def before(job: Waiting, *, columns: Any = jobs.c) -> sa.ColumnElement[bool]:
-    """Return the condition that a row comes before the job: by priority, then age."""
-    higher, elder = _before(columns, _bound(job))
-    return sa.or_(higher, elder)
+def count_before(transaction: Transaction, job: Waiting) -> int:
+    """Return how many jobs of its queue come before it, of whatever key."""
+    count: int = transaction.execute(COUNT_BEFORE, **_values_of(job)).scalar_one()
+    return count
 
 
 def after(job: Waiting) -> sa.ColumnElement[bool]:
@@ -104,13 +98,10 @@ def find_long_waiting(
     transaction: Transaction, *where: sa.ColumnElement[bool], limits: Limits, ahead_of: Waiting | None = None
 ) -> list[Waiting]:
     """Return queued jobs that have waited so long for GPUs that some are kept for them; none held back by its key."""
-    earlier = jobs.alias("earlier")
     since = transaction.now - timedelta(seconds=limits.reserve_gpus_after_seconds)
-    conditions = [IS_QUEUED, jobs.c.gpus > 0, jobs.c.created_at <= since, *where]
-    if ahead_of is not None:
-        conditions.append(before(ahead_of))
-    statement = sa.select(*WAITING).where(*conditions, sa.not_(_goes_before(earlier, jobs.c)))
-    found = [to_waiting(row) for row in transaction.all(statement.order_by(*IN_ORDER).limit(RESERVING_READ))]
+    statement, ahead = (LONG_WAITING, {}) if ahead_of is None else (LONG_WAITING_BEFORE, _values_of(ahead_of))
+    rows = transaction.all(statement.where(*where) if where else statement, since=since, **ahead)
+    found = [to_waiting(row) for row in rows]
     keys = {job.key for job in found}
     busy = count_by_key(transaction, jobs.c.state.in_(SUPERVISED), jobs.c.concurrency_key.in_(keys)) if keys else {}
     return [job for job in found if busy.get(job.key, 0) < limits.for_key(job.key)]
@@ -119,8 +110,7 @@ def find_long_waiting(
 def live_hosts(transaction: Transaction) -> list[Host]:
     """Return the hosts that sent a heartbeat lately and have not left."""
     since = transaction.now - timedelta(seconds=LIVE_SECONDS)
-    rows = transaction.all(sa.select(workers).where(workers.c.seen_at > since, sa.not_(workers.c.has_left)))
-    return [to_host(row) for row in rows]
+    return [to_host(row) for row in transaction.all(LIVE, since=since)]
 
 
 def to_host(row: sa.Row[Any]) -> Host:
@@ -146,17 +136,26 @@ def may_be_for(host: Host) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.wanted_host.is_(None), jobs.c.wanted_host == host.name)
 
 
+def _values_of(job: Waiting) -> dict[str, Any]:
+    """Return the values of THIS_JOB's parameters."""
+    return {
+        "of_id": job.id,
+        "of_queue": job.queue,
+        "of_key": job.key,
+        "of_gpus": job.gpus,
+        "of_priority": job.priority,
+        "of_created_at": job.created_at,
+        "of_host": job.wanted_host,
+        "of_labels": job.wanted_labels,
+    }
+
+
 def _bound(job: Waiting) -> Any:
     """Return the job's values in a form that can replace a table's columns."""
     return SimpleNamespace(
         id=sa.literal(job.id),
-        queue=job.queue,
-        concurrency_key=job.key,
-        gpus=sa.literal(job.gpus),
         priority=sa.literal(job.priority),
         created_at=sa.bindparam(None, job.created_at, jobs.c.created_at.type),
-        wanted_host=sa.bindparam(None, job.wanted_host, jobs.c.wanted_host.type),
-        wanted_labels=sa.bindparam(None, job.wanted_labels, jobs.c.wanted_labels.type),
     )
 
 
@@ -181,6 +180,50 @@ def _goes_before(earlier: sa.FromClause, later: Any) -> sa.ColumnElement[bool]:
     same = _same_turn(earlier.c, later)
     ways = [sa.exists().where(*same, way) for way in _before(earlier.c, later)]
     return sa.or_(*(way.correlate_except(earlier) for way in ways))
+
+
+# Statements for each claim and each look at a queued job, built once: building takes longer than running them.
+THIS_JOB = SimpleNamespace(
+    id=sa.bindparam("of_id", type_=jobs.c.id.type),
+    queue=sa.bindparam("of_queue", type_=jobs.c.queue.type),
+    concurrency_key=sa.bindparam("of_key", type_=jobs.c.concurrency_key.type),
+    gpus=sa.bindparam("of_gpus", type_=jobs.c.gpus.type),
+    priority=sa.bindparam("of_priority", type_=jobs.c.priority.type),
+    created_at=sa.bindparam("of_created_at", type_=jobs.c.created_at.type),
+    wanted_host=sa.bindparam("of_host", type_=jobs.c.wanted_host.type),
+    wanted_labels=sa.bindparam("of_labels", type_=jobs.c.wanted_labels.type),
+)
+
+
+def _first_of_key(way: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    same = _same_turn(jobs.c, THIS_JOB)
+    return sa.select(*WAITING).where(*same, way).order_by(*IN_ORDER).limit(sa.bindparam("most", type_=sa.Integer))
+
+
+def _count_of_queue(way: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    counted = sa.select(sa.func.count()).select_from(jobs)
+    return counted.where(IS_QUEUED, jobs.c.queue == THIS_JOB.queue, way).scalar_subquery()
+
+
+HIGHER_OF_KEY, ELDER_OF_KEY = map(_first_of_key, _before(jobs.c, THIS_JOB))
+COUNT_BEFORE = sa.select(sum(map(_count_of_queue, _before(jobs.c, THIS_JOB)), sa.literal(0)))
+EARLIER = jobs.alias("earlier")
+IS_BEHIND = sa.select(_goes_before(EARLIER, THIS_JOB))
+SINCE = sa.bindparam("since", type_=jobs.c.created_at.type)
+LONG_WAITING = (
+    sa.select(*WAITING)
+    .where(IS_QUEUED, jobs.c.gpus > 0, jobs.c.created_at <= SINCE, sa.not_(_goes_before(EARLIER, jobs.c)))
+    .order_by(*IN_ORDER)
+    .limit(RESERVING_READ)
+)
+LONG_WAITING_BEFORE = LONG_WAITING.where(sa.or_(*_before(jobs.c, THIS_JOB)))
+LIVE = sa.select(workers).where(workers.c.seen_at > SINCE, sa.not_(workers.c.has_left))
+RUNNING = (
+    sa.select(jobs.c.id, jobs.c.concurrency_key, jobs.c.host, attempts.c.gpu_ids)
+    .join(attempts, sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt))
+    .where(jobs.c.state.in_(SUPERVISED))
+    .order_by(jobs.c.created_at, jobs.c.id)
+)
 
 
 def began_here(row: sa.Row[Any], machine: Machine | None) -> bool:
