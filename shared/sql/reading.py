@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +20,7 @@ from shared.sql.rows import change_job, complete, move_job, new_job_of, read_job
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions, workers
 from shared.words import is_known
 
+FEW = 2000
 BEGINNING = {"state": JobState.QUEUED, "version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False}
 # Built once, and read back in the same statement: what is answered is what the database has.
 INSERT_JOB = sa.insert(jobs).returning(*jobs.c)
@@ -82,14 +84,12 @@ class Reading(Database):
 
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:
         """Return the newest jobs first."""
-        statement = sa.select(jobs).where(*_conditions(where))
-        if after is not None:
-            place = sa.tuple_(jobs.c.created_at, jobs.c.id)
-            end = sa.tuple_(sa.bindparam(None, after.created_at, jobs.c.created_at.type), sa.literal(after.id))
-            statement = statement.where(place < end)
         with self.reading() as transaction:
-            rows = transaction.all(statement.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit))
-            return with_attempts(transaction, rows)
+            is_by_label = where.label is not None and not _are_few_of_model(transaction, where)
+            newest = _newest(where, limit=limit, after=after, is_by_label=is_by_label)
+            in_order = (newest.c.created_at.desc(), newest.c.id.desc())
+            rows = sa.select(jobs).join(newest, jobs.c.id == newest.c.id).order_by(*in_order).limit(limit)
+            return with_attempts(transaction, transaction.all(rows))
 
     def read_log(self, job_id: str, *, attempt: int | None, offset: int, limit: int) -> LogSlice:
         """Return part of an attempt's log, from the chunks that contain it."""
@@ -148,30 +148,65 @@ def _insert(transaction: Transaction, new: NewJob) -> Job:
     times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
     had_secret = new.secret is not None
     row = transaction.execute(INSERT_JOB, **values, **times, **BEGINNING, had_secret=had_secret).one()
-    same = {"job_id": new.id}
+    same = {"job_id": new.id, "created_at": now, "state": JobState.QUEUED}
     wanted = [{**same, "name": name, "value": value} for name, value in words.items()]
     written = transaction.connection.execute(INSERT_LABELS, wanted).all() if wanted else []
     change = transaction.execute(INSERT_TRANSITION, job_id=new.id, at=now).one()
     return new_job_of(row, words={label.name: label.value for label in written}, change=change)
 
 
-def _conditions(where: JobFilter) -> list[sa.ColumnElement[bool]]:
+def _newest(where: JobFilter, *, limit: int, after: Cursor | None, is_by_label: bool) -> sa.Subquery:
+    """Return the jobs' times and ids. Each state is looked up alone, because only then its index has their order."""
+    states = [None] if where.states is None else sorted(where.states)
+    found = [_of_state(where, state, after=after, is_by_label=is_by_label).limit(limit) for state in states]
+    if not found:
+        return sa.select(jobs.c.created_at, jobs.c.id).where(sa.false()).subquery()
+    return sa.union_all(*(sa.select(each.subquery()) for each in found)).subquery()
+
+
+def _of_state(where: JobFilter, state: JobState | None, *, after: Cursor | None, is_by_label: bool) -> sa.Select[Any]:
+    """Return one state's matching jobs, the newest first, from the labels' rows or the jobs'."""
+    table, job_id = (labels, labels.c.job_id) if is_by_label else (jobs, jobs.c.id)
+    conditions = [table.c.state == state] if state is not None else []
+    if where.created_after is not None:
+        conditions.append(table.c.created_at > where.created_after)
+    if after is not None:
+        end = sa.tuple_(sa.bindparam(None, after.created_at, table.c.created_at.type), sa.literal(after.id))
+        conditions.append(sa.tuple_(table.c.created_at, job_id) < end)
+    of_job, of_label = _of_job(where), _of_label(where)
+    if is_by_label:
+        conditions += [*of_label, *([sa.exists().where(jobs.c.id == job_id, *of_job)] if of_job else [])]
+    else:
+        conditions += [*of_job, *([sa.exists().where(labels.c.job_id == job_id, *of_label)] if of_label else [])]
+    in_order = (table.c.created_at.desc(), job_id.desc())
+    return sa.select(table.c.created_at, job_id.label("id")).where(*conditions).order_by(*in_order)
+
+
+def _are_few_of_model(transaction: Transaction, where: JobFilter) -> bool:
+    """Return whether the model or the experiment has so few jobs that each one's labels can be looked at."""
+    of_job = _of_job(where)
+    some = sa.select(sa.literal(1)).select_from(jobs).where(*of_job).limit(FEW + 1).subquery()
+    return bool(of_job) and transaction.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() <= FEW
+
+
+def _of_job(where: JobFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
-    if where.states is not None:
-        conditions.append(jobs.c.state.in_(where.states))
     if where.experiment_name is not None:
         conditions.append(jobs.c.experiment_name == where.experiment_name)
     if where.model_name is not None:
         conditions.append(jobs.c.model_name == where.model_name)
-    if where.created_after is not None:
-        conditions.append(jobs.c.created_at > where.created_after)
     if where.id_start is not None:
+        # A range, because LIKE uses no index. What follows in an id comes before "z", however a database sorts.
+        conditions += [jobs.c.id >= where.id_start, jobs.c.id < f"{where.id_start}z"]
         conditions.append(jobs.c.id.startswith(where.id_start, autoescape=True))
-    if where.label is not None:
-        name, value = where.label
-        match = sa.select(labels.c.job_id).where(labels.c.name == name)
-        conditions.append(jobs.c.id.in_(match if value is None else match.where(labels.c.value == value)))
     return conditions
+
+
+def _of_label(where: JobFilter) -> list[sa.ColumnElement[bool]]:
+    if where.label is None:
+        return []
+    name, value = where.label
+    return [labels.c.name == name, *([labels.c.value == value] if value is not None else [])]
 
 
 def _read_chunks(transaction: Transaction, job_id: str, number: int, start: int, limit: int) -> bytes:

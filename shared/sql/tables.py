@@ -81,6 +81,7 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index(None, "created_at", "id"),
+    Index(None, "state", "created_at", "id"),
     Index(None, "state", "queue", "priority", "created_at"),
     Index(None, "concurrency_key", "state", "queue", "priority", "created_at", "id"),
     Index(None, "host", "state"),
@@ -89,6 +90,8 @@ jobs = Table(
     Index(None, "ended_at", "id"),
     Index(None, "experiment_name", "created_at", "id"),
     Index(None, "model_name", "created_at", "id"),
+    Index(None, "experiment_name", "state", "created_at", "id"),
+    Index(None, "model_name", "state", "created_at", "id"),
 )
 IS_QUEUED = jobs.c.state == literal_column(
     "'queued'"
@@ -101,6 +104,26 @@ Index(  # only the waiting jobs, in the order in which they start: as small as t
     postgresql_where=IS_QUEUED,
     sqlite_where=IS_QUEUED,
 )
+Index(  # likewise by queue, with all that is counted there: a position, and how long the first one has waited
+    "ix_jobs_waiting_by_queue",
+    jobs.c.queue,
+    jobs.c.priority.desc(),
+    jobs.c.created_at,
+    jobs.c.id,
+    jobs.c.queued_at,
+    postgresql_where=IS_QUEUED,
+    sqlite_where=IS_QUEUED,
+)
+NOT_ENDED = jobs.c.state.not_in([literal_column(f"'{state}'") for state in ("succeeded", "failed", "cancelled")])
+Index("ix_jobs_not_ended", jobs.c.state, postgresql_where=NOT_ENDED, sqlite_where=NOT_ENDED)
+
+ended_counts = Table(  # how many jobs have ended; a state may have several rows. Triggers keep it (migration 0020)
+    "ended_counts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", Word(JobState, 16), nullable=False),
+    Column("number", BigInteger, nullable=False),
+)
 
 labels = Table(
     "labels",
@@ -108,7 +131,13 @@ labels = Table(
     _job_id(primary_key=True),
     Column("name", CleanString(63), primary_key=True),
     Column("value", CleanString(250), nullable=False),
-    Index(None, "name", "value"),
+    # Those of its job, so that an index has a label's newest jobs. Triggers keep them (migration 0020).
+    Column("created_at", UtcDateTime),
+    Column("state", Word(JobState, 16)),
+    Index(None, "name", "created_at", "job_id"),
+    Index(None, "name", "value", "created_at", "job_id"),
+    Index(None, "name", "state", "created_at", "job_id"),
+    Index(None, "name", "value", "state", "created_at", "job_id"),
 )
 
 attempts = Table(
