@@ -24,6 +24,8 @@ SWITCHED_OFF = {
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# A line for each request would hide all others; and a page that is left open must not keep it from stopping.
+QUIET = "--no-access-log --timeout-graceful-shutdown 2"
 
 
 def command(settings: Settings) -> list[str]:
@@ -46,6 +48,7 @@ def command(settings: Settings) -> list[str]:
         ),
         *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
         *("--app-name", "retrain", "--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
+        *("--uvicorn-opts", QUIET),
         *(
             ("--cors-allowed-origins", ",".join(pages)) if pages else ()
         ),  # otherwise its own pages cannot change anything

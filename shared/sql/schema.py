@@ -1,6 +1,7 @@
 """Brings the database's schema up to date (`python -m shared.sql.schema`), or refuses to start on a wrong one."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def upgrade(database: Database) -> None:
 
 def migrate(transaction: Transaction, revision: str) -> None:
     """Apply the migrations up to this one."""
-    # Those that only check would keep its 20 MB for as long as they run.
+    # It tells of each plug-in as it is loaded. Those that only check would keep its 20 MB for as long as they run.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
