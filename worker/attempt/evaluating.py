@@ -90,7 +90,7 @@ class Evaluating:
             runs=(runs[OURS], runs[THEIRS]),
             models=tuple(Evaluand(names[which], uris[which], runs[which].run_id) for which in names),
             look=look,
-            said=watch.said,
+            watch=watch,
         )
 
     def _evaluate(self, work: "_Work") -> Sequence[str]:
@@ -114,14 +114,17 @@ class Evaluating:
         except AttemptError as error:
             return [redactor.text(error.message)] * len(work.models)
         said = redactor.data(output)
-        if (text := said.decode(errors="replace").rstrip("\n")) not in work.said:  # it is read again after a failure
-            work.said.append(text)
+        if (
+            text := said.decode(errors="replace").rstrip("\n")
+        ) not in work.watch.said:  # it is read again after a failure
+            work.watch.said.append(text)
         return _reasons(outcome, said, work.models)
 
     def _watch(self, work: "_Work", handle: Handle) -> "tuple[Exit | str, bytes]":
         """Return how it ended, or why it was stopped, with the end of its output."""
         limit = work.claim.request.timeouts.run_seconds or self.settings.run_timeout_seconds
         began_at, pause, tail, offset, stopped = self.clock(), FIRST_POLL_SECONDS, b"", 0, ""
+        spent_before = work.watch.spent_seconds
         while True:
             outcome = self.runner.poll(handle)
             while part := self.runner.read_log(handle, offset):
@@ -130,8 +133,9 @@ class Evaluating:
                 break
             work.look()
             printed = offset + self.runner.unkept_bytes(handle)
-            if self.clock() - began_at > limit:
-                stopped = f"it was stopped after {limit:g} s (timeouts.run_seconds)"
+            work.watch.spent_seconds = spent_before + self.clock() - began_at
+            if work.watch.spent_seconds > limit:
+                stopped = f"it was stopped: those of one attempt have {limit:g} s together (timeouts.run_seconds)"
             elif printed > log_bounds(self.settings).flood_bytes:
                 stopped = f"it was stopped after it had printed {printed} bytes"
             if stopped:
@@ -170,7 +174,7 @@ class _Work:
     runs: tuple[Evaluated, Evaluated]
     models: tuple[Evaluand, ...]
     look: Callable[[], None]
-    said: list[str]
+    watch: Watch
 
     @property
     def name(self) -> str:

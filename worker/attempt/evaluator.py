@@ -12,12 +12,16 @@ from shared.jobs.records import Claim
 from worker.tracking.evaluation_runs import Evaluated
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watch:
-    """What a long decision looks at: ``check`` raises if the attempt must be left; what is ``said`` joins its log."""
+    """What a long decision looks at: ``check`` raises if the attempt must be left; what is ``said`` joins its log.
+
+    ``spent_seconds`` is how long the attempt's evaluations took so far: a training may propose many models.
+    """
 
     check: Callable[[], None] = lambda: None
     said: list[str] = field(default_factory=list)
+    spent_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Champion and new model are scored on the same data before the decision, wherever a worker is interrupted."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from shared.jobs.model import JobState
 from tests.fakes.runner import Script
 from tests.fakes.worker import TOKEN
 from tests.unit.worker.attempt.deciding.evaluation import PROJECT, WORSE, Bench
+from worker.attempt import supervision
 from worker.attempt.evaluating import KEPT_OUTPUT_BYTES
+from worker.attempt.evaluator import Watch
 from worker.interruption import WorkerStopping
 from worker.runners.seam import Exit
 from worker.tracking.evaluation_runs import Evaluated, TooBig
@@ -139,13 +142,25 @@ OUTPUT = (
         (Script(exit=Exit(3)), "both", "evaluate failed: it printed nothing"),
         (Script(exit=Exit(137, oom_killed=True)), "both", "evaluate failed: it ran out of memory"),
         (Script(exit=Exit(139)), "both", "evaluate failed: it ended with exit code 139"),
-        (Script(hangs=True), "both", "evaluate failed: it was stopped after 0.2 s (timeouts.run_seconds)"),
+        (
+            Script(hangs=True),
+            "both",
+            "evaluate failed: it was stopped: those of one attempt have 0.2 s together (timeouts.run_seconds)",
+        ),
     ],
 )
 def test_an_evaluation_that_fails_says_whose_and_why(tmp_path: Path, evaluation: Script, which: str, why: str) -> None:
     bench = Bench(tmp_path, evaluation, timeouts={"run_seconds": 0.2})
     assert bench.run()["unscorable"] == {"which": which, "why": why}
     assert (bench.champion, bench.worker.host.attempts) == ("1", {})
+
+
+def test_many_proposals_have_no_more_time_than_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "Watch", lambda check: Watch(check, spent_seconds=31))
+    bench = Bench(tmp_path, Script(hangs=True), timeouts={"run_seconds": 30})
+    began = time.monotonic()
+    assert "it was stopped" in bench.run()["unscorable"]["why"]
+    assert time.monotonic() - began < 25
 
 
 def test_the_logged_values_decide_where_that_is_asked_for(tmp_path: Path) -> None:
