@@ -79,7 +79,8 @@ def read(store: SqlStore, column: sa.Column[str]) -> set[str]:
 def busy(store: SqlStore) -> str:
     """Hosts, a failed, a running and a waiting job, their alerts, and a test message; returns the failed job's id."""
     store.beat(a_host(), gap_seconds=60)
-    failed = store.finish(claim(store, submit(store)), FAILED).id  # one alert for each job: an event stands in the key
+    labelled = submit(store, labels={"team": "vision"})
+    failed = store.finish(claim(store, labelled), FAILED).id  # one alert for each job: an event stands in the key
     running(store)
     store.unmark_sent(submit(store))
     store.ask_for_trials([CHANNEL])
