@@ -26,6 +26,7 @@ from tests.support.servers.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 STOP_SECONDS = 10
+KILLED_SECONDS = 40
 REFUSED_SECONDS = 30
 VARIABLES = {
     "api": "API_PORT",
@@ -159,7 +160,8 @@ def test_a_killed_supervisor_leaves_no_process_behind(stack: Stack) -> None:
     assert stack.process is not None
     kill(psutil.Process(stack.process.pid))
     assert stack.wait_for_end() == -signal.SIGKILL
-    wait_until(lambda: not stack.processes(), timeout_seconds=STOP_SECONDS, what=f"no process of {stack.folder}")
+    # Nobody is left to kill what is slow to end.
+    wait_until(lambda: not stack.processes(), timeout_seconds=KILLED_SECONDS, what=f"no process of {stack.folder}")
     stack.assert_gone()
     stack.start()
 

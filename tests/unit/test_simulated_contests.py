@@ -51,7 +51,7 @@ def test_whoever_decides_and_dies_in_whichever_order_champion_only_gets_better(t
     ("store", "mutants", "violation"),
     [
         (CrowdedStore, NONE, "which is worse"),
-        (StubbornStore, NONE, "which is worse|moved an alias by hand"),
+        (StubbornStore, NONE, "which is worse|moved an alias by hand|succeeded, and says overtaken"),
         (
             ForgetfulStore,
             {RECORDED: find_nothing},

@@ -47,7 +47,7 @@ def test_output_that_finds_no_room_on_the_disk_waits_for_it_and_nothing_is_lost(
         runner = ProcessRunner(state, python=PYTHON, base_env=HOST_ENV)
         handle = runner.start_or_attach(AttemptSpec("full", 1, None, "head -c 2000000 /dev/zero; exit 3", source))
         log = state / handle.name / "log"
-        wait_until(lambda: log.stat().st_size > 900_000, what="a full disk")
+        wait_until(lambda: log.exists() and log.stat().st_size > 900_000, what="a full disk")
         assert runner.poll(handle) is None
         subprocess.run(["mount", "-o", "remount,size=4m", str(state)], check=True, timeout=30)
         assert wait(runner, handle) == Exit(exit_code=3)
