@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from honcho.manager import Manager
 from honcho.printer import Printer
 
-from deploy.one_machine.bound import BoundManager
+from deploy.one_machine.bound import BoundProcess
 from deploy.one_machine.plan import FOLDER, Stack, plan
 from deploy.one_machine.ports import refuse_taken_ports
 from deploy.one_machine.process_secrets import environment_of
@@ -61,7 +62,8 @@ def run(stack: Stack) -> int:
     store.close()
     (stack.settings.data_dir / "stack.json").write_text(json.dumps(addresses(stack)))
     is_text = stack.settings.log_format == "text"  # the name of a process before its line would make it no JSON
-    manager = BoundManager(Printer(sys.stdout, prefix=is_text))
+    manager = Manager(Printer(sys.stdout, prefix=is_text))
+    manager._process_ctor = BoundProcess  # there is no public way
     lent = stack.settings.project_env_allowlist
     for name, command in stack.processes.items():
         manager.add_process(name, command, env=environment_of(name, stack.environment, lent=lent), cwd=str(FOLDER))
