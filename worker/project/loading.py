@@ -1,14 +1,12 @@
-"""Reads an MLproject file as MLflow does, without loading MLflow. What it may say was checked before."""
+"""Makes a project of an MLproject file as MLflow does, without loading MLflow. What it may say was checked before."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from worker.project.entry_points import EntryPoint, EnvironmentVariable, Parameter, Project
-from worker.project.mlproject_file import ENVIRONMENT_FILES, check_project_file
+from worker.project.mlproject_file import ENVIRONMENT_FILES, Document, HasFile, read_document
 
 # What MLflow takes for a project's packages where its file names none.
 FOUND_BY_NAME = ("python_env.yaml", "conda.yaml")
@@ -19,8 +17,11 @@ def load_project(folder: Path, repository: Path | None = None) -> Project:
 
     ``repository`` is the work tree around the folder, if it is more than that.
     """
-    file = check_project_file(folder, repository)
-    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return project_of(read_document(folder, repository), has_file=lambda name: (folder / name).exists())
+
+
+def project_of(document: Document, *, has_file: HasFile) -> Project:
+    """Return the project that an MLproject file describes."""
     docker_env = document.get("docker_env") or {}
     return Project(
         name=str(document.get("name") or "unnamed"),
@@ -28,15 +29,13 @@ def load_project(folder: Path, repository: Path | None = None) -> Project:
         entry_points={name: _entry_point(name, said) for name, said in document.get("entry_points", {}).items()},
         volumes=tuple(docker_env.get("volumes") or ()),
         environment=tuple(map(_variable, docker_env.get("environment") or ())),
-        packages=None if docker_env else _packages(document, folder),
+        packages=None if docker_env else _packages(document, has_file),
     )
 
 
-def _packages(document: Mapping[str, Any], folder: Path) -> str | None:
+def _packages(document: Document, has_file: HasFile) -> str | None:
     named = next((str(document[key]) for key in ENVIRONMENT_FILES if document.get(key)), None)
-    if named:
-        return os.path.normpath(named)
-    return next((name for name in FOUND_BY_NAME if (folder / name).exists()), None)
+    return os.path.normpath(named) if named else next(filter(has_file, FOUND_BY_NAME), None)
 
 
 def _entry_point(name: str, said: Mapping[str, Any]) -> EntryPoint:

@@ -1,11 +1,12 @@
-"""Checks an MLproject file before it is read: no link may lead to a host file, and errors are in plain words."""
+"""Reads an MLproject file, and checks it: no link may lead to a host file, and errors are in plain words."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -22,16 +23,42 @@ ENVIRONMENT_FILES = ("python_env", "conda_env")
 NOT_FOR_PROGRAMS = re.compile(r"[\0\ud800-\udfff]")  # neither a command nor a variable can hold these
 
 
-def check_project_file(folder: Path, repository: Path | None = None) -> Path:
-    """Return the folder's one MLproject file; raise INVALID_PROJECT unless MLflow could load it.
+Document = Mapping[str, Any]
+HasFile = Callable[[str], bool]  # whether there is a file of this name, as seen from the project's folder
+
+
+def read_document(folder: Path, repository: Path | None = None) -> Document:
+    """Return what the folder's one MLproject file says; raise INVALID_PROJECT unless MLflow could load it.
 
     ``repository`` is the work tree around the folder: what the file names may be in all of that.
     """
     path, around = _find(folder), repository or folder
-    problem = _problem_with_link(path, around) or _problem_with_text(path) or _problem_with_document(path, around)
-    if problem:
-        raise UserError(Code.INVALID_PROJECT, f"The {path.name} file {problem}.", file=path.name)
-    return path
+    if problem := _problem_with_link(path, around):
+        raise _invalid(path.name, problem)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid(path.name, "is not UTF-8 text") from error
+    return parse_document(text, name=path.name, has_file=partial(_has, around, folder))
+
+
+def parse_document(text: str, *, name: str = "MLproject", has_file: HasFile) -> Document:
+    """Return what the text of an MLproject file says; raise INVALID_PROJECT unless MLflow could load it."""
+    try:
+        problem = growth_of(text)  # before anything is built
+        document = None if problem else yaml.safe_load(text)
+        repr(document)  # as MLflow and messages print parts of it
+    except yaml.YAMLError as error:
+        raise _invalid(name, _yaml_problem(error)) from error
+    except (RecursionError, ValueError) as error:  # a date such as 2024-99-99, a number of 5000 digits
+        raise _invalid(name, "contains a value that YAML cannot read, or nobody can print") from error
+    if problem := problem or _problem_with_document(document, has_file):
+        raise _invalid(name, problem)
+    return cast(Document, document)
+
+
+def _invalid(name: str, problem: str) -> UserError:
+    return UserError(Code.INVALID_PROJECT, f"The {name} file {problem}.", file=name)
 
 
 def _find(folder: Path) -> Path:
@@ -69,32 +96,16 @@ def _stays_inside(path: Path, folder: Path) -> bool:
         return False
 
 
-def _problem_with_text(path: Path) -> str | None:
-    try:
-        return growth_of(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        return "is not UTF-8 text"
-    except yaml.YAMLError as error:
-        return _yaml_problem(error)
-
-
 def _yaml_problem(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"is not YAML: line {error.problem_mark.line + 1}: {str(error.problem)[:SHOWN_CHARACTERS]}"
     return "is not YAML"
 
 
-def _problem_with_document(path: Path, repository: Path) -> str | None:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        repr(document)  # as MLflow and messages print parts of it
-    except yaml.YAMLError as error:
-        return _yaml_problem(error)
-    except (RecursionError, ValueError):  # a date such as 2024-99-99, a number of 5000 digits
-        return "contains a value that YAML cannot read, or nobody can print"
+def _problem_with_document(document: object, has_file: HasFile) -> str | None:
     if not isinstance(document, Mapping):
         return "is not a mapping; it needs a name, a docker_env and entry_points"
-    return _problem_with_strings(document) or next(_problems(document, path.parent, repository), None)
+    return _problem_with_strings(document) or next(_problems(document, has_file), None)
 
 
 def _problem_with_strings(document: Mapping[Any, Any]) -> str | None:
@@ -118,13 +129,13 @@ def _strings(document: object) -> Iterator[str]:
             left += value
 
 
-def _problems(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
+def _problems(document: Mapping[Any, Any], has_file: HasFile) -> Iterator[str]:
     if not isinstance(document.get("name"), (*SCALARS, NoneType)):
         yield "has a name that is not a string"
     if "databricks_spark_job" in document:
         yield "describes a databricks_spark_job, which this service does not run"
     yield from _problems_with_image(document)
-    yield from _problems_with_packages(document, folder, repository)
+    yield from _problems_with_packages(document, has_file)
     yield from _problems_with_entry_points(document.get("entry_points", {}))
 
 
@@ -149,7 +160,7 @@ def _problems_with_image(document: Mapping[Any, Any]) -> Iterator[str]:
         yield 'has docker_env.volumes that are not a list of strings; write it as ["/folder:/place:ro"]'
 
 
-def _problems_with_packages(document: Mapping[Any, Any], folder: Path, repository: Path) -> Iterator[str]:
+def _problems_with_packages(document: Mapping[Any, Any], has_file: HasFile) -> Iterator[str]:
     """Look at python_env and conda_env, which name files of packages; this service installs none."""
     keys = [key for key in ("docker_env", *ENVIRONMENT_FILES) if key in document]
     if len(keys) > 1:
@@ -160,8 +171,8 @@ def _problems_with_packages(document: Mapping[Any, Any], folder: Path, repositor
         )
     for key in ENVIRONMENT_FILES:
         name = document.get(key)
-        # MLflow checks whether the file exists: without this, it would reveal whether any file on the worker does.
-        if name and not (isinstance(name, str) and _has(repository, folder, name)):
+        # What is outside of the repository counts as missing, or this would reveal which files the worker has.
+        if name and not (isinstance(name, str) and has_file(name)):
             yield (
                 f"names a {key} file that its repository does not have: '{str(name)[:SHOWN_CHARACTERS]}'. Correct the "
                 "name; or, where this service trains in containers, write docker_env with an image in its place"

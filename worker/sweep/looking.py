@@ -4,12 +4,9 @@ It takes no slot and decides nothing that the start does not decide again: a bra
 """
 
 import logging
-import re
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from shared.errors import AttemptError, FailureType, RetrainError, UserError
 from shared.jobs.model import Job, JobState, Reason
@@ -22,7 +19,8 @@ from shared.settings import Settings
 from worker.attempt.assignment import Pins, no_image, render_request
 from worker.host.offer import HostOffer
 from worker.interruption import Interruption, WorkerStopping
-from worker.project.loading import load_project
+from worker.project.loading import project_of
+from worker.project.mlproject_file import parse_document
 from worker.resilience import survive
 from worker.runners.seam import Runner
 from worker.source.checkout import GitSource, SourceRequest
@@ -33,7 +31,6 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 5
 WAITED_SECONDS = 2  # what starts at once needs no look
 FETCH_SECONDS = 60  # meanwhile a start from the same repository waits
-OTHER_FILE = re.compile(r"^(?:python_env|conda_env):[ \t]*[\"']?([\w./-]+)[\"']?[ \t]*$", re.MULTILINE)
 
 
 class _Until(Interruption):
@@ -110,12 +107,8 @@ class Looking:
 
     def _check(self, file: ProjectFile, request: RetrainRequest) -> None:
         """Raise what the start would raise about the file and the request's values."""
-        with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "MLproject").write_text(file.text, encoding="utf-8")
-            for name in OTHER_FILE.findall(file.text):
-                if not _stand_in(Path(folder), name):
-                    return
-            project = load_project(Path(folder))
+        document = parse_document(file.text, has_file=lambda _name: True)  # only a work tree could tell
+        project = project_of(document, has_file=lambda _name: False)
         render_request(request, project.entry_point(request.entry_point), Pins(request.base_model, None))
         if self.runner.inside.runs_images and project.image is None:
             raise no_image(project)
@@ -127,13 +120,3 @@ class Looking:
         if now.state is JobState.QUEUED and not now.attempts and self.store.fail_unsupervised(job.id, reason):
             logger.info("failed before its turn", extra={"code": error.code})
             self.report(self.store.get(job.id))
-
-
-def _stand_in(folder: Path, name: str) -> bool:
-    """Make a file that the project names, so that the loader finds it; return False if it is outside its folder."""
-    if name.startswith("/") or ".." in name.split("/"):
-        return False
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return True

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from shared.errors import Code, UserError
-from worker.project.mlproject_file import check_project_file
+from worker.project.mlproject_file import read_document
 
 
 @pytest.mark.parametrize("key", ["python_env", "conda_env"])
 def test_an_environment_file_that_cannot_be_one_is_the_projects_fault(tmp_path: Path, key: str) -> None:
     (tmp_path / "MLproject").write_text(f"name: a\n{key}: {'x' * 5000}\n")
     with pytest.raises(UserError, match=key) as caught:
-        check_project_file(tmp_path)
+        read_document(tmp_path)
     assert caught.value.code is Code.INVALID_PROJECT
 
 
@@ -34,7 +34,7 @@ def test_what_no_program_can_be_given_is_the_projects_fault(tmp_path: Path, wher
         where, value = "V", f"? {value}\n: a"
     (tmp_path / "MLproject").write_text(f"{where.replace('V', value)}\n")
     with pytest.raises(UserError, match=what) as caught:
-        check_project_file(tmp_path)
+        read_document(tmp_path)
     assert caught.value.code is Code.INVALID_PROJECT
 
 
@@ -42,7 +42,7 @@ def test_what_no_program_can_be_given_is_the_projects_fault(tmp_path: Path, wher
 def test_a_variable_that_no_process_can_have_is_refused(tmp_path: Path, entry: str) -> None:
     (tmp_path / "MLproject").write_text(f"docker_env: {{image: a, environment: [{entry}]}}\n")
     with pytest.raises(UserError, match="not a list of names"):
-        check_project_file(tmp_path)
+        read_document(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["b", 'say "b"', "C:\\b", "ü", ""])
@@ -50,7 +50,7 @@ def test_how_mlflow_has_a_variable_of_compose_is_said_so_that_yaml_reads_it(tmp_
     file, document = tmp_path / "MLproject", {"docker_env": {"image": "a", "environment": [f"A={value}"]}}
     file.write_text(json.dumps(document))
     with pytest.raises(UserError, match="write it as") as caught:
-        check_project_file(tmp_path)
+        read_document(tmp_path)
     advised = yaml.safe_load(caught.value.message.partition("write it as ")[2].removesuffix("."))
     assert advised == ["A", value]
 
@@ -65,7 +65,7 @@ def project_with_aliases(value: str) -> str:
 @pytest.mark.parametrize("value", ["0.1", "!!str 1", "[1, 2]", "{a: 1}", "x" * 1000])
 def test_any_number_of_aliases_is_read(tmp_path: Path, value: str) -> None:
     (tmp_path / "MLproject").write_text(project_with_aliases(value))
-    check_project_file(tmp_path)
+    read_document(tmp_path)
 
 
 DOUBLED = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
@@ -78,7 +78,7 @@ def test_aliases_that_multiply_are_refused_before_anything_is_built(tmp_path: Pa
     (tmp_path / "MLproject").write_text(f"name: a\n{text}")
     started = time.monotonic()
     with pytest.raises(UserError, match="YAML aliases that stand for more than 1000000 characters"):
-        check_project_file(tmp_path)
+        read_document(tmp_path)
     assert time.monotonic() - started < 1
 
 
@@ -86,23 +86,22 @@ def test_aliases_that_multiply_are_refused_before_anything_is_built(tmp_path: Pa
 def test_an_alias_of_what_it_is_in_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "MLproject").write_text(text)
     with pytest.raises(UserError, match="stand for what they are in"):
-        check_project_file(tmp_path)
+        read_document(tmp_path)
 
 
 def test_what_is_large_without_any_alias_is_read_up_to_the_files_limit(tmp_path: Path) -> None:
     (tmp_path / "MLproject").write_text(f"name: a\nnotes: {'x' * 60_000}\n")
-    assert check_project_file(tmp_path) == tmp_path / "MLproject"
+    assert read_document(tmp_path)["name"] == "a"
 
 
 def test_only_a_file_counts_as_the_project_file(tmp_path: Path) -> None:
     (tmp_path / "MLProject").mkdir()
     (tmp_path / "MLproject").write_text("name: a\n")
     (tmp_path / "train.py").touch()
-    file = check_project_file(tmp_path)
-    assert file == tmp_path / "MLproject"
-    file.unlink()
+    assert read_document(tmp_path) == {"name": "a"}
+    (tmp_path / "MLproject").unlink()
     with pytest.raises(UserError, match="has no MLproject file"):
-        check_project_file(tmp_path)
+        read_document(tmp_path)
 
 
 def test_what_a_file_names_may_be_anywhere_in_its_repository_and_nowhere_else(tmp_path: Path) -> None:
@@ -111,13 +110,13 @@ def test_what_a_file_names_may_be_anywhere_in_its_repository_and_nowhere_else(tm
     (tmp_path / "environment.yml").touch()
     (repository / "flow/MLproject").write_text("name: a\nconda_env: ../environment.yml\n")
     (repository / "environment.yml").touch()
-    check_project_file(repository / "flow", repository)
+    read_document(repository / "flow", repository)
     (repository / "environment.yml").unlink()
     with pytest.raises(UserError, match=r"does not have: '../environment.yml'"):
-        check_project_file(repository / "flow", repository)
+        read_document(repository / "flow", repository)
     (repository / "flow/MLproject").write_text("name: a\nconda_env: ../../environment.yml\n")
     with pytest.raises(UserError, match="conda_env"):
-        check_project_file(repository / "flow", repository)
+        read_document(repository / "flow", repository)
 
 
 def test_the_file_may_be_a_link_inside_the_repository_but_not_out_of_it(tmp_path: Path) -> None:
@@ -126,8 +125,8 @@ def test_the_file_may_be_a_link_inside_the_repository_but_not_out_of_it(tmp_path
     for place in (repository, tmp_path):
         (place / "shared").write_text("name: a\n")
     (repository / "flow/MLproject").symlink_to("../shared")
-    check_project_file(repository / "flow", repository)
+    read_document(repository / "flow", repository)
     (repository / "flow/MLproject").unlink()
     (repository / "flow/MLproject").symlink_to("../../shared")
     with pytest.raises(UserError, match="leads out of the repository"):
-        check_project_file(repository / "flow", repository)
+        read_document(repository / "flow", repository)

@@ -120,7 +120,10 @@ def test_a_project_of_packages_is_judged_as_the_runner_does(worker: FakeWorker) 
     reason = worker.store.get(without_image).reason
     assert reason
     assert "docker_env.image" in reason.message
-    worker.source.project = f"python_env: ../python.yaml\n{PROJECT}"  # only a work tree has it
-    unknown = worker.submit()
+
+
+def test_a_file_that_only_a_work_tree_has_is_taken_for_there(worker: FakeWorker) -> None:
+    worker.source.project = f"python_env: ../python.yaml\n{PROJECT}"
+    fine, wrong = worker.submit(parameters={"rate": 1}), worker.submit()
     look(worker)
-    assert worker.store.get(unknown).state is JobState.QUEUED
+    assert [worker.store.get(each).state for each in (fine, wrong)] == [JobState.QUEUED, JobState.FAILED]
