@@ -3,6 +3,7 @@
 The service uses it, too, and without MLflow's own client: so nothing here imports mlflow.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ..protocol import CHAMPION, EVALUATION_TAG, FENCED, FENCED_TAG, JOB_RUN_TAG
@@ -14,24 +15,18 @@ _NO_ALIAS = "INVALID_PARAMETER_VALUE"
 
 def find_champion(client: Any, model_name: str, metric: str, *, alias: str = CHAMPION) -> Champion | None:
     """Return the model's champion with its last value of the metric, or None if no version is champion."""
-    try:
-        version = client.get_model_version_by_alias(model_name, alias)
-    except Exception as error:
-        # The alias of a deleted version also leads nowhere.
-        if _code_of(error) in (_NO_SUCH_THING, _NO_ALIAS):
-            return None
-        raise
+    # The alias of a deleted version also leads nowhere.
+    version = _unless(_NO_SUCH_THING, _NO_ALIAS, call=lambda: client.get_model_version_by_alias(model_name, alias))
+    if version is None:
+        return None
     return _champion(client, str(version.version), version.run_id, metric)
 
 
 def find_rival(client: Any, model_name: str, version: str, metric: str) -> Champion | None:
     """Return this version as a former or possible champion; None if it is gone, or its attempt was given up."""
-    try:
-        found = client.get_model_version(model_name, version)
-    except Exception as error:
-        if _code_of(error) == _NO_SUCH_THING:
-            return None
-        raise
+    found = _unless(_NO_SUCH_THING, call=lambda: client.get_model_version(model_name, version))
+    if found is None:
+        return None
     run_ids = {found.run_id, (found.tags or {}).get(JOB_RUN_TAG)}
     runs = [_find_run(client, run_id) for run_id in run_ids if run_id]
     is_given_up = any(is_fenced(run) for run in runs if run is not None)
@@ -55,16 +50,16 @@ def _champion(client: Any, version: str, run_id: str | None, metric: str) -> Cha
 
 
 def _find_run(client: Any, run_id: str) -> Any:
+    # A run in the trash still answers, and is still right about the version in use; only a permanently deleted one does
+    # not.
+    return _unless(_NO_SUCH_THING, call=lambda: client.get_run(run_id))
+
+
+def _unless(*codes: str, call: Callable[[], Any]) -> Any:
+    """Return what MLflow answers; None if it refuses with one of these codes."""
     try:
-        # A run in the trash still answers, and is still right about the version in use; only a permanently deleted one
-        # does not.
-        return client.get_run(run_id)
-    except Exception as error:
-        if _code_of(error) == _NO_SUCH_THING:
-            return None
-        raise
-
-
-def _code_of(error: Exception) -> str:
-    """Return the code of an error of MLflow's, whose type depends on the client; "" of another error."""
-    return str(getattr(error, "error_code", ""))
+        return call()
+    except Exception as error:  # each client has a type of its own, and this knows neither
+        if getattr(error, "error_code", "") not in codes:
+            raise
+        return None

@@ -20,7 +20,7 @@ from mypackage.protocol import (
 from shared.errors import Code, ConfigurationError, UserError
 from shared.links import run_page
 from worker.tracking.clients import client_of
-from worker.tracking.connection import Refused, Unanswered
+from worker.tracking.connection import Access, Refused, Unanswered
 from worker.tracking.errors import server_answers
 from worker.tracking.evaluation_runs import EvaluationRuns
 from worker.tracking.model_gate import ModelGate
@@ -59,14 +59,14 @@ class RunResult:
     refused: tuple[Mapping[str, Any], ...] = ()
 
 
-def configure_client(environment: MutableMapping[str, str], *, timeout_seconds: int = 30) -> None:
+def configure_client(environment: MutableMapping[str, str]) -> None:
     """Make MLflow's client, which `clients.py` may use, give up in a minute; the operator's settings take precedence.
 
     Call it once, when the process starts: MLflow reads these settings only from the environment.
     """
-    environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
-    environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    environment.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(Access.timeout_seconds))
+    environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(Access.retries))
+    environment.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(Access.backoff_seconds))
 
 
 def container_environment(run: Run, tracking_uri: str) -> dict[str, str]:
