@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from shared.jobs.model import Job, NewJob
 from shared.jobs.records import Submission
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
+from shared.requests.new_jobs import new_job, with_gpus
 from shared.requests.parts import Resources, memory_bytes
 from shared.requests.retrain_request import RetrainRequest
 from shared.settings import Settings
@@ -33,13 +33,6 @@ def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Se
     return accept(new, idempotency_key=idempotency_key, payload=payload, services=services)
 
 
-def with_gpus(request: RetrainRequest, default: int) -> RetrainRequest:
-    """Return the request with the operator's number of GPUs, unless it says one. A retry keeps what the job had."""
-    if "gpus" in request.resources.model_fields_set:
-        return request
-    return request.model_copy(update={"resources": request.resources.model_copy(update={"gpus": default})})
-
-
 def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:
     """Record the job and send it; if the key was used for the same payload, return that job."""
     submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
@@ -55,23 +48,7 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
     """Return the requested job, with credentials encrypted; raise InvalidRequest for a forbidden address."""
     check_git_uri_is_allowed(request.git_uri, services.settings)
     clean, secrets = request.without_credentials()
-    wish = clean.timeouts.queue_seconds
-    return NewJob(
-        id=str(uuid.uuid4()),
-        experiment_name=clean.experiment_name,
-        model_name=clean.model_name,
-        queue=clean.queue,
-        priority=clean.priority,
-        concurrency_key=clean.effective_concurrency_key,
-        request=clean.as_record(),
-        labels=clean.labels,
-        queue_timeout_seconds=services.settings.queue_timeout_seconds if wish is None else wish,
-        secret=services.vault.seal(secrets),
-        gpus=clean.resources.gpus,
-        wanted_host=clean.resources.host,
-        wanted_labels=tuple(sorted(clean.resources.host_labels)),
-        request_id=request_id(),
-    )
+    return new_job(clean, services.settings, secret=services.vault.seal(secrets), request_id=request_id())
 
 
 def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:

@@ -14,6 +14,9 @@ RetrainError
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── StateUnknown            the job is in a state of a later version: leave it to that version
 ├── JobNotEnded             the job has not ended: there is nothing to repeat yet
+├── TriggerNotFound         no trigger has this name
+├── TriggerExists           another trigger has this name
+├── TriggerChanged          it was changed since it was read
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
 ├── NotChampion             an observation is of another version than the champion
@@ -255,6 +258,18 @@ class StateUnknown(RetrainError):
 
 class JobNotEnded(RetrainError):
     """The job has not ended: there is nothing to repeat yet."""
+
+
+class TriggerNotFound(RetrainError):
+    """No trigger has this name."""
+
+
+class TriggerExists(RetrainError):
+    """Another trigger has this name."""
+
+
+class TriggerChanged(RetrainError):
+    """The trigger was changed since it was read."""
 
 
 class PromotionNotFound(RetrainError):

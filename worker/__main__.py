@@ -111,7 +111,8 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
         _print_nothing()
     parts = process.parts
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": process.alerts.run_until}
-    threads = _start(stopping, disk=parts.disk_watch.watch_until, look=parts.looking.run_until, **loops)
+    loops |= {"look": parts.looking.run_until, "triggers": parts.triggers.run_until}
+    threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
     put_nothing_back()
     try:
         process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))

@@ -31,7 +31,7 @@ from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Verdicts
 from worker.host.heartbeat import Heartbeat
 from worker.host.offer import HostOffer
-from worker.interruption import SideWork, WorkerStopping
+from worker.interruption import SideWork, UntilStopping, WorkerStopping
 from worker.metrics.counted_store import CountedStore
 from worker.metrics.worker_metrics import WorkerMetrics
 from worker.revoking import cancel_what_is_revoked
@@ -45,6 +45,8 @@ from worker.sweep.looking import Looking
 from worker.sweep.sweep import Active, Sweep
 from worker.tasks import TaskRunner, celery_name, register_task, report_to
 from worker.tracking.client import Tracking
+from worker.triggers.looking import TriggerLooking
+from worker.triggers.seam import Around
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class Parts:
     supervisor: Supervisor
     sweep: Sweep
     looking: Looking
+    triggers: TriggerLooking
     tasks: TaskRunner
     heartbeat: Heartbeat
     disk_watch: DiskWatch
@@ -114,6 +117,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         verdicts=verdicts,
         clock=running.clock,
     )
+    redactor = worker_redactor(settings, outside.environment)
     timing = Time(running.clock, partial(_pause, running.stopping))
     deciding = Deciding(store, tracking.gate, runner.inside.is_guarded, evaluating, timing)
     finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
@@ -156,9 +160,21 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
             source=source,
             runner=runner,
             here=here,
-            redactor=worker_redactor(settings, outside.environment),
+            redactor=redactor,
             report=outside.report,
             stopping=running.stopping,
+        ),
+        triggers=TriggerLooking(
+            around=Around(
+                settings=settings,
+                store=store,
+                source=source,
+                tracking=tracking,
+                interruption=UntilStopping(running.stopping),
+            ),
+            queue=outside.queue,
+            vault=outside.vault,
+            redactor=redactor,
         ),
         tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
         heartbeat=Heartbeat(settings, store, runner, here, running.clock, on_refused=running.on_refused),

@@ -104,6 +104,19 @@ class Interruption:
 NEVER = Interruption()
 
 
+class UntilStopping(Interruption):
+    """Ends a look when the worker stops."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def check(self) -> None:
+        """Raise if it does."""
+        if self._stopping.is_set():
+            raise WorkerStopping
+
+
 class SideWork(Generic[T]):
     """Work in its own thread, which whoever waits for it may leave behind."""
 

@@ -23,6 +23,7 @@ class AlertEvent(StrEnum):
     ADOPTED = "adopted"  # its worker died while it ran, and another one supervises it now
     CHAMPION_CHANGED = "champion_changed"  # an alias moved, whoever or whatever did it
     APPROVAL_WANTED = "approval_wanted"  # a better model waits for a person
+    TRIGGER_PAUSED = "trigger_paused"  # the job was the last of so many failures that its trigger fires no more
 
 
 class AlertState(StrEnum):

@@ -132,6 +132,8 @@ class NewJob:
     wanted_labels: tuple[str, ...] = ()  # labels that the host must have, sorted
     retry_of: str | None = None  # the job that this one repeats
     request_id: str | None = None  # of the HTTP request; None for jobs of an older version
+    trigger_name: str | None = None  # what fired it; None if a person or a program sent the request
+    triggered_by: Mapping[str, Any] | None = None  # which occurrence, for people: its kind, key, time and facts
     commit_sha: str | None = None  # the pinned commit, else what the first attempt resolved
     image_id: str | None = None  # likewise
     dataset_repo: str | None = None  # likewise, with the full revision in it; None if it is not a git repository

@@ -26,6 +26,7 @@ class JobFilter:
     states: frozenset[JobState] | None = None
     experiment_name: str | None = None
     model_name: str | None = None
+    trigger: str | None = None
     label: tuple[str, str | None] | None = None
     created_after: datetime | None = None
     id_start: str | None = None

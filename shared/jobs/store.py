@@ -14,6 +14,7 @@ from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Reso
 from shared.jobs.statistics import Statistics, Worker
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.queue_position import QueuePosition
+from shared.triggers.store import Triggers
 
 
 class Reading(Protocol):
@@ -254,5 +255,5 @@ class Watching(Protocol):
         """Write something and read it back; raise StoreUnavailable if that fails."""
 
 
-class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Protocol):
+class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Protocol):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

@@ -9,8 +9,23 @@ from shared.sql.queue_positions import QueuePositions
 from shared.sql.reading import Reading
 from shared.sql.sweeping import Sweeping
 from shared.sql.test_notifications import Trials
+from shared.sql.triggers.looking import Looking
+from shared.sql.triggers.people import People
 from shared.sql.watching import Watching
 
 
-class SqlStore(Reading, QueuePositions, Claiming, Sweeping, Hosts, Outbox, Promotions, Observations, Trials, Watching):
-    """A JobStore, and the record of promotions, on SQLite or PostgreSQL."""
+class SqlStore(
+    Reading,
+    QueuePositions,
+    Claiming,
+    Sweeping,
+    Hosts,
+    Outbox,
+    Promotions,
+    Observations,
+    People,
+    Looking,
+    Trials,
+    Watching,
+):
+    """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

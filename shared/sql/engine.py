@@ -47,6 +47,7 @@ class Lock(IntEnum):
     HOST = 2
     SENDING = 3
     MODEL = 4
+    TRIGGERS = 5
 
 
 @dataclass(frozen=True)

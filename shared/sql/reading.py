@@ -1,35 +1,19 @@
 """What the API does in the store: submit, get, list, cancel, read logs."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from shared.alerts.model import AlertEvent
-from shared.errors import IdempotencyKeyReused, JobEnded, StateUnknown, StoreUnavailable
-from shared.jobs.model import SUPERVISED, Job, JobState, NewJob
-from shared.jobs.records import USER_CANCELLED, Cursor, JobFilter, LogSlice, Submission
-from shared.requests.fields import is_for_newer_workers
-from shared.scheduling.waiting import NEWER_WORKER
+from shared.errors import IdempotencyKeyReused, StoreUnavailable
+from shared.jobs.model import Job, JobState, NewJob
+from shared.jobs.records import Cursor, JobFilter, LogSlice, Submission
 from shared.sql.engine import Database, Transaction
-from shared.sql.outbox import record_alert
-from shared.sql.rows import change_job, complete, move_job, new_job_of, read_job, reason_columns, with_attempts
-from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings, transitions, workers
-from shared.words import is_known
+from shared.sql.rows import cancel_job, complete, insert_job, read_job, with_attempts
+from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings
 
 FEW = 2000
-BEGINNING = {"state": JobState.QUEUED, "version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False}
-# Built once, and read back in the same statement: what is answered is what the database has.
-INSERT_JOB = sa.insert(jobs).returning(*jobs.c)
-INSERT_LABELS = sa.insert(labels).returning(labels.c.name, labels.c.value)
-INSERT_TRANSITION = (
-    sa.insert(transitions)
-    .values(number=1, from_state=None, to_state=JobState.QUEUED, attempt=0, reason="submitted")
-    .returning(*transitions.c)
-)
 
 
 class Reading(Database):
@@ -41,7 +25,7 @@ class Reading(Database):
             with self.writing() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
-                job = _insert(transaction, _for_the_right_workers(transaction, new))
+                job = insert_job(transaction, new)
                 if idempotency_key is not None:
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
                     transaction.execute(sa.insert(idempotency_keys).values(**key, created_at=transaction.now))
@@ -61,19 +45,7 @@ class Reading(Database):
         """Cancel a waiting job, or have its worker stop it."""
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
-            state: JobState = row.state
-            if not is_known(state):
-                raise StateUnknown(row.id, state)
-            if state.is_terminal:
-                raise JobEnded(f"Job {row.id} has ended as {state}; there is nothing to cancel.", job_id=row.id)
-            if state not in SUPERVISED:
-                ended = {"ended_at": transaction.now, "secret": None, **reason_columns(USER_CANCELLED)}
-                move_job(transaction, row, JobState.CANCELLED, USER_CANCELLED.message, **ended)
-                record_alert(transaction, row, AlertEvent.CANCELLED, self.alerting)
-            elif state is not JobState.CANCELLING:
-                move_job(transaction, row, JobState.CANCELLING, "cancel requested", cancel_forced=force)
-            elif force and not row.cancel_forced:
-                change_job(transaction, row, cancel_forced=True)
+            cancel_job(transaction, row, force=force, alerting=self.alerting)
             return complete(transaction, read_job(transaction, job_id))
 
     def get_version(self, job_id: str) -> tuple[int, JobState]:
@@ -128,33 +100,6 @@ def _find_key(transaction: Transaction, key: str | None, payload_hash: str) -> s
     return job_id
 
 
-def _for_the_right_workers(transaction: Transaction, new: NewJob) -> NewJob:
-    """Label the job so that no older worker takes it and fails, while there is one that does not say what it knows."""
-    if not is_for_newer_workers(new.request):
-        return new
-    earlier = sa.select(workers.c.host).where(workers.c.request_fields.is_(None), sa.not_(workers.c.has_left))
-    if transaction.one(earlier.limit(1)) is None:
-        return new
-    return replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
-
-
-def _insert(transaction: Transaction, new: NewJob) -> Job:
-    values = {**vars(new)}
-    words = values.pop("labels")
-    seconds = values.pop("queue_timeout_seconds")
-    now = transaction.now
-    deadline = now + timedelta(seconds=seconds) if seconds is not None else None
-    # Marked as sent, because the caller publishes it next. If it dies first, the sweep sends it once the mark is old.
-    times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
-    had_secret = new.secret is not None
-    row = transaction.execute(INSERT_JOB, **values, **times, **BEGINNING, had_secret=had_secret).one()
-    same = {"job_id": new.id, "created_at": now, "state": JobState.QUEUED}
-    wanted = [{**same, "name": name, "value": value} for name, value in words.items()]
-    written = transaction.connection.execute(INSERT_LABELS, wanted).all() if wanted else []
-    change = transaction.execute(INSERT_TRANSITION, job_id=new.id, at=now).one()
-    return new_job_of(row, words={label.name: label.value for label in written}, change=change)
-
-
 def _newest(where: JobFilter, *, limit: int, after: Cursor | None, is_by_label: bool) -> sa.Subquery:
     """Return the jobs' times and ids. Each state is looked up alone, because only then its index has their order."""
     states = [None] if where.states is None else sorted(where.states)
@@ -195,6 +140,8 @@ def _of_job(where: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(jobs.c.experiment_name == where.experiment_name)
     if where.model_name is not None:
         conditions.append(jobs.c.model_name == where.model_name)
+    if where.trigger is not None:
+        conditions.append(jobs.c.trigger_name == where.trigger)
     if where.id_start is not None:
         # A range, because LIKE uses no index. What follows in an id comes before "z", however a database sorts.
         conditions += [jobs.c.id >= where.id_start, jobs.c.id < f"{where.id_start}z"]

@@ -2,20 +2,28 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import JobNotFound
-from shared.jobs.model import FOLLOWING, Attempt, Job, JobState, Reason, Transition
+from shared.alerts.model import AlertEvent, Alerting
+from shared.errors import JobEnded, JobNotFound, StateUnknown
+from shared.jobs.model import FOLLOWING, SUPERVISED, Attempt, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.records import USER_CANCELLED
+from shared.requests.fields import is_for_newer_workers
+from shared.scheduling.waiting import NEWER_WORKER
 from shared.sql.engine import Transaction
-from shared.sql.tables import attempts, jobs, labels, transitions
+from shared.sql.outbox import record_alert
+from shared.sql.tables import attempts, jobs, labels, transitions, workers
+from shared.words import is_known
 
 NOT_COLUMNS = {"state", "reason", "labels", "attempts", "transitions", "queue_timeout_seconds", "secret"}
 PLAIN_JOB_FIELDS = [field.name for field in fields(Job) if field.name not in NOT_COLUMNS]
 PLAIN_ATTEMPT_FIELDS = [field.name for field in fields(Attempt) if field.name not in ("reason", "gpu_ids")]
 
+BEGINNING = {"state": JobState.QUEUED, "version": 1, "attempt": 0, "lease_token": 0, "cancel_forced": False}
 # Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
 JOB = sa.select(jobs).where(jobs.c.id == sa.bindparam("of_id"))
 LOCKED_JOB = JOB.with_for_update()
@@ -24,6 +32,15 @@ LABELS = (
     sa.select(labels.c.name, labels.c.value).where(labels.c.job_id == sa.bindparam("of_id")).order_by(labels.c.name)
 )
 TRANSITIONS = sa.select(transitions).where(transitions.c.job_id == sa.bindparam("of_id")).order_by(transitions.c.number)
+
+# What is answered is what the database has.
+INSERT_JOB = sa.insert(jobs).returning(*jobs.c)
+INSERT_LABELS = sa.insert(labels).returning(labels.c.name, labels.c.value)
+INSERT_TRANSITION = (
+    sa.insert(transitions)
+    .values(number=1, from_state=None, to_state=JobState.QUEUED, attempt=0, reason="submitted")
+    .returning(*transitions.c)
+)
 
 
 def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
@@ -143,3 +160,52 @@ def add_transition(transaction: Transaction, row: sa.Row[Any], state: JobState, 
             reason=reason,
         )
     )
+
+
+def insert_job(transaction: Transaction, new: NewJob) -> Job:
+    """Write a new job, marked as sent, and return its record."""
+    new = _for_the_right_workers(transaction, new)
+    values = {**vars(new)}
+    words = values.pop("labels")
+    seconds = values.pop("queue_timeout_seconds")
+    now = transaction.now
+    deadline = now + timedelta(seconds=seconds) if seconds is not None else None
+    # Marked as sent, because the caller publishes it next. If it dies first, the sweep sends it once the mark is old.
+    times = {"created_at": now, "queued_at": now, "sent_at": now, "queue_deadline_at": deadline}
+    had_secret = new.secret is not None
+    row = transaction.execute(INSERT_JOB, **values, **times, **BEGINNING, had_secret=had_secret).one()
+    same = {"job_id": new.id, "created_at": now, "state": JobState.QUEUED}
+    wanted = [{**same, "name": name, "value": value} for name, value in words.items()]
+    written = transaction.connection.execute(INSERT_LABELS, wanted).all() if wanted else []
+    change = transaction.execute(INSERT_TRANSITION, job_id=new.id, at=now).one()
+    return new_job_of(row, words={label.name: label.value for label in written}, change=change)
+
+
+def _for_the_right_workers(transaction: Transaction, new: NewJob) -> NewJob:
+    """Label the job so that no older worker takes it and fails, while there is one that does not say what it knows."""
+    if not is_for_newer_workers(new.request):
+        return new
+    earlier = sa.select(workers.c.host).where(workers.c.request_fields.is_(None), sa.not_(workers.c.has_left))
+    if transaction.one(earlier.limit(1)) is None:
+        return new
+    return replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
+
+
+def cancel_job(transaction: Transaction, row: sa.Row[Any], *, force: bool, alerting: Alerting) -> None:
+    """Cancel a waiting job, or have its worker stop it; the caller has locked its row.
+
+    Raises JobEnded, or StateUnknown if a later version put the job into a state of its own.
+    """
+    state: JobState = row.state
+    if not is_known(state):
+        raise StateUnknown(row.id, state)
+    if state.is_terminal:
+        raise JobEnded(f"Job {row.id} has ended as {state}; there is nothing to cancel.", job_id=row.id)
+    if state not in SUPERVISED:
+        ended = {"ended_at": transaction.now, "secret": None, **reason_columns(USER_CANCELLED)}
+        move_job(transaction, row, JobState.CANCELLED, USER_CANCELLED.message, **ended)
+        record_alert(transaction, row, AlertEvent.CANCELLED, alerting)
+    elif state is not JobState.CANCELLING:
+        move_job(transaction, row, JobState.CANCELLING, "cancel requested", cancel_forced=force)
+    elif force and not row.cancel_forced:
+        change_job(transaction, row, cancel_forced=True)

@@ -34,6 +34,7 @@ def migrate(transaction: Transaction, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("recursive_version_locations", "true")
     config.attributes["connection"] = transaction.connection
     command.upgrade(config, revision)
 
@@ -53,7 +54,7 @@ def check(database: Database) -> None:
 
 def revisions() -> list[str]:
     """Return what this program's migrations are called, the newest last: their files begin with that."""
-    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").rglob("[0-9]*_*.py"))
 
 
 def _current(transaction: Transaction) -> str | None:

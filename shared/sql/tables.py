@@ -75,6 +75,8 @@ jobs = Table(
     Column("wanted_labels", Labels(1300), nullable=False, server_default=text("''")),
     Column("retry_of", CleanString(36)),
     Column("request_id", CleanString(64)),
+    Column("trigger_name", CleanString(63)),
+    Column("triggered_by", PlainJson),
     Column("had_secret", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
@@ -114,6 +116,14 @@ Index(  # likewise by queue, with all that is counted there: a position, and how
     postgresql_where=IS_QUEUED,
     sqlite_where=IS_QUEUED,
 )
+IS_TRIGGERED = jobs.c.trigger_name.is_not(None)
+for _columns in (("trigger_name", "created_at", "id"), ("trigger_name", "state", "created_at", "id")):
+    Index(
+        f"ix_jobs_{'_'.join(_columns)}",
+        *(jobs.c[name] for name in _columns),
+        postgresql_where=IS_TRIGGERED,
+        sqlite_where=IS_TRIGGERED,
+    )
 NOT_ENDED = jobs.c.state.not_in([literal_column(f"'{state}'") for state in ("succeeded", "failed", "cancelled")])
 Index("ix_jobs_not_ended", jobs.c.state, postgresql_where=NOT_ENDED, sqlite_where=NOT_ENDED)
 

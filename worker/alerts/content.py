@@ -25,6 +25,7 @@ TITLES = {
     AlertEvent.FAILED: "failed",
     AlertEvent.CANCELLED: "cancelled",
     AlertEvent.ADOPTED: "goes on under another worker",
+    AlertEvent.TRIGGER_PAUSED: "failed once too often; its trigger is paused",
 }
 
 
@@ -69,6 +70,10 @@ class Content:
                 yield from self._cause()  # a step that failed all the same
             case AlertEvent.CANCELLED if self.news.reason:
                 yield "", self._text(self.news.reason.message, CAUSE_CHARACTERS)
+            case AlertEvent.TRIGGER_PAUSED:
+                name = self._text(self._job.trigger_name or "")
+                yield "", f"Trigger {name} fires no more. Mend what fails, then: retrain triggers resume {name}"
+                yield from self._cause()
             case AlertEvent.ADOPTED:
                 yield "", "Its worker died; the training went on, and another worker supervises it now."
 
@@ -82,6 +87,7 @@ class Content:
         yield "Model", self._model()
         yield "Commit", self._commit()
         yield "Host", self._text(attempt.host) if attempt else ""
+        yield "Triggered by", self._text(self._job.trigger_name or "")
         if attempt and attempt.ended_at:
             yield "Duration", _duration((attempt.ended_at - attempt.started_at).total_seconds())
         if self.news.alert.event is AlertEvent.SUCCEEDED:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.jobs.store import JobStore
 from shared.scheduling.hosts import QueueCode
 from shared.settings import Settings
+from shared.triggers.model import EVENTS_KEPT, EVENTS_KEPT_DAYS
 from worker.host.disk import DiskGuard
 from worker.host.offer import HostOffer
 from worker.source.checkout import GitSource
@@ -45,6 +46,7 @@ class Cleaning:
         self.source.remove_mirrors(self.settings.mirror_days * DAY_SECONDS)
         for host in self.store.forget_hosts(silent_seconds=HOST_DAYS * DAY_SECONDS):
             logger.info("forgot a host that is gone", extra={"host": host})
+        self.store.forget_trigger_events(older_than_days=EVENTS_KEPT_DAYS, most=EVENTS_KEPT)
         if self.settings.retention_days is not None:
             older_than_seconds = self.settings.retention_days * DAY_SECONDS
             if count := self.store.delete_ended(older_than_seconds=older_than_seconds, limit=DELETED_AT_ONCE):

@@ -18,7 +18,7 @@ from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.assignment import Pins, no_image, render_request
 from worker.host.offer import HostOffer
-from worker.interruption import Interruption, WorkerStopping
+from worker.interruption import UntilStopping, WorkerStopping
 from worker.project.loading import project_of
 from worker.project.mlproject_file import parse_document
 from worker.resilience import survive
@@ -31,19 +31,6 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 5
 WAITED_SECONDS = 2  # what starts at once needs no look
 FETCH_SECONDS = 60  # meanwhile a start from the same repository waits
-
-
-class _Until(Interruption):
-    """Ends a look when the worker stops."""
-
-    def __init__(self, stopping: threading.Event) -> None:
-        super().__init__()
-        self._stopping = stopping
-
-    def check(self) -> None:
-        """Raise if it does."""
-        if self._stopping.is_set():
-            raise WorkerStopping
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ class Looking:
             subfolder=request.MLproject_location,
             credentials=secrets.source,
         )
-        until = _Until(self.stopping)
+        until = UntilStopping(self.stopping)
         return self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until)
 
     def _check(self, file: ProjectFile, request: RetrainRequest) -> None:

@@ -91,6 +91,7 @@ class Sweep:
         """Do one round; whatever the store or an engine cannot answer now waits for the next one."""
         steps = [self.here.find_engine, self.cleaning.look_at_disk, self._wake, self._give_up, self._recognise]
         steps += [self._adopt, self._end_lost, self.send_next, self.finishing.end_open_runs]
+        steps += [self._pause_failing]
         steps += [self.reconcile, self.cleaning.tidy, self.aliases.settle] if reconcile else []
         for step in steps:
             survive(step.__name__, step)
@@ -115,6 +116,10 @@ class Sweep:
                 if self.store.fail_unsupervised(job.id, reason):
                     logger.error("gave up a job that nobody took")
                     self.report(self.store.get(job.id))
+
+    def _pause_failing(self) -> None:
+        for trigger in self.store.pause_failing_triggers():
+            logger.error("trigger paused", extra={"trigger": trigger.name, "cause": trigger.paused_reason})
 
     def _recognise(self) -> None:
         """Find what this machine ran before it was restarted; another one with its name and disk has none of it."""

@@ -2,11 +2,14 @@
 
 from alembic import context
 
-from shared.sql.model_tables import observations
+from shared.sql import model_tables
+from shared.sql.triggers import tables as trigger_tables
+
+TABLES = (model_tables.observations, trigger_tables.triggers)  # of each module one
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=observations.metadata,  # of all tables
+    target_metadata=TABLES[0].metadata,  # of all tables
     render_as_batch=True,  # SQLite alters a table by copying it
     transaction_per_migration=False,
 )

@@ -19,7 +19,7 @@ from tests.support.jobs import submit
 from tests.support.threads import at_once
 
 VERSIONS = Path(schema.__file__).with_name("migrations") / "versions"
-LATEST = max(each.name for each in VERSIONS.glob("*.py")).partition("_")[0]
+LATEST = max(each.name for each in VERSIONS.rglob("*.py")).partition("_")[0]
 NEXT = f"{int(LATEST) + 1:04}"
 NEXT_MIGRATION = f"""
 from alembic import op

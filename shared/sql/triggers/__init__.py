@@ -1,0 +1,1 @@
+"""Triggers in SQL: what people do with them, and what workers do."""

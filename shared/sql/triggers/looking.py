@@ -1,0 +1,189 @@
+"""What workers do with triggers: take one that is due, and record what they found in one transaction with its jobs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.alerts.model import AlertEvent
+from shared.errors import LeaseLost
+from shared.jobs.model import SUPERVISED, TERMINAL, JobState
+from shared.sql.engine import Database, Transaction
+from shared.sql.outbox import record_alert
+from shared.sql.rows import cancel_job, insert_job, read_job
+from shared.sql.tables import jobs
+from shared.sql.triggers.rows import (
+    change_trigger,
+    find_event,
+    first_wait,
+    read_pause,
+    supersede,
+    to_event,
+    to_trigger,
+    write_event,
+)
+from shared.sql.triggers.tables import trigger_events, triggers
+from shared.triggers.fields import Policy
+from shared.triggers.inputs import inputs_of
+from shared.triggers.model import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerState
+from shared.triggers.policy import Facts, begin_of_day, decide, if_running
+from shared.triggers.records import policy_of
+
+MOST_WAITING = 100  # that one look goes through
+
+
+class Looking(Database):
+    """The part of the JobStore that looks at triggers."""
+
+    def take_due_trigger(self, *, lease_seconds: float) -> Due | None:
+        """Take the trigger that has been due longest."""
+        lease = timedelta(seconds=lease_seconds)
+        with self.reading() as transaction:  # most often nothing is due, and nobody waits for that to be found out
+            if transaction.one(_next_due(transaction.now, lease)) is None:
+                return None
+        with self.writing() as transaction:
+            now = transaction.now
+            row = transaction.one(_next_due(now, lease).with_for_update(skip_locked=True))
+            if row is None or read_pause(transaction) is not None:
+                return None
+            token = row.look_token + 1
+            change_trigger(transaction, row, look_token=token, look_until=now + lease)
+            waiting = tuple(to_event(each, row.name) for each in _ready(transaction, row))
+            secret = bytes(row.secret) if row.secret is not None else None
+            return Due(trigger=to_trigger(row), token=token, now=now, secret=secret, waiting=waiting)
+
+    def settle_trigger(self, due: Due, found: Settlement) -> Sequence[Settled]:
+        """Record what a look found."""
+        with self.writing() as transaction:
+            row = transaction.one(sa.select(triggers).where(triggers.c.id == due.trigger.id).with_for_update())
+            if row is None or row.look_token != due.token or row.state != TriggerState.ACTIVE:
+                raise LeaseLost(f"Trigger {due.trigger.name!r} was taken by another worker, or changed.")
+            if read_pause(transaction) is not None:
+                raise LeaseLost("All triggers were paused.")
+            policy = policy_of(row.policy)
+            settled = [self._settle(transaction, row, policy, entry) for entry in found.entries]
+            times = [at for at in (found.look_at, first_wait(transaction, row)) if at is not None]
+            seen = {} if found.seen is None else {"seen": dict(found.seen)}
+            since = {} if found.since is None else {"since": found.since}
+            fired = {"fired_at": transaction.now} if any(each.job for each in settled) else {}
+            values = {"look_at": min(times, default=None), "looked_at": transaction.now, "look_until": None}
+            change_trigger(transaction, row, **values, **seen, **since, **fired)
+            return settled
+
+    def _settle(self, transaction: Transaction, row: sa.Row[Any], policy: Policy, entry: Entry) -> Settled:
+        known = find_event(transaction, row, entry.occurrence.key or None)
+        if known is not None and known.outcome != Outcome.WAITING:
+            return Settled(to_event(known, row.name))
+        facts = _read_facts(transaction, row, policy, entry)
+        verdict = entry.verdict or decide(row.name, row.kind, policy, entry.occurrence, facts)
+        if verdict.outcome is not Outcome.FIRED or entry.new is None:
+            event = write_event(transaction, row, entry.occurrence, verdict)
+            if verdict.outcome is Outcome.WAITING:
+                supersede(transaction, row, event)
+            return Settled(event)
+        if if_running(policy, row.kind) == "cancel_older":
+            for job_id in facts.unfinished:
+                self._cancel(transaction, job_id)
+        job = insert_job(transaction, entry.new)
+        event = write_event(transaction, row, entry.occurrence, verdict, job_id=job.id)
+        supersede(transaction, row, event)
+        return Settled(event, job)
+
+    def _cancel(self, transaction: Transaction, job_id: str) -> None:
+        row = read_job(transaction, job_id, for_update=True)
+        if row.state not in TERMINAL and row.state in (*SUPERVISED, JobState.QUEUED, JobState.RETRY_WAIT):
+            cancel_job(transaction, row, force=False, alerting=self.alerting)
+
+    def pause_failing_triggers(self) -> Sequence[Trigger]:
+        """Pause those whose last jobs have all failed."""
+        counted = (triggers.c.disable_after.is_not(None), triggers.c.state == TriggerState.ACTIVE)
+        with self.reading() as transaction:
+            rows = transaction.all(sa.select(triggers).where(*counted))
+            failing = [row.id for row in rows if _failures(transaction, row) is not None]
+        return [paused for each in failing if (paused := self._pause_failing(each)) is not None]
+
+    def _pause_failing(self, trigger_id: str) -> Trigger | None:
+        with self.writing() as transaction:
+            row = transaction.one(sa.select(triggers).where(triggers.c.id == trigger_id).with_for_update())
+            last = _failures(transaction, row) if row is not None and row.state == TriggerState.ACTIVE else None
+            if row is None or last is None:
+                return None
+            reason = f"the last {row.disable_after} jobs failed, the newest is {last}; disable_after is that many"
+            values = {"state": TriggerState.PAUSED, "paused_at": transaction.now, "paused_reason": reason}
+            change_trigger(transaction, row, **values, look_token=row.look_token + 1, look_until=None)
+            job = read_job(transaction, last, for_update=True)
+            record_alert(transaction, job, AlertEvent.TRIGGER_PAUSED, self.alerting)
+            return to_trigger(transaction.execute(sa.select(triggers).where(triggers.c.id == row.id)).one())
+
+    def forget_trigger_events(self, *, older_than_days: float, most: int) -> int:
+        """Delete old events, and those of which there are too many."""
+        here = trigger_events.c
+        with self.reading() as transaction:  # nobody waits for the count
+            crowded = transaction.all(
+                sa.select(here.trigger_id).group_by(here.trigger_id).having(sa.func.count() > most)
+            )
+        with self.writing() as transaction:
+            until = transaction.now - timedelta(days=older_than_days)
+            old = (here.last_at < until, here.outcome != Outcome.WAITING)
+            count: int = transaction.execute(sa.delete(trigger_events).where(*old)).rowcount
+            return count + sum(_keep_newest(transaction, row.trigger_id, most) for row in crowded)
+
+
+def _next_due(now: datetime, lease: timedelta) -> sa.Select[Any]:
+    here = triggers.c
+    held = sa.and_(here.look_until > now, here.look_until <= now + lease)  # a later end is of a clock that jumped
+    is_due = (here.state == TriggerState.ACTIVE, here.look_at <= now, sa.or_(here.look_until.is_(None), ~held))
+    return sa.select(triggers).where(*is_due).order_by(here.look_at, here.id).limit(1)
+
+
+def _ready(transaction: Transaction, row: sa.Row[Any]) -> list[sa.Row[Any]]:
+    here = trigger_events.c
+    over = sa.or_(here.until.is_(None), here.until <= transaction.now)
+    mine = sa.select(trigger_events).where(here.trigger_id == row.id, here.outcome == Outcome.WAITING, over)
+    return transaction.all(mine.order_by(here.number).limit(MOST_WAITING))
+
+
+def _read_facts(transaction: Transaction, row: sa.Row[Any], policy: Policy, entry: Entry) -> Facts:
+    here, now = trigger_events.c, transaction.now
+    fired = (here.trigger_id == row.id, here.outcome == Outcome.FIRED)
+    today = sa.select(sa.func.count()).where(*fired, here.recorded_at >= begin_of_day(policy, now))
+    last = sa.select(sa.func.max(here.recorded_at)).where(*fired)
+    mine = (jobs.c.trigger_name == row.name, jobs.c.created_at >= row.created_at)
+    running = sa.select(jobs.c.id).where(*mine, jobs.c.state.not_in(TERMINAL)).order_by(jobs.c.created_at)
+    return Facts(
+        now=now,
+        fired_at=transaction.execute(last).scalar_one(),
+        fired_today=transaction.execute(today).scalar_one() if policy.max_per_day is not None else 0,
+        unfinished=tuple(each.id for each in transaction.all(running)),
+        last_inputs=_last_inputs(transaction, mine) if policy.skip_if_same_inputs else None,
+        inputs=entry.inputs,
+    )
+
+
+def _last_inputs(transaction: Transaction, mine: tuple[sa.ColumnElement[bool], ...]) -> Mapping[str, Any] | None:
+    newest = sa.select(jobs).where(*mine, jobs.c.state == JobState.SUCCEEDED).order_by(jobs.c.created_at.desc())
+    row = transaction.one(newest.limit(1))
+    if row is None:
+        return None
+    data = row.dataset_repo or (row.triggered_by or {}).get("data")
+    return inputs_of(row.request, commit_sha=row.commit_sha, data=data, base_model_version=row.base_model_version)
+
+
+def _failures(transaction: Transaction, row: sa.Row[Any]) -> str | None:
+    """Return the newest of the trigger's jobs, if so many as it allows have failed since it was resumed."""
+    ended = (jobs.c.trigger_name == row.name, jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]))
+    newest = sa.select(jobs.c.id, jobs.c.state).where(*ended, jobs.c.created_at >= row.resumed_at)
+    found = transaction.all(newest.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(row.disable_after))
+    if len(found) < row.disable_after or any(each.state != JobState.FAILED for each in found):
+        return None
+    return str(found[0].id)
+
+
+def _keep_newest(transaction: Transaction, trigger_id: str, most: int) -> int:
+    here = trigger_events.c
+    newest = sa.select(here.number).where(here.trigger_id == trigger_id).order_by(here.number.desc())
+    first_gone = newest.offset(most).limit(1).scalar_subquery()
+    old = (here.trigger_id == trigger_id, here.number <= first_gone, here.outcome != Outcome.WAITING)
+    count: int = transaction.execute(sa.delete(trigger_events).where(*old)).rowcount
+    return count

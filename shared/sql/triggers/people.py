@@ -1,0 +1,213 @@
+"""What people and senders do with triggers."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from shared.errors import TriggerChanged, TriggerExists
+from shared.jobs.model import NewJob
+from shared.sql.engine import Database, Lock, Transaction
+from shared.sql.rows import complete, insert_job, read_job
+from shared.sql.triggers.rows import (
+    change_trigger,
+    find_event,
+    read_pause,
+    read_trigger,
+    to_event,
+    to_trigger,
+    write_event,
+)
+from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
+from shared.triggers.model import (
+    Kind,
+    NewTrigger,
+    Occurrence,
+    Outcome,
+    Pause,
+    Settled,
+    Trigger,
+    TriggerEvent,
+    TriggerState,
+    Verdict,
+)
+
+WRITTEN = ("template", "policy", "kind", "source", "disable_after")
+
+
+class People(Database):
+    """The part of the JobStore that the API uses."""
+
+    def create_trigger(self, new: NewTrigger) -> Trigger:
+        """Record it."""
+        try:
+            with self.writing() as transaction:
+                now = transaction.now
+                values: dict[str, Any] = {name: getattr(new, name) for name in (*WRITTEN, "secret", "hook_secret")}
+                times = {"created_at": now, "changed_at": now, "resumed_at": now, "since": now, "look_at": now}
+                begins = {"version": 1, "state": TriggerState.ACTIVE, "paused_reason": "", "seen": {}, "look_token": 0}
+                names = {"id": str(uuid.uuid4()), "name": new.name, "condition": new.when}
+                transaction.execute(sa.insert(triggers).values(**names, **values, **times, **begins))
+                return to_trigger(read_trigger(transaction, new.name))
+        except IntegrityError:
+            raise TriggerExists(
+                f"There is a trigger {new.name!r} already. PUT /triggers/{new.name} changes it.", trigger=new.name
+            ) from None
+
+    def change_trigger(self, name: str, new: NewTrigger, *, version: int | None = None) -> Trigger:
+        """Replace what its author wrote."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            if version is not None and version != row.version:
+                raise TriggerChanged(
+                    f"Trigger {name!r} was changed meanwhile: it has version {row.version}, not {version}. Read it "
+                    "again, and send your change for that version.",
+                    trigger=name,
+                    version=row.version,
+                )
+            values: dict[str, Any] = {each: getattr(new, each) for each in WRITTEN}
+            secrets = {each: getattr(new, each) for each in ("secret", "hook_secret") if getattr(new, each) is not None}
+            fresh = {"seen": {}, "since": transaction.now} if dict(new.when) != dict(row.condition) else {}
+            change_trigger(
+                transaction,
+                row,
+                **values,
+                **secrets,
+                **fresh,
+                condition=new.when,
+                version=row.version + 1,
+                changed_at=transaction.now,
+                **_looked_at_now(transaction, row),
+            )
+            return to_trigger(read_trigger(transaction, name))
+
+    def delete_trigger(self, name: str) -> None:
+        """Delete it with its events."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            transaction.execute(sa.delete(triggers).where(triggers.c.id == row.id))
+
+    def get_trigger(self, name: str) -> Trigger:
+        """Return it."""
+        with self.reading() as transaction:
+            return to_trigger(read_trigger(transaction, name))
+
+    def secret_of_trigger(self, name: str) -> bytes | None:
+        """Return the template's encrypted credentials."""
+        with self.reading() as transaction:
+            sealed = read_trigger(transaction, name).secret
+            return bytes(sealed) if sealed is not None else None
+
+    def list_triggers(self, kind: Kind | None = None) -> Sequence[Trigger]:
+        """Return all, by name."""
+        where = [triggers.c.kind == kind] if kind is not None else []
+        with self.reading() as transaction:
+            rows = transaction.all(sa.select(triggers).where(*where).order_by(triggers.c.name))
+            return [to_trigger(row) for row in rows]
+
+    def hook_secrets(self, kind: Kind) -> Sequence[tuple[Trigger, bytes]]:
+        """Return the triggers of a kind whose senders sign."""
+        signed = sa.select(triggers).where(triggers.c.kind == kind, triggers.c.hook_secret.is_not(None))
+        with self.reading() as transaction:
+            rows = transaction.all(signed.order_by(triggers.c.name))
+            return [(to_trigger(row), bytes(row.hook_secret)) for row in rows]
+
+    def pause_trigger(self, name: str, *, reason: str) -> Trigger:
+        """Let it fire nothing until it is resumed."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            since = row.paused_at or transaction.now
+            values = {"state": TriggerState.PAUSED, "paused_at": since, "paused_reason": reason}
+            change_trigger(transaction, row, **values, **_taken_back(row))
+            return to_trigger(read_trigger(transaction, name))
+
+    def resume_trigger(self, name: str) -> Trigger:
+        """Let it fire again."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            if row.state != TriggerState.ACTIVE:
+                now = transaction.now
+                values = {"state": TriggerState.ACTIVE, "paused_at": None, "paused_reason": ""}
+                from_now = {"resumed_at": now, "since": now}
+                change_trigger(transaction, row, **values, **from_now, **_looked_at_now(transaction, row))
+            return to_trigger(read_trigger(transaction, name))
+
+    def pause_triggers(self, *, reason: str) -> Pause:
+        """Let no trigger fire."""
+        with self.writing() as transaction:
+            transaction.lock("triggers", Lock.TRIGGERS)
+            known = read_pause(transaction)
+            pause = Pause(known.since if known else transaction.now, reason)
+            transaction.execute(sa.delete(trigger_pause))
+            transaction.execute(sa.insert(trigger_pause).values(id=1, since=pause.since, reason=reason))
+            return pause
+
+    def resume_triggers(self) -> None:
+        """Let those fire that are not paused themselves, for what happens from now on."""
+        with self.writing() as transaction:
+            transaction.lock("triggers", Lock.TRIGGERS)
+            if read_pause(transaction) is None:
+                return
+            transaction.execute(sa.delete(trigger_pause))
+            earlier = (triggers.c.state == TriggerState.ACTIVE, triggers.c.since < transaction.now)
+            taken_back = {"look_token": triggers.c.look_token + 1, "look_until": None}
+            transaction.execute(sa.update(triggers).where(*earlier).values(since=transaction.now, **taken_back))
+
+    def triggers_pause(self) -> Pause | None:
+        """Return since when none fires."""
+        with self.reading() as transaction:
+            return read_pause(transaction)
+
+    def report(self, name: str, occurrence: Occurrence, *, refused: str | None = None) -> TriggerEvent:
+        """Record what was sent."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            if refused is not None:  # without a key: what is not accepted must not take the place of what is
+                nameless = Occurrence("", occurrence.at)
+                return write_event(transaction, row, nameless, Verdict(Outcome.REFUSED, refused))
+            if (known := find_event(transaction, row, occurrence.key)) is not None:
+                return to_event(known, name)
+            paused = read_pause(transaction)
+            if row.state != TriggerState.ACTIVE or paused is not None:
+                why = "all triggers are paused" if row.state == TriggerState.ACTIVE else "the trigger is paused"
+                return write_event(transaction, row, occurrence, Verdict(Outcome.SKIPPED, why))
+            event = write_event(transaction, row, occurrence, Verdict(Outcome.WAITING, "for a worker"))
+            if row.look_at is None or row.look_at > transaction.now:
+                change_trigger(transaction, row, look_at=transaction.now)
+            return event
+
+    def fire_trigger(self, name: str, occurrence: Occurrence, new: NewJob) -> Settled:
+        """Record the job and the firing, whatever the policy says."""
+        with self.writing() as transaction:
+            row = read_trigger(transaction, name, for_update=True)
+            if (known := find_event(transaction, row, occurrence.key)) is not None:
+                job = complete(transaction, read_job(transaction, known.job_id)) if known.job_id else None
+                return Settled(to_event(known, name), job)
+            job = insert_job(transaction, new)
+            event = write_event(transaction, row, occurrence, Verdict(Outcome.FIRED, "by hand"), job_id=job.id)
+            change_trigger(transaction, row, fired_at=transaction.now)
+            return Settled(event, job)
+
+    def trigger_events(
+        self, name: str, *, limit: int, before_number: int | None = None, until: datetime | None = None
+    ) -> Sequence[TriggerEvent]:
+        """Return what happened, the newest first."""
+        with self.reading() as transaction:
+            row = read_trigger(transaction, name)
+            where = [trigger_events.c.trigger_id == row.id]
+            where += [trigger_events.c.number < before_number] if before_number is not None else []
+            where += [trigger_events.c.recorded_at <= until] if until is not None else []
+            newest = sa.select(trigger_events).where(*where).order_by(trigger_events.c.number.desc()).limit(limit)
+            return [to_event(each, name) for each in transaction.all(newest)]
+
+
+def _taken_back(row: sa.Row[Any]) -> dict[str, Any]:
+    """Return the columns that take the trigger from the worker that looks at it now."""
+    return {"look_token": row.look_token + 1, "look_until": None}
+
+
+def _looked_at_now(transaction: Transaction, row: sa.Row[Any]) -> dict[str, Any]:
+    return {"look_at": transaction.now, **_taken_back(row)}
