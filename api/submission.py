@@ -15,10 +15,10 @@ from shared.jobs.model import Job, NewJob
 from shared.jobs.records import Submission
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
-from shared.requests.new_jobs import new_job, with_gpus
 from shared.requests.parts import Resources, memory_bytes
 from shared.requests.retrain_request import RetrainRequest
 from shared.settings import Settings
+from shared.triggers.new_jobs import new_job, with_gpus
 
 logger = logging.getLogger(__name__)
 

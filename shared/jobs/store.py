@@ -12,9 +12,9 @@ from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
 from shared.jobs.statistics import Statistics, Worker
+from shared.jobs.trigger_store import Triggers
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.queue_position import QueuePosition
-from shared.triggers.store import Triggers
 
 
 class Reading(Protocol):

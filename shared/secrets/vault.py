@@ -82,3 +82,17 @@ class Vault:
                 "SECRET_KEY, or the same key file."
             ) from error
         return JobSecrets(**{name: Credentials(**value) if value else None for name, value in values.items()})
+
+    def seal_text(self, text: str) -> bytes:
+        """Encrypt a secret of a trigger's senders."""
+        return self._fernet.encrypt(text.encode())
+
+    def open_text(self, sealed: bytes) -> str:
+        """Decrypt what `seal_text` returned; raise ConfigurationError if it was encrypted under another key."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken as error:
+            raise ConfigurationError(
+                "A trigger's secret was encrypted under another key. Give the API and all workers the same SECRET_KEY, "
+                "or the same key file; or change the trigger with its secret again."
+            ) from error

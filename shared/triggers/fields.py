@@ -8,9 +8,9 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from shared.addresses.dataset_address import parse_dataset_address
+from shared.jobs.triggers import Kind
 from shared.requests.parts import Strict
 from shared.requests.texts import Metric, ModelName, Text, Word
-from shared.triggers.model import Kind
 
 LONGEST_SECONDS = 366 * 86400
 SECONDS_OF_A_LOOK = 600

@@ -6,8 +6,8 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from shared.jobs.triggers import Kind, Occurrence, Outcome, Verdict
 from shared.triggers.fields import Day, Policy, Window
-from shared.triggers.model import Kind, Occurrence, Outcome, Verdict
 
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from shared.jobs.triggers import Occurrence, Outcome, Trigger, Verdict
 from shared.triggers.fields import Policy, When
-from shared.triggers.model import Occurrence, Outcome, Trigger, Verdict
 
 ON_TIME_SECONDS = 60  # a tick that is older was missed: no worker looked
 MISSED_SHOWN = 100  # ticks that have an event each; those before share one

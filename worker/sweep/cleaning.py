@@ -4,9 +4,9 @@ import logging
 from dataclasses import dataclass
 
 from shared.jobs.store import JobStore
+from shared.jobs.triggers import EVENTS_KEPT, EVENTS_KEPT_DAYS
 from shared.scheduling.hosts import QueueCode
 from shared.settings import Settings
-from shared.triggers.model import EVENTS_KEPT, EVENTS_KEPT_DAYS
 from worker.host.disk import DiskGuard
 from worker.host.offer import HostOffer
 from worker.source.checkout import GitSource

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import AttemptError, LeaseLost
+from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Verdict
 from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
-from shared.requests.new_jobs import new_job, with_gpus
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
-from shared.triggers.model import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Verdict
+from shared.triggers.new_jobs import new_job, with_gpus
 from shared.triggers.records import policy_of, when_of
 from worker.resilience import survive
 from worker.triggers import ticks

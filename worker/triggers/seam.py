@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from shared.jobs.store import JobStore
+from shared.jobs.triggers import Due, Occurrence, Verdict
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.vault import JobSecrets
 from shared.settings import Settings
 from shared.triggers.fields import Policy, When
-from shared.triggers.model import Due, Occurrence, Verdict
 from worker.interruption import Interruption
 from worker.source.checkout import GitSource
 from worker.tracking.client import Tracking

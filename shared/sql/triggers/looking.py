@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
 from shared.jobs.model import SUPERVISED, TERMINAL, JobState
+from shared.jobs.triggers import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerState
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import cancel_job, insert_job, read_job
@@ -26,7 +27,6 @@ from shared.sql.triggers.rows import (
 from shared.sql.triggers.tables import trigger_events, triggers
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of
-from shared.triggers.model import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerState
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
 from shared.triggers.records import policy_of
 

@@ -10,6 +10,18 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.errors import TriggerChanged, TriggerExists
 from shared.jobs.model import NewJob
+from shared.jobs.triggers import (
+    Kind,
+    NewTrigger,
+    Occurrence,
+    Outcome,
+    Pause,
+    Settled,
+    Trigger,
+    TriggerEvent,
+    TriggerState,
+    Verdict,
+)
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import complete, insert_job, read_job
 from shared.sql.triggers.rows import (
@@ -22,18 +34,6 @@ from shared.sql.triggers.rows import (
     write_event,
 )
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
-from shared.triggers.model import (
-    Kind,
-    NewTrigger,
-    Occurrence,
-    Outcome,
-    Pause,
-    Settled,
-    Trigger,
-    TriggerEvent,
-    TriggerState,
-    Verdict,
-)
 
 WRITTEN = ("template", "policy", "kind", "source", "disable_after")
 

@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import TriggerNotFound
+from shared.jobs.triggers import Occurrence, Outcome, Pause, Trigger, TriggerEvent, Verdict
 from shared.sql.engine import Transaction
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
-from shared.triggers.model import Occurrence, Outcome, Pause, Trigger, TriggerEvent, Verdict
 
 COLUMN_OF = {"when": "condition"}
 NOT_COLUMNS = {"had_secret", "had_hook_secret"}

@@ -2,9 +2,9 @@
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table
 
+from shared.jobs.triggers import Kind, Outcome, TriggerState
 from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime, Word
 from shared.sql.tables import metadata
-from shared.triggers.model import Kind, Outcome, TriggerState
 
 triggers = Table(
     "triggers",

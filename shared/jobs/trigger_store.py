@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.jobs.model import NewJob
-from shared.triggers.model import Due, Kind, NewTrigger, Occurrence, Pause, Settled, Settlement, Trigger, TriggerEvent
+from shared.jobs.triggers import Due, Kind, NewTrigger, Occurrence, Pause, Settled, Settlement, Trigger, TriggerEvent
 
 
 class Triggers(Protocol):
