@@ -77,7 +77,7 @@ def _span(window: Window, local: datetime, ahead: int) -> tuple[datetime, dateti
 def _obstacles(name: str, policy: Policy, occurrence: Occurrence, facts: Facts) -> list[tuple[datetime | None, str]]:
     """Return until when each part of the policy is in the way; None or a time that has passed where it is not."""
     cooled = facts.fired_at and facts.fired_at + timedelta(seconds=policy.cooldown)
-    opens = policy.window and opens_at(policy.window, policy.time_zone, facts.now)
+    opens = opens_at(policy.window, policy.time_zone, facts.now) if policy.window else None
     tomorrow = None
     if policy.max_per_day is not None and facts.fired_today >= policy.max_per_day:
         tomorrow = begin_of_day(policy, begin_of_day(policy, facts.now) + timedelta(hours=36))
