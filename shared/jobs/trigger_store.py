@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.jobs.model import NewJob
-from shared.jobs.triggers import Due, Kind, NewTrigger, Occurrence, Pause, Settled, Settlement, Trigger, TriggerEvent
+from shared.jobs.triggers import (
+    Due,
+    Kind,
+    NewTrigger,
+    Occurrence,
+    Pause,
+    Settled,
+    Settlement,
+    Trigger,
+    TriggerEvent,
+    Verdict,
+)
 
 
 class Triggers(Protocol):
@@ -50,10 +61,14 @@ class Triggers(Protocol):
     def secret_of_trigger(self, name: str) -> bytes | None:
         """Return the template's encrypted credentials. Raise TriggerNotFound."""
 
-    def report(self, name: str, occurrence: Occurrence, *, refused: str | None = None) -> TriggerEvent:
-        """Record what was sent: for a worker, or as refused for that reason, or as skipped while it is paused.
+    def report(
+        self, name: str, occurrence: Occurrence, *, noted: Verdict | None = None, besides: Sequence[str] = ()
+    ) -> TriggerEvent:
+        """Record what was sent: for a worker, or as skipped while it is paused; with a verdict only note that.
 
-        The same key again answers the first one. Raise TriggerNotFound.
+        ``besides`` are keys of what was told in one message with it: of those that are new one fires, the others are
+        skipped. If none is new, the first one's event is the answer. What is noted has no key, and the same again is
+        counted up. Raise TriggerNotFound.
         """
 
     def fire_trigger(self, name: str, occurrence: Occurrence, new: NewJob) -> Settled:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from shared.sql.rows import complete, insert_job, read_job
 from shared.sql.triggers.rows import (
     change_trigger,
     find_event,
+    find_events,
     read_pause,
     read_trigger,
     to_event,
@@ -161,22 +163,23 @@ class People(Database):
         with self.reading() as transaction:
             return read_pause(transaction)
 
-    def report(self, name: str, occurrence: Occurrence, *, refused: str | None = None) -> TriggerEvent:
+    def report(
+        self, name: str, occurrence: Occurrence, *, noted: Verdict | None = None, besides: Sequence[str] = ()
+    ) -> TriggerEvent:
         """Record what was sent."""
         with self.writing() as transaction:
             row = read_trigger(transaction, name, for_update=True)
-            if refused is not None:  # without a key: what is not accepted must not take the place of what is
-                nameless = Occurrence("", occurrence.at)
-                return write_event(transaction, row, nameless, Verdict(Outcome.REFUSED, refused))
-            if (known := find_event(transaction, row, occurrence.key)) is not None:
-                return to_event(known, name)
-            paused = read_pause(transaction)
-            if row.state != TriggerState.ACTIVE or paused is not None:
-                why = "all triggers are paused" if row.state == TriggerState.ACTIVE else "the trigger is paused"
-                return write_event(transaction, row, occurrence, Verdict(Outcome.SKIPPED, why))
-            event = write_event(transaction, row, occurrence, Verdict(Outcome.WAITING, "for a worker"))
-            if row.look_at is None or row.look_at > transaction.now:
-                change_trigger(transaction, row, look_at=transaction.now)
+            if noted is not None:  # without a key: what is not accepted must not take the place of what is
+                return write_event(transaction, row, Occurrence("", occurrence.at), noted)
+            keys = dict.fromkeys((occurrence.key, *besides))
+            known = find_events(transaction, row, keys)
+            new = [key for key in keys if key not in known]
+            if not new:
+                return to_event(known[occurrence.key], name)
+            event = _report_new(transaction, row, replace(occurrence, key=new[0]))
+            for key in new[1:]:
+                with_it = Verdict(Outcome.SKIPPED, f"told with event {event.number}")
+                write_event(transaction, row, replace(occurrence, key=key), with_it)
             return event
 
     def fire_trigger(self, name: str, occurrence: Occurrence, new: NewJob) -> Settled:
@@ -202,6 +205,16 @@ class People(Database):
             where += [trigger_events.c.recorded_at <= until] if until is not None else []
             newest = sa.select(trigger_events).where(*where).order_by(trigger_events.c.number.desc()).limit(limit)
             return [to_event(each, name) for each in transaction.all(newest)]
+
+
+def _report_new(transaction: Transaction, row: sa.Row[Any], occurrence: Occurrence) -> TriggerEvent:
+    """Record it for a worker, or as skipped while it may not fire."""
+    if row.state != TriggerState.ACTIVE or read_pause(transaction) is not None:
+        why = "all triggers are paused" if row.state == TriggerState.ACTIVE else "the trigger is paused"
+        return write_event(transaction, row, occurrence, Verdict(Outcome.SKIPPED, why))
+    if row.look_at is None or row.look_at > transaction.now:
+        change_trigger(transaction, row, look_at=transaction.now)
+    return write_event(transaction, row, occurrence, Verdict(Outcome.WAITING, "for a worker"))
 
 
 def _taken_back(row: sa.Row[Any]) -> dict[str, Any]:

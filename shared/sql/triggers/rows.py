@@ -1,5 +1,6 @@
 """Converts the rows about triggers, and writes what happened to one."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -54,6 +55,12 @@ def find_event(transaction: Transaction, row: sa.Row[Any], key: str | None) -> s
         return None
     mine = (trigger_events.c.trigger_id == row.id, trigger_events.c.key == key)
     return transaction.one(sa.select(trigger_events).where(*mine))
+
+
+def find_events(transaction: Transaction, row: sa.Row[Any], keys: Iterable[str]) -> Mapping[str, sa.Row[Any]]:
+    """Return the events of those occurrences that are known, by key."""
+    mine = (trigger_events.c.trigger_id == row.id, trigger_events.c.key.in_(list(keys)))
+    return {event.key: event for event in transaction.all(sa.select(trigger_events).where(*mine))}
 
 
 def write_event(
