@@ -102,7 +102,7 @@ def new_record_job(new: NewJob, now: datetime) -> Job:
     values = {item.name: getattr(new, item.name) for item in fields(NewJob)}
     hidden = {"secret": None, "queue_timeout_seconds": None}
     values["had_secret"] = new.secret is not None
-    copied = {"request": as_json(new.request), "labels": dict(new.labels)}
+    copied = {"request": as_json(new.request), "labels": dict(new.labels), "triggered_by": as_json(new.triggered_by)}
     return Job(**{**values, **hidden, **copied}, created_at=now, queued_at=now)
 
 
@@ -116,6 +116,7 @@ def matches(job: Job, where: JobFilter) -> bool:
         (where.states is None or job.state in where.states)
         and where.experiment_name in (None, job.experiment_name)
         and where.model_name in (None, job.model_name)
+        and where.trigger in (None, job.trigger_name)
         and job.id.startswith(where.id_start or "")
         and (where.created_after is None or job.created_at > where.created_after)
         and (name is None or (name in job.labels and value in (None, job.labels[name])))

@@ -23,6 +23,7 @@ from shared.jobs.records import (
     Submission,
     ToLookAt,
 )
+from shared.jobs.triggers import Pause
 from shared.requests.fields import is_for_newer_workers
 from shared.scheduling.gpus import reserved_on
 from shared.scheduling.hosts import Host, Machine, with_host
@@ -35,13 +36,15 @@ from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.trials import MemoryTrials
+from tests.fakes.trigger_looks import MemoryLooks
+from tests.fakes.triggers import Kept as KeptTrigger
 from tests.fakes.watching import MemoryWatching
 
 ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching):
+class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -65,6 +68,9 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching
         self._events: list[HistoryLine] = []
         self._open_notes: set[str] = set()
         self._observations: list[Observation] = []
+        self._triggers: dict[str, KeptTrigger] = {}
+        self._pause: Pause | None = None
+        self._last_trigger_event = 0
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:
@@ -73,16 +79,10 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching
                 if known_hash != payload_hash:
                     raise IdempotencyKeyReused(f"This Idempotency-Key was used for job {job_id}.", job_id=job_id)
                 return Submission(self._records[job_id].job, created=False)
-            if is_for_newer_workers(new.request) and any(beat.is_earlier for beat in self._beats.values()):
-                new = replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
-            seconds = new.queue_timeout_seconds
-            deadline = now + timedelta(seconds=seconds) if seconds is not None else None
-            record = Record(new_record_job(new, now), new.secret, deadline, sent_at=now)
-            record.add_transition(Transition(None, JobState.QUEUED, now, 0, "submitted"))
-            self._records[new.id] = record
+            job = self._insert_job(new, now)
             if idempotency_key is not None:
                 self._keys[idempotency_key] = (new.id, payload_hash)
-            return Submission(record.job, created=True)
+            return Submission(job, created=True)
 
     def get(self, job_id: str) -> Job:
         with self._transaction():
@@ -91,17 +91,7 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching
     def cancel(self, job_id: str, *, force: bool) -> Job:
         with self._transaction() as now:
             record = self._record(job_id)
-            state = record.job.state
-            if state.is_terminal:
-                raise JobEnded(f"Job {job_id} has ended as {state}.", job_id=job_id)
-            if state not in SUPERVISED:
-                record.move(JobState.CANCELLED, USER_CANCELLED.message, now, ended_at=now, reason=USER_CANCELLED)
-                record.secret = None
-                self._record_alert(record, AlertEvent.CANCELLED, now)
-            elif state is not JobState.CANCELLING:
-                record.move(JobState.CANCELLING, "cancel requested", now, cancel_forced=force)
-            elif force and not record.job.cancel_forced:
-                record.change(cancel_forced=True)
+            self._cancel_record(record, now, force=force)
             return record.job
 
     def get_version(self, job_id: str) -> tuple[int, JobState]:
@@ -254,6 +244,30 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryTrials, MemoryWatching
             if self.down:
                 raise StoreUnavailable("The job store does not answer: the test took it down")
             yield self._clock()
+
+    def _insert_job(self, new: NewJob, now: datetime) -> Job:
+        if is_for_newer_workers(new.request) and any(beat.is_earlier for beat in self._beats.values()):
+            new = replace(new, wanted_labels=(*new.wanted_labels, NEWER_WORKER))
+        seconds = new.queue_timeout_seconds
+        deadline = now + timedelta(seconds=seconds) if seconds is not None else None
+        record = Record(new_record_job(new, now), new.secret, deadline, sent_at=now)
+        record.add_transition(Transition(None, JobState.QUEUED, now, 0, "submitted"))
+        self._records[new.id] = record
+        return record.job
+
+    def _cancel_record(self, record: Record, now: datetime, *, force: bool) -> None:
+        job_id = record.job.id
+        state = record.job.state
+        if state.is_terminal:
+            raise JobEnded(f"Job {job_id} has ended as {state}.", job_id=job_id)
+        if state not in SUPERVISED:
+            record.move(JobState.CANCELLED, USER_CANCELLED.message, now, ended_at=now, reason=USER_CANCELLED)
+            record.secret = None
+            self._record_alert(record, AlertEvent.CANCELLED, now)
+        elif state is not JobState.CANCELLING:
+            record.move(JobState.CANCELLING, "cancel requested", now, cancel_forced=force)
+        elif force and not record.job.cancel_forced:
+            record.change(cancel_forced=True)
 
     def _jobs(self) -> Sequence[Job]:
         return [record.job for record in self._records.values()]

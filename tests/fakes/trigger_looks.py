@@ -1,0 +1,150 @@
+"""What workers do with triggers in the in-memory store."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.alerts.model import AlertEvent
+from shared.errors import LeaseLost
+from shared.jobs.model import TERMINAL, JobState
+from shared.jobs.triggers import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerEvent, TriggerState
+from shared.sql.column_types import as_json
+from shared.triggers.fields import Policy
+from shared.triggers.inputs import inputs_of
+from shared.triggers.policy import Facts, begin_of_day, decide, if_running
+from shared.triggers.records import policy_of
+from tests.fakes.records import Record
+from tests.fakes.triggers import Kept, MemoryTriggers
+
+
+class MemoryLooks(MemoryTriggers):
+    """The part of MemoryStore that looks at triggers."""
+
+    def _cancel_record(self, record: Record, now: datetime, *, force: bool) -> None:
+        raise NotImplementedError
+
+    def _record_alert(
+        self, record: Record, event: AlertEvent, now: datetime, *, retry_in_seconds: float | None = None
+    ) -> None:
+        raise NotImplementedError
+
+    def take_due_trigger(self, *, lease_seconds: float) -> Due | None:
+        with self._transaction() as now:
+            lease = timedelta(seconds=lease_seconds)
+            active = [kept for kept in self._triggers.values() if kept.trigger.state is TriggerState.ACTIVE]
+            free = [kept for kept in active if kept.until is None or not now < kept.until <= now + lease]
+            due = [(at, kept.trigger.id) for kept in free if (at := kept.trigger.look_at) is not None and at <= now]
+            if not due or self._pause is not None:
+                return None
+            kept = next(each for each in free if each.trigger.id == min(due)[1])
+            kept.token += 1
+            kept.until = now + lease
+            waiting = tuple(each for each in kept.waiting() if each.until is None or each.until <= now)
+            return Due(trigger=kept.trigger, token=kept.token, now=now, secret=kept.new.secret, waiting=waiting)
+
+    def settle_trigger(self, due: Due, found: Settlement) -> Sequence[Settled]:
+        with self._transaction() as now:
+            kept = self._triggers.get(due.trigger.name)
+            if kept is None or (kept.trigger.id, kept.token) != (due.trigger.id, due.token):
+                raise LeaseLost(f"Trigger {due.trigger.name!r} was taken by another worker, or changed.")
+            if kept.trigger.state is not TriggerState.ACTIVE or self._pause is not None:
+                raise LeaseLost("It was paused.")
+            policy = policy_of(kept.trigger.policy)
+            settled = [self._settle(kept, policy, entry, now) for entry in found.entries]
+            times = [found.look_at, *(each.until or each.recorded_at for each in kept.waiting())]
+            kept.change(look_at=min((at for at in times if at is not None), default=None), looked_at=now)
+            kept.change(seen=kept.trigger.seen if found.seen is None else as_json(found.seen))
+            kept.change(since=found.since or kept.trigger.since)
+            kept.until = None
+            return settled
+
+    def _settle(self, kept: Kept, policy: Policy, entry: Entry, now: datetime) -> Settled:
+        known = kept.find(entry.occurrence.key)
+        if known is not None and known.outcome is not Outcome.WAITING:
+            return Settled(known)
+        name, kind = kept.trigger.name, kept.trigger.kind
+        facts = self._facts(kept, policy, entry, now)
+        verdict = entry.verdict or decide(name, kind, policy, entry.occurrence, facts)
+        if verdict.outcome is not Outcome.FIRED or entry.new is None:
+            event = self._write(kept, entry.occurrence, verdict, now)
+            if verdict.outcome is Outcome.WAITING:
+                _supersede(kept, event, now)
+            return Settled(event)
+        if if_running(policy, kind) == "cancel_older":
+            for job_id in facts.unfinished:
+                self._cancel_record(self._records[job_id], now, force=False)
+        job = self._insert_job(entry.new, now)
+        event = self._write(kept, entry.occurrence, verdict, now, job_id=job.id)
+        kept.change(fired_at=now)
+        _supersede(kept, event, now)
+        return Settled(event, job)
+
+    def pause_failing_triggers(self) -> Sequence[Trigger]:
+        with self._transaction() as now:
+            active = [kept for kept in self._in_order() if kept.trigger.state is TriggerState.ACTIVE]
+            return [self._pause_failing(*each, now) for each in self._failing(active)]
+
+    def _failing(self, active: Sequence[Kept]) -> Iterator[tuple[Kept, Record]]:
+        for kept in active:
+            most = kept.new.disable_after
+            ended = [each for each in self._mine(kept) if each.job.created_at >= kept.resumed_at]
+            ended = [each for each in ended if each.job.state in (JobState.SUCCEEDED, JobState.FAILED)]
+            last = ended[::-1][:most]
+            if most and len(last) == most and all(each.job.state is JobState.FAILED for each in last):
+                yield kept, last[0]
+
+    def _pause_failing(self, kept: Kept, last: Record, now: datetime) -> Trigger:
+        most = kept.new.disable_after
+        reason = f"the last {most} jobs failed, the newest is {last.job.id}; disable_after is that many"
+        self._record_alert(last, AlertEvent.TRIGGER_PAUSED, now)
+        return self._pause_kept(kept, reason, now)
+
+    def forget_trigger_events(self, *, older_than_days: float, most: int) -> int:
+        with self._transaction() as now:
+            until, count = now - timedelta(days=older_than_days), 0
+            for kept in self._triggers.values():
+                newest = [each.number for each in kept.events[-most:]]
+                stays = [each for each in kept.events if _must_stay(each, now)]
+                kept_on = [each for each in kept.events if each.number in newest and each.last_at >= until]
+                count -= len(kept.events)
+                kept.events = [each for each in kept.events if each in stays or each in kept_on]
+                count += len(kept.events)
+            return -count
+
+    def _facts(self, kept: Kept, policy: Policy, entry: Entry, now: datetime) -> Facts:
+        fired = [each.recorded_at for each in kept.events if each.outcome is Outcome.FIRED]
+        mine = self._mine(kept)
+        return Facts(
+            now=now,
+            fired_at=kept.trigger.fired_at,
+            fired_today=sum(at >= begin_of_day(policy, now) for at in fired),
+            unfinished=tuple(each.job.id for each in mine if each.job.state not in TERMINAL),
+            last_inputs=_last_inputs(mine) if policy.skip_if_same_inputs else None,
+            inputs=entry.inputs,
+        )
+
+    def _mine(self, kept: Kept) -> Sequence[Record]:
+        trigger = kept.trigger
+        mine = [each for each in self._records.values() if each.job.trigger_name == trigger.name]
+        mine = [each for each in mine if each.job.created_at >= trigger.created_at]
+        return sorted(mine, key=lambda each: (each.job.created_at, each.job.id))
+
+
+def _last_inputs(mine: Sequence[Record]) -> Mapping[str, Any] | None:
+    job = next((each.job for each in reversed(mine) if each.job.state is JobState.SUCCEEDED), None)
+    if job is None:
+        return None
+    data = job.dataset_repo or (job.triggered_by or {}).get("data")
+    return inputs_of(job.request, commit_sha=job.commit_sha, data=data, base_model_version=job.base_model_version)
+
+
+def _supersede(kept: Kept, event: TriggerEvent, now: datetime) -> None:
+    for each in kept.waiting():
+        if each.subject == event.subject and each.number < event.number:
+            reason = f"event {event.number} came while it waited"
+            kept.put(replace(each, outcome=Outcome.SUPERSEDED, reason=reason, until=None, last_at=now))
+
+
+def _must_stay(event: TriggerEvent, now: datetime) -> bool:
+    return event.outcome is Outcome.WAITING
