@@ -76,11 +76,12 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of it, why, and until when it waits."""
+    """What becomes of it, why, and until when it waits. ``rule`` is the policy's field that decided, if one did."""
 
     outcome: Outcome
     reason: str
     until: datetime | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,8 @@ def _hours(value: str) -> str:
         begins, ends = time.fromisoformat(first), time.fromisoformat(last)
     except ValueError:
         raise ValueError("is not a span of hours; write one such as 22:00-06:00") from None
+    if begins.tzinfo or ends.tzinfo:
+        raise ValueError("has an offset; write the hours as in 22:00-06:00, and their zone in time_zone")
     if begins == ends:
         raise ValueError("is empty; leave hours out for the whole day")
     return value

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,14 +27,14 @@ class Facts:
 def decide(name: str, kind: Kind, policy: Policy, occurrence: Occurrence, facts: Facts) -> Verdict:
     """Return FIRED, SKIPPED, or WAITING until when."""
     if policy.skip_if_same_inputs and facts.inputs is not None and facts.inputs == facts.last_inputs:
-        return Verdict(Outcome.SKIPPED, "same inputs as the trigger's last success")
+        return Verdict(Outcome.SKIPPED, "same inputs as the trigger's last success", rule="skip_if_same_inputs")
     if facts.unfinished and if_running(policy, kind) == "skip":
-        return Verdict(Outcome.SKIPPED, f"still running: job {facts.unfinished[0]}")
-    for until, reason in _obstacles(name, policy, occurrence, facts):
+        return Verdict(Outcome.SKIPPED, f"still running: job {facts.unfinished[0]}", rule="if_running")
+    for until, rule, reason in _obstacles(name, policy, occurrence, facts):
         if until is not None and until > facts.now:
             if kind.is_tick:
-                return Verdict(Outcome.SKIPPED, reason)
-            return Verdict(Outcome.WAITING, reason, until)
+                return Verdict(Outcome.SKIPPED, reason, rule=rule)
+            return Verdict(Outcome.WAITING, reason, until, rule)
     return Verdict(Outcome.FIRED, _why(kind, occurrence))
 
 
@@ -46,7 +46,7 @@ def if_running(policy: Policy, kind: Kind) -> str:
 def begin_of_day(policy: Policy, now: datetime) -> datetime:
     """Return the last midnight of the policy's time zone."""
     local = now.astimezone(ZoneInfo(policy.time_zone))
-    return datetime.combine(local.date(), time.min, local.tzinfo).astimezone(now.tzinfo)
+    return _first_at(datetime.combine(local.date(), time.min, local.tzinfo))
 
 
 def opens_at(window: Window, time_zone: str, now: datetime) -> datetime | None:
@@ -67,14 +67,26 @@ def _span(window: Window, local: datetime, ahead: int) -> tuple[datetime, dateti
     first, _, last = (window.hours or "00:00-00:00").partition("-")
     begins, ends = time.fromisoformat(first), time.fromisoformat(last)
     end_date = date if ends > begins else date + timedelta(days=1)
-    utc = ZoneInfo("UTC")
-    return (
-        datetime.combine(date, begins, local.tzinfo).astimezone(utc),
-        datetime.combine(end_date, ends, local.tzinfo).astimezone(utc),
-    )
+    end = datetime.combine(end_date, ends, local.tzinfo).astimezone(UTC)
+    return _first_at(datetime.combine(date, begins, local.tzinfo)), end
 
 
-def _obstacles(name: str, policy: Policy, occurrence: Occurrence, facts: Facts) -> list[tuple[datetime | None, str]]:
+def _first_at(local: datetime) -> datetime:
+    """Return that time in UTC: the first of two; of one that a change of clocks skips, the end of the gap."""
+    at = local.astimezone(UTC)
+    if at.astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return at
+    before, after = local.replace(fold=1).astimezone(UTC), at  # with the new offset and with the old one
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) / 2
+        is_changed = middle.astimezone(local.tzinfo).utcoffset() != local.utcoffset()
+        before, after = (before, middle) if is_changed else (middle, after)
+    return (after + timedelta(seconds=0.5)).replace(microsecond=0)
+
+
+def _obstacles(
+    name: str, policy: Policy, occurrence: Occurrence, facts: Facts
+) -> list[tuple[datetime | None, str, str]]:
     """Return until when each part of the policy is in the way; None or a time that has passed where it is not."""
     cooled = facts.fired_at and facts.fired_at + timedelta(seconds=policy.cooldown)
     opens = opens_at(policy.window, policy.time_zone, facts.now) if policy.window else None
@@ -83,10 +95,10 @@ def _obstacles(name: str, policy: Policy, occurrence: Occurrence, facts: Facts) 
         tomorrow = begin_of_day(policy, begin_of_day(policy, facts.now) + timedelta(hours=36))
     delayed = occurrence.delayed(name, policy.jitter)
     return [
-        (cooled, f"cooldown until {_shown(cooled)}"),
-        (opens, f"outside its window until {_shown(opens)}"),
-        (tomorrow, f"fired {facts.fired_today} times today, and max_per_day is {policy.max_per_day}"),
-        (delayed, f"jitter until {_shown(delayed)}"),
+        (cooled, "cooldown", f"cooldown until {_shown(cooled)}"),
+        (opens, "window", f"outside its window until {_shown(opens)}"),
+        (tomorrow, "max_per_day", f"fired {facts.fired_today} times today, and max_per_day is {policy.max_per_day}"),
+        (delayed, "jitter", f"jitter until {_shown(delayed)}"),
     ]
 
 

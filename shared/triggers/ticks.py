@@ -35,7 +35,8 @@ def times_after(when: When, since: datetime, *, anchor: datetime) -> Iterator[da
             count += 1
             yield anchor + count * step
     for each in CronSim(when.cron or "", since.astimezone(ZoneInfo(when.time_zone))):
-        yield each.astimezone(UTC)
+        if (at := each.astimezone(UTC)) > since:  # begun in an hour that comes twice, it goes back to the first one
+            yield at
 
 
 def occurrence_at(at: datetime) -> Occurrence:
@@ -45,31 +46,47 @@ def occurrence_at(at: datetime) -> Occurrence:
 
 
 def due_ticks(trigger: Trigger, when: When, policy: Policy, now: datetime) -> Ticks:
-    """Return what is due. Of several, only the newest can fire: on time, or to catch up."""
+    """Return what is due. Of several, only the newest can fire: on time, or to catch up.
+
+    A tick is not due before those that came before it, whatever jitter they draw.
+    """
     since = trigger.since
     if since - now > CLOCK_WENT_BACK:  # it was ahead once; what fired meanwhile is known by its key
         since = now
-    recent: deque[datetime] = deque(maxlen=MISSED_SHOWN + 1)
-    count, next_at = 0, None
+    recent: deque[_Tick] = deque(maxlen=MISSED_SHOWN + 1)
+    count, due_at, next_at = 0, since, None
     for at in times_after(when, since, anchor=trigger.created_at):
-        if (ready := occurrence_at(at).delayed(trigger.name, policy.jitter)) > now:
+        if (ready := max(due_at, occurrence_at(at).delayed(trigger.name, policy.jitter))) > now:
             next_at = ready
             break
-        count += 1
-        recent.append(at)
+        count, due_at = count + 1, ready
+        recent.append(_Tick(at, ready))
     if not recent:
         return Ticks(None, (), since, next_at)
-    newest = occurrence_at(recent[-1])
-    late = (now - newest.delayed(trigger.name, policy.jitter)).total_seconds()
+    newest, late = occurrence_at(recent[-1].at), (now - due_at).total_seconds()
     fires = late <= ON_TIME_SECONDS or policy.catch_up == "once"
     missed = [*recent][: -1 if fires else None][-MISSED_SHOWN:]
     unshown = count - len(missed) - fires
     if fires and late > ON_TIME_SECONDS:
         newest = replace(newest, facts={**newest.facts, "late by": f"{late:.0f} s"})
-    return Ticks(newest if fires else None, tuple(_noted(missed, unshown)), recent[-1], next_at)
+    noted = tuple(_noted(missed, unshown, due_at if late <= ON_TIME_SECONDS and policy.jitter else None))
+    return Ticks(newest if fires else None, noted, recent[-1].at, next_at)
 
 
-def _noted(missed: Sequence[datetime], unshown: int) -> Iterator[tuple[Occurrence, Verdict]]:
-    for at in missed:
-        before = f", nor at the {unshown} times before it" if unshown and at == missed[0] else ""
-        yield occurrence_at(at), Verdict(Outcome.MISSED, f"no worker looked at that time{before}")
+@dataclass(frozen=True)
+class _Tick:
+    at: datetime
+    due_at: datetime
+
+
+def _noted(missed: Sequence[_Tick], unshown: int, due_at: datetime | None) -> Iterator[tuple[Occurrence, Verdict]]:
+    """Yield what becomes of each; those that came due with the one that fires were not missed by anybody."""
+    for tick in missed:
+        before = f", nor at the {unshown} times before it" if unshown and tick is missed[0] else ""
+        verdict = Verdict(Outcome.MISSED, f"no worker looked at that time{before}")
+        if tick.due_at == due_at:
+            before = before.replace("nor at", "as of")
+            verdict = Verdict(
+                Outcome.SKIPPED, f"a later tick's jitter was over as soon, and it stands for this{before}"
+            )
+        yield occurrence_at(tick.at), verdict

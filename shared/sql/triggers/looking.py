@@ -29,6 +29,7 @@ from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
 from shared.triggers.records import policy_of
+from shared.triggers.ticks import CLOCK_WENT_BACK
 
 MOST_WAITING = 100  # that one look goes through
 
@@ -133,7 +134,8 @@ class Looking(Database):
 def _next_due(now: datetime, lease: timedelta) -> sa.Select[Any]:
     here = triggers.c
     held = sa.and_(here.look_until > now, here.look_until <= now + lease)  # a later end is of a clock that jumped
-    is_due = (here.state == TriggerState.ACTIVE, here.look_at <= now, sa.or_(here.look_until.is_(None), ~held))
+    is_time = sa.or_(here.look_at <= now, here.looked_at > now + CLOCK_WENT_BACK)  # by a clock that was ahead
+    is_due = (here.state == TriggerState.ACTIVE, is_time, sa.or_(here.look_until.is_(None), ~held))
     return sa.select(triggers).where(*is_due).order_by(here.look_at, here.id).limit(1)
 
 
@@ -146,7 +148,8 @@ def _ready(transaction: Transaction, row: sa.Row[Any]) -> list[sa.Row[Any]]:
 
 def _read_facts(transaction: Transaction, row: sa.Row[Any], policy: Policy, entry: Entry) -> Facts:
     here, now = trigger_events.c, transaction.now
-    fired = (here.trigger_id == row.id, here.outcome == Outcome.FIRED)
+    known = here.recorded_at <= now + CLOCK_WENT_BACK  # later ones are of a clock that was ahead
+    fired = (here.trigger_id == row.id, here.outcome == Outcome.FIRED, known)
     today = sa.select(sa.func.count()).where(*fired, here.recorded_at >= begin_of_day(policy, now))
     last = sa.select(sa.func.max(here.recorded_at)).where(*fired)
     mine = (jobs.c.trigger_name == row.name, jobs.c.created_at >= row.created_at)
