@@ -158,19 +158,30 @@ class MemoryTriggers:
         with self._transaction():
             return self._kept_trigger(name).new.secret
 
-    def report(self, name: str, occurrence: Occurrence, *, refused: str | None = None) -> TriggerEvent:
+    def report(
+        self, name: str, occurrence: Occurrence, *, noted: Verdict | None = None, besides: Sequence[str] = ()
+    ) -> TriggerEvent:
         with self._transaction() as now:
             kept = self._kept_trigger(name)
-            if refused is not None:
-                return self._write(kept, Occurrence("", occurrence.at), Verdict(Outcome.REFUSED, refused), now)
-            if (known := kept.find(occurrence.key)) is not None:
-                return known
-            if kept.trigger.state is not TriggerState.ACTIVE:
-                return self._write(kept, occurrence, Verdict(Outcome.SKIPPED, "the trigger is paused"), now)
-            if self._pause is not None:
-                return self._write(kept, occurrence, Verdict(Outcome.SKIPPED, "all triggers are paused"), now)
-            kept.change(look_at=min(now, kept.trigger.look_at or now))
-            return self._write(kept, occurrence, Verdict(Outcome.WAITING, "for a worker"), now)
+            if noted is not None:
+                return self._write(kept, Occurrence("", occurrence.at), noted, now)
+            keys = dict.fromkeys((occurrence.key, *besides))
+            new = [key for key in keys if kept.find(key) is None]
+            if not new:
+                return next(each for each in kept.events if each.key == occurrence.key)
+            event = self._report_new(kept, replace(occurrence, key=new[0]), now)
+            for key in new[1:]:
+                with_it = Verdict(Outcome.SKIPPED, f"told with event {event.number}")
+                self._write(kept, replace(occurrence, key=key), with_it, now)
+            return event
+
+    def _report_new(self, kept: Kept, occurrence: Occurrence, now: datetime) -> TriggerEvent:
+        if kept.trigger.state is not TriggerState.ACTIVE:
+            return self._write(kept, occurrence, Verdict(Outcome.SKIPPED, "the trigger is paused"), now)
+        if self._pause is not None:
+            return self._write(kept, occurrence, Verdict(Outcome.SKIPPED, "all triggers are paused"), now)
+        kept.change(look_at=min(now, kept.trigger.look_at or now))
+        return self._write(kept, occurrence, Verdict(Outcome.WAITING, "for a worker"), now)
 
     def fire_trigger(self, name: str, occurrence: Occurrence, new: NewJob) -> Settled:
         with self._transaction() as now:
