@@ -1,6 +1,6 @@
 """What a store of triggers promises. Every method is one transaction; each may raise StoreUnavailable."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from shared.jobs.triggers import (
     Pause,
     Settled,
     Settlement,
+    Succeeded,
     Trigger,
     TriggerEvent,
     Verdict,
@@ -82,14 +83,22 @@ class Triggers(Protocol):
     ) -> Sequence[TriggerEvent]:
         """Return what happened, the newest first. Raise TriggerNotFound."""
 
-    def take_due_trigger(self, *, lease_seconds: float) -> Due | None:
-        """Take the trigger that has been due longest; nobody else gets it before the lease ends or it is settled."""
+    def take_due_trigger(self, *, lease_seconds: float, kinds: Collection[Kind] = tuple(Kind)) -> Due | None:
+        """Take the trigger of these kinds that has been due longest.
+
+        Nobody else gets it before the lease ends or it is settled.
+        """
 
     def settle_trigger(self, due: Due, found: Settlement) -> Sequence[Settled]:
         """Record what a look found, in its order: each entry is decided by the policy as things stand then.
 
         Raise LeaseLost if another worker has taken it, or it was changed, paused or deleted meanwhile.
         """
+
+    def succeeded_since(
+        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+    ) -> Sequence[Succeeded]:
+        """Return the jobs that succeeded after that time, the earliest first: of a trigger, or with a model_name."""
 
     def pause_failing_triggers(self) -> Sequence[Trigger]:
         """Pause those whose last ``disable_after`` jobs have all failed, and tell it; return them."""

@@ -198,3 +198,14 @@ class Settled:
 
     event: TriggerEvent
     job: Job | None = None
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """A job that succeeded, as much of it as what comes after it must know."""
+
+    job_id: str
+    ended_at: datetime
+    model_name: str | None
+    trigger_name: str | None
+    triggered_by: Mapping[str, Any] | None

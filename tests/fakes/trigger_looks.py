@@ -1,6 +1,6 @@
 """What workers do with triggers in the in-memory store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
 from shared.jobs.model import TERMINAL, JobState
-from shared.jobs.triggers import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerEvent, TriggerState
+from shared.jobs.triggers import Due, Entry, Kind, Outcome, Settled, Settlement, Trigger, TriggerEvent, TriggerState
 from shared.sql.column_types import as_json
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of
@@ -29,10 +29,11 @@ class MemoryLooks(MemoryTriggers):
     ) -> None:
         raise NotImplementedError
 
-    def take_due_trigger(self, *, lease_seconds: float) -> Due | None:
+    def take_due_trigger(self, *, lease_seconds: float, kinds: Collection[Kind] = tuple(Kind)) -> Due | None:
         with self._transaction() as now:
             lease = timedelta(seconds=lease_seconds)
             active = [kept for kept in self._triggers.values() if kept.trigger.state is TriggerState.ACTIVE]
+            active = [kept for kept in active if kept.trigger.kind in kinds]
             free = [kept for kept in active if kept.until is None or not now < kept.until <= now + lease]
             due = [(at, kept.trigger.id) for kept in free if (at := kept.trigger.look_at) is not None and at <= now]
             if not due or self._pause is not None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, Statistics, Worker
+from shared.jobs.triggers import Succeeded
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept
 
@@ -32,6 +33,18 @@ class MemoryWatching(MemoryHosts):
                 alerts=_backlogs(((alert.channel, alert.at) for alert in alerts), now),
                 workers=self._workers(now),
             )
+
+    def succeeded_since(
+        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+    ) -> Sequence[Succeeded]:
+        with self._transaction():
+            found = [
+                Succeeded(job.id, job.ended_at, job.model_name, job.trigger_name, job.triggered_by)
+                for job in (record.job for record in self._records.values())
+                if job.state is JobState.SUCCEEDED and job.ended_at is not None and job.ended_at > since
+                if (trigger is None or job.trigger_name == trigger) and (model is None or job.model_name == model)
+            ]
+            return sorted(found, key=lambda each: (each.ended_at, each.job_id))[:limit]
 
     def schema_revision(self) -> str:
         with self._transaction():

@@ -1,6 +1,6 @@
 """What workers do with triggers: take one that is due, and record what they found in one transaction with its jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
 from shared.jobs.model import SUPERVISED, TERMINAL, JobState
-from shared.jobs.triggers import Due, Entry, Outcome, Settled, Settlement, Trigger, TriggerState
+from shared.jobs.triggers import Due, Entry, Kind, Outcome, Settled, Settlement, Succeeded, Trigger, TriggerState
 from shared.sql.engine import Database, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import cancel_job, insert_job, read_job
@@ -37,15 +37,15 @@ MOST_WAITING = 100  # that one look goes through
 class Looking(Database):
     """The part of the JobStore that looks at triggers."""
 
-    def take_due_trigger(self, *, lease_seconds: float) -> Due | None:
-        """Take the trigger that has been due longest."""
+    def take_due_trigger(self, *, lease_seconds: float, kinds: Collection[Kind] = tuple(Kind)) -> Due | None:
+        """Take the trigger of these kinds that has been due longest."""
         lease = timedelta(seconds=lease_seconds)
         with self.reading() as transaction:  # most often nothing is due, and nobody waits for that to be found out
-            if transaction.one(_next_due(transaction.now, lease)) is None:
+            if transaction.one(_next_due(transaction.now, lease, kinds)) is None:
                 return None
         with self.writing() as transaction:
             now = transaction.now
-            row = transaction.one(_next_due(now, lease).with_for_update(skip_locked=True))
+            row = transaction.one(_next_due(now, lease, kinds).with_for_update(skip_locked=True))
             if row is None or read_pause(transaction) is not None:
                 return None
             token = row.look_token + 1
@@ -96,6 +96,19 @@ class Looking(Database):
         if row.state not in TERMINAL and row.state in (*SUPERVISED, JobState.QUEUED, JobState.RETRY_WAIT):
             cancel_job(transaction, row, force=False, alerting=self.alerting)
 
+    def succeeded_since(
+        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+    ) -> Sequence[Succeeded]:
+        """Return the jobs that succeeded after that time."""
+        here = jobs.c
+        where = [here.ended_at > since, _unindexed(here.state) == JobState.SUCCEEDED]
+        where += [_unindexed(here.trigger_name) == trigger] if trigger is not None else []
+        where += [_unindexed(here.model_name) == model] if model is not None else []
+        columns = (here.id.label("job_id"), here.ended_at, here.model_name, here.trigger_name, here.triggered_by)
+        with self.reading() as transaction:
+            first = sa.select(*columns).where(*where).order_by(here.ended_at, here.id).limit(limit)
+            return [Succeeded(**row._mapping) for row in transaction.all(first)]
+
     def pause_failing_triggers(self) -> Sequence[Trigger]:
         """Pause those whose last jobs have all failed."""
         counted = (triggers.c.disable_after.is_not(None), triggers.c.state == TriggerState.ACTIVE)
@@ -131,12 +144,18 @@ class Looking(Database):
             return count + sum(_keep_newest(transaction, row.trigger_id, most) for row in crowded)
 
 
-def _next_due(now: datetime, lease: timedelta) -> sa.Select[Any]:
+def _next_due(now: datetime, lease: timedelta, kinds: Collection[Kind]) -> sa.Select[Any]:
     here = triggers.c
     held = sa.and_(here.look_until > now, here.look_until <= now + lease)  # a later end is of a clock that jumped
     is_time = sa.or_(here.look_at <= now, here.looked_at > now + CLOCK_WENT_BACK)  # by a clock that was ahead
     is_due = (here.state == TriggerState.ACTIVE, is_time, sa.or_(here.look_until.is_(None), ~held))
-    return sa.select(triggers).where(*is_due).order_by(here.look_at, here.id).limit(1)
+    of_kind = [here.kind.in_(kinds)] if len(kinds) < len(Kind) else []
+    return sa.select(triggers).where(*is_due, *of_kind).order_by(here.look_at, here.id).limit(1)
+
+
+def _unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return the column without its indexes: SQLite would read all jobs of a state or model, not only the newest."""
+    return sa.func.coalesce(column, "", type_=sa.String())
 
 
 def _ready(transaction: Transaction, row: sa.Row[Any]) -> list[sa.Row[Any]]:

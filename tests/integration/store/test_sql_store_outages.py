@@ -65,6 +65,7 @@ READS: dict[str, Call] = {
     "decisions": lambda store: store.decisions("iris", limit=1),
     "history": lambda store: store.history("iris", limit=1),
     "champion_at": lambda store: store.champion_at("iris", "champion"),
+    "succeeded_since": lambda store: store.succeeded_since(NOW, limit=1),
     "moved_aliases": lambda store: store.moved_aliases(),
 }
 WRITES: dict[str, Call] = {
