@@ -74,9 +74,10 @@ class Transaction:
         """Return all rows."""
         return self.connection.execute(statement, values).all()  # type: ignore[return-value]
 
-    def lock(self, key: str, kind: Lock | None = None) -> None:
+    def lock(self, key: str, kind: Lock | None = None, *, shared: bool = False) -> None:
         """Let only one transaction at a time pass for this key (SQLite has one writer at a time anyway).
 
+        With ``shared`` any number of those pass together, but none with one that does not share.
         Take several in the order of their kinds, and locks without a kind before HOST: any other order may deadlock.
         """
         if self.connection.dialect.name != "postgresql":
@@ -84,7 +85,8 @@ class Transaction:
         if kind is None:
             taken = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))
         else:
-            taken = sa.func.pg_advisory_xact_lock(sa.literal(kind.value), sa.func.hashtext(key))
+            take = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
+            taken = take(sa.literal(kind.value), sa.func.hashtext(key))
         self.connection.execute(sa.select(taken))
 
 

@@ -8,12 +8,25 @@ from typing import Any
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
 from shared.jobs.model import TERMINAL, JobState
-from shared.jobs.triggers import Due, Entry, Kind, Outcome, Settled, Settlement, Trigger, TriggerEvent, TriggerState
+from shared.jobs.triggers import (
+    Due,
+    Entry,
+    Kind,
+    Outcome,
+    Settled,
+    Settlement,
+    Trigger,
+    TriggerEvent,
+    TriggerState,
+    Verdict,
+)
 from shared.sql.column_types import as_json
+from shared.sql.triggers.looking import COUNTED, MOST_WAITING
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
 from shared.triggers.records import policy_of
+from shared.triggers.ticks import CLOCK_WENT_BACK
 from tests.fakes.records import Record
 from tests.fakes.triggers import Kept, MemoryTriggers
 
@@ -32,24 +45,26 @@ class MemoryLooks(MemoryTriggers):
     def take_due_trigger(self, *, lease_seconds: float, kinds: Collection[Kind] = tuple(Kind)) -> Due | None:
         with self._transaction() as now:
             lease = timedelta(seconds=lease_seconds)
-            active = [kept for kept in self._triggers.values() if kept.trigger.state is TriggerState.ACTIVE]
-            active = [kept for kept in active if kept.trigger.kind in kinds]
-            free = [kept for kept in active if kept.until is None or not now < kept.until <= now + lease]
-            due = [(at, kept.trigger.id) for kept in free if (at := kept.trigger.look_at) is not None and at <= now]
-            if not due or self._pause is not None:
+            mine = [kept for kept in self._in_order() if kept.trigger.kind in kinds and self._fires(kept)]
+            free = [kept for kept in mine if kept.until is None or not now < kept.until <= now + lease]
+            due = [(at, kept.trigger.id, kept) for kept in free if (at := _due_since(kept, now)) is not None]
+            if not due:
                 return None
-            kept = next(each for each in free if each.trigger.id == min(due)[1])
+            kept = min(due, key=lambda each: each[:2])[2]
             kept.token += 1
             kept.until = now + lease
-            waiting = tuple(each for each in kept.waiting() if each.until is None or each.until <= now)
-            return Due(trigger=kept.trigger, token=kept.token, now=now, secret=kept.new.secret, waiting=waiting)
+            ready = tuple(each for each in kept.waiting() if _is_ready(each, now))[:MOST_WAITING]
+            return Due(trigger=kept.trigger, token=kept.token, now=now, secret=kept.new.secret, waiting=ready)
+
+    def _fires(self, kept: Kept) -> bool:
+        return kept.trigger.state is TriggerState.ACTIVE and self._pause is None
 
     def settle_trigger(self, due: Due, found: Settlement) -> Sequence[Settled]:
         with self._transaction() as now:
             kept = self._triggers.get(due.trigger.name)
             if kept is None or (kept.trigger.id, kept.token) != (due.trigger.id, due.token):
                 raise LeaseLost(f"Trigger {due.trigger.name!r} was taken by another worker, or changed.")
-            if kept.trigger.state is not TriggerState.ACTIVE or self._pause is not None:
+            if not self._fires(kept):
                 raise LeaseLost("It was paused.")
             policy = policy_of(kept.trigger.policy)
             settled = [self._settle(kept, policy, entry, now) for entry in found.entries]
@@ -64,14 +79,14 @@ class MemoryLooks(MemoryTriggers):
         known = kept.find(entry.occurrence.key)
         if known is not None and known.outcome is not Outcome.WAITING:
             return Settled(known)
+        if entry.verdict is not None or entry.new is None:
+            verdict = entry.verdict or Verdict(Outcome.SKIPPED, "no job was made ready for it")
+            return Settled(self._note_entry(kept, entry, verdict, now))
         name, kind = kept.trigger.name, kept.trigger.kind
         facts = self._facts(kept, policy, entry, now)
-        verdict = entry.verdict or decide(name, kind, policy, entry.occurrence, facts)
-        if verdict.outcome is not Outcome.FIRED or entry.new is None:
-            event = self._write(kept, entry.occurrence, verdict, now)
-            if verdict.outcome is Outcome.WAITING:
-                _supersede(kept, event, now)
-            return Settled(event)
+        verdict = decide(name, kind, policy, entry.occurrence, facts)
+        if verdict.outcome is not Outcome.FIRED:
+            return Settled(self._note_entry(kept, entry, verdict, now))
         if if_running(policy, kind) == "cancel_older":
             for job_id in facts.unfinished:
                 self._cancel_record(self._records[job_id], now, force=False)
@@ -80,6 +95,12 @@ class MemoryLooks(MemoryTriggers):
         kept.change(fired_at=now)
         _supersede(kept, event, now)
         return Settled(event, job)
+
+    def _note_entry(self, kept: Kept, entry: Entry, verdict: Verdict, now: datetime) -> TriggerEvent:
+        event = self._write(kept, entry.occurrence, verdict, now)
+        if verdict.outcome is Outcome.WAITING:
+            _supersede(kept, event, now)
+        return event
 
     def pause_failing_triggers(self) -> Sequence[Trigger]:
         with self._transaction() as now:
@@ -115,11 +136,12 @@ class MemoryLooks(MemoryTriggers):
 
     def _facts(self, kept: Kept, policy: Policy, entry: Entry, now: datetime) -> Facts:
         fired = [each.recorded_at for each in kept.events if each.outcome is Outcome.FIRED]
+        believed, fired_at = now + CLOCK_WENT_BACK, kept.trigger.fired_at
         mine = self._mine(kept)
         return Facts(
             now=now,
-            fired_at=kept.trigger.fired_at,
-            fired_today=sum(at >= begin_of_day(policy, now) for at in fired),
+            fired_at=fired_at if fired_at and fired_at <= believed else None,
+            fired_today=sum(begin_of_day(policy, now) <= at <= believed for at in fired),
             unfinished=tuple(each.job.id for each in mine if each.job.state not in TERMINAL),
             last_inputs=_last_inputs(mine) if policy.skip_if_same_inputs else None,
             inputs=entry.inputs,
@@ -148,4 +170,16 @@ def _supersede(kept: Kept, event: TriggerEvent, now: datetime) -> None:
 
 
 def _must_stay(event: TriggerEvent, now: datetime) -> bool:
-    return event.outcome is Outcome.WAITING
+    counts = event.outcome is Outcome.FIRED and event.recorded_at > now - COUNTED
+    return event.outcome is Outcome.WAITING or counts or event.at > now
+
+
+def _is_ready(event: TriggerEvent, now: datetime) -> bool:
+    return event.until is None or event.until <= now or event.last_at > now + CLOCK_WENT_BACK
+
+
+def _due_since(kept: Kept, now: datetime) -> datetime | None:
+    look_at, looked_at = kept.trigger.look_at, kept.trigger.looked_at
+    if look_at is not None and look_at <= now:
+        return look_at
+    return looked_at if looked_at is not None and looked_at > now + CLOCK_WENT_BACK else None

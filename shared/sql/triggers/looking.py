@@ -9,8 +9,20 @@ import sqlalchemy as sa
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
 from shared.jobs.model import SUPERVISED, TERMINAL, JobState
-from shared.jobs.triggers import Due, Entry, Kind, Outcome, Settled, Settlement, Succeeded, Trigger, TriggerState
-from shared.sql.engine import Database, Transaction
+from shared.jobs.triggers import (
+    Due,
+    Entry,
+    Kind,
+    Outcome,
+    Settled,
+    Settlement,
+    Succeeded,
+    Trigger,
+    TriggerEvent,
+    TriggerState,
+    Verdict,
+)
+from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import cancel_job, insert_job, read_job
 from shared.sql.tables import jobs
@@ -24,7 +36,7 @@ from shared.sql.triggers.rows import (
     to_trigger,
     write_event,
 )
-from shared.sql.triggers.tables import trigger_events, triggers
+from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
@@ -32,6 +44,8 @@ from shared.triggers.records import policy_of
 from shared.triggers.ticks import CLOCK_WENT_BACK
 
 MOST_WAITING = 100  # that one look goes through
+OPEN = [state for state in JobState if state not in TERMINAL]
+COUNTED = timedelta(days=2)  # longer than a day of max_per_day
 
 
 class Looking(Database):
@@ -41,12 +55,12 @@ class Looking(Database):
         """Take the trigger of these kinds that has been due longest."""
         lease = timedelta(seconds=lease_seconds)
         with self.reading() as transaction:  # most often nothing is due, and nobody waits for that to be found out
-            if transaction.one(_next_due(transaction.now, lease, kinds)) is None:
+            if _find_due(transaction, lease, kinds) is None:
                 return None
         with self.writing() as transaction:
             now = transaction.now
-            row = transaction.one(_next_due(now, lease, kinds).with_for_update(skip_locked=True))
-            if row is None or read_pause(transaction) is not None:
+            row = _find_due(transaction, lease, kinds, for_update=True)
+            if row is None:
                 return None
             token = row.look_token + 1
             change_trigger(transaction, row, look_token=token, look_until=now + lease)
@@ -57,6 +71,7 @@ class Looking(Database):
     def settle_trigger(self, due: Due, found: Settlement) -> Sequence[Settled]:
         """Record what a look found."""
         with self.writing() as transaction:
+            transaction.lock("triggers", Lock.TRIGGERS, shared=True)  # nothing fires after a pause of all has begun
             row = transaction.one(sa.select(triggers).where(triggers.c.id == due.trigger.id).with_for_update())
             if row is None or row.look_token != due.token or row.state != TriggerState.ACTIVE:
                 raise LeaseLost(f"Trigger {due.trigger.name!r} was taken by another worker, or changed.")
@@ -67,27 +82,27 @@ class Looking(Database):
             times = [at for at in (found.look_at, first_wait(transaction, row)) if at is not None]
             seen = {} if found.seen is None else {"seen": dict(found.seen)}
             since = {} if found.since is None else {"since": found.since}
-            fired = {"fired_at": transaction.now} if any(each.job for each in settled) else {}
             values = {"look_at": min(times, default=None), "looked_at": transaction.now, "look_until": None}
-            change_trigger(transaction, row, **values, **seen, **since, **fired)
+            change_trigger(transaction, row, **values, **seen, **since)
             return settled
 
     def _settle(self, transaction: Transaction, row: sa.Row[Any], policy: Policy, entry: Entry) -> Settled:
         known = find_event(transaction, row, entry.occurrence.key or None)
         if known is not None and known.outcome != Outcome.WAITING:
             return Settled(to_event(known, row.name))
+        if entry.verdict is not None or entry.new is None:
+            verdict = entry.verdict or Verdict(Outcome.SKIPPED, "no job was made ready for it")
+            return Settled(_note(transaction, row, entry, verdict))
         facts = _read_facts(transaction, row, policy, entry)
-        verdict = entry.verdict or decide(row.name, row.kind, policy, entry.occurrence, facts)
-        if verdict.outcome is not Outcome.FIRED or entry.new is None:
-            event = write_event(transaction, row, entry.occurrence, verdict)
-            if verdict.outcome is Outcome.WAITING:
-                supersede(transaction, row, event)
-            return Settled(event)
+        verdict = decide(row.name, row.kind, policy, entry.occurrence, facts)
+        if verdict.outcome is not Outcome.FIRED:
+            return Settled(_note(transaction, row, entry, verdict))
         if if_running(policy, row.kind) == "cancel_older":
             for job_id in facts.unfinished:
                 self._cancel(transaction, job_id)
         job = insert_job(transaction, entry.new)
         event = write_event(transaction, row, entry.occurrence, verdict, job_id=job.id)
+        change_trigger(transaction, row, fired_at=transaction.now)
         supersede(transaction, row, event)
         return Settled(event, job)
 
@@ -112,8 +127,13 @@ class Looking(Database):
     def pause_failing_triggers(self) -> Sequence[Trigger]:
         """Pause those whose last jobs have all failed."""
         counted = (triggers.c.disable_after.is_not(None), triggers.c.state == TriggerState.ACTIVE)
+        a_failed_one = sa.exists().where(
+            jobs.c.trigger_name == triggers.c.name,
+            jobs.c.state == JobState.FAILED,
+            jobs.c.created_at >= triggers.c.resumed_at,
+        )
         with self.reading() as transaction:
-            rows = transaction.all(sa.select(triggers).where(*counted))
+            rows = transaction.all(sa.select(triggers).where(*counted, a_failed_one).order_by(triggers.c.name))
             failing = [row.id for row in rows if _failures(transaction, row) is not None]
         return [paused for each in failing if (paused := self._pause_failing(each)) is not None]
 
@@ -139,18 +159,35 @@ class Looking(Database):
             )
         with self.writing() as transaction:
             until = transaction.now - timedelta(days=older_than_days)
-            old = (here.last_at < until, here.outcome != Outcome.WAITING)
+            old = (here.last_at < until, *_may_go(transaction))
             count: int = transaction.execute(sa.delete(trigger_events).where(*old)).rowcount
             return count + sum(_keep_newest(transaction, row.trigger_id, most) for row in crowded)
 
 
-def _next_due(now: datetime, lease: timedelta, kinds: Collection[Kind]) -> sa.Select[Any]:
-    here = triggers.c
+def _note(transaction: Transaction, row: sa.Row[Any], entry: Entry, verdict: Verdict) -> TriggerEvent:
+    event = write_event(transaction, row, entry.occurrence, verdict)
+    if verdict.outcome is Outcome.WAITING:
+        supersede(transaction, row, event)
+    return event
+
+
+def _find_due(
+    transaction: Transaction, lease: timedelta, kinds: Collection[Kind], *, for_update: bool = False
+) -> sa.Row[Any] | None:
+    """Return the next trigger to look at: due, or looked at when the clock was ahead, whatever it was due then."""
+    here, now = triggers.c, transaction.now
     held = sa.and_(here.look_until > now, here.look_until <= now + lease)  # a later end is of a clock that jumped
-    is_time = sa.or_(here.look_at <= now, here.looked_at > now + CLOCK_WENT_BACK)  # by a clock that was ahead
-    is_due = (here.state == TriggerState.ACTIVE, is_time, sa.or_(here.look_until.is_(None), ~held))
-    of_kind = [here.kind.in_(kinds)] if len(kinds) < len(Kind) else []
-    return sa.select(triggers).where(*is_due, *of_kind).order_by(here.look_at, here.id).limit(1)
+    free = (here.state == TriggerState.ACTIVE, here.kind.in_(kinds), sa.or_(here.look_until.is_(None), ~held))
+    fires = ~sa.exists().where(trigger_pause.c.since.is_not(None))
+    for is_due, order in (
+        (here.look_at <= now, here.look_at),
+        (here.looked_at > now + CLOCK_WENT_BACK, here.looked_at),
+    ):
+        oldest = sa.select(triggers).where(is_due, *free, fires).order_by(order, here.id).limit(1)
+        row = transaction.one(oldest.with_for_update(skip_locked=True, of=triggers) if for_update else oldest)
+        if row is not None:
+            return row
+    return None
 
 
 def _unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
@@ -159,23 +196,28 @@ def _unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 def _ready(transaction: Transaction, row: sa.Row[Any]) -> list[sa.Row[Any]]:
-    here = trigger_events.c
-    over = sa.or_(here.until.is_(None), here.until <= transaction.now)
+    here, now = trigger_events.c, transaction.now
+    over = sa.or_(here.until.is_(None), here.until <= now, here.last_at > now + CLOCK_WENT_BACK)
     mine = sa.select(trigger_events).where(here.trigger_id == row.id, here.outcome == Outcome.WAITING, over)
     return transaction.all(mine.order_by(here.number).limit(MOST_WAITING))
 
 
 def _read_facts(transaction: Transaction, row: sa.Row[Any], policy: Policy, entry: Entry) -> Facts:
+    """Read what the policy asks about. What is of later than now was written before the clock was set back."""
     here, now = trigger_events.c, transaction.now
-    known = here.recorded_at <= now + CLOCK_WENT_BACK  # later ones are of a clock that was ahead
-    fired = (here.trigger_id == row.id, here.outcome == Outcome.FIRED, known)
-    today = sa.select(sa.func.count()).where(*fired, here.recorded_at >= begin_of_day(policy, now))
-    last = sa.select(sa.func.max(here.recorded_at)).where(*fired)
+    believed = now + CLOCK_WENT_BACK
+    today = sa.select(sa.func.count()).where(
+        here.trigger_id == row.id,
+        here.outcome == Outcome.FIRED,
+        here.recorded_at >= begin_of_day(policy, now),
+        here.recorded_at <= believed,
+    )
+    last = sa.select(triggers.c.fired_at).where(triggers.c.id == row.id, triggers.c.fired_at <= believed)
     mine = (jobs.c.trigger_name == row.name, jobs.c.created_at >= row.created_at)
-    running = sa.select(jobs.c.id).where(*mine, jobs.c.state.not_in(TERMINAL)).order_by(jobs.c.created_at)
+    running = sa.select(jobs.c.id).where(*mine, jobs.c.state.in_(OPEN)).order_by(jobs.c.created_at, jobs.c.id)
     return Facts(
         now=now,
-        fired_at=transaction.execute(last).scalar_one(),
+        fired_at=transaction.execute(last).scalar(),
         fired_today=transaction.execute(today).scalar_one() if policy.max_per_day is not None else 0,
         unfinished=tuple(each.id for each in transaction.all(running)),
         last_inputs=_last_inputs(transaction, mine) if policy.skip_if_same_inputs else None,
@@ -206,6 +248,13 @@ def _keep_newest(transaction: Transaction, trigger_id: str, most: int) -> int:
     here = trigger_events.c
     newest = sa.select(here.number).where(here.trigger_id == trigger_id).order_by(here.number.desc())
     first_gone = newest.offset(most).limit(1).scalar_subquery()
-    old = (here.trigger_id == trigger_id, here.number <= first_gone, here.outcome != Outcome.WAITING)
+    old = (here.trigger_id == trigger_id, here.number <= first_gone, *_may_go(transaction))
     count: int = transaction.execute(sa.delete(trigger_events).where(*old)).rowcount
     return count
+
+
+def _may_go(transaction: Transaction) -> tuple[sa.ColumnElement[bool], ...]:
+    """Keep what waits, what max_per_day counts, and what is known of times that a clock that was set back reaches."""
+    here, now = trigger_events.c, transaction.now
+    counts = sa.and_(here.outcome == Outcome.FIRED, here.recorded_at > now - COUNTED)
+    return here.outcome != Outcome.WAITING, ~counts, here.at <= now

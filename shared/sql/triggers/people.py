@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import TriggerChanged, TriggerExists
-from shared.jobs.model import NewJob
+from shared.jobs.model import Job, NewJob
 from shared.jobs.triggers import (
     Kind,
     NewTrigger,
@@ -23,10 +23,13 @@ from shared.jobs.triggers import (
     TriggerState,
     Verdict,
 )
+from shared.sql.column_types import as_json
 from shared.sql.engine import Database, Lock, Transaction
-from shared.sql.rows import complete, insert_job, read_job
+from shared.sql.rows import complete, insert_job
+from shared.sql.tables import jobs
 from shared.sql.triggers.rows import (
     change_trigger,
+    end_waiting,
     find_event,
     find_events,
     read_pause,
@@ -72,7 +75,14 @@ class People(Database):
                 )
             values: dict[str, Any] = {each: getattr(new, each) for each in WRITTEN}
             secrets = {each: getattr(new, each) for each in ("secret", "hook_secret") if getattr(new, each) is not None}
-            fresh = {"seen": {}, "since": transaction.now} if dict(new.when) != dict(row.condition) else {}
+            fresh: dict[str, Any] = {}
+            if as_json(new.when) != row.condition:
+                fresh = {"seen": {}, "since": transaction.now}
+                end_waiting(
+                    transaction,
+                    trigger_events.c.trigger_id == row.id,
+                    "the trigger's condition was changed while it waited",
+                )
             change_trigger(
                 transaction,
                 row,
@@ -134,6 +144,9 @@ class People(Database):
                 now = transaction.now
                 values = {"state": TriggerState.ACTIVE, "paused_at": None, "paused_reason": ""}
                 from_now = {"resumed_at": now, "since": now}
+                end_waiting(
+                    transaction, trigger_events.c.trigger_id == row.id, "it waited while the trigger was paused"
+                )
                 change_trigger(transaction, row, **values, **from_now, **_looked_at_now(transaction, row))
             return to_trigger(read_trigger(transaction, name))
 
@@ -154,9 +167,12 @@ class People(Database):
             if read_pause(transaction) is None:
                 return
             transaction.execute(sa.delete(trigger_pause))
-            earlier = (triggers.c.state == TriggerState.ACTIVE, triggers.c.since < transaction.now)
-            taken_back = {"look_token": triggers.c.look_token + 1, "look_until": None}
-            transaction.execute(sa.update(triggers).where(*earlier).values(since=transaction.now, **taken_back))
+            active = sa.select(triggers.c.id).where(triggers.c.state == TriggerState.ACTIVE)
+            transaction.all(active.order_by(triggers.c.id).with_for_update())
+            of_these = trigger_events.c.trigger_id.in_(active)
+            end_waiting(transaction, of_these, "it waited while all triggers were paused")
+            from_now = {"since": transaction.now, "look_token": triggers.c.look_token + 1, "look_until": None}
+            transaction.execute(sa.update(triggers).where(triggers.c.state == TriggerState.ACTIVE).values(**from_now))
 
     def triggers_pause(self) -> Pause | None:
         """Return since when none fires."""
@@ -187,8 +203,7 @@ class People(Database):
         with self.writing() as transaction:
             row = read_trigger(transaction, name, for_update=True)
             if (known := find_event(transaction, row, occurrence.key)) is not None:
-                job = complete(transaction, read_job(transaction, known.job_id)) if known.job_id else None
-                return Settled(to_event(known, name), job)
+                return Settled(to_event(known, name), _job_of(transaction, known))
             job = insert_job(transaction, new)
             event = write_event(transaction, row, occurrence, Verdict(Outcome.FIRED, "by hand"), job_id=job.id)
             change_trigger(transaction, row, fired_at=transaction.now)
@@ -215,6 +230,12 @@ def _report_new(transaction: Transaction, row: sa.Row[Any], occurrence: Occurren
     if row.look_at is None or row.look_at > transaction.now:
         change_trigger(transaction, row, look_at=transaction.now)
     return write_event(transaction, row, occurrence, Verdict(Outcome.WAITING, "for a worker"))
+
+
+def _job_of(transaction: Transaction, event: sa.Row[Any]) -> Job | None:
+    """Return the event's job, unless it was deleted since."""
+    row = transaction.one(sa.select(jobs).where(jobs.c.id == event.job_id)) if event.job_id else None
+    return complete(transaction, row) if row is not None else None
 
 
 def _taken_back(row: sa.Row[Any]) -> dict[str, Any]:

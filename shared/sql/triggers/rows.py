@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Occurrence, Outcome, Pause, Trigger, TriggerEvent, Verdict
+from shared.sql.column_types import as_text
 from shared.sql.engine import Transaction
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 
+REFUSALS_TOGETHER = timedelta(hours=1)
 COLUMN_OF = {"when": "condition"}
 NOT_COLUMNS = {"had_secret", "had_hook_secret"}
 TRIGGER_FIELDS = {each.name: COLUMN_OF.get(each.name, each.name) for each in fields(Trigger)}
@@ -79,7 +81,8 @@ def write_event(
         again = {"last_at": now} if key else {"last_at": now, "times": trigger_events.c.times + 1}
         where = trigger_events.c.number == known.number
         changed = sa.update(trigger_events).where(where).values(**told, **again).returning(*trigger_events.c)
-        return to_event(transaction.execute(changed).one(), row.name)
+        if (event := transaction.execute(changed).first()) is not None:  # unless it was too old, and was just deleted
+            return to_event(event, row.name)
     values: dict[str, Any] = {
         "trigger_id": row.id,
         "key": key,
@@ -96,12 +99,27 @@ def write_event(
 
 
 def _same_look(transaction: Transaction, row: sa.Row[Any], verdict: Verdict) -> sa.Row[Any] | None:
-    """Return the trigger's newest event, if it is a look that found the same."""
-    mine = sa.select(trigger_events).where(trigger_events.c.trigger_id == row.id)
-    newest = transaction.one(mine.order_by(trigger_events.c.number.desc()).limit(1))
+    """Return the trigger's newest event, if it is a look that found the same; of refusals, the newest like it.
+
+    Whoever sends what is refused must not be able to fill the list with two reasons in turn.
+    """
+    here = trigger_events.c
+    mine = sa.select(trigger_events).where(here.trigger_id == row.id)
+    if verdict.outcome is Outcome.REFUSED:
+        lately = (here.outcome == Outcome.REFUSED, here.recorded_at > transaction.now - REFUSALS_TOGETHER)
+        same = mine.where(*lately, here.key.is_(None), here.reason == verdict.reason)
+        return transaction.one(same.order_by(here.recorded_at.desc()).limit(1))
+    newest = transaction.one(mine.order_by(here.number.desc()).limit(1))
     if newest is None or newest.key is not None:
         return None
-    return newest if (newest.outcome, newest.reason) == (verdict.outcome, verdict.reason) else None
+    return newest if (newest.outcome, newest.reason) == (verdict.outcome, as_text(verdict.reason)) else None
+
+
+def end_waiting(transaction: Transaction, whose: sa.ColumnElement[bool], reason: str) -> None:
+    """Skip what waits. The caller has locked the triggers."""
+    waiting = (whose, trigger_events.c.outcome == Outcome.WAITING)
+    values = {"outcome": Outcome.SKIPPED, "reason": reason, "until": None, "last_at": transaction.now}
+    transaction.execute(sa.update(trigger_events).where(*waiting).values(**values))
 
 
 def supersede(transaction: Transaction, row: sa.Row[Any], event: TriggerEvent) -> None:

@@ -34,6 +34,7 @@ triggers = Table(
     Column("look_token", Integer, nullable=False),
     Column("look_until", UtcDateTime),  # while a worker has it
     Index(None, "state", "look_at"),
+    Index(None, "state", "looked_at"),  # finds those that were looked at while the clock was ahead
     Index(None, "kind", "name"),
 )
 

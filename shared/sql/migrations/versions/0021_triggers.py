@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("look_until", TIME),
     )
     op.create_index("ix_triggers_state_look_at", "triggers", ["state", "look_at"])
+    op.create_index("ix_triggers_state_looked_at", "triggers", ["state", "looked_at"])
     op.create_index("ix_triggers_kind_name", "triggers", ["kind", "name"])
     op.create_table(
         "trigger_events",
