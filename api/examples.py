@@ -39,6 +39,14 @@ REQUESTS: dict[str, Any] = {
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "retry_of": None,
+    "trigger": "iris-nightly",
+    "triggered_by": {
+        "trigger": "iris-nightly",
+        "kind": "cron",
+        "key": "tick 2026-01-31T12:00:00Z",
+        "at": "2026-01-31T12:00:00Z",
+        "facts": {"at": "2026-01-31T12:00:00Z"},
+    },
     "request_id": "0f8e2d6c4b1a49d7a3c5e9f1b2d4a6c8",
     "state": "succeeded",
     "reason": None,
@@ -123,6 +131,8 @@ JOB: dict[str, Any] = {
 
 NEW_JOB: dict[str, Any] = {
     **JOB,
+    "trigger": None,
+    "triggered_by": None,
     "state": "queued",
     "attempts": [],
     "resolved": dict.fromkeys(JOB["resolved"]),

@@ -31,6 +31,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
     versions = result.get("model_versions") or []
     return {
         **same,
+        "trigger": job.trigger_name,
         "request": with_defaults(job.request),
         "queue": Queue(name=job.queue),
         "resolved": {

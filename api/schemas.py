@@ -143,6 +143,11 @@ class JobSummary(AnswerBody):
 
     id: str
     retry_of: str | None = Field(description="The job that this one repeats (POST /jobs/<id>/retry).")
+    trigger: str | None = Field(description="The trigger that fired it (POST /triggers); null for a person's request.")
+    triggered_by: Mapping[str, Any] | None = Field(
+        description="What fired it: the trigger, the kind (fire: somebody asked for it), the occurrence's key, its "
+        "time and facts."
+    )
     request_id: str | None = Field(
         description="X-Request-Id of the request that made it: in the log lines about it, in the training's "
         "RETRAIN_REQUEST_ID and in the MLflow run's tag retrain.request_id. Null for jobs of an older version."

@@ -40,7 +40,7 @@ def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, An
         with job_context(new):
             facts = {"experiment_name": new.experiment_name, "retry_of": new.retry_of}
             logger.info("job accepted", extra=facts)
-            _send(submission.job, services)
+            send(submission.job, services)
     return submission
 
 
@@ -51,22 +51,22 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
     return new_job(clean, services.settings, secret=services.vault.seal(secrets), request_id=request_id())
 
 
-def check_git_uri_is_allowed(git_uri: str, settings: Settings) -> None:
+def check_git_uri_is_allowed(git_uri: str, settings: Settings, *, below: str = "") -> None:
     """Refuse at once an address that every worker would refuse later."""
     allowed = AllowedAddresses(settings.git_schemes, settings.git_hosts, settings.git_private_networks)
     if refusal := allowed.refusal(parse_git_uri(git_uri), what="git_uri"):
-        raise InvalidRequest([FieldError("body", "/git_uri", refusal.message, "NOT_ALLOWED")])
+        raise InvalidRequest([FieldError("body", f"{below}/git_uri", refusal.message, "NOT_ALLOWED")])
 
 
-def check_resources(resources: Resources, settings: Settings) -> None:
-    """Refuse at once resources that no host gives an attempt."""
+def check_resources(resources: Resources, settings: Settings, *, below: str = "") -> None:
+    """Refuse at once resources that no host gives an attempt; ``below`` is where in the body they are."""
     most_bytes, most_cpus = settings.attempt_memory_most_bytes, settings.attempt_cpus_most
     if most_bytes and resources.memory and memory_bytes(resources.memory) > most_bytes:
         message = f"asks for more memory than an attempt may have here: {most_bytes} bytes (ATTEMPT_MEMORY_MOST_BYTES)"
-        raise InvalidRequest([FieldError("body", "/resources/memory", message, "OVER_MAXIMUM")])
+        raise InvalidRequest([FieldError("body", f"{below}/resources/memory", message, "OVER_MAXIMUM")])
     if most_cpus and resources.cpus and resources.cpus > most_cpus:
         message = f"asks for more cores than an attempt may have here: {most_cpus:g} (ATTEMPT_CPUS_MOST)"
-        raise InvalidRequest([FieldError("body", "/resources/cpus", message, "OVER_MAXIMUM")])
+        raise InvalidRequest([FieldError("body", f"{below}/resources/cpus", message, "OVER_MAXIMUM")])
 
 
 def check_alert_channels(names: Collection[str], settings: Settings, *, pointer: str) -> None:
@@ -84,7 +84,8 @@ def payload_hash(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _send(job: Job, services: Services) -> None:
+def send(job: Job, services: Services) -> None:
+    """Send a recorded job to the queue, or leave it to the sweep."""
     try:
         send_or_leave_to_sweep(job, queue=services.queue, unmark=services.store)
     except StoreUnavailable as error:  # the job is recorded: an error now would make the caller send it twice

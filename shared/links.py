@@ -39,6 +39,10 @@ class Links:
         """Return the job's absolute address."""
         return f"{self.api}/jobs/{job.id}" if self.api else None
 
+    def trigger(self, name: str) -> str:
+        """Return the trigger's own address, likewise."""
+        return f"{self.prefix}/triggers/{name}"
+
     def logs(self, job: Job) -> str:
         """Return the address of the last attempt's log."""
         return f"{self.job(job)}/logs"

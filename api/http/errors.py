@@ -19,6 +19,7 @@ RetrainError
     ├── TooManyFollowers     too many logs are already followed
     ├── ModelVersionNotFound MLflow has no such version of a model
     ├── ChampionUnknown      nobody is known to have had the alias then
+    ├── TriggerOfFile        only the file that the trigger is from changes it
     ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
 """
@@ -170,6 +171,13 @@ class ChampionUnknown(Refusal):
 
     status = HTTPStatus.NOT_FOUND
     code = "CHAMPION_UNKNOWN"
+
+
+class TriggerOfFile(Refusal):
+    """The trigger is from a file of TRIGGERS_DIR, and only that changes it."""
+
+    status = HTTPStatus.CONFLICT
+    code = "TRIGGER_OF_FILE"
 
 
 class RegistryUnavailable(Refusal):

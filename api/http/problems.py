@@ -28,6 +28,9 @@ from shared.errors import (
     RetrainError,
     StateUnknown,
     StoreUnavailable,
+    TriggerChanged,
+    TriggerExists,
+    TriggerNotFound,
 )
 from shared.secrets.redactor import Redactor
 
@@ -87,6 +90,9 @@ OF_SHARED: Mapping[type[RetrainError], Kind] = {
     ObservationRefused: Kind(HTTPStatus.CONFLICT, "OBSERVATION_REFUSED"),
     JobNotEnded: Kind(HTTPStatus.CONFLICT, "JOB_NOT_ENDED"),
     IdempotencyKeyReused: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
+    TriggerNotFound: Kind(HTTPStatus.NOT_FOUND, "TRIGGER_NOT_FOUND"),
+    TriggerExists: Kind(HTTPStatus.CONFLICT, "TRIGGER_EXISTS"),
+    TriggerChanged: Kind(HTTPStatus.PRECONDITION_FAILED, "TRIGGER_CHANGED"),
     StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", {"Retry-After": "5"}),
 }
 

@@ -23,10 +23,17 @@ Place = Literal["body", "query", "header"]
 def refuse(error: ValidationError, model: type[BaseModel], place: Place) -> NoReturn:
     """Raise InvalidRequest for what the model found in that place of the request."""
     body = request.get_json() if place == "body" else None
+    raise InvalidRequest(errors_of(error, model, place, body)) from None
+
+
+def errors_of(
+    error: ValidationError, model: type[BaseModel], place: Place, body: dict[str, Any] | None
+) -> list[FieldError]:
+    """Return what the model found, each place once."""
     found = error.errors(include_url=False, include_input=False)
     located = sorted(((_locate(e, body), e) for e in found), key=lambda pair: pair[0])
     groups = islice(groupby(located, key=lambda pair: pair[0]), MAX_ERRORS)
-    raise InvalidRequest([_to_error(model, place, path, [e for _, e in same]) for path, same in groups]) from None
+    return [_to_error(model, place, path, [e for _, e in same]) for path, same in groups]
 
 
 def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]:
@@ -36,7 +43,7 @@ def _locate(error: ErrorDetails, body: dict[str, Any] | None) -> tuple[str, ...]
     path: list[str] = []
     value: Any = body
     for said in error["loc"]:
-        part = said if path or _leads_into(value, said) else EARLIER_NAMES.get(str(said), said)
+        part = said if _leads_into(value, said) else EARLIER_NAMES.get(str(said), said)
         if _leads_into(value, part):
             value = value[part]
         elif error["type"] != "missing":

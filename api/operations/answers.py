@@ -16,6 +16,7 @@ class Tag(Enum):
     """The groups of operations, in the order in which the documentation shows them."""
 
     JOBS = "Retrainings."
+    TRIGGERS = "Retrainings that start by themselves."
     MODELS = "Champions in MLflow's model registry."
     WORKERS = "Hosts with a worker."
     ALERTS = "Who is told of jobs."

@@ -58,6 +58,7 @@ class JobsQuery(Query):
     )
     experiment: Filter | None = Field(None, description="Jobs of this MLflow experiment.")
     model: Filter | None = Field(None, description="Jobs of this registered model.")
+    trigger: Filter | None = Field(None, description="Jobs that this trigger fired.")
     label: Filter | None = Field(None, description="A label's name, or name=value.")
     created_after: Time | None = Field(None, description="Jobs accepted after this RFC 3339 time.")
     limit: int = Field(50, ge=1, le=200, description="Jobs on a page.")
@@ -93,6 +94,7 @@ def job_filter(query: JobsQuery) -> JobFilter:
         states=frozenset(query.state) or None,
         experiment_name=query.experiment,
         model_name=query.model,
+        trigger=query.trigger,
         label=(name, value if has_value else None) if query.label else None,
         created_after=query.created_after,
     )

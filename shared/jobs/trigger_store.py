@@ -27,7 +27,9 @@ class Triggers(Protocol):
         """Record it; raise TriggerExists if the name is taken."""
 
     def change_trigger(self, name: str, new: NewTrigger, *, version: int | None = None) -> Trigger:
-        """Replace what its author wrote; what it has seen stays if ``when`` does. Encrypted parts that are None stay.
+        """Replace what its author wrote; what it has seen stays if ``when`` does.
+
+        The credentials are replaced, with None too; a hook_secret that is None stays.
 
         Raises TriggerNotFound, or TriggerChanged if it has another version than that.
         """

@@ -25,7 +25,6 @@ from shared.sql.column_types import as_json, as_text
 from tests.fakes.records import Record
 
 WRITTEN = ("template", "when", "policy", "kind", "source")
-SECRETS = ("secret", "hook_secret")
 
 
 @dataclass
@@ -93,8 +92,7 @@ class MemoryTriggers:
             before = kept.trigger
             if version not in (None, before.version):
                 raise TriggerChanged(f"Trigger {name!r} was changed.", trigger=name, version=before.version)
-            secrets = {each: getattr(kept.new, each) for each in SECRETS if getattr(new, each) is None}
-            kept.new = replace(new, **secrets)
+            kept.new = new if new.hook_secret is not None else replace(new, hook_secret=kept.new.hook_secret)
             kept.change(**_written(kept.new), **_had(kept.new), version=before.version + 1, changed_at=now, look_at=now)
             if kept.trigger.when != before.when:
                 kept.change(seen={}, since=now)
@@ -245,7 +243,7 @@ def _written(new: NewTrigger) -> dict[str, Any]:
 
 
 def _had(new: NewTrigger) -> dict[str, Any]:
-    return {f"had_{each}": getattr(new, each) is not None for each in SECRETS}
+    return {f"had_{each}": getattr(new, each) is not None for each in ("secret", "hook_secret")}
 
 
 def _same_look(kept: Kept, verdict: Verdict, now: datetime) -> TriggerEvent | None:

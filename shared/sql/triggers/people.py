@@ -73,8 +73,8 @@ class People(Database):
                     trigger=name,
                     version=row.version,
                 )
-            values: dict[str, Any] = {each: getattr(new, each) for each in WRITTEN}
-            secrets = {each: getattr(new, each) for each in ("secret", "hook_secret") if getattr(new, each) is not None}
+            values: dict[str, Any] = {each: getattr(new, each) for each in (*WRITTEN, "secret")}
+            signed = {"hook_secret": new.hook_secret} if new.hook_secret is not None else {}
             fresh: dict[str, Any] = {}
             if as_json(new.when) != row.condition:
                 fresh = {"seen": {}, "since": transaction.now}
@@ -87,7 +87,7 @@ class People(Database):
                 transaction,
                 row,
                 **values,
-                **secrets,
+                **signed,
                 **fresh,
                 condition=new.when,
                 version=row.version + 1,

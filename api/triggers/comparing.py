@@ -1,0 +1,35 @@
+"""Tells what writing a trigger would do, before anything is written."""
+
+from enum import StrEnum
+from typing import Any
+
+from api.services import Services
+from api.triggers.bodies import TriggerRequest
+from api.triggers.writing import differences, draft_of, require_no_file
+from shared.errors import TriggerNotFound
+from shared.jobs.triggers import Trigger
+
+
+class Plan(StrEnum):
+    """What writing it would do."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    NOTHING = "nothing"
+
+
+def plan_of(wish: TriggerRequest, services: Services) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
+    """Return what writing the trigger would do, and which fields would have other values."""
+    before = find_trigger(wish.name, services)
+    if before is not None:
+        require_no_file(before)
+    found = differences(before, draft_of(wish.name, wish, before, services, source=None), services)
+    return (Plan.CREATE if before is None else Plan.CHANGE if found else Plan.NOTHING), found
+
+
+def find_trigger(name: str, services: Services) -> Trigger | None:
+    """Return the trigger, if there is one."""
+    try:
+        return services.store.get_trigger(name)
+    except TriggerNotFound:
+        return None

@@ -1,0 +1,183 @@
+"""Turns what people write of a trigger into its record: checked as a request is, with its credentials encrypted."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from api.http.errors import FieldError, InvalidRequest, TriggerOfFile
+from api.services import Services
+from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources
+from api.triggers.bodies import TriggerChange, TriggerRequest
+from shared.addresses.public_text import require_no_credentials
+from shared.jobs.triggers import Kind, NewTrigger, Trigger
+from shared.requests.retrain_request import RetrainRequest
+from shared.secrets.vault import JobSecrets
+from shared.triggers.fields import check_address
+from shared.triggers.records import as_record
+
+PARTS = ("template", "when", "policy")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A trigger that was written, and the secret that was made for its senders."""
+
+    trigger: Trigger
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A trigger as it is to be recorded, in clear."""
+
+    new: NewTrigger
+    credentials: JobSecrets = field(repr=False)
+    secret: str | None = field(repr=False)
+
+
+def create(wish: TriggerRequest, services: Services, *, source: str | None = None) -> Written:
+    """Record the trigger; raise InvalidRequest, or TriggerExists if its name is taken."""
+    draft = draft_of(wish.name, wish, None, services, source=source)
+    made = None if wish.secret else draft.secret
+    return Written(services.store.create_trigger(_sealed(draft, services)), made)
+
+
+def change(name: str, wish: TriggerChange, *, version: int | None, services: Services) -> Written:
+    """Replace what the trigger does; credentials and secret that are not sent stay."""
+    before = services.store.get_trigger(name)
+    require_no_file(before)
+    return rewrite(before, wish, version=version, services=services)
+
+
+def rewrite(
+    before: Trigger, wish: TriggerChange, *, version: int | None, services: Services, source: str | None = None
+) -> Written:
+    """Replace it, whoever may change it; do nothing if it is the same."""
+    draft = draft_of(before.name, wish, before, services, source=source)
+    if version in (None, before.version) and not differences(before, draft, services):
+        return Written(before)
+    # The version that was read, where none was sent: the stored credentials belong to its addresses.
+    against = before.version if version is None else version
+    changed = services.store.change_trigger(before.name, _sealed(draft, services), version=against)
+    return Written(changed, None if wish.secret else draft.secret)
+
+
+def delete(name: str, services: Services) -> None:
+    """Delete it; its jobs stay."""
+    require_no_file(services.store.get_trigger(name))
+    services.store.delete_trigger(name)
+
+
+def require_no_file(trigger: Trigger) -> None:
+    """Raise TriggerOfFile for a trigger that a file of TRIGGERS_DIR would change back."""
+    if trigger.source is not None:
+        raise TriggerOfFile(
+            f"Trigger {trigger.name!r} is from the file {trigger.source} of the operator's TRIGGERS_DIR: change or "
+            "delete that. It can be paused, resumed and fired here.",
+            trigger=trigger.name,
+        )
+
+
+def draft_of(
+    name: str, wish: TriggerChange, before: Trigger | None, services: Services, *, source: str | None
+) -> Draft:
+    """Check what was written; return it with the credentials that it has from now on."""
+    check_alert_channels(wish.template.alerts.to or (), services.settings, pointer="/template/alerts/to")
+    check_resources(wish.template.resources, services.settings, below="/template")
+    check_git_uri_is_allowed(wish.template.git_uri, services.settings, below="/template")
+    kind = wish.when.kind
+    if problem := _problem_with_secret(wish, kind) or _problem_with_dataset(wish):
+        raise InvalidRequest([problem])
+    clean, sent = wish.template.without_credentials()
+    new = NewTrigger(
+        name=name,
+        template=_template(clean),
+        when=as_record(wish.when),
+        policy=as_record(wish.policy),
+        kind=kind,
+        source=source,
+        disable_after=wish.policy.disable_after,
+    )
+    kept = JobSecrets() if before is None else _kept(before, clean, services)
+    credentials = JobSecrets(sent.source or kept.source, sent.dataset or kept.dataset)
+    needs_secret = kind.is_sent and (before is None or not before.had_hook_secret)
+    return Draft(new, credentials, wish.secret or (secrets.token_urlsafe(32) if needs_secret else None))
+
+
+def differences(before: Trigger | None, draft: Draft, services: Services) -> dict[str, tuple[Any, Any]]:
+    """Return what would change: each field with its value before and after. Of secrets, only that they change."""
+    was = {part: getattr(before, part) for part in PARTS} if before else {}
+    will = {part: getattr(draft.new, part) for part in PARTS}
+    old, new = dict(_leaves(was)), dict(_leaves(will))
+    found = {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+    if before is None:
+        return found
+    if before.source != draft.new.source:
+        found["/source"] = (before.source, draft.new.source)
+    if services.vault.open(services.store.secret_of_trigger(before.name)) != draft.credentials:
+        found["/template's credentials"] = ("…", "…")
+    if draft.secret is not None and draft.secret != _secret_of(before, services):
+        found["/secret"] = ("…", "…")
+    return found
+
+
+def _sealed(draft: Draft, services: Services) -> NewTrigger:
+    vault = services.vault
+    hook_secret = vault.seal_text(draft.secret) if draft.secret else None
+    return replace(draft.new, secret=vault.seal(draft.credentials), hook_secret=hook_secret)
+
+
+def _template(clean: RetrainRequest) -> dict[str, Any]:
+    """Return the template's record; it keeps a wish for no GPUs, which the operator's default would replace."""
+    record = clean.as_record()
+    if "gpus" in clean.resources.model_fields_set:
+        record["resources"] = {**record.get("resources", {}), "gpus": clean.resources.gpus}
+    return record
+
+
+def _kept(before: Trigger, clean: RetrainRequest, services: Services) -> JobSecrets:
+    """Return the stored credentials of the addresses that stay."""
+    stored = services.vault.open(services.store.secret_of_trigger(before.name))
+    return JobSecrets(
+        stored.source if before.template.get("git_uri") == clean.git_uri else None,
+        stored.dataset if clean.dataset_repo and before.template.get("dataset_repo") == clean.dataset_repo else None,
+    )
+
+
+def _secret_of(trigger: Trigger, services: Services) -> str | None:
+    sealed = (sealed for each, sealed in services.store.hook_secrets(trigger.kind) if each.name == trigger.name)
+    return next((services.vault.open_text(each) for each in sealed), None)
+
+
+def _problem_with_secret(wish: TriggerChange, kind: Kind) -> FieldError | None:
+    if wish.secret is None or kind.is_sent:
+        return None
+    kinds = ", ".join(each for each in Kind if each.is_sent)
+    return FieldError("body", "/secret", f"secret is for what is sent ({kinds}); nothing is sent to {kind}", "NOT_USED")
+
+
+def _problem_with_dataset(wish: TriggerChange) -> FieldError | None:
+    place = "/when/dataset/address"
+    if wish.when.dataset is None:
+        return None
+    address = wish.when.dataset.address
+    if address is None:
+        if wish.template.dataset_repo:
+            return None
+        message = "when.dataset.address is needed: the template has no dataset_repo that could be looked at"
+        return FieldError("body", place, message, "MISSING")
+    try:
+        check_address(require_no_credentials(address))
+    except ValueError as error:
+        hint = "; leave it out to look at the template's dataset_repo with its credentials"
+        return FieldError("body", place, f"when.dataset.address {error}{hint}", "VALUE_ERROR")
+    return None
+
+
+def _leaves(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, each in value.items():
+        if isinstance(each, Mapping) and each:
+            yield from _leaves(each, f"{before}/{name}")
+        else:
+            yield f"{before}/{name}", each

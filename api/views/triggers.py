@@ -1,0 +1,157 @@
+"""Writes, reads and deletes triggers. What is done to them is in api.views.trigger_actions."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+from pydantic import BaseModel, Field
+
+from api.http.errors import TriggerOfFile
+from api.http.models import AnswerBody, NoQuery
+from api.operations.answers import Answer, Tag, json_response
+from api.operations.operation import operation
+from api.services import links, services
+from api.triggers.answers import Trigger, TriggerList, WrittenTrigger, summary, whole_trigger, written_trigger
+from api.triggers.bodies import TriggerChange, TriggerRequest
+from api.triggers.comparing import Plan, plan_of
+from api.triggers.writing import Written, change, create, delete
+from shared.errors import TriggerChanged, TriggerExists, TriggerNotFound
+
+ETAG = {"ETag": "Its version; send it as If-Match with a change."}
+LOCATION = {"Location": "The trigger's address."}
+
+
+class TriggerPath(BaseModel):
+    """Which trigger."""
+
+    name: str = Field(description="Its name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+
+
+class ChangeHeaders(BaseModel):
+    """Headers of a change."""
+
+    if_match: str | None = Field(
+        None,
+        alias="If-Match",
+        pattern=r'^("[0-9]{1,9}"|\*)$',
+        description="The ETag of the trigger that you read: another version is not changed. Left out: any version.",
+    )
+
+    @property
+    def version(self) -> int | None:
+        """The version that is to be changed; None for any."""
+        return int(self.if_match.strip('"')) if self.if_match and self.if_match != "*" else None
+
+
+class Difference(AnswerBody):
+    """A field with another value."""
+
+    field: str = Field(description="Which, as in /when/cron.")
+    before: Any = Field(description="Null if it had its default; … for a secret.")
+    after: Any
+
+
+class TriggerPlan(AnswerBody):
+    """What writing a trigger would do."""
+
+    name: str
+    action: Plan
+    differences: tuple[Difference, ...]
+
+
+@operation(
+    "POST /triggers",
+    Answer("The trigger.", WrittenTrigger, HTTPStatus.CREATED, {**LOCATION, **ETAG}),
+    tag=Tag.TRIGGERS,
+    raises=[TriggerExists],
+)
+def add_trigger(body: TriggerRequest) -> Response:
+    """Let retrainings start by themselves.
+
+    A trigger has a template, which is the body of a `POST /retrain`; `when` says what fires it, and `policy` what keeps
+    it from firing. All of it is checked now; the template's repository is read when a job of it has its turn.
+
+    Senders of the kinds `git`, `registry` and `signal` sign what they send with `secret`. If none is sent, one is made;
+    only this answer has it.
+    """
+    written = create(body, services())
+    response = _written(written, HTTPStatus.CREATED)
+    response.headers["Location"] = links().trigger(body.name)
+    return response
+
+
+@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS, raises=[TriggerOfFile])
+def check_trigger(body: TriggerRequest) -> TriggerPlan:
+    """Tell what writing a trigger would change, without writing it.
+
+    It is checked as by `POST /triggers`, and compared with the trigger of that name, if there is one.
+    """
+    plan, found = plan_of(body, services())
+    differences = tuple(Difference(field=name, before=was, after=will) for name, (was, will) in found.items())
+    return TriggerPlan(name=body.name, action=plan, differences=differences)
+
+
+@operation("GET /triggers", Answer("All triggers, by name.", TriggerList), tag=Tag.TRIGGERS)
+def list_triggers(query: NoQuery) -> TriggerList:
+    """List the triggers, and whether they fire at all.
+
+    `pause` says since when no trigger fires, because of `POST /triggers/pause`; a single one that is paused says so in
+    its `state`.
+    """
+    store = services().store
+    found = [summary(each) for each in store.list_triggers()]
+    return TriggerList.model_validate({"triggers": found, "pause": store.triggers_pause()})
+
+
+@operation(
+    "GET /triggers/<name>", Answer("The trigger.", Trigger, headers=ETAG), tag=Tag.TRIGGERS, raises=[TriggerNotFound]
+)
+def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
+    """Read a trigger: what it does, what happened last and why, and what comes next.
+
+    Its credentials and its secret are not in the answer.
+    """
+    store = services().store
+    found = whole_trigger(store.get_trigger(path.name), store)
+    return _with_etag(json_response(found), found.version)
+
+
+@operation(
+    "PUT /triggers/<name>",
+    Answer("The trigger.", WrittenTrigger, headers=ETAG),
+    tag=Tag.TRIGGERS,
+    raises=[TriggerNotFound, TriggerChanged, TriggerOfFile],
+)
+def put_trigger(path: TriggerPath, header: ChangeHeaders, body: TriggerChange) -> Response:
+    """Change a trigger: the body replaces template, condition and policy.
+
+    The stored credentials stay for an address that is sent without any and is otherwise the same; so does the secret,
+    unless another one is sent. If `when` changes, what happened before counts no more. Send the trigger's `ETag` as
+    `If-Match`, so that you do not undo what somebody else changed meanwhile. Nothing changes if it is as it was.
+    """
+    return _written(change(path.name, body, version=header.version, services=services()), HTTPStatus.OK)
+
+
+@operation(
+    "DELETE /triggers/<name>",
+    Answer("It is deleted.", status=HTTPStatus.NO_CONTENT),
+    tag=Tag.TRIGGERS,
+    raises=[TriggerNotFound, TriggerOfFile],
+)
+def delete_trigger(path: TriggerPath, query: NoQuery) -> Response:
+    """Delete a trigger with its events and credentials.
+
+    Its jobs stay, and go on.
+    """
+    delete(path.name, services())
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _written(written: Written, status: HTTPStatus) -> Response:
+    body = written_trigger(written.trigger, services().store, secret=written.secret)
+    return _with_etag(json_response(body, status), body.version)
+
+
+def _with_etag(response: Response, version: int) -> Response:
+    response.set_etag(str(version))
+    return response
