@@ -119,7 +119,7 @@ NIGHTLY = When(cron="30 2 * * *", time_zone="Europe/Berlin")
 @pytest.mark.parametrize("catch_up", ["none", "once"])
 @pytest.mark.parametrize("when", [MINUTELY, HOURLY, NIGHTLY], ids=["minutely", "hourly", "nightly"])
 def test_after_an_outage_each_tick_has_one_verdict_or_is_counted_in_one(when: When, catch_up: str) -> None:
-    policy = Policy(catch_up=catch_up)  # type: ignore[arg-type]
+    policy = Policy(catch_up=catch_up)
     first = next(times_after(when, BEGIN, anchor=BEGIN))
     for seconds in OUTAGES:
         for before in (0.5, 30, 59)[: 1 if seconds > 86400 else 3]:
@@ -185,7 +185,8 @@ def test_with_any_jitter_each_tick_has_one_verdict_and_none_is_missed(every: int
 def test_a_clock_that_jumps_fires_no_tick_twice_and_goes_on(seconds: list[int]) -> None:
     when, policy = When(every=3600), Policy(catch_up="once")
     trigger: Trigger = trigger_of(when, policy, created_at=BEGIN)
-    now, keys = BEGIN, set()
+    now = BEGIN
+    keys: set[str] = set()
     for jump in (*seconds, 3601, 3600, 3600):
         now = max(BEGIN, now + timedelta(seconds=jump))
         found = due_ticks(trigger, when, policy, now)
