@@ -14,7 +14,7 @@ from itertools import count, islice, takewhile
 from shared.jobs.triggers import Kind, Occurrence, Outcome, Verdict
 from shared.triggers.fields import Policy, When
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
-from shared.triggers.ticks import occurrence_at, times_after
+from shared.triggers.ticks import STOOD_FOR, occurrence_at, times_after
 
 MOST_OCCURRENCES = 10_000  # a tick every 13 minutes for 90 days
 
@@ -94,8 +94,8 @@ def _arriving(
     if len(found) > MOST_OCCURRENCES:
         raise TooManyOccurrences(f"comes more than {MOST_OCCURRENCES} times in it")
     for (due_at, occurrence), after in zip(found, [*found[1:], None], strict=True):
-        is_stood_for = after is not None and after[0] == due_at  # as in shared.triggers.ticks
-        yield due_at, occurrence, Verdict(Outcome.SKIPPED, "a later tick's", rule="jitter") if is_stood_for else None
+        is_stood_for = after is not None and after[0] == due_at
+        yield due_at, occurrence, Verdict(Outcome.SKIPPED, STOOD_FOR, rule="jitter") if is_stood_for else None
 
 
 def _due(name: str, when: When, policy: Policy, past: Past) -> Iterator[tuple[datetime, Occurrence]]:

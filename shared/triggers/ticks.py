@@ -13,6 +13,7 @@ from shared.triggers.fields import Policy, When
 
 ON_TIME_SECONDS = 60  # a tick that is older was missed: no worker looked
 MISSED_SHOWN = 100  # ticks that have an event each; those before share one
+STOOD_FOR = "a later tick's jitter was over as soon, and it stands for this"
 CLOCK_WENT_BACK = timedelta(hours=1)
 
 
@@ -86,7 +87,5 @@ def _noted(missed: Sequence[_Tick], unshown: int, due_at: datetime | None) -> It
         verdict = Verdict(Outcome.MISSED, f"no worker looked at that time{before}")
         if tick.due_at == due_at:
             before = before.replace("nor at", "as of")
-            verdict = Verdict(
-                Outcome.SKIPPED, f"a later tick's jitter was over as soon, and it stands for this{before}"
-            )
+            verdict = Verdict(Outcome.SKIPPED, f"{STOOD_FOR}{before}", rule="jitter")
         yield occurrence_at(tick.at), verdict

@@ -135,7 +135,7 @@ class MemoryLooks(MemoryTriggers):
             return -count
 
     def _facts(self, kept: Kept, policy: Policy, entry: Entry, now: datetime) -> Facts:
-        fired = [each.recorded_at for each in kept.events if each.outcome is Outcome.FIRED]
+        fired = [each.last_at for each in kept.events if each.outcome is Outcome.FIRED]
         believed, fired_at = now + CLOCK_WENT_BACK, kept.trigger.fired_at
         mine = self._mine(kept)
         return Facts(
@@ -152,6 +152,13 @@ class MemoryLooks(MemoryTriggers):
         mine = [each for each in self._records.values() if each.job.trigger_name == trigger.name]
         mine = [each for each in mine if each.job.created_at >= trigger.created_at]
         return sorted(mine, key=lambda each: (each.job.created_at, each.job.id))
+
+
+def _is_due(kept: Kept, now: datetime) -> datetime | None:
+    looked_at, look_at = kept.trigger.looked_at, kept.trigger.look_at
+    if looked_at is not None and looked_at > now + CLOCK_WENT_BACK:
+        return look_at or looked_at
+    return look_at if look_at is not None and look_at <= now else None
 
 
 def _last_inputs(mine: Sequence[Record]) -> Mapping[str, Any] | None:

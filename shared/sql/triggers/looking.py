@@ -209,8 +209,8 @@ def _read_facts(transaction: Transaction, row: sa.Row[Any], policy: Policy, entr
     today = sa.select(sa.func.count()).where(
         here.trigger_id == row.id,
         here.outcome == Outcome.FIRED,
-        here.recorded_at >= begin_of_day(policy, now),
-        here.recorded_at <= believed,
+        here.last_at >= begin_of_day(policy, now),  # when it fired: it may have been recorded long before
+        here.last_at <= believed,
     )
     last = sa.select(triggers.c.fired_at).where(triggers.c.id == row.id, triggers.c.fired_at <= believed)
     mine = (jobs.c.trigger_name == row.name, jobs.c.created_at >= row.created_at)
