@@ -93,7 +93,8 @@ def _obstacles(
     tomorrow = None
     if policy.max_per_day is not None and facts.fired_today >= policy.max_per_day:
         tomorrow = begin_of_day(policy, begin_of_day(policy, facts.now) + timedelta(hours=36))
-    delayed = occurrence.delayed(name, policy.jitter)
+    has_come = occurrence.at <= facts.now  # if not, it was told by a clock that is ahead, and waits for nothing
+    delayed = occurrence.delayed(name, policy.jitter) if has_come else None
     return [
         (cooled, "cooldown", f"cooldown until {_shown(cooled)}"),
         (opens, "window", f"outside its window until {_shown(opens)}"),

@@ -123,8 +123,8 @@ class Live:
         self.pushes = list(given.pushes)
         self.ends: dict[str, datetime] = {}
         when, policy = given.when, given.policy
-        records = {"when": when.model_dump(mode="json"), "policy": policy.model_dump(mode="json")}
-        self.store.create_trigger(NewTrigger(name=NAME, template=REQUEST, kind=when.kind, **records))
+        told, ruled = when.model_dump(mode="json"), policy.model_dump(mode="json")
+        self.store.create_trigger(NewTrigger(name=NAME, template=REQUEST, kind=when.kind, when=told, policy=ruled))
 
     def run(self) -> None:
         until = BEGIN + timedelta(days=self.given.days)

@@ -1,7 +1,5 @@
 """What a trigger's cooldown and looks count from, also where the clock was wrong for a time."""
 
-from datetime import timedelta
-
 from shared.jobs.model import NewJob
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Entry, Kind, NewTrigger, Occurrence, Outcome, Settled, Settlement
@@ -71,9 +69,9 @@ def test_a_clock_that_was_ahead_keeps_no_trigger_from_being_looked_at(make_store
     right = clock.now
     clock.pass_seconds(365 * 24 * HOUR)
     store.fire_trigger("push", Occurrence("by hand", clock.now), a_job())
-    store.report("push", Occurrence("while ahead", clock.now))
-    due = store.take_due_trigger(lease_seconds=LEASE_SECONDS)
-    assert due is not None
-    store.settle_trigger(due, Settlement(look_at=clock.now + timedelta(seconds=60)))
+    assert push(store, clock, "while ahead") is Outcome.WAITING
     clock.now = right
-    assert push(store, clock, "1") is Outcome.FIRED
+    [settled] = look(store)
+    assert (settled.event.key, settled.event.outcome) == ("while ahead", Outcome.FIRED)
+    assert push(store, clock, "later") is Outcome.WAITING
+    assert store.take_due_trigger(lease_seconds=LEASE_SECONDS) is None

@@ -165,6 +165,12 @@ def test_jitter_is_the_same_for_everybody_and_within_its_bound(key: str, name: s
     assert again.outcome is Outcome.FIRED
 
 
+def test_what_a_clock_ahead_told_waits_for_no_jitter() -> None:
+    ahead = Occurrence("1", datetime(2031, 1, 1, tzinfo=UTC))
+    verdict = decide("t", Kind.GIT, Policy(jitter=60), ahead, Facts(datetime(2030, 1, 1, tzinfo=UTC)))
+    assert verdict.outcome is Outcome.FIRED
+
+
 def test_jitter_spreads_many_triggers() -> None:
     at = datetime(2030, 1, 1, tzinfo=UTC)
     delays = sorted((Occurrence("tick", at).delayed(f"t{n}", 3600) - at).total_seconds() for n in range(200))
