@@ -154,17 +154,6 @@ class MemoryLooks(MemoryTriggers):
         return sorted(mine, key=lambda each: (each.job.created_at, each.job.id))
 
 
-def _is_due(kept: Kept, now: datetime) -> datetime | None:
-    looked_at, look_at = kept.trigger.looked_at, kept.trigger.look_at
-    if looked_at is not None and looked_at > now + CLOCK_WENT_BACK:
-        return look_at or looked_at
-    return look_at if look_at is not None and look_at <= now else None
-
-
-def _is_ready(event: TriggerEvent, now: datetime) -> bool:
-    return event.until is None or event.until <= now or event.last_at > now + CLOCK_WENT_BACK
-
-
 def _last_inputs(mine: Sequence[Record]) -> Mapping[str, Any] | None:
     job = next((each.job for each in reversed(mine) if each.job.state is JobState.SUCCEEDED), None)
     if job is None:
