@@ -17,6 +17,8 @@ from mypackage.protocol import (
     REFUSED_TAG,
     REQUEST_TAG,
     ROLLBACK_TAGS,
+    TRIGGER_TAG,
+    TRIGGERED_BY_TAG,
 )
 from shared.secrets.attempt_tokens import Grant
 
@@ -24,7 +26,10 @@ MODEL_VERSIONS = "mlflow.modelVersions"  # of a logged model: which versions ref
 PARENT = "mlflow.parentRunId"
 PLACE = "mlflow.artifactLocation"  # of a trace: MLflow's server keeps there where its files are
 OURS = frozenset(
-    {*(JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG), *(EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG), PLACE}
+    {
+        *(JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, TRIGGER_TAG, TRIGGERED_BY_TAG, FENCED_TAG, REFUSED_TAG),
+        *(EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG, PLACE),
+    }
 )
 
 Said = dict[str, Any]

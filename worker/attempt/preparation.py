@@ -218,6 +218,8 @@ class Preparation:
             project_env="docker" if loaded.project.image and self.runner.inside.runs_images else None,
             parameters=self.redactor.within(rendered.parameters),
             request_id=claim.job.request_id,
+            trigger=claim.job.trigger_name,
+            triggered_by=self.redactor.within(claim.job.triggered_by),
             run_name=request.run_name,
             model_name=request.model_name,
             job_page=Links.of(self.settings).job_page(claim.job),

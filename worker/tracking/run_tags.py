@@ -1,15 +1,18 @@
 """Builds the tags that tell where an MLflow run came from: those of MLflow's project runs, and ours. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from mypackage.protocol import ATTEMPT_TAG, EVALUATE_TAG, JOB_TAG, REQUEST_TAG
+from mypackage.protocol import ATTEMPT_TAG, EVALUATE_TAG, JOB_TAG, REQUEST_TAG, TRIGGER_TAG, TRIGGERED_BY_TAG
 from shared.addresses.git_uri import parse_git_uri
 
 BACKEND = "retrain"
 DESCRIPTION_TAG = "mlflow.note.content"
 OF_JOB = "Job "  # a description that begins otherwise is the training's own
 SHORT_SHA = 7
+LONGEST_TAG = 4000  # MLflow takes 5000 bytes, or more in later versions
 USER = "retrain"  # MLflow would write its process's account, which is the same for all runs of a service
 
 
@@ -28,6 +31,8 @@ class RunRequest:
     project_env: str | None = None  # "docker", or None as MLflow leaves it for its env_manager=local
     parameters: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
+    trigger: str | None = None
+    triggered_by: Mapping[str, Any] | None = None
     run_name: str | None = None  # None for one of the model, or the experiment, and the commit
     model_name: str | None = None
     job_page: str | None = None  # None where nobody said how people reach the API
@@ -57,9 +62,17 @@ def tags_of(request: RunRequest) -> dict[str, str]:
         JOB_TAG: request.job_id,
         ATTEMPT_TAG: str(request.attempt),
         REQUEST_TAG: request.request_id,
+        TRIGGER_TAG: request.trigger,
+        TRIGGERED_BY_TAG: _occurrence(request.triggered_by) if request.triggered_by else None,
         EVALUATE_TAG: "true" if request.evaluates else None,
     }
     return {name: value for name, value in tags.items() if value is not None}
+
+
+def _occurrence(triggered_by: Mapping[str, Any]) -> str:
+    """Return what fired the job as JSON; without its facts, which senders write, if they are too long for a tag."""
+    text = json.dumps(triggered_by)
+    return text if len(text) <= LONGEST_TAG else json.dumps({**triggered_by, "facts": {}})
 
 
 def name_of(request: RunRequest) -> str:

@@ -71,6 +71,11 @@ class AlertChannelContract:
         for part in ("iris", "digits", "NONZERO_EXIT", "exit code 1", "96d46092"):
             assert part in text.replace("\\", "")
 
+    def test_a_job_that_a_trigger_fired_names_it(self, far_side: FarSide) -> None:
+        channel(far_side).send(news(AlertEvent.FAILED, job=a_job(trigger_name="iris-nightly")))
+        [text] = far_side.texts()
+        assert "iris-nightly" in text.replace("\\", "")
+
     def test_each_event_is_taken(self, far_side: FarSide) -> None:
         made = channel(far_side)
         sent = [made.send(news(event)).verdict for event in AlertEvent]

@@ -21,6 +21,8 @@ from mypackage.protocol import (
     REFUSED_TAG,
     REQUEST_TAG,
     ROLLBACK_TAGS,
+    TRIGGER_TAG,
+    TRIGGERED_BY_TAG,
 )
 from shared.secrets.attempt_tokens import Grant
 
@@ -100,7 +102,10 @@ def test_a_body_that_names_no_run_or_not_by_a_text_is_refused(said: dict[str, An
         write("POST", METRIC, said)
 
 
-OURS = (JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, FENCED_TAG, REFUSED_TAG, EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG)
+OURS = (
+    *(JOB_TAG, ATTEMPT_TAG, REQUEST_TAG, TRIGGER_TAG, TRIGGERED_BY_TAG, FENCED_TAG, REFUSED_TAG),
+    *(EVALUATE_TAG, EVALUATED_TAG, ENDED_TAG),
+)
 
 
 @pytest.mark.parametrize("key", [*OURS, f"{ROLLBACK_TAGS}at"])

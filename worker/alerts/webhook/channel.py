@@ -84,6 +84,8 @@ class Webhook:
             **{name: at.isoformat() if at else None for name, at in times.items()},
             "host": news.attempt.host if news.attempt else None,
             "labels": dict(job.labels),
+            "trigger": job.trigger_name,
+            "triggered_by": job.triggered_by,
             "reason": asdict(news.reason) if news.reason else None,
             "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
         }

@@ -59,6 +59,16 @@ def test_the_training_and_its_run_know_the_request_that_asked_for_them(worker: F
     assert [tags_of(run.request)["retrain.request_id"] for run in worker.tracking.runs.values()] == ["nightly.7"]
 
 
+def test_the_run_of_a_triggers_job_says_what_fired_it(worker: FakeWorker) -> None:
+    by = {"trigger": "nightly", "kind": "git", "key": "push 1", "facts": {"branch": "main"}}
+    started(worker, job={"trigger_name": "nightly", "triggered_by": by})
+    started(worker, job={"trigger_name": "nightly", "triggered_by": {**by, "facts": {"branch": "x" * 5000}}})
+
+    tags = [tags_of(run.request) for run in worker.tracking.runs.values()]
+    assert [each["retrain.trigger"] for each in tags] == ["nightly", "nightly"]
+    assert [json.loads(each["retrain.triggered_by"]) for each in tags] == [by, {**by, "facts": {}}]
+
+
 def test_the_run_has_the_name_that_the_request_gives_it_or_that_of_model_and_commit(worker: FakeWorker) -> None:
     started(worker, run_name="iris, more trees")
     started(worker, model_name="iris-classifier")
