@@ -15,6 +15,8 @@ from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
 from shared.jobs.store import JobStore
+from shared.jobs.triggers import Due, Occurrence, Settlement
+from shared.jobs.triggers import Kind as TriggerKind
 from shared.sql import SqlStore, engine
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import (
@@ -28,6 +30,7 @@ from tests.support.jobs import (
     submit,
     try_claim,
 )
+from tests.support.kept_triggers import a_trigger
 from tests.support.servers.postgres import PostgresServer
 from tests.support.threads import at_once
 
@@ -35,6 +38,8 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
 PROMOTION = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", None, PromotionState.MOVING, "ann", "because")
 OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
+OCCURRENCE = Occurrence("key", NOW)
+DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, secret=None, waiting=())
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
@@ -67,6 +72,14 @@ READS: dict[str, Call] = {
     "champion_at": lambda store: store.champion_at("iris", "champion"),
     "succeeded_since": lambda store: store.succeeded_since(NOW, limit=1),
     "moved_aliases": lambda store: store.moved_aliases(),
+    "get_trigger": lambda store: store.get_trigger("id"),
+    "list_triggers": lambda store: store.list_triggers(),
+    "secret_of_trigger": lambda store: store.secret_of_trigger("id"),
+    "hook_secrets": lambda store: store.hook_secrets(TriggerKind.GIT),
+    "trigger_events": lambda store: store.trigger_events("id", limit=1),
+    "triggers_pause": lambda store: store.triggers_pause(),
+    "take_due_trigger": lambda store: store.take_due_trigger(lease_seconds=1),  # writes if one is due
+    "pause_failing_triggers": lambda store: store.pause_failing_triggers(),  # writes if one fails
 }
 WRITES: dict[str, Call] = {
     "propose": lambda store: store.propose(PROMOTION, seen=0),
@@ -102,6 +115,17 @@ WRITES: dict[str, Call] = {
     "end_trial": lambda store: store.end_trial(Trial("id", "a", NOW)),
     "alert_sent": lambda store: store.alert_sent(ALERT),
     "alert_failed": lambda store: store.alert_failed(ALERT, retry_in_seconds=None),
+    "create_trigger": lambda store: store.create_trigger(a_trigger()),
+    "change_trigger": lambda store: store.change_trigger("id", a_trigger()),
+    "delete_trigger": lambda store: store.delete_trigger("id"),
+    "pause_trigger": lambda store: store.pause_trigger("id", reason=""),
+    "resume_trigger": lambda store: store.resume_trigger("id"),
+    "pause_triggers": lambda store: store.pause_triggers(reason=""),
+    "resume_triggers": lambda store: store.resume_triggers(),
+    "report": lambda store: store.report("id", OCCURRENCE),
+    "fire_trigger": lambda store: store.fire_trigger("id", OCCURRENCE, new_job()),
+    "settle_trigger": lambda store: store.settle_trigger(DUE, Settlement(look_at=None)),
+    "forget_trigger_events": lambda store: store.forget_trigger_events(older_than_days=1, most=1),
 }
 
 
@@ -174,10 +198,10 @@ def locked_file(sqlite_url: str) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-@pytest.mark.usefixtures("impatient")
 def test_sqlite_writes_give_up_on_a_lock_that_stays_and_reads_go_on(
-    sqlite_url: str, locked_file: sqlite3.Connection
+    sqlite_url: str, locked_file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.25)  # each of so many writes waits for that long
     locked_file.execute("COMMIT")
     store = SqlStore(sqlite_url)
     calls = _with_claim(store)

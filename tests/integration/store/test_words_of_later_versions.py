@@ -25,11 +25,14 @@ from shared.sql.column_types import Word
 from shared.sql.model_tables import model_alerts
 from shared.sql.tables import alert_trials as trials
 from shared.sql.tables import alerts, jobs, metadata
+from shared.sql.triggers.tables import triggers
 from shared.words import is_known
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.worker import FakeWorker
 from tests.support.alerting.records import LINKS, a_job, news
 from tests.support.jobs import FAILED, a_host, claim, running, submit, try_claim
+from tests.support.kept_triggers import add as add_trigger
+from tests.support.kept_triggers import nothing_is_due, report
 from tests.support.servers.alert_workers import AnsweringChannel
 from worker.alerts.discord.channel import Discord
 from worker.alerts.posting import Endpoint
@@ -77,7 +80,7 @@ def read(store: SqlStore, column: sa.Column[str]) -> set[str]:
 
 
 def busy(store: SqlStore) -> str:
-    """Hosts, a failed, a running and a waiting job, their alerts, and a test message; returns the failed job's id."""
+    """Hosts, a failed, a running and a waiting job, their alerts, a test and a trigger; returns the failed job's id."""
     store.beat(a_host(), gap_seconds=60)
     labelled = submit(store, labels={"team": "vision"})
     failed = store.finish(claim(store, labelled), FAILED).id  # one alert for each job: an event stands in the key
@@ -87,6 +90,8 @@ def busy(store: SqlStore) -> str:
     for alias, state in (("champion", PromotionState.PROMOTED), ("staging", PromotionState.AWAITING_APPROVAL)):
         store.propose(NewPromotion("iris", alias, Kind.ROLLBACK, "1", None, state, "ann", "because"), seen=0)
     store.observe(NewObservation("iris", "accuracy", 0.9, "api"))
+    add_trigger(store)
+    report(store, "signal 1")
     store.beat(a_host("full", closed_because=QueueCode.DISK_FULL), gap_seconds=60)
     return failed
 
@@ -203,3 +208,13 @@ def test_discord_is_told_of_a_failure_whose_code_it_does_not_know(told_store: Sq
     assert FAILED.reason is not None
     assert FAILED.reason.message in told
     assert "What to do" not in told
+
+
+@pytest.mark.parametrize("column", ["kind", "state"])
+def test_a_trigger_of_a_later_version_is_left_to_that_version(told_store: SqlStore, column: str) -> None:
+    add_trigger(told_store)
+    report(told_store, "signal 1")
+    write(told_store, triggers.c[column], WORD)
+    assert nothing_is_due(told_store)
+    (trigger,) = told_store.list_triggers()
+    assert str(getattr(trigger, column)) == WORD
