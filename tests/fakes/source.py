@@ -25,6 +25,7 @@ class FakeSource(GitSource):
         self.project = project
         self.errors: list[AttemptError] = []
         self.requests: list[SourceRequest] = []
+        self.tips: dict[str, str] = {}  # by address
         self.before: Callable[[Interruption], None] = lambda _interruption: None
 
     def resolve(
@@ -35,6 +36,13 @@ class FakeSource(GitSource):
         if self.errors:
             raise self.errors.pop(0)
         return sha_of(request)
+
+    def find_tip(self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER) -> str:
+        """The commit that the test gave the repository, else the same as checkout's."""
+        self.before(interruption)
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.tips.get(request.uri) or sha_of(request)
 
     def find_project_file(
         self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER

@@ -26,6 +26,7 @@ from worker.source.mirror import Mirror
 from worker.source.project_file import ProjectFile
 from worker.source.unpacking import Unpacking
 from worker.source.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
+from worker.source.web_opener import WebOpener
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,23 @@ class GitSource:
         except OSError as error:
             raise explain_os_error(error, uri=request.uri) from error
 
+    def find_tip(self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER) -> str:
+        """Return the commit that the request's branch or tag names at its host now; nothing is fetched."""
+        try:
+            with self._git_for(request, self._deadline(request, timeout_seconds, interruption)) as (address, git):
+                return self._mirror(address, git).find_tip(request.ref)
+        except OSError as error:
+            raise explain_os_error(error, uri=request.uri) from error
+
+    @contextmanager
+    def open_web(self, address: GitUri, *, what: str, credentials: Credentials | None) -> Iterator[WebOpener]:
+        """Yield what opens an http(s) address: by git's rules, its door and its logins. Redirects may lead outside."""
+        self._rules.check(address, what=what, code=Code.INVALID_PARAMETER)
+        with self._way_out(address, self._git(address, credentials, Deadline(DEFAULT_TIMEOUT_SECONDS))) as git:
+            if git.door:
+                git.door.allowed = git.door.allowed.with_any_outside()
+            yield WebOpener(git, git.logins)
+
     def find_project_file(
         self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER
     ) -> ProjectFile | None:
@@ -186,13 +204,17 @@ class GitSource:
         """Yield the request's address, and git with its way out, which is closed at the end."""
         address = _parsed(request.uri, request.what)
         self._rules.check(address, what=request.what, code=Code.INVALID_PARAMETER)
-        git = self._git(address, request.credentials or address.credentials, deadline)
-        if git.has_proxy():  # the operator's, which looks names up itself and decides who may be reached
+        with self._way_out(address, self._git(address, request.credentials or address.credentials, deadline)) as git:
             yield address, git
+
+    @contextmanager
+    def _way_out(self, address: GitUri, git: Git) -> Iterator[Git]:
+        if git.has_proxy():  # the operator's, which looks names up itself and decides who may be reached
+            yield git
             return
         most = DOORFULS * self._limits.max_bytes
         with Door(self._rules.allowed, what=f"The address that {address.uri} leads to", max_bytes=most) as door:
-            yield address, replace(git, door=door, follow_redirects=True)
+            yield replace(git, door=door, follow_redirects=True)
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
         return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)

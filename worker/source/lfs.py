@@ -22,9 +22,9 @@ from shared.addresses.git_uri import GitUri, parse_git_uri
 from shared.errors import AttemptError, Code, InfrastructureError, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
-from worker.source.lfs_opener import LfsOpener
 from worker.source.lfs_pointer import Pointer, find_pointers
 from worker.source.limits import Allowance
+from worker.source.web_opener import WebOpener
 
 BATCH = 100
 CHUNK_BYTES = 256 * 1024
@@ -149,7 +149,7 @@ class _Server:
         self._address = address
         self._files = files
         self._rules = rules
-        self._opener = LfsOpener(files.git, files.git.logins.plus(address.credentials))
+        self._opener = WebOpener(files.git, files.git.logins.plus(address.credentials))
 
     def fetch(self, pointers: Sequence[Pointer]) -> None:
         """Request some of the files and download them."""

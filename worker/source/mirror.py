@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from shared.addresses.git_ref import problem_with_ref
 from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureError
 from worker.folder_tree import remove_tree
 from worker.source.git import Git, GitResult
 from worker.source.git_errors import NO_SUCH_REF
 from worker.source.project_file import ProjectFile, read_project_file
-from worker.source.resolve import RemoteRefs, ResolvedRef, resolve
+from worker.source.resolve import RemoteRefs, ResolvedRef, ref_not_found, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,16 @@ class Mirror:
         if not (listed := self._must(asked)):
             self._git.require_a_git_host(self.url)
         return RemoteRefs.parse(listed)
+
+    def find_tip(self, ref: str) -> str:
+        """Return the commit that a branch, tag or HEAD of the remote names now. Fetches nothing, needs no mirror."""
+        if not problem_with_ref(ref):
+            whole = ref == "HEAD" or ref.startswith("refs/")
+            names = [ref] if whole else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+            asked = self._ask("ls-remote", refspecs=[*names, *(f"{name}^{{}}" for name in names)])
+            if tip := RemoteRefs.parse(self._must(asked)).tip(ref):
+                return tip
+        raise ref_not_found(ref, self.list_remote())
 
     def ask_for_access(self) -> None:
         """Raise unless the host lets these credentials read the repository; a local one has no host to ask."""

@@ -54,6 +54,11 @@ class RemoteRefs:
         names = (f"refs/heads/{ref}", f"refs/tags/{ref}")
         return next((name for name in names if name in self.tips), None)
 
+    def tip(self, ref: str) -> str | None:
+        """Return the commit that a branch, tag or HEAD names, in the order of ``find``."""
+        names = [ref] if ref == "HEAD" or ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+        return next((self.tips.get(f"{name}^{{}}", self.tips[name]) for name in names if name in self.tips), None)
+
     def commits(self, prefix: str) -> set[str]:
         """Return the commits at the tips of branches and tags whose SHA begins with the prefix."""
         peeled = {name: sha for name, sha in self.tips.items() if f"{name}^{{}}" not in self.tips}

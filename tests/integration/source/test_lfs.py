@@ -17,9 +17,9 @@ from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.deadline import Deadline
 from worker.source.door import Door
 from worker.source.git import Git
-from worker.source.lfs_opener import LfsOpener
 from worker.source.limits import SourceLimits
 from worker.source.logins import Logins
+from worker.source.web_opener import WebOpener
 
 WEIGHTS, DATA = b"weights" * 1000, b"x,y\n1,2\n"
 MLPROJECT = b"name: iris\n"
@@ -179,7 +179,7 @@ def refused_by_opener(server: GitServer, **headers: str) -> None:
     allowed = AllowedAddresses(frozenset({"http"}), frozenset({"127.0.0.1"}))
     with Door(allowed, what="", max_bytes=10**6) as door:
         git = Git(server.url("iris"), Deadline(30), frozenset({"http"}), {}, door=door)
-        opener, request = LfsOpener(git, Logins().plus(login)), Request(server.url("iris"), headers=headers)  # noqa: S310
+        opener, request = WebOpener(git, Logins().plus(login)), Request(server.url("iris"), headers=headers)  # noqa: S310
         with pytest.raises(HTTPError, match="401"):
             opener.open(request, timeout=30)
 

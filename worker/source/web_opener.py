@@ -1,4 +1,4 @@
-"""Opens what an LFS server has: shows a login where the server asks for one, and to no other host."""
+"""Opens what an LFS or file server has: shows a login where the server asks for one, and to no other host."""
 
 import ssl
 import urllib.error
@@ -6,7 +6,7 @@ import urllib.request
 from http.client import HTTPMessage
 from typing import IO, Any
 
-from shared.addresses.git_uri import Credentials
+from shared.addresses.git_uri import AddressRefusal, Credentials
 from worker.source.git import Git
 from worker.source.logins import Logins, origin_of
 
@@ -14,17 +14,27 @@ AUTHORIZATION = "Authorization"
 UNAUTHORIZED = 401
 
 
-class LfsOpener:
+class WebOpener:
     """Opens requests by git's way out. A host that asked once is shown its login at once from then on."""
 
     def __init__(self, git: Git, logins: Logins) -> None:
-        self._logins = logins
+        self._logins, self._door = logins, git.door
         self._asked: set[str | None] = set()
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler(git.proxies()),
             _KeepToHost() if git.door else _NoRedirect(),
             urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=git.trusted)),
         )
+
+    @property
+    def refusal(self) -> AddressRefusal | None:
+        """Why the door did not let the last request through, if it did not."""
+        return self._door.refusal if self._door else None
+
+    @property
+    def trouble(self) -> str:
+        """Why the door could not reach a host."""
+        return self._door.trouble if self._door else ""
 
     def open(self, request: urllib.request.Request, *, timeout: float) -> Any:
         """Return the answer; raise what urllib raises."""
@@ -44,8 +54,10 @@ class LfsOpener:
 
 
 def _with(login: Credentials, request: urllib.request.Request) -> urllib.request.Request:
-    headers = {**request.headers, AUTHORIZATION: login.as_basic}
-    return urllib.request.Request(request.full_url, data=request.data, headers=headers)  # noqa: S310 - checked before
+    headers, method = {**request.headers, AUTHORIZATION: login.as_basic}, request.get_method()
+    return urllib.request.Request(  # noqa: S310 - checked before
+        request.full_url, data=request.data, headers=headers, method=method
+    )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
