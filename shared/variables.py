@@ -189,6 +189,12 @@ class Variables(ApiVariables):
         frozenset(), description="Variables of the worker that a project's docker_env may copy."
     )
     volume_allowlist: Words = Field(frozenset(), description="Host folders that a project's docker_env may mount.")
+    trigger_folders: Words = Field(
+        frozenset(),
+        description="Folders below which triggers may look at data (file:///folder), comma separated; the same ones on "
+        "every worker's host.",
+        examples=["/srv/data"],
+    )
     dataset_cache: str = Field(
         "",
         pattern=r"^(/.*|[A-Za-z0-9][A-Za-z0-9_.-]*)?$",

@@ -23,7 +23,7 @@ from shared.jobs.triggers import (
 from shared.sql.column_types import as_json
 from shared.sql.triggers.looking import COUNTED, MOST_WAITING
 from shared.triggers.fields import Policy
-from shared.triggers.inputs import inputs_of
+from shared.triggers.inputs import inputs_of_job
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
 from shared.triggers.records import policy_of
 from shared.triggers.ticks import CLOCK_WENT_BACK
@@ -158,8 +158,13 @@ def _last_inputs(mine: Sequence[Record]) -> Mapping[str, Any] | None:
     job = next((each.job for each in reversed(mine) if each.job.state is JobState.SUCCEEDED), None)
     if job is None:
         return None
-    data = job.dataset_repo or (job.triggered_by or {}).get("data")
-    return inputs_of(job.request, commit_sha=job.commit_sha, data=data, base_model_version=job.base_model_version)
+    return inputs_of_job(
+        job.request,
+        commit_sha=job.commit_sha,
+        dataset_repo=job.dataset_repo,
+        base_model_version=job.base_model_version,
+        triggered_by=job.triggered_by,
+    )
 
 
 def _supersede(kept: Kept, event: TriggerEvent, now: datetime) -> None:

@@ -79,6 +79,13 @@ def ended(store: JobStore, **fields: Any) -> str:
     return store.finish(running(store, **fields), SUCCEEDED).id
 
 
+def succeed(store: JobStore, job_id: str) -> None:
+    """Take a queued job to success."""
+    taken = claim(store, job_id)
+    store.started(taken, runner="docker", container=f"container of {job_id}")
+    store.finish(taken, SUCCEEDED)
+
+
 def in_retry_wait(store: JobStore, *, seconds: float = 3600, **fields: Any) -> str:
     """Submit a job whose first attempt failed and whose next one follows; return its id."""
     taken = running(store, **fields)

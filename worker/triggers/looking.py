@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from shared.errors import AttemptError, LeaseLost
-from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Verdict
+from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Trigger, Verdict
 from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
 from shared.requests.retrain_request import RetrainRequest
@@ -16,22 +18,33 @@ from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
 from shared.triggers.new_jobs import new_job, with_gpus
 from shared.triggers.records import policy_of, when_of
+from worker.interruption import WorkerStopping
 from worker.resilience import survive
-from worker.triggers import ticks
-from worker.triggers.inputs import Inputs, find_inputs
+from worker.triggers import dataset, jobs, observations, ticks
+from worker.triggers.aside import Aside
+from worker.triggers.inputs import Inputs, find_inputs, seen_inputs
 from worker.triggers.seam import Around, Found, Look, Looker
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1
 LEASE_SECONDS = 300  # for one look, longer than what it waits for
-AGAIN = timedelta(minutes=5)  # after a look that failed
-LOOKERS: Mapping[Kind, Looker] = {Kind.CRON: ticks.look, Kind.EVERY: ticks.look}
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30, 300  # after looks that failed; of data at most its own interval
+SLOW_AT_A_TIME = 4
+FAILURES = "failures"  # in a row, among what a trigger has seen
+LOOKERS: Mapping[Kind, Looker] = {
+    Kind.CRON: ticks.look,
+    Kind.EVERY: ticks.look,
+    Kind.DATASET: dataset.look,
+    Kind.JOB: jobs.look,
+    Kind.OBSERVATIONS: observations.look,
+}
+QUICK = tuple(kind for kind in Kind if kind is not Kind.DATASET)
 
 
 @dataclass(frozen=True)
 class TriggerLooking:
-    """One worker's looks at triggers, one at a time."""
+    """One worker's looks at triggers: slow ones a few at a time in threads of their own, the others one by one."""
 
     around: Around
     queue: JobQueue
@@ -40,20 +53,38 @@ class TriggerLooking:
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
+        aside = Aside(SLOW_AT_A_TIME)
         while not stopping.is_set():
-            if not survive("look_at_triggers", self.once):
+            if not survive("look_at_triggers", partial(self._next, aside)):
                 stopping.wait(LOOK_EVERY_SECONDS)
 
     def once(self) -> bool:
         """Look at the next trigger that is due; return whether there was one."""
-        store = self.around.store
-        due = store.take_due_trigger(lease_seconds=LEASE_SECONDS)
+        due = self.around.store.take_due_trigger(lease_seconds=LEASE_SECONDS)
+        if due is not None:
+            self._settle(due)
+        return due is not None
+
+    def _next(self, aside: Aside) -> bool:
+        """Take the next one, of the quick kinds only while all threads for slow looks are busy."""
+        kinds = tuple(Kind) if aside.is_free else QUICK
+        due = self.around.store.take_due_trigger(lease_seconds=LEASE_SECONDS, kinds=kinds)
         if due is None:
             return False
-        with suppress(LeaseLost):  # it was changed or paused meanwhile: what was found may be wrong by now
-            for settled in store.settle_trigger(due, self._look(due)):
-                self._tell(settled)
+        if _is_slow(due) and aside.is_free:
+            aside.start(partial(self._settle, due))
+        else:
+            self._settle(due)
         return True
+
+    def _settle(self, due: Due) -> None:
+        try:
+            found = self._look(due)
+        except WorkerStopping:  # the next worker need not wait for the end of the lease
+            found = Settlement(look_at=due.now)
+        with suppress(LeaseLost):  # it was changed or paused meanwhile: what was found may be wrong by now
+            for settled in self.around.store.settle_trigger(due, found):
+                self._tell(settled)
 
     def _look(self, due: Due) -> Settlement:
         trigger = due.trigger
@@ -72,21 +103,27 @@ class TriggerLooking:
             message = self.redactor.plus(self.vault.open(due.secret).all).text(error.message)
             return _nothing_found(due, message)
         noted = [Entry(occurrence=occurrence, verdict=verdict) for occurrence, verdict in found.noted]
-        return Settlement(entries=(*noted, *entries), since=found.since, seen=found.seen, look_at=found.look_at)
+        seen = _without_failures(trigger) if found.seen is None else found.seen
+        return Settlement(entries=(*noted, *entries), since=found.since, seen=seen, look_at=found.look_at)
 
     def _entry(self, look: Look, occurrence: Occurrence, found: Found) -> Entry:
         """Prepare the job that the occurrence may become, on what was found right now."""
-        request = with_gpus(
-            look.template.model_copy(update=dict(occurrence.changes)), self.around.settings.default_gpus
-        )
-        inputs = Inputs()
+        changes = dict(occurrence.changes)
+        pinned = changes.pop("dataset_repo", None)  # beside the request, which keeps the address that its project knows
+        request = with_gpus(look.template.model_copy(update=changes), self.around.settings.default_gpus)
+        inputs = seen_inputs(request, pinned=pinned, seen=found.data)
         if look.policy.skip_if_same_inputs:
-            inputs = find_inputs(look, request, self.around, data=found.data)
-        trigger = look.due.trigger
-        facts = {"commit_sha": inputs.commit_sha, "dataset_repo": inputs.dataset_repo, "trigger_name": trigger.name}
-        by = {"trigger": trigger.name, "kind": trigger.kind, "key": occurrence.key, "at": _iso(occurrence.at)}
-        told = {"facts": dict(occurrence.facts), **({"data": inputs.data} if inputs.data else {})}
-        new = new_job(request, self.around.settings, secret=look.due.secret, triggered_by={**by, **told}, **facts)
+            inputs = find_inputs(look, request, self.around, inputs)
+        new = new_job(
+            request,
+            self.around.settings,
+            secret=look.due.secret,
+            trigger_name=look.due.trigger.name,
+            triggered_by=_by(look.due.trigger, occurrence, inputs),
+            commit_sha=inputs.commit_sha,
+            dataset_repo=inputs.dataset_repo,
+            base_model_version=inputs.base_model_version,
+        )
         return Entry(occurrence=occurrence, new=new, inputs=inputs.compared)
 
     def _tell(self, settled: Settled) -> None:
@@ -99,15 +136,39 @@ class TriggerLooking:
             send_or_leave_to_sweep(settled.job, queue=self.queue, unmark=self.around.store)
 
 
+def _by(trigger: Trigger, occurrence: Occurrence, inputs: Inputs) -> dict[str, Any]:
+    """Return what the job says of where it comes from."""
+    by = {"trigger": trigger.name, "kind": trigger.kind, "key": occurrence.key, "at": _iso(occurrence.at)}
+    told = {name: value for name in ("data", "watched") if (value := getattr(inputs, name)) is not None}
+    return {**by, "facts": dict(occurrence.facts), **told}
+
+
+def _is_slow(due: Due) -> bool:
+    """Return whether the look asks others, each of which may take a minute to answer."""
+    return due.trigger.kind not in QUICK or policy_of(due.trigger.policy).skip_if_same_inputs
+
+
 def _nothing_found(due: Due, message: str) -> Settlement:
-    """Note that a look failed, and look again later; what waits waits on."""
+    """Note that a look failed, and look again after a longer and longer pause; what waits waits on."""
     verdict = Verdict(Outcome.UNREACHABLE, f"unreachable: {message}")
     entry = Entry(occurrence=Occurrence("", due.now), verdict=verdict)
-    waiting = [
-        Entry(occurrence=event.occurrence, verdict=Verdict(Outcome.WAITING, verdict.reason, due.now + AGAIN))
-        for event in due.waiting
-    ]
-    return Settlement(entries=(entry, *waiting), look_at=due.now + AGAIN)
+    failures = int(due.trigger.seen.get(FAILURES, 0))
+    again = due.now + timedelta(seconds=min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 30), _longest_pause(due.trigger)))
+    until = replace(verdict, outcome=Outcome.WAITING, until=again)
+    waiting = [Entry(occurrence=event.occurrence, verdict=until) for event in due.waiting]
+    return Settlement(entries=(entry, *waiting), seen={**due.trigger.seen, FAILURES: failures + 1}, look_at=again)
+
+
+def _longest_pause(trigger: Trigger) -> float:
+    watched = when_of(trigger.when).dataset
+    return watched.look_every_seconds if watched else LONGEST_PAUSE_SECONDS
+
+
+def _without_failures(trigger: Trigger) -> Mapping[str, Any] | None:
+    """Return what it has seen, where failed looks were counted in it; None leaves that."""
+    if FAILURES not in trigger.seen:
+        return None
+    return {name: value for name, value in trigger.seen.items() if name != FAILURES}
 
 
 def _iso(at: datetime) -> str:

@@ -38,6 +38,14 @@ class Look:
     secrets: JobSecrets = field(repr=False)
 
 
+@dataclass(frozen=True)
+class DataSeen:
+    """What the data at an address was."""
+
+    address: str
+    revision: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a look found: occurrences that may fire, and what is only noted."""
@@ -47,7 +55,7 @@ class Found:
     since: datetime | None = None
     seen: Mapping[str, Any] | None = None
     look_at: datetime | None = None
-    data: str | None = None  # what was found of data that is not in git
+    data: DataSeen | None = None  # what a look at data saw
 
 
 Looker = Callable[[Look, Around], Found]

@@ -38,7 +38,7 @@ from shared.sql.triggers.rows import (
 )
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 from shared.triggers.fields import Policy
-from shared.triggers.inputs import inputs_of
+from shared.triggers.inputs import inputs_of_job
 from shared.triggers.policy import Facts, begin_of_day, decide, if_running
 from shared.triggers.records import policy_of
 from shared.triggers.ticks import CLOCK_WENT_BACK
@@ -230,8 +230,13 @@ def _last_inputs(transaction: Transaction, mine: tuple[sa.ColumnElement[bool], .
     row = transaction.one(newest.limit(1))
     if row is None:
         return None
-    data = row.dataset_repo or (row.triggered_by or {}).get("data")
-    return inputs_of(row.request, commit_sha=row.commit_sha, data=data, base_model_version=row.base_model_version)
+    return inputs_of_job(
+        row.request,
+        commit_sha=row.commit_sha,
+        dataset_repo=row.dataset_repo,
+        base_model_version=row.base_model_version,
+        triggered_by=row.triggered_by,
+    )
 
 
 def _failures(transaction: Transaction, row: sa.Row[Any]) -> str | None:

@@ -25,6 +25,7 @@ from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Room, Verdicts
 from worker.project.entry_points import EnvironmentVariable, Project
 from worker.runners.seam import AttemptSpec, Capacity, Inside, log_bounds
+from worker.triggers.origins.folder import _permitted
 
 REQUEST = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git"}
 MACHINE = Machine("m", "here")
@@ -97,6 +98,13 @@ def life(settings: Settings) -> Any:
     worker.parts.sweep.once(reconcile=True)
     worker.parts.sweep.cleaning.tidy()
     return {(name, key, round(value)) for name, key, value in worker.notes}
+
+
+def may_look(settings: Settings) -> str:
+    try:
+        return str(_permitted(f"file://{settings.data_dir.resolve()}", settings))
+    except UserError as error:
+        return error.message
 
 
 def spec(settings: Settings) -> Any:
@@ -213,6 +221,7 @@ EFFECTS = {
     "container_host_address": Effect("10.1.2.3", spec),
     "project_env_allowlist": Effect("REGION", lambda s: given(s, environment=(EnvironmentVariable("REGION", None),))),
     "volume_allowlist": Effect("/srv", lambda s: given(s, volumes=("/srv:/srv",))),
+    "trigger_folders": Effect("{folder}", may_look),
     "dataset_cache": Effect("/srv/cache", cache),
     "dataset_cache_bytes": Effect("7", cache, {"DATASET_CACHE": "/srv/cache"}),
     "source_max_files": Effect("7", built(source)),

@@ -1,0 +1,103 @@
+"""Looks at jobs that succeeded: which of them start another, once, and never in a circle."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.jobs.model import Job, JobState
+from shared.jobs.records import JobFilter
+from tests.fakes.worker import FakeWorker
+from tests.support.jobs import FAILED, ended, running, succeed
+from tests.support.kept_triggers import REQUEST, a_trigger, outcomes
+from worker.triggers import jobs as looker
+
+AFTER_NIGHTLY = {"job": {"trigger": "nightly"}}
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> FakeWorker:
+    return FakeWorker.new(tmp_path)
+
+
+def create(worker: FakeWorker, name: str = "after", **fields: Any) -> None:
+    worker.store.create_trigger(a_trigger(name, **{"when": AFTER_NIGHTLY, "template": REQUEST, **fields}))
+    look(worker)
+
+
+def look(worker: FakeWorker, *, after: float = 5) -> None:
+    worker.clock.shift_seconds += after
+    while worker.triggers.once():
+        pass
+
+
+def made(worker: FakeWorker, trigger: str = "after") -> list[Job]:
+    return list(worker.store.list(JobFilter(trigger=trigger), limit=99))
+
+
+def test_a_success_of_the_other_trigger_starts_one_job(worker: FakeWorker) -> None:
+    create(worker)
+    first = ended(worker.store, trigger_name="nightly")
+    ended(worker.store, trigger_name="weekly")
+    worker.store.finish(running(worker.store, trigger_name="nightly"), FAILED)
+    for _ in range(3):
+        look(worker)
+    assert outcomes(worker.store, "after") == [(f"job {first}", "fired")]
+    (job,) = made(worker)
+    assert job.triggered_by
+    assert job.triggered_by["facts"] == {"job": first, "trigger": "nightly", "chain": 1}
+
+
+def test_a_success_with_the_model_starts_one_whoever_sent_it(worker: FakeWorker) -> None:
+    create(worker, when={"job": {"model": "embeddings"}})
+    mine = ended(worker.store, model_name="embeddings")
+    ended(worker.store, model_name="iris")
+    look(worker)
+    assert outcomes(worker.store, "after") == [(f"job {mine}", "fired")]
+
+
+def test_what_succeeded_before_the_trigger_or_while_it_was_paused_does_not_count(worker: FakeWorker) -> None:
+    ended(worker.store, trigger_name="nightly")
+    worker.clock.shift_seconds += 1
+    create(worker)
+    worker.store.pause_trigger("after", reason="")
+    ended(worker.store, trigger_name="nightly")
+    worker.clock.shift_seconds += 1
+    worker.store.resume_trigger("after")
+    look(worker)
+    assert made(worker) == []
+
+
+def test_an_end_that_is_committed_late_counts_once(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(worker)
+    late = ended(worker.store, trigger_name="nightly")
+    with monkeypatch.context() as unseen:
+        unseen.setattr(worker.store, "succeeded_since", lambda *_args, **_named: [])
+        look(worker, after=30)
+    for _ in range(4):
+        look(worker, after=10)
+    assert outcomes(worker.store, "after") == [(f"job {late}", "fired")]
+
+
+def test_more_than_a_page_of_them_is_gone_through(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looker, "PAGE", 2)
+    create(worker)
+    for _ in range(5):
+        ended(worker.store, trigger_name="nightly")
+        worker.clock.shift_seconds += 61
+    look(worker)
+    assert len(made(worker)) == 5
+
+
+def test_a_circle_ends(worker: FakeWorker) -> None:
+    create(worker, "a", when={"job": {"trigger": "b"}})
+    create(worker, "b", when={"job": {"trigger": "a"}})
+    ended(worker.store, trigger_name="a")
+    for _ in range(2 * looker.LONGEST_CHAIN):
+        look(worker)
+        for job in [*made(worker, "a"), *made(worker, "b")]:
+            if job.state is JobState.QUEUED:
+                succeed(worker.store, job.id)
+    assert len(made(worker, "a")) + len(made(worker, "b")) == looker.LONGEST_CHAIN + 1
+    skipped = [each for each in outcomes(worker.store, "a") + outcomes(worker.store, "b") if each[1] == "skipped"]
+    assert len(skipped) == 1

@@ -1,0 +1,34 @@
+"""Finds the origin of an address, and asks it what the data is now."""
+
+from types import ModuleType
+
+from shared.addresses.git_uri import Credentials
+from shared.errors import Code, UserError
+from worker.source.deadline import Deadline
+from worker.triggers.origins import blobs, folder, repository, web
+from worker.triggers.origins.seam import Asking, Revision
+from worker.triggers.seam import Around
+
+ORIGINS: tuple[ModuleType, ...] = (repository, blobs, folder, web)  # the first one that takes an address
+LOOK_SECONDS = 60
+
+
+def can_be_looked_at(address: str, around: Around) -> bool:
+    """Return whether any origin takes the address; a mere name is the project's own."""
+    return any(origin.takes(address, around.settings) for origin in ORIGINS)
+
+
+def find_revision(address: str, around: Around, *, credentials: Credentials | None) -> Revision:
+    """Return what the data is now; raise AttemptError after a minute, or when that cannot be found out."""
+    asking = Asking(
+        settings=around.settings,
+        source=around.source,
+        deadline=Deadline(LOOK_SECONDS, around.interruption),
+        credentials=credentials,
+    )
+    for origin in ORIGINS:
+        if origin.takes(address, around.settings):
+            found: Revision = origin.look(address, asking)
+            return found
+    message = f"{address!r} is not an address that can be looked at: a repository, http(s), azure:// or file:// one."
+    raise UserError(Code.INVALID_PARAMETER, message)
