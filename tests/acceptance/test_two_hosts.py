@@ -7,6 +7,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from ipaddress import ip_network
 from pathlib import Path
 
 import docker
@@ -78,7 +79,8 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 def bridge_address(engine: docker.DockerClient) -> str:
     """Where the containers of the machine's own engine find this machine."""
-    return str(engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    bridge = engine.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    return str(bridge.get("Gateway") or next(ip_network(bridge["Subnet"]).hosts()))  # until it has restarted once
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.acceptance.support.projects import repository
+from tests.support.length import IS_LONG
 from tests.support.servers.example_image import build_example_image
 from tests.support.servers.stack import Stack
 
@@ -73,7 +74,7 @@ def score(model_uri):
 """
 
 
-@pytest.mark.parametrize("stack_name", ["process_stack", "docker_stack"])
+@pytest.mark.parametrize("stack_name", ["docker_stack", *(["process_stack"] if IS_LONG else [])])
 def test_a_worse_model_with_a_better_number_is_not_promoted(
     request: pytest.FixtureRequest, stack_name: str, tmp_path: Path
 ) -> None:

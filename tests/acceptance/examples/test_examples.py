@@ -11,6 +11,7 @@ import pytest
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
+from tests.support.length import IS_LONG
 from tests.support.servers.example_image import build_example_image
 from tests.support.servers.stack import Stack
 
@@ -52,7 +53,7 @@ def registry(docker_stack: Stack) -> Iterator[MlflowClient]:
     [
         ("sklearn-dummy", {}, {"alpha": "0.1"}),
         ("sklearn-dummy-hyperparameter", {}, {"alphas": "0.1"}),
-        (MNIST, {"data": "digits"}, {"data": "digits", "epochs": "1"}),
+        *([(MNIST, {"data": "digits"}, {"data": "digits", "epochs": "1"})] if IS_LONG else []),
     ],
 )
 def test_an_example_trains_in_its_own_image_and_a_worse_retrain_changes_nothing(

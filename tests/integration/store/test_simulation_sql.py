@@ -20,7 +20,7 @@ from tests.simulation.scheduler import BEGINNING, Clock
 from tests.simulation.world import LIMITS
 from tests.support.length import rounds
 
-SQLITE_SCHEDULES = rounds(150, long=1250)  # of each seed
+SQLITE_SCHEDULES = rounds(75, long=1250)  # of each seed
 POSTGRESQL_SCHEDULES = rounds(15, long=30)
 SEEDS = (11, 12, 13, 14)
 ENOUGH = 1000
