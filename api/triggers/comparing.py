@@ -5,7 +5,7 @@ from typing import Any
 
 from api.services import Services
 from api.triggers.bodies import TriggerRequest
-from api.triggers.writing import differences, draft_of, require_no_file
+from api.triggers.writing import differences, draft_of
 from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Trigger
 
@@ -21,9 +21,8 @@ class Plan(StrEnum):
 def plan_of(wish: TriggerRequest, services: Services) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
     """Return what writing the trigger would do, and which fields would have other values."""
     before = find_trigger(wish.name, services)
-    if before is not None:
-        require_no_file(before)
-    found = differences(before, draft_of(wish.name, wish, before, services, source=None), services)
+    source = before.source if before else None
+    found = differences(before, draft_of(wish.name, wish, before, services, source=source), services)
     return (Plan.CREATE if before is None else Plan.CHANGE if found else Plan.NOTHING), found
 
 

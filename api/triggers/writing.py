@@ -107,9 +107,7 @@ def draft_of(
 
 def differences(before: Trigger | None, draft: Draft, services: Services) -> dict[str, tuple[Any, Any]]:
     """Return what would change: each field with its value before and after. Of secrets, only that they change."""
-    was = {part: getattr(before, part) for part in PARTS} if before else {}
-    will = {part: getattr(draft.new, part) for part in PARTS}
-    old, new = dict(_leaves(was)), dict(_leaves(will))
+    old, new = _all_leaves(before), _all_leaves(draft.new)
     found = {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
     if before is None:
         return found
@@ -175,7 +173,14 @@ def _problem_with_dataset(wish: TriggerChange) -> FieldError | None:
     return None
 
 
-def _leaves(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _all_leaves(trigger: Trigger | NewTrigger | None) -> dict[str, Any]:
+    """Return the values of all fields that a trigger sets, by their place in it."""
+    if trigger is None:
+        return {}
+    return {name: each for part in PARTS for name, each in _leaves(getattr(trigger, part), f"/{part}")}
+
+
+def _leaves(value: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
     for name, each in value.items():
         if isinstance(each, Mapping) and each:
             yield from _leaves(each, f"{before}/{name}")

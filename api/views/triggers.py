@@ -80,7 +80,7 @@ def add_trigger(body: TriggerRequest) -> Response:
     return response
 
 
-@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS, raises=[TriggerOfFile])
+@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS)
 def check_trigger(body: TriggerRequest) -> TriggerPlan:
     """Tell what writing a trigger would change, without writing it.
 

@@ -15,6 +15,7 @@ from .jobs import cancel, list_jobs, open_run, retry, status
 from .models import approve, champion, history, models, observe, reject, rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
+from .triggers import triggers
 from .waiting import logs, wait
 from .workers import workers
 
@@ -94,5 +95,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (init, *OF_JOBS, *OF_MODELS, gate, workers, alerts, doctor):
+for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, doctor):
     main.add_command(command)

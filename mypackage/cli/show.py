@@ -115,6 +115,7 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", record["state"]),
         ("reason", message_of(record["reason"])),
         ("waits", record["queue"]["message"] or ""),
+        ("fired by", fired_by(record)),
         ("experiment", str(request.get("experiment_name", ""))),
         ("source", f"{request.get('git_uri', '')} {request.get('MLproject_location', '')}"),
         ("commit", record["resolved"]["commit_sha"] or str(request.get("commit_hash", ""))),
@@ -129,6 +130,13 @@ def facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("ended", record["ended_at"] or ""),
         ("retry of", record["retry_of"] or ""),
     ]
+
+
+def fired_by(record: dict[str, Any]) -> str:
+    """Return the trigger and what happened; a server of an older version does not say."""
+    by = record.get("triggered_by") or {}
+    told = ", ".join(f"{name} {value}" for name, value in (by.get("facts") or {}).items())
+    return f"trigger {record.get('trigger')}, {by.get('kind')}{f': {told}' if told else ''}" if by else ""
 
 
 def approval(record: dict[str, Any]) -> str:

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 from .hosts import await_drained, drain, list_workers, undrain
 from .http import Call, Http, past_proxies
 from .job import JobHandle, job_path, submit
+from .times import as_time
+from .triggers import Triggers
 
 DEFAULT_URL = "http://127.0.0.1:5005"
 LARGEST_PAGE = 200
@@ -30,6 +32,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._http.url!r})"
+
+    @property
+    def triggers(self) -> Triggers:
+        """The triggers, which let retrainings start by themselves."""
+        return Triggers(self._http)
 
     @property
     def is_here(self) -> bool:
@@ -54,6 +61,7 @@ class Client:
         state: str | Iterable[str] = (),
         experiment: str | None = None,
         model: str | None = None,
+        trigger: str | None = None,
         label: str | None = None,
         created_after: datetime | str | None = None,
         limit: int | None = None,
@@ -66,8 +74,9 @@ class Client:
             "state": state if isinstance(state, str) else ",".join(state),
             "experiment": experiment,
             "model": model,
+            "trigger": trigger,
             "label": label,
-            "created_after": _as_time(created_after),
+            "created_after": as_time(created_after),
         }
         return self._pages({name: value for name, value in query.items() if value}, limit)
 
@@ -129,7 +138,7 @@ class Client:
         self, model_name: str, *, at: datetime | str | None = None, alias: str | None = None
     ) -> dict[str, Any]:
         """Return who had the alias at a time, and since when; raise Refused with the code CHAMPION_UNKNOWN."""
-        query = {name: value for name, value in (("at", _as_time(at)), ("alias", alias)) if value}
+        query = {name: value for name, value in (("at", as_time(at)), ("alias", alias)) if value}
         answer, _ = self._http.read_object(Call("GET", f"{_model_path(model_name)}/champion", query))
         return answer
 
@@ -148,7 +157,7 @@ class Client:
         ``version`` is the one that was measured, by default the champion; raises Refused with the code NOT_CHAMPION
         for any other. Repeated with the same version, metric and time ``at``, it is one observation.
         """
-        said = {"metric": metric, "value": value, "version": version, "at": _as_time(at), "n": n}
+        said = {"metric": metric, "value": value, "version": version, "at": as_time(at), "n": n}
         body = dumps({name: each for name, each in said.items() if each is not None})
         answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/observations", body=body))
         return answer
@@ -157,7 +166,7 @@ class Client:
         self, model_name: str, rules: Mapping[str, Any], *, since: datetime | str | None = None
     ) -> dict[str, Any]:
         """Return what other rules, as in ``promotion`` of a request, would have made of the recorded decisions."""
-        body = {"rules": dict(rules), **({"since": _as_time(since)} if since else {})}
+        body = {"rules": dict(rules), **({"since": as_time(since)} if since else {})}
         answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/replay", body=dumps(body)))
         return answer
 
@@ -207,7 +216,3 @@ class Client:
 
 def _model_path(model_name: str) -> str:
     return f"/models/{quote(model_name, safe='')}"
-
-
-def _as_time(value: datetime | str | None) -> str | None:
-    return value.astimezone().isoformat() if isinstance(value, datetime) else value

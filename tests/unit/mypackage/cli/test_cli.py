@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from mypackage.cli.alerts import alerts
 from mypackage.cli.gate import gate
 from mypackage.cli.main import main
+from mypackage.cli.triggers import triggers
 from mypackage.cli.workers import workers
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, Reason
@@ -30,9 +31,11 @@ from tests.unit.mypackage.promotions import AWAITING, promotion
 from worker.alerts.seam import Answer, Verdict
 
 EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
+NIGHTLY = {"name": "iris-nightly", "template": BODY, "when": {"cron": "30 2 * * *"}}
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-GROUPS = {f"{group.name} {name}": each for group in (alerts, gate, workers) for name, each in group.commands.items()}
+WITH_COMMANDS = (alerts, gate, triggers, workers)
+GROUPS = {f"{group.name} {name}": each for group in WITH_COMMANDS for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
 Ended = Callable[..., str]
@@ -223,6 +226,9 @@ def in_checkout(run: RetrainCommand, tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = make_checkout(tmp_path / "checkout")
     (folder / "job.yaml").write_text(json.dumps(BODY))
     (folder / "rules.yaml").write_text("min_delta: 0.01")
+    (folder / "triggers").mkdir()
+    for name in ("nightly.yaml", "triggers/nightly.yaml"):
+        (folder / name).write_text(json.dumps(NIGHTLY))
     (folder / "train.py").touch()
     (folder / "models/iris").mkdir(parents=True)
     (folder / "models/iris/fit.py").touch()
@@ -245,13 +251,15 @@ def test_the_examples_of_every_help_work(
         if {"approve", "reject", "champion"} & set(words):
             job_id = promotion(store, PromotionState.PROMOTED if "champion" in words else AWAITING)
         words = [job_id if word == EXAMPLE_ID else word for word in words]
+        if "triggers" in words and "add" not in words:
+            run("triggers", "add", "nightly.yaml", "--replace")
         if "alerts" in words:
             with alert_worker(store, {"team-a": AnsweringChannel(), "discord": AnsweringChannel()}):
                 run(*words)
             continue
         if "doctor" in words:
             run(*words, code=1, **NO_SERVICE)
-        elif "--at" in words:  # when there was none yet
+        elif "--at" in words and "champion" in words:  # when there was none yet
             assert "CHAMPION_UNKNOWN" in run(*words, code=2).stderr
         elif "workers" in words:
             store.beat(HOST, gap_seconds=60)
