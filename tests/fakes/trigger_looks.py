@@ -126,7 +126,7 @@ class MemoryLooks(MemoryTriggers):
         with self._transaction() as now:
             until, count = now - timedelta(days=older_than_days), 0
             for kept in self._triggers.values():
-                newest = [each.number for each in kept.events[-most:]]
+                newest = [each.number for each in kept.events[::-1][:most]]
                 stays = [each for each in kept.events if _must_stay(each, now)]
                 kept_on = [each for each in kept.events if each.number in newest and each.last_at >= until]
                 count -= len(kept.events)
@@ -175,7 +175,7 @@ def _supersede(kept: Kept, event: TriggerEvent, now: datetime) -> None:
 
 
 def _must_stay(event: TriggerEvent, now: datetime) -> bool:
-    counts = event.outcome is Outcome.FIRED and event.recorded_at > now - COUNTED
+    counts = event.outcome is Outcome.FIRED and event.last_at > now - COUNTED
     return event.outcome is Outcome.WAITING or counts or event.at > now
 
 

@@ -261,5 +261,5 @@ def _keep_newest(transaction: Transaction, trigger_id: str, most: int) -> int:
 def _may_go(transaction: Transaction) -> tuple[sa.ColumnElement[bool], ...]:
     """Keep what waits, what max_per_day counts, and what is known of times that a clock that was set back reaches."""
     here, now = trigger_events.c, transaction.now
-    counts = sa.and_(here.outcome == Outcome.FIRED, here.recorded_at > now - COUNTED)
+    counts = sa.and_(here.outcome == Outcome.FIRED, here.last_at > now - COUNTED)
     return here.outcome != Outcome.WAITING, ~counts, here.at <= now
