@@ -46,8 +46,8 @@ def occurrence_at(at: datetime) -> Occurrence:
     return Occurrence(f"tick {shown}", at, facts={"at": shown})
 
 
-def due_ticks(trigger: Trigger, when: When, policy: Policy, now: datetime) -> Ticks:
-    """Return what is due. Of several, only the newest can fire: on time, or to catch up.
+def due_ticks(trigger: Trigger, when: When, policy: Policy, now: datetime, *, is_held_up: bool = False) -> Ticks:
+    """Return what is due. Of several, only the newest can fire: on time, to catch up, or if looks at it failed.
 
     A tick is not due before those that came before it, whatever jitter they draw.
     """
@@ -65,7 +65,7 @@ def due_ticks(trigger: Trigger, when: When, policy: Policy, now: datetime) -> Ti
     if not recent:
         return Ticks(None, (), since, next_at)
     newest, late = occurrence_at(recent[-1].at), (now - due_at).total_seconds()
-    fires = late <= ON_TIME_SECONDS or policy.catch_up == "once"
+    fires = late <= ON_TIME_SECONDS or is_held_up or policy.catch_up == "once"
     missed = [*recent][: -1 if fires else None][-MISSED_SHOWN:]
     unshown = count - len(missed) - fires
     if fires and late > ON_TIME_SECONDS:

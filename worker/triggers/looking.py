@@ -23,7 +23,7 @@ from worker.resilience import survive
 from worker.triggers import dataset, jobs, observations, ticks
 from worker.triggers.aside import Aside
 from worker.triggers.inputs import Inputs, find_inputs, seen_inputs
-from worker.triggers.seam import Around, Found, Look, Looker
+from worker.triggers.seam import FAILURES, Around, Found, Look, Looker
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ LOOK_EVERY_SECONDS = 1
 LEASE_SECONDS = 300  # for one look, longer than what it waits for
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30, 300  # after looks that failed; of data at most its own interval
 SLOW_AT_A_TIME = 4
-FAILURES = "failures"  # in a row, among what a trigger has seen
 LOOKERS: Mapping[Kind, Looker] = {
     Kind.CRON: ticks.look,
     Kind.EVERY: ticks.look,

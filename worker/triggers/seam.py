@@ -15,6 +15,8 @@ from worker.interruption import Interruption
 from worker.source.checkout import GitSource
 from worker.tracking.client import Tracking
 
+FAILURES = "failures"  # looks in a row that failed, among what a trigger has seen
+
 
 @dataclass(frozen=True, kw_only=True)
 class Around:
