@@ -13,6 +13,7 @@ from shared.addresses.public_text import require_no_credentials
 from shared.jobs.triggers import Kind, NewTrigger, Trigger
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.vault import JobSecrets
+from shared.triggers.chains import find_circle
 from shared.triggers.fields import check_address
 from shared.triggers.records import as_record
 
@@ -99,6 +100,8 @@ def draft_of(
         source=source,
         disable_after=wish.policy.disable_after,
     )
+    if problem := _problem_with_chain(new, services):
+        raise InvalidRequest([problem])
     kept = JobSecrets() if before is None else _kept(before, clean, services)
     credentials = JobSecrets(sent.source or kept.source, sent.dataset or kept.dataset)
     needs_secret = kind.is_sent and (before is None or not before.had_hook_secret)
@@ -161,16 +164,32 @@ def _problem_with_dataset(wish: TriggerChange) -> FieldError | None:
         return None
     address = wish.when.dataset.address
     if address is None:
-        if wish.template.dataset_repo:
-            return None
-        message = "when.dataset.address is needed: the template has no dataset_repo that could be looked at"
-        return FieldError("body", place, message, "MISSING")
+        return _problem_with_own_dataset(wish, place)
     try:
         check_address(require_no_credentials(address))
     except ValueError as error:
         hint = "; leave it out to look at the template's dataset_repo with its credentials"
         return FieldError("body", place, f"when.dataset.address {error}{hint}", "VALUE_ERROR")
     return None
+
+
+def _problem_with_own_dataset(wish: TriggerChange, place: str) -> FieldError | None:
+    own, needed = wish.template.dataset_repo, "when.dataset.address is needed: the template"
+    if not own:
+        return FieldError("body", place, f"{needed} has no dataset_repo that could be looked at", "MISSING")
+    try:
+        check_address(wish.template.without_credentials()[0].dataset_repo or "")
+    except ValueError as error:
+        return FieldError("body", place, f"{needed}'s dataset_repo {error}", "MISSING")
+    return None
+
+
+def _problem_with_chain(new: NewTrigger, services: Services) -> FieldError | None:
+    circle = find_circle(new, services.store.list_triggers()) if new.kind is Kind.JOB else None
+    if circle is None:
+        return None
+    message = f"when.job closes a circle of triggers that start each other for ever: {' → '.join(circle)}"
+    return FieldError("body", "/when/job", message, "CIRCLE")
 
 
 def _all_leaves(trigger: Trigger | NewTrigger | None) -> dict[str, Any]:

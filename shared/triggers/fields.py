@@ -1,5 +1,6 @@
 """The fields of a trigger that its author writes: when it fires, and by which policy. Strict, as requests are."""
 
+import re
 from datetime import datetime, time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -7,13 +8,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
-from shared.addresses.dataset_address import parse_dataset_address
+from shared.addresses.dataset_address import find_repository, parse_dataset_address
 from shared.jobs.triggers import Kind
 from shared.requests.parts import Strict
 from shared.requests.texts import Metric, ModelName, Text, Word
 
 LONGEST_SECONDS = 366 * 86400
 SECONDS_OF_A_LOOK = 600
+COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -227,6 +229,11 @@ class Policy(Strict):
 
 
 def check_address(value: str) -> None:
-    """Raise ValueError if a dataset's address cannot be one that is looked at."""
+    """Raise ValueError if a dataset's address cannot be one that is looked at, or never changes."""
+    if "://" not in value:
+        raise ValueError("is a name, not an address that can be looked at")
     if not value.startswith(("azure://", "file://")):
         parse_dataset_address(value)
+    repository = find_repository(value)
+    if repository and COMMIT.match(repository.rev):
+        raise ValueError(f"names a commit, which never changes; name a branch, as in {repository.url}@main")

@@ -67,6 +67,7 @@ def _lines(path: Path, address: str) -> Iterator[str]:
 
     if not path.is_dir():
         yield from _line(path, path.name)
+        return
     for folder, folders, files in os.walk(path, onerror=unreadable):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in (*files, *links):

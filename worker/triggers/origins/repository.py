@@ -1,14 +1,11 @@
 """Looks at data in git or DVC: where a branch of the repository is. DVC's data changes only with a commit."""
 
-import re
-
 from shared.addresses.dataset_address import find_repository
 from shared.errors import Code, UserError
 from shared.settings import Settings
+from shared.triggers.fields import COMMIT
 from worker.source.checkout import SourceRequest
 from worker.triggers.origins.seam import Asking, Revision
-
-SHA = re.compile(r"^[0-9a-f]{7,40}$")
 
 
 def takes(address: str, _settings: Settings) -> bool:
@@ -20,7 +17,7 @@ def look(address: str, asking: Asking) -> Revision:
     """Ask the git host for the commit of the branch, without fetching anything."""
     repository = find_repository(address)
     assert repository is not None  # noqa: S101 - takes() said so
-    if SHA.match(repository.rev):
+    if COMMIT.match(repository.rev):
         message = f"{address} names a commit, which never changes. Name a branch: {repository.url}@main"
         raise UserError(Code.INVALID_PARAMETER, message)
     wanted = SourceRequest(

@@ -89,6 +89,10 @@ def test_a_name_is_taken_once(client: FlaskClient) -> None:
         ({"when": {"signal": {}}, "secret": "short"}, "/secret", "at least 16"),
         ({"when": {"dataset": {}}}, "/when/dataset/address", "no dataset_repo"),
         ({"when": {"dataset": {"address": PRIVATE}}}, "/when/dataset/address", "leave it out"),
+        ({"when": {"dataset": {"address": "iris"}}}, "/when/dataset/address", "is a name"),
+        ({"when": {"dataset": {"address": f"https://h/a.git@{'a' * 40}"}}}, "/when/dataset/address", "never changes"),
+        ({"template": {**BODY, "dataset_repo": "iris"}, "when": {"dataset": {}}}, "/when/dataset/address", "is a name"),
+        ({"when": {"job": {"trigger": "nightly"}}}, "/when/job", "nightly → nightly"),
     ],
 )
 def test_what_is_wrong_is_told_at_its_place(
@@ -252,3 +256,12 @@ DOCUMENTED: Documented = {
     "PUT /triggers/<name>": _put,
     "DELETE /triggers/<name>": _delete,
 }
+
+
+def test_triggers_that_would_start_each_other_are_refused_when_the_circle_is_closed(client: FlaskClient) -> None:
+    added(client, name="weekly", when={"job": {"trigger": "nightly"}})
+    place, message = refused(client, when={"job": {"trigger": "weekly"}})
+    assert (place, message.rpartition(": ")[2]) == ("/when/job", "nightly → weekly → nightly")
+    added(client)
+    answer = client.put("/triggers/nightly", json={"template": BODY, "when": {"job": {"trigger": "weekly"}}})
+    assert answer.status_code == 422
