@@ -3,6 +3,8 @@
 from flask import Flask, Response
 
 from api import metrics
+from api.hooks.receiving import Receiver
+from api.hooks.refusals import Refusals
 from api.http import access, behind_proxy, problems, request_ids
 from api.http.json_request import JsonRequest
 from api.live.following import Following
@@ -45,13 +47,19 @@ def create_app(
         following=Following(store, limit=settings.api_followers, per_peer=settings.api_followers_per_peer),
         links=Links.of(settings),
         registry=ModelRegistry.of(settings),
+        receiver=Receiver(store, vault, Refusals(store)),
     )
     app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)
     request_ids.register(app)
     served = operations()
     behind_proxy.register(app, settings)
-    access.register(app, settings, open_paths={each.path for each in served if not each.needs_token})
+    access.register(
+        app,
+        settings,
+        open_paths={each.path for each in served if not each.needs_token},
+        provable={each.path for each in served if each.signed_in},
+    )
     problems.register(app, redactor or Redactor())
     for each in served:
         app.add_url_rule(each.path, endpoint=each.id, view_func=each, methods=[each.method])

@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app, request
 
+from api.hooks.receiving import Receiver
 from api.live.following import Following
 from api.live.long_poll import LongPoll
 from api.model_registry import ModelRegistry
@@ -29,6 +30,7 @@ class Services:
     following: Following
     links: Links
     registry: ModelRegistry
+    receiver: Receiver
 
     def send_away(self) -> None:
         """Let no request wait or follow any more. Takes no lock, because a signal handler calls it."""

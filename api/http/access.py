@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, request
+from flask import Flask, Request, g, request
 from pydantic import SecretStr
 
 from api.http.behind_proxy import find_address
@@ -39,20 +39,34 @@ class Access:
         metrics_tokens: Iterable[str] = (),
         public_url: str = "",
         open_paths: Collection[str] = (),
+        provable: Collection[str] = (),
     ) -> None:
         self._open_paths = DOCUMENTATION | set(open_paths)
+        self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
         self._hashes = [_hash(token) for token in tokens]
         public = urlsplit(public_url)
         self._public_origin = f"{public.scheme}://{public.netloc}".lower()
         self._own_names = LOOPBACK | ({public.hostname} if public.hostname else set())
 
-    def check(self, asked: Request) -> None:
-        """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request is allowed."""
+    def check(self, asked: Request) -> NotAuthenticated | NotFromThisMachine | None:
+        """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request is allowed.
+
+        Where its sender may prove another way that it is, the error is returned: the view raises it without such proof.
+        """
         if asked.method not in SAFE_METHODS:
             self._refuse_foreign_page(asked)
         if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDER):
-            return
+            return None
+        try:
+            self._check_sender(asked)
+        except (NotAuthenticated, NotFromThisMachine) as refusal:
+            if asked.url_rule is None or asked.url_rule.rule not in self._provable:
+                raise
+            return refusal
+        return None
+
+    def _check_sender(self, asked: Request) -> None:
         if self._hashes:
             self._check_token(asked)
         else:
@@ -95,18 +109,25 @@ class Access:
             return False
 
 
-def register(app: Flask, settings: Settings, *, open_paths: Collection[str]) -> None:
+def register(app: Flask, settings: Settings, *, open_paths: Collection[str], provable: Collection[str] = ()) -> None:
     """Check every request except those for the documentation and these paths."""
     access = Access(
         _texts(settings.api_tokens),
         metrics_tokens=_texts(settings.metrics_tokens),
         public_url=settings.api_public_url,
         open_paths=open_paths,
+        provable=provable,
     )
 
     @app.before_request
     def check_access() -> None:
-        access.check(request)
+        g.refusal = access.check(request)
+
+
+def refusal() -> NotAuthenticated | NotFromThisMachine | None:
+    """Return why the sender of this request has to prove another way that it may send it."""
+    found: NotAuthenticated | NotFromThisMachine | None = g.get("refusal")
+    return found
 
 
 def _texts(secrets: Iterable[SecretStr]) -> list[str]:

@@ -10,6 +10,8 @@ RetrainError
     ├── BodyTooLarge         the body has more text or more values than any job needs
     ├── WrongContentType     the body is not declared as JSON
     ├── NotAuthenticated     no token, or an unknown one
+    ├── NotSigned            what was sent is not signed by the secret of a trigger that waits for it
+    ├── NotASignal           the trigger waits for something else than a signal
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── ForeignPage          a web page of another origin asks for a change
     ├── MetricsOnly          the token reads /metrics and nothing else
@@ -107,6 +109,21 @@ class NotAuthenticated(Refusal):
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"
     headers = {"WWW-Authenticate": 'Bearer realm="automated-training"'}  # noqa: RUF012
+
+
+class NotSigned(Refusal):
+    """No trigger that waits for this has the secret that it was signed with, or it was signed too long ago."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "NOT_SIGNED"
+    headers = {"WWW-Authenticate": 'Signature realm="automated-training"'}  # noqa: RUF012
+
+
+class NotASignal(Refusal):
+    """The trigger waits for something else than a signal."""
+
+    status = HTTPStatus.CONFLICT
+    code = "NOT_A_SIGNAL"
 
 
 class NotFromThisMachine(Refusal):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from flask import Request
@@ -24,6 +25,10 @@ class JsonRequest(Request):
         """Return the body. It must be sent as JSON, which a foreign web page cannot do without permission."""
         if not self.mimetype and not self.get_data():  # no body means an empty object
             return {}
+        return parse_object(self.json_bytes())
+
+    def json_bytes(self) -> bytes:
+        """Return the body as it was sent, which a sender may have signed."""
         if self.mimetype != "application/json":
             raise WrongContentType("The body must be JSON: send it with the header Content-Type: application/json.")
         if self.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -31,11 +36,18 @@ class JsonRequest(Request):
         body = self.get_data()
         if self.content_length is None and len(body) >= MAX_BODY_BYTES:  # Werkzeug silently cuts a chunked body there
             raise RequestEntityTooLarge
-        return parse_object(body)
+        return body
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object; raise MalformedBody saying where it breaks, without repeating any of it."""
+    """Parse a JSON object of moderate size; raise MalformedBody saying where it breaks, without repeating any of it."""
+    value = parse_large_object(body)
+    _require_moderate(value)
+    return value
+
+
+def parse_large_object(body: bytes) -> dict[str, Any]:
+    """Parse one with any number of values, of which the caller looks at some."""
     try:
         value = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_each_name_once)
         json.dumps(value, ensure_ascii=False).encode()  # finds halves of surrogate pairs, which nothing can store
@@ -53,7 +65,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise MalformedBody("The body is nested too deep.") from None
     if not isinstance(value, dict):
         raise MalformedBody('The body must be a JSON object, such as {"experiment_name": "…", "git_uri": "…"}.')
-    _require_moderate(value)
     return value
 
 
@@ -83,8 +94,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object; raise MalformedBody for a repeated name, because JSON leaves open which value counts."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
         named = f"the name '{repeated}'" if SHOWN_NAME.fullmatch(repeated) else "a name"
         raise MalformedBody(f"The body contains {named} twice in one object; leave one of them out.")
     return found

@@ -45,9 +45,30 @@ def describe(operation: Operation, models: Models) -> dict[str, Any]:
         "operationId": operation.id,
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": _body(taken["body"], operation, models)} if "body" in taken else {}),
+        **({"requestBody": _signed_body(operation)} if operation.signed_in else {}),
         "responses": {**_answers(operation.answers, models), **_problems(operation, models)},
-        **({"security": [{"bearer": []}]} if operation.needs_token else {}),
+        **({"security": security} if (security := _security(operation)) else {}),
     }
+
+
+def signature_schemes(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the security schemes of all headers in which senders sign."""
+    names = sorted({name for operation in operations for name in operation.signed_in})
+    return {
+        name.lower(): {"type": "apiKey", "in": "header", "name": name, "description": "Of the body, by a secret."}
+        for name in names
+    }
+
+
+def _security(operation: Operation) -> list[dict[str, Any]]:
+    """Return the ways to prove who sends it, of which one is needed."""
+    token: list[dict[str, Any]] = [{"bearer": []}] if operation.needs_token else []
+    return [*token, *({name.lower(): []} for name in operation.signed_in)]
+
+
+def _signed_body(operation: Operation) -> dict[str, Any]:
+    examples = {"examples": dict(operation.body_examples)} if operation.body_examples else {}
+    return {"content": {JSON: {"schema": {"type": "object"}, **examples}}, "required": True}
 
 
 def _parameters(taken: Input, models: Models) -> Iterator[dict[str, Any]]:

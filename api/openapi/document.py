@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import API_VERSION
 from api.http.problems import Problem
-from api.openapi.describing import BEARER, SCHEMAS, Models, describe
+from api.openapi.describing import BEARER, SCHEMAS, Models, describe, signature_schemes
 from api.operations.answers import Tag
 from api.operations.operation import Operation
 
@@ -35,7 +35,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "info": INFO,
         "tags": [{"name": tag.name.lower(), "description": tag.value} for tag in Tag],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"bearer": BEARER}},
+        "components": {"schemas": components, "securitySchemes": {"bearer": BEARER, **signature_schemes(described)}},
     }
 
 

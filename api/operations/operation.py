@@ -43,6 +43,7 @@ class Operation:
     raises: Errors
     needs_token: bool
     body_examples: Mapping[str, Any]
+    signed_in: tuple[str, ...] = ()
 
     def __call__(self, **path_values: str) -> Response:
         """Read the request, call the view, and answer with what it returns."""
@@ -65,12 +66,13 @@ class Operation:
     @cached_property
     def errors(self) -> Errors:
         """The errors that it may answer: for its inputs, for access, and those that its view declares."""
-        takes_body = any(each.place == "body" for each in self.inputs)
+        takes_body = bool(self.signed_in) or any(each.place == "body" for each in self.inputs)
         return (
             *(OF_BODIES if takes_body else ()),
             *(OF_CHECKS if self.needs_token else ()),
+            *((ForeignPage,) if self.signed_in and not self.needs_token else ()),
             *self.raises,
-            *((StoreUnavailable,) if self.needs_token else ()),
+            *((StoreUnavailable,) if self.needs_token or self.signed_in else ()),
         )
 
 
@@ -81,12 +83,14 @@ def operation(
     raises: Sequence[type[RetrainError]] = (),
     needs_token: bool = True,
     body_examples: Mapping[str, Any] | None = None,
+    signed_in: Sequence[str] = (),
 ) -> Callable[[View], Operation]:
     """Turn a view into an operation: ``@operation("GET /jobs/<job_id>", Answer("The job.", Job), tag=Tag.JOBS)``.
 
     The view's parameters may be header, path, query and body; their types are the models that check them. It returns
     a response, or a model that is sent with the first answer's status. Its docstring is the operation's documentation,
-    written for the caller.
+    written for the caller. Where the sender may sign instead of sending a token, the view itself reads the body, and
+    ``signed_in`` names the headers with the signature.
     """
     method, path = route.split()
 
@@ -101,6 +105,7 @@ def operation(
             raises=tuple(raises),
             needs_token=needs_token,
             body_examples=body_examples or {},
+            signed_in=tuple(signed_in),
         )
 
     return decorate
