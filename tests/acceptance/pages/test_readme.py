@@ -18,7 +18,7 @@ README, TUTORIAL = ROOT / "README.md", ROOT / "docs/tutorial/first-model.md"
 DEMO_OUTPUT = re.compile(r"^make demo\n```\n.*?^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMANDS_SECONDS = 240
 USUAL_PORTS = {"5005": "api", "5007": "mlflow", "5555": "flower"}
-MOST_LINES = 150
+MOST_LINES = 160
 # What differs from run to run: ids, times, versions of a name, this host.
 VARIABLE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d\d:\d\d:\d\d|\d{8}-\d{6}|(?<= (by|on) )\S+$")
 
@@ -66,8 +66,16 @@ def test_the_readme_retrains_an_example_and_then_its_own_project(readme: list[Do
     assert "promoted: first version of 'digits'" in first
     assert "promoted: first version of 'iris'" in own
     for model in ("digits", "iris"):
-        [job] = process_stack.get("/jobs", model=model).json()["jobs"]
+        *_, job = process_stack.get("/jobs", model=model).json()["jobs"]
         assert (job["state"], job["model"]["name"]) == ("succeeded", model)
+
+
+def test_the_readmes_trigger_is_fired_once_and_says_so(readme: list[Done], process_stack: Stack) -> None:
+    (said,) = (done.output for done in readme if "retrain triggers why" in done.commands)
+    [job] = process_stack.get("/jobs", trigger="nightly").json()["jobs"]
+    assert job["id"] in said
+    assert "02:30" in said
+    assert process_stack.wait(job)["state"] == "succeeded"
 
 
 def test_a_worse_model_of_that_project_is_not_promoted_as_the_readme_says(
