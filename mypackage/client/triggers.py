@@ -56,6 +56,13 @@ class Triggers:
         """Return what adding or changing it would do (create, change, nothing), and each difference; do nothing."""
         return self._read("POST", "/triggers/check", trigger)
 
+    def backtest(self, name: str, /, *, since: datetime | str, **fields: Any) -> dict[str, Any]:
+        """Return what it would have started since then under its policy and others; do nothing.
+
+        ``fields`` are those of POST /triggers/backtest; without template and when it is the recorded trigger.
+        """
+        return self._read("POST", "/triggers/backtest", {"trigger": name, "since": as_time(since), **fields})
+
     def delete(self, name: str) -> None:
         """Delete it with its events; its jobs stay."""
         self._http.send(Call("DELETE", _path(name)))

@@ -3,6 +3,7 @@
 import click
 
 from .actions import delete, fire, pause, resume
+from .backtest import backtest
 from .reading import events, list_triggers, show, tell_why
 from .writing import add, apply
 
@@ -17,5 +18,5 @@ def triggers() -> None:
     """
 
 
-for command in (add, list_triggers, show, tell_why, events, pause, resume, fire, delete, apply):
+for command in (add, list_triggers, show, tell_why, events, pause, resume, fire, delete, apply, backtest):
     triggers.add_command(command)

@@ -10,12 +10,18 @@ import click
 from ..job_file import read_fields_file
 
 FIELDS = "the fields of POST /triggers: name, template, when, policy"
+POLICIES = "policies"
 SUFFIXES = (".yaml", ".yml")
 VARIABLE = re.compile(r"\$\{(TRIGGER_\w+)\}", re.ASCII)  # as the service's TRIGGERS_DIR has it
 
 
 def read_trigger(path: Path) -> dict[str, Any]:
     """Return the trigger; raise UsageError, which repeats nothing of the file, if it is not one."""
+    return {name: value for name, value in read_candidates(path).items() if name != POLICIES}
+
+
+def read_candidates(path: Path) -> dict[str, Any]:
+    """Return the same with the policies that the file has for backtests, which are no part of the trigger."""
     trigger = read_fields_file(path, FIELDS)
     if not isinstance(trigger.get("name"), str):
         raise click.UsageError(f"{path} must contain {FIELDS}; it has no name.")
