@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mypackage.cli.triggers.history import changes_of
-from tests.support.retrain_command import RetrainCommand, at_a_terminal, git
+from tests.support.retrain_command import ROOT, RetrainCommand, at_a_terminal, git
 from tests.support.servers.served_app import ServedApp, served
 from tests.unit.conftest import BODY, MakeApp
 
@@ -66,6 +66,13 @@ def test_each_policy_of_the_file_has_a_line(run: RetrainCommand, data: Path) -> 
     assert rows["changed"][3:5] == ["unknown", "unknown"]
     assert rows["changed"][5].endswith(" h")
     assert "3 changes of the data and 0 of the code are known" in done.stderr
+
+
+def test_the_pages_example_works(run: RetrainCommand) -> None:
+    page = (ROOT / "docs/triggers.md").read_text()
+    Path(FILE).write_text(page.partition("<!-- backtest -->\n```yaml\n")[2].partition("```")[0])
+    rows = run("triggers", "backtest", FILE).stdout.splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["policy", "weekly", "changed"]
 
 
 def test_json_has_everything_and_the_picture_is_written(run: RetrainCommand) -> None:
