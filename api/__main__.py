@@ -9,6 +9,7 @@ from api.app import Api, create_app
 from api.http.access import require_tokens_on_public_address
 from api.http.serving import Bounds, Server, listen
 from api.services import EXTENSION, Services
+from api.triggers.folder import TriggerFolder
 from shared import logs
 from shared.errors import RetrainError
 from shared.live_secrets import environment, redactor_of
@@ -54,9 +55,12 @@ def main() -> int:
     keep_files_private()
     try:
         server, here = prepare()
+        folder = TriggerFolder.of(here)
     except RetrainError as error:
         sys.stderr.write(f"The API does not start. {error}\n")
         return 1
+    if folder is not None:
+        folder.watch()
     server.serve(on_stop=here.send_away)
     return 0
 

@@ -32,6 +32,7 @@ COMPOSED = frozenset(
             "flower_host",
             "flower_url",
             "redis_port",
+            "triggers_dir",
         ),
         *("mlflow_allowed_hosts", "mlflow_server_host", "mlflow_tracking_uri", "secret_key_file", "worker_host"),
         *("tracking_guard_uri", "training_firewall_file", "worker_metrics_host", "worker_metrics_port"),

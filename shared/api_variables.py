@@ -1,5 +1,6 @@
 """The settings of the API: where it listens and is reached, whom it serves, and what requests get by default."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -45,6 +46,11 @@ class ApiVariables(EnvironmentSettings):
     )
     metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
         (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
+    )
+    triggers_dir: Path | None = Field(
+        None,
+        description="Folder of YAML files with a trigger each, which the API keeps triggers to; empty for none.",
+        examples=["/etc/retrain/triggers"],
     )
     default_gpus: int = Field(
         0,

@@ -47,7 +47,7 @@ def create(wish: TriggerRequest, services: Services, *, source: str | None = Non
 def change(name: str, wish: TriggerChange, *, version: int | None, services: Services) -> Written:
     """Replace what the trigger does; credentials and secret that are not sent stay."""
     before = services.store.get_trigger(name)
-    require_no_file(before)
+    require_no_file(before, services)
     return rewrite(before, wish, version=version, services=services)
 
 
@@ -66,13 +66,13 @@ def rewrite(
 
 def delete(name: str, services: Services) -> None:
     """Delete it; its jobs stay."""
-    require_no_file(services.store.get_trigger(name))
+    require_no_file(services.store.get_trigger(name), services)
     services.store.delete_trigger(name)
 
 
-def require_no_file(trigger: Trigger) -> None:
+def require_no_file(trigger: Trigger, services: Services) -> None:
     """Raise TriggerOfFile for a trigger that a file of TRIGGERS_DIR would change back."""
-    if trigger.source is not None:
+    if trigger.source is not None and services.settings.triggers_dir is not None:
         raise TriggerOfFile(
             f"Trigger {trigger.name!r} is from the file {trigger.source} of the operator's TRIGGERS_DIR: change or "
             "delete that. It can be paused, resumed and fired here.",

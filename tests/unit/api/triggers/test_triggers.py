@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.conftest import BODY, MakeApp
 TOKEN = "ghp_0123456789abcdef"
 PRIVATE = f"https://{TOKEN}@github.com/user/iris.git"
 DATA = "https://data.example.org/team/iris.git@main"
+ANY_FOLDER = Path(__file__).parent
 NIGHTLY = {"name": "nightly", "template": BODY, "when": {"cron": "30 2 * * *"}}
 
 
@@ -189,7 +191,8 @@ def test_a_deleted_trigger_is_gone_and_its_jobs_stay(client: FlaskClient) -> Non
     assert (client.get(f"/jobs/{job}").json or {})["state"] == "queued"
 
 
-def test_only_its_file_changes_a_trigger_of_a_file(client: FlaskClient, store: MemoryStore) -> None:
+def test_only_its_file_changes_a_trigger_of_a_file(make_app: MakeApp, store: MemoryStore) -> None:
+    client = make_app(triggers_dir=ANY_FOLDER).test_client()
     _make_one_of_a_file(store)
     for ask in (client.put("/triggers/nightly", json=_change()), client.delete("/triggers/nightly")):
         assert (ask.status_code, (ask.json or {})["code"]) == (409, "TRIGGER_OF_FILE")
@@ -223,7 +226,7 @@ def _get(api: Api) -> Asking:
 
 
 def _put(api: Api) -> Asking:
-    put = partial(api.client().put, "/triggers/nightly", json=_change())
+    put = partial(api.client(triggers_dir=ANY_FOLDER).put, "/triggers/nightly", json=_change())
 
     def of_file() -> Any:
         api.store.delete_trigger("nightly")
@@ -243,7 +246,7 @@ def _delete(api: Api) -> Asking:
     def of_file() -> Any:
         api.store.delete_trigger("nightly")
         _make_one_of_a_file(api.store)
-        return api.client().delete("/triggers/nightly")
+        return api.client(triggers_dir=ANY_FOLDER).delete("/triggers/nightly")
 
     asking = _get(api)
     return Asking(asking.path, others={"404": lambda: api.client().delete("/triggers/gone"), "409": of_file})

@@ -1,5 +1,6 @@
 """Settings of the API, and what a request or its server shows of them."""
 
+import json
 from contextlib import closing
 from typing import Any
 
@@ -11,6 +12,7 @@ from api.app import Api, create_app
 from api.http.serving import Server, listen
 from api.services import EXTENSION, Services
 from api.submission import make_job
+from api.triggers.folder import TriggerFolder
 from shared.addresses.git_uri import Credentials
 from shared.errors import ConfigurationError
 from shared.jobs.model import NewJob
@@ -25,6 +27,7 @@ from tests.unit.shared.settings.effects.effect import Effect
 KEY = Fernet.generate_key()
 SEALED = Vault(KEY).seal(JobSecrets(Credentials("https://git.example", "robot", "t")))
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
+TRIGGER = {"name": "nightly", "template": BODY, "when": {"every": 3600}}
 TOKENS = {"API_TOKENS": "t"}
 
 
@@ -53,6 +56,14 @@ def job(settings: Settings) -> NewJob:
 def gpus(settings: Settings) -> int:
     found: int = (ask(settings, "POST", "/retrain", json=BODY).json or {})["request"]["resources"]["gpus"]
     return found
+
+
+def triggers(settings: Settings) -> list[str]:
+    """The names of those that are from files."""
+    services: Services = app(settings).extensions[EXTENSION]
+    if folder := TriggerFolder.of(services):
+        folder.look()
+    return [each.name for each in services.store.list_triggers()]
 
 
 def location(settings: Settings) -> str:
@@ -111,6 +122,7 @@ EFFECTS = {
     "api_connections_per_peer": Effect("50", bounds),
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
     "metrics_tokens": Effect("m", lambda s: ask(s, "GET", "/metrics", token="m").status_code, TOKENS),
+    "triggers_dir": Effect("{folder}/triggers", triggers, files={"triggers/a.yaml": json.dumps(TRIGGER)}),
     "default_gpus": Effect("1", gpus),
     "secret_key": Effect(KEY.decode(), opens),
     "secret_key_file": Effect("{folder}/key", opens, files={"key": KEY.decode()}),
