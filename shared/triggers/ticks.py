@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from shared.jobs.triggers import Occurrence, Outcome, Trigger, Verdict
+from shared.scheduling.leases import CLOCK_SLACK
 from shared.triggers.fields import Policy, When
 
 ON_TIME_SECONDS = 60  # a tick that is older was missed: no worker looked
 MISSED_SHOWN = 100  # ticks that have an event each; those before share one
 STOOD_FOR = "a later tick's jitter was over as soon, and it stands for this"
-CLOCK_WENT_BACK = timedelta(hours=1)
+CLOCK_WENT_BACK = CLOCK_SLACK
 
 
 @dataclass(frozen=True)
