@@ -1,7 +1,5 @@
 """examples/dvc-retrain: a dataset in DVC with its data in Azure, two revisions of it, and what became of each model."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +10,7 @@ import pytest
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 from mlflow.tracking import MlflowClient
 
-from tests.acceptance.support.checkout import ROOT
+from tests.acceptance.support.datasets import EXAMPLE, publish
 from tests.acceptance.support.leaks import Secret, answers_with, files_with, runs_with
 from tests.support.projects.dvc_repository import DvcAuthor
 from tests.support.servers.azurite import ACCOUNT, Azurite
@@ -20,8 +18,6 @@ from tests.support.servers.example_image import build_example_image
 from tests.support.servers.git_server import GitServer
 from tests.support.servers.stack import Stack, running_stack
 
-EXAMPLE = ROOT / "examples" / "dvc-retrain"
-MAKE_SECONDS = 60
 CREDENTIAL = "AZURE_STORAGE_CONNECTION_STRING"
 PASSWORD = Secret("reader", "hunter-7Qx2/@k")
 Train = Callable[[str], dict[str, Any]]
@@ -89,13 +85,6 @@ def train(stack: Stack, clone: Path, git_server: GitServer) -> Train:
         return job
 
     return train
-
-
-def publish(author: DvcAuthor, folder: Path, images: int) -> str:
-    """Make the dataset as the example's README says, and commit it."""
-    command = [sys.executable, str(EXAMPLE / "make_dataset.py"), str(folder), "--images", str(images)]
-    subprocess.run(command, check=True, capture_output=True, timeout=MAKE_SECONDS)
-    return author.commit({"digits": {file.name: file.read_text() for file in folder.iterdir()}})
 
 
 def test_newer_data_gives_the_champion_and_older_data_does_not_take_it_back(
