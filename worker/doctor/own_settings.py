@@ -1,7 +1,7 @@
 """Checks the settings themselves, as far as that is possible without contacting anything."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker.findings.disk import disk
-from worker.findings.finding import Finding, failure, ok, skipped
+from worker.findings.finding import Finding, failure, ok, skipped, warning
 
 SUBJECT = "settings"
 ACCESS = f"Let this user (uid {os.getuid()}) read the file that SECRET_KEY_FILE names (DATA_DIR/secret.key without it)."
@@ -23,10 +23,12 @@ def unreadable(error: ConfigurationError) -> Iterator[Finding]:
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Check the key, the data folder and its disk."""
+    """Check the key, the data folder and its disk, and the folders that triggers look at."""
     yield _key(settings)
     yield _data_folder(settings.data_dir.resolve())
     yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
+    if settings.trigger_folders:
+        yield _trigger_folders(sorted(settings.trigger_folders))
 
 
 def as_make_up_has_it(settings: Settings) -> Settings:
@@ -57,6 +59,15 @@ def _key_as_read(settings: Settings, found: str, wrong: str) -> Finding:
     except OSError as error:
         return failure(SUBJECT, f"the key of credentials cannot be read: {error.strerror}", ACCESS)
     return ok(SUBJECT, found)
+
+
+def _trigger_folders(folders: Sequence[str]) -> Finding:
+    subject = "TRIGGER_FOLDERS"
+    for folder in folders:
+        if not os.path.isdir(folder) or not os.access(folder, os.R_OK | os.X_OK):
+            advice = f"Mount it on this host too, and let this user (uid {os.getuid()}) read it, or leave it out."
+            return warning(subject, f"{folder} is not a folder here that can be read", advice)
+    return ok(subject, ", ".join(folders))
 
 
 def _data_folder(folder: Path) -> Finding:

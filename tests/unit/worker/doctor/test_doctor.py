@@ -233,3 +233,10 @@ def test_the_command_says_where_to_run_it_where_the_service_is_not(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "docker compose exec worker python -m worker.doctor" in " ".join(done.stderr.split())
+
+
+def test_folders_that_triggers_look_at_are_on_this_host(tmp_path: Path) -> None:
+    *_, there = check_settings(settings(tmp_path, trigger_folders=str(tmp_path)))
+    *_, away = check_settings(settings(tmp_path, trigger_folders=f"{tmp_path},{tmp_path}/nothing"))
+    assert (there.subject, there.state, away.state) == ("TRIGGER_FOLDERS", State.OK, State.WARNING)
+    assert away.seen == f"{tmp_path}/nothing is not a folder here that can be read"
