@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 WRONG, OLD, UNREADABLE = "signature wrong", "signature too old", "its secret was encrypted under another SECRET_KEY"
 NOT_SIGNED = "It is not signed by the secret of any trigger that waits for it, or it was signed too long ago."
-SMALL_BYTES = 64 * 1024  # of what no trigger waits for: it is checked against all secrets, to tell its sender
+SMALL_BYTES = 64 * 1024  # of what is checked against all secrets: whoever knows one is told that nothing waits for it
 
 
 @dataclass(frozen=True)
@@ -115,15 +115,13 @@ def _signed_by_sender(
         raise NotSigned(NOT_SIGNED)
     known = [(trigger, when_of(trigger.when), sealed) for trigger, sealed in by.store.hook_secrets(kind)]
     waiting = [each for each in known if waits(each[1])]
-    if not waiting and len(sent.body) <= SMALL_BYTES and any(not by.proven(proofs, sealed) for _, _, sealed in known):
-        return ()
     found = [(trigger, when, by.proven(proofs, sealed)) for trigger, when, sealed in waiting]
     right = [(trigger, when) for trigger, when, problem in found if not problem]
-    if not right:
-        for trigger, _, problem in found:
-            by.refusals.note(trigger.name, Occurrence("", sent.at), problem)
-        raise NotSigned(NOT_SIGNED)
-    return right
+    if right or (len(sent.body) <= SMALL_BYTES and any(not by.proven(proofs, sealed) for _, _, sealed in known)):
+        return right
+    for trigger, _, problem in found:
+        by.refusals.note(trigger.name, Occurrence("", sent.at), problem)
+    raise NotSigned(NOT_SIGNED)
 
 
 def _reported(

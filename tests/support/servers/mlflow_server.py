@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography.fernet import Fernet
 
 from tests.support.network.ports import free_port
 from tests.support.waiting import wait_until
@@ -18,6 +19,12 @@ from tests.support.waiting import wait_until
 START_SECONDS = 120
 STOP_SECONDS = 10
 NAMES = ("localhost", "127.0.0.1", "host.docker.internal")
+WEBHOOKS = {  # to an API on this machine, and at once
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
+}
 OFF = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
 
 
@@ -42,7 +49,7 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", "server", *self._options()],
                 cwd=self.folder,
-                env=_without_mlflow(os.environ) | OFF,
+                env=_without_mlflow(os.environ) | OFF | WEBHOOKS,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # so that its worker processes end with it

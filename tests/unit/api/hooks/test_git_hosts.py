@@ -204,9 +204,10 @@ def test_other_events_and_repositories_are_no_error_to_who_knows_a_secret(desk: 
     other = desk.send("/hooks/github", sent, from_github("wort", sent, event="issues"))
     assert (other.json or {})["nothing"] == "it is the event 'issues', not a push"
     sent = as_bytes(github_push(repository={"clone_url": "https://github.com/user/other.git"}))
+    desk.trigger("theirs", "another", git={"repository": "github.com/user/other"})
     elsewhere = desk.send("/hooks/github", sent, from_github("wort", sent))
     assert elsewhere.json == {"triggers": [], "nothing": "no trigger waits for this repository"}
-    assert desk.events("on-push") == []
+    assert desk.events("on-push") == desk.events("theirs") == []
 
 
 @pytest.mark.parametrize(
