@@ -9,8 +9,9 @@ from prometheus_client.registry import Collector
 
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Statistics, Worker, WorkerState
+from shared.jobs.statistics import Backlog, Statistics, TriggerCounts, Worker, WorkerState
 from shared.jobs.store import Watching
+from shared.jobs.triggers import Outcome, TriggerState
 
 logger = logging.getLogger(__name__)
 Label = TypeVar("Label", bound=str)
@@ -37,6 +38,7 @@ class StoreCollector(Collector):
             return
         yield GaugeMetricFamily("retrain_store_up", STORE_UP, 1)
         yield from _of_jobs(statistics)
+        yield from _of_triggers(statistics.triggers)
         yield from _of_alerts(statistics, self._channels)
         yield from _of_workers(statistics.workers, self._lost_after_seconds)
 
@@ -49,6 +51,17 @@ def _of_jobs(statistics: Statistics) -> Iterator[Metric]:
     yield _gauge("retrain_jobs", "Jobs by state.", "state", states)
     yield _gauge("retrain_queued_jobs", "Queued jobs by queue.", "queue", counts)
     yield _gauge("retrain_oldest_queued_job_seconds", "How long the first of a queue has waited.", "queue", ages)
+
+
+def _of_triggers(found: TriggerCounts) -> Iterator[Metric]:
+    states = {**dict.fromkeys(TriggerState, 0), **found.by_state}
+    outcomes = {**dict.fromkeys(Outcome, 0), **found.lately}
+    yield _gauge("retrain_triggers", "Triggers by state.", "state", states)
+    yield _gauge(
+        "retrain_trigger_events", "Looks and occurrences of the last hour by what became of them.", "outcome", outcomes
+    )
+    overdue = "Active triggers that no worker has looked at, although that was due five minutes ago."
+    yield GaugeMetricFamily("retrain_triggers_overdue", overdue, found.overdue)
 
 
 def _of_alerts(statistics: Statistics, channels: Collection[str]) -> Iterator[Metric]:

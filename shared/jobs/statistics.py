@@ -6,8 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.jobs.model import JobState
+from shared.jobs.triggers import Outcome, TriggerState
 from shared.scheduling.hosts import LIVE_SECONDS, Host
 from shared.scheduling.waiting import Running
+
+OVERDUE_SECONDS = 300  # longer than a look may take
+LATELY_SECONDS = 3600
 
 
 class WorkerState(StrEnum):
@@ -61,6 +65,15 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class TriggerCounts:
+    """How many triggers there are, how many should have been looked at, and what became of what happened lately."""
+
+    by_state: Mapping[TriggerState, int]
+    overdue: int  # active, and due for more than OVERDUE_SECONDS; none while all are paused
+    lately: Mapping[Outcome, int]  # events of the last LATELY_SECONDS
+
+
+@dataclass(frozen=True)
 class Statistics:
     """The service at one moment. Anything without jobs, or without waiting alerts, is absent."""
 
@@ -68,3 +81,4 @@ class Statistics:
     queues: Mapping[str, Backlog]
     alerts: Mapping[str, Backlog]
     workers: Sequence[Worker]
+    triggers: TriggerCounts

@@ -2,18 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.alerts.model import AlertState
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Refused, Statistics, Worker
+from shared.jobs.statistics import (
+    LATELY_SECONDS,
+    OVERDUE_SECONDS,
+    Backlog,
+    Refused,
+    Statistics,
+    TriggerCounts,
+    Worker,
+)
+from shared.jobs.triggers import TriggerState
 from shared.scheduling.waiting import Running
 from shared.sql.engine import Database, Transaction
 from shared.sql.model_tables import model_alerts
 from shared.sql.tables import IS_QUEUED, NOT_ENDED, alerts, ended_counts, jobs, workers
+from shared.sql.triggers.rows import read_pause
+from shared.sql.triggers.tables import trigger_events, triggers
 from shared.sql.usage import running, to_host
 
 applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic writes it
@@ -36,6 +47,7 @@ class Watching(Database):
                 queues=_backlogs(transaction, jobs.c.queue, jobs.c.queued_at, IS_QUEUED),
                 alerts=_backlogs(transaction, unsent.c.channel, unsent.c.at, sa.true()),
                 workers=read_workers(transaction),
+                triggers=_triggers(transaction),
             )
 
     def schema_revision(self) -> str:
@@ -67,6 +79,23 @@ def _by_state(transaction: Transaction) -> dict[JobState, int]:
     others = sa.select(jobs.c.state, sa.func.count().label("number")).where(NOT_ENDED)
     rows = transaction.all(ended.group_by(ended_counts.c.state)) + transaction.all(others.group_by(jobs.c.state))
     return {row.state: int(row.number) for row in rows if row.number}
+
+
+def _triggers(transaction: Transaction) -> TriggerCounts:
+    by_state = sa.select(triggers.c.state, sa.func.count().label("number")).group_by(triggers.c.state)
+    due = (triggers.c.state == TriggerState.ACTIVE, triggers.c.look_at < _before(transaction, OVERDUE_SECONDS))
+    overdue = sa.select(sa.func.count()).select_from(triggers).where(*due)
+    outcome, lately = trigger_events.c.outcome, trigger_events.c.last_at > _before(transaction, LATELY_SECONDS)
+    events = sa.select(outcome, sa.func.count().label("number")).where(lately).group_by(outcome)
+    return TriggerCounts(
+        by_state={row.state: row.number for row in transaction.all(by_state)},
+        overdue=0 if read_pause(transaction) else transaction.execute(overdue).scalar_one(),
+        lately={row.outcome: row.number for row in transaction.all(events)},
+    )
+
+
+def _before(transaction: Transaction, seconds: float) -> datetime:
+    return transaction.now - timedelta(seconds=seconds)
 
 
 def _backlogs(

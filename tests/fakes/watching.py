@@ -2,14 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shared.jobs.model import JobState
-from shared.jobs.statistics import Backlog, Statistics, Worker
-from shared.jobs.triggers import Succeeded
+from shared.jobs.statistics import LATELY_SECONDS, OVERDUE_SECONDS, Backlog, Statistics, TriggerCounts, Worker
+from shared.jobs.triggers import Pause, Succeeded, TriggerState
 from tests.fakes.hosts import MemoryHosts
 from tests.fakes.outbox import Kept
+from tests.fakes.triggers import Kept as KeptTrigger
 
 Name = TypeVar("Name")
 
@@ -18,6 +19,8 @@ class MemoryWatching(MemoryHosts):
     """The part of MemoryStore that only looks."""
 
     _alerts: dict[str, list[Kept]]
+    _triggers: dict[str, KeptTrigger]
+    _pause: Pause | None
 
     def list_workers(self) -> Sequence[Worker]:
         with self._transaction() as now:
@@ -32,7 +35,18 @@ class MemoryWatching(MemoryHosts):
                 queues=_backlogs(((job.queue, job.queued_at) for job in jobs if job.state is JobState.QUEUED), now),
                 alerts=_backlogs(((alert.channel, alert.at) for alert in alerts), now),
                 workers=self._workers(now),
+                triggers=self._trigger_counts(now),
             )
+
+    def _trigger_counts(self, now: datetime) -> TriggerCounts:
+        every = [kept.trigger for kept in self._triggers.values()]
+        due = [each.look_at for each in every if each.state is TriggerState.ACTIVE and each.look_at is not None]
+        events = [event for kept in self._triggers.values() for event in kept.events]
+        return TriggerCounts(
+            by_state=Counter(each.state for each in every),
+            overdue=0 if self._pause else sum(at < now - timedelta(seconds=OVERDUE_SECONDS) for at in due),
+            lately=Counter(each.outcome for each in events if each.last_at > now - timedelta(seconds=LATELY_SECONDS)),
+        )
 
     def succeeded_since(
         self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int

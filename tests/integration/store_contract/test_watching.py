@@ -6,6 +6,7 @@ from shared.alerts.model import AlertEvent, Alerting
 from shared.jobs.model import JobState
 from shared.jobs.statistics import Backlog, WorkerState
 from shared.jobs.store import JobStore
+from shared.jobs.triggers import Kind, NewTrigger, Occurrence, Outcome, TriggerState
 from shared.scheduling.hosts import QueueCode
 from shared.scheduling.limits import Limits
 from tests.support.clocks import HeldClock
@@ -124,3 +125,19 @@ def test_a_clock_that_was_set_back_makes_no_age_negative(watched: JobStore, cloc
     clock.pass_seconds(-100)
     assert watched.get_statistics().queues == {"default": Backlog(1, 0)}
     assert watched.list_workers()[0].silent_seconds == 0
+
+
+def test_triggers_are_counted_and_those_that_nobody_looks_at_stand_out(watched: JobStore, clock: HeldClock) -> None:
+    for name in ("a", "b", "c"):
+        watched.create_trigger(NewTrigger(name=name, template={}, when={"signal": {}}, policy={}, kind=Kind.SIGNAL))
+    watched.pause_trigger("a", reason="")
+    watched.report("b", Occurrence("1", clock()))
+    clock.pass_seconds(301)
+    watched.report("a", Occurrence("1", clock()))
+    counts = watched.get_statistics().triggers
+    assert dict(counts.by_state) == {TriggerState.ACTIVE: 2, TriggerState.PAUSED: 1}
+    assert (counts.overdue, dict(counts.lately)) == (2, {Outcome.WAITING: 1, Outcome.SKIPPED: 1})
+    clock.pass_seconds(3600)
+    assert dict(watched.get_statistics().triggers.lately) == {}
+    watched.pause_triggers(reason="night")
+    assert watched.get_statistics().triggers.overdue == 0

@@ -5,6 +5,7 @@ from flask.testing import FlaskClient
 
 from shared.alerts.kinds import kinds
 from shared.alerts.model import AlertEvent, Alerting
+from shared.jobs.triggers import Kind, NewTrigger, Occurrence, Outcome
 from shared.scheduling.hosts import Host, QueueCode
 from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
@@ -112,6 +113,19 @@ def test_requests_are_counted_by_route_and_never_by_path(client: FlaskClient, su
         ("none", "GET", "404"): 1,
         ("none", "other", "405"): 1,
     }
+
+
+def test_triggers_are_counted_in_all_states_and_their_events_by_outcome(
+    client: FlaskClient, clock: HeldClock, store: MemoryStore
+) -> None:
+    store.create_trigger(NewTrigger(name="a", template={}, when={"every": 60}, policy={}, kind=Kind.EVERY))
+    clock.pass_seconds(301)
+    store.report("a", Occurrence("1", clock()))
+    found = scrape(client)
+    assert found["retrain_triggers"] == {(("state", "active"),): 1, (("state", "paused"),): 0}
+    assert found["retrain_triggers_overdue"] == {(): 1}
+    assert found["retrain_trigger_events"][(("outcome", "waiting"),)] == 1
+    assert len(found["retrain_trigger_events"]) == len(Outcome)
 
 
 def test_two_apps_count_apart(client: FlaskClient, make_app: MakeApp) -> None:
