@@ -1,5 +1,6 @@
 """Decides whether an occurrence becomes a job. Pure: times and facts in, a verdict with its reason out."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -76,12 +77,14 @@ def _first_at(local: datetime) -> datetime:
     at = local.astimezone(UTC)
     if at.astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None):
         return at
-    before, after = local.replace(fold=1).astimezone(UTC), at  # with the new offset and with the old one
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) / 2
-        is_changed = middle.astimezone(local.tzinfo).utcoffset() != local.utcoffset()
-        before, after = (before, middle) if is_changed else (middle, after)
-    return (after + timedelta(seconds=0.5)).replace(microsecond=0)
+    before = local.replace(fold=1).astimezone(UTC)  # with the new offset, so that it is not after the change
+    seconds = range(int((at - before).total_seconds()) + 1)
+    found = bisect_left(seconds, True, key=lambda second: _offset(before, second, local) != _offset(before, 0, local))
+    return before + timedelta(seconds=found)
+
+
+def _offset(before: datetime, seconds: int, local: datetime) -> timedelta | None:
+    return (before + timedelta(seconds=seconds)).astimezone(local.tzinfo).utcoffset()
 
 
 def _obstacles(

@@ -227,9 +227,10 @@ def test_reasons_say_until_when_and_which_rule() -> None:
     assert decide("t", Kind.GIT, Policy(), Occurrence("key 1", NOW), Facts(NOW)).reason == "git: key 1"
 
 
-def test_a_window_that_a_change_of_clocks_skips_opens_right_after_it() -> None:
+@pytest.mark.parametrize("begins", [f"02:{minute:02}:{second:02}" for minute in range(60) for second in (0, 1, 59)])
+def test_a_window_that_a_change_of_clocks_skips_opens_right_after_it(begins: str) -> None:
     before = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
-    opens = opens_at(Window(hours="02:30-03:15", days=frozenset({"sun"})), "Europe/Berlin", before)
+    opens = opens_at(Window(hours=f"{begins}-03:15", days=frozenset({"sun"})), "Europe/Berlin", before)
     assert opens == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
 
