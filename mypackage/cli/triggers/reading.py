@@ -8,7 +8,7 @@ import click
 from ...client import Client
 from ...plain_text import plain_line
 from ..show import is_for_people, json_option, show_facts, show_json, show_lines, show_table
-from .saying import condition, tell, why
+from .saying import condition, plainly, tell, why
 
 LIST_COLUMNS = ("name", "state", "when", "fired", "looks next", "file")
 EVENT_COLUMNS = ("at", "outcome", "times", "job", "reason")
@@ -123,7 +123,7 @@ def _facts(trigger: dict[str, Any]) -> list[tuple[str, str]]:
         ("trigger", trigger["name"]),
         ("state", trigger["state"]),
         ("when", condition(trigger)),
-        ("policy", ", ".join(f"{name} {value}" for name, value in policy.items())),
+        ("policy", ", ".join(f"{name} {plainly(value)}" for name, value in policy.items())),
         ("experiment", str(template.get("experiment_name", ""))),
         ("source", f"{template.get('git_uri', '')} {template.get('commit_hash', '')}".strip()),
         ("file", trigger["source"] or ""),

@@ -27,7 +27,7 @@ def condition(trigger: dict[str, Any]) -> str:
         return f"cron {asked} ({when.get('time_zone', 'UTC')})"
     if kind == "every":
         return f"every {asked} s"
-    told = ", ".join(f"{name} {_plainly(value)}" for name, value in (asked or {}).items() if value is not None)
+    told = ", ".join(f"{name} {plainly(value)}" for name, value in (asked or {}).items() if value is not None)
     return f"{kind} {told}".strip()
 
 
@@ -78,5 +78,6 @@ def _shown(at: str) -> str:
     return f"{at[:19]}Z"
 
 
-def _plainly(value: Any) -> str:
+def plainly(value: Any) -> str:
+    """Return a value of a record on one line."""
     return value if isinstance(value, str) else dumps(value)

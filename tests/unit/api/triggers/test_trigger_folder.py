@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from api.services import EXTENSION, Services
 from api.triggers.files import read_files
 from api.triggers.folder import TriggerFolder
+from shared.errors import ConfigurationError
 from shared.secrets.vault import Vault
 from tests.fakes.store import MemoryStore
 from tests.support.log_lines import Log
@@ -171,6 +172,12 @@ def test_a_folder_that_cannot_be_read_deletes_nothing(
     assert [each["message"] for each in log.objects if each["level"] == "ERROR"] == [
         "the folder of triggers cannot be read"
     ]
+
+
+def test_the_api_does_not_start_with_a_folder_that_is_not_there(make_app: MakeApp, tmp_path: Path) -> None:
+    services: Services = make_app(triggers_dir=tmp_path / "gone").extensions[EXTENSION]
+    with pytest.raises(ConfigurationError, match="TRIGGERS_DIR"):
+        TriggerFolder.of(services)
 
 
 def test_a_store_that_is_away_is_asked_again(folder: TriggerFolder, files: Path, store: MemoryStore) -> None:
