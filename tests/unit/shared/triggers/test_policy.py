@@ -154,6 +154,7 @@ def test_a_tick_fires_where_it_is_allowed_and_never_waits(model: Model, after: i
     assert verdict.until is None
 
 
+@settings(deadline=None)
 @given(key=st.text(max_size=20), name=st.text(max_size=20), jitter=st.floats(0.001, 86400))
 def test_jitter_is_the_same_for_everybody_and_within_its_bound(key: str, name: str, jitter: float) -> None:
     at = datetime(2030, 1, 1, tzinfo=UTC)
@@ -227,11 +228,11 @@ def test_reasons_say_until_when_and_which_rule() -> None:
     assert decide("t", Kind.GIT, Policy(), Occurrence("key 1", NOW), Facts(NOW)).reason == "git: key 1"
 
 
-@pytest.mark.parametrize("begins", [f"02:{minute:02}:{second:02}" for minute in range(60) for second in (0, 1, 59)])
-def test_a_window_that_a_change_of_clocks_skips_opens_right_after_it(begins: str) -> None:
+def test_a_window_that_a_change_of_clocks_skips_opens_right_after_it() -> None:
     before = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
-    opens = opens_at(Window(hours=f"{begins}-03:15", days=frozenset({"sun"})), "Europe/Berlin", before)
-    assert opens == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    for begins in (f"02:{minute:02}:{second:02}" for minute in range(60) for second in (0, 1, 59)):
+        opens = opens_at(Window(hours=f"{begins}-03:15", days=frozenset({"sun"})), "Europe/Berlin", before)
+        assert opens == datetime(2026, 3, 29, 1, tzinfo=UTC), begins
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.jobs.triggers import Outcome, Trigger
@@ -158,6 +158,7 @@ def assert_right(found: Ticks, expected: Sequence[datetime], now: datetime, *, c
         assert found.since == expected[-1]
 
 
+@settings(deadline=None)
 @given(
     every=st.integers(10, 7200),
     jitter=st.one_of(st.just(0.0), st.floats(0.1, 86400)),
@@ -181,6 +182,7 @@ def test_with_any_jitter_each_tick_has_one_verdict_and_none_is_missed(every: int
     assert fires >= 11  # all but the first look, which was at the creation
 
 
+@settings(deadline=None)
 @given(seconds=st.lists(st.integers(-3 * 86400, 3 * 86400), min_size=1, max_size=rounds(30, long=100)))
 def test_a_clock_that_jumps_fires_no_tick_twice_and_goes_on(seconds: list[int]) -> None:
     when, policy = When(every=3600), Policy(catch_up="once")
