@@ -163,6 +163,15 @@ def test_a_body_that_is_too_large_is_refused_on_a_real_connection(api_without_re
     assert answer.json()["code"] == "BODY_TOO_LARGE"
 
 
+def test_a_hook_of_25_mb_is_refused_after_its_head(api_without_redis: ApiServer) -> None:
+    head = (
+        b"POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 25000000"
+    )
+    with socket.create_connection(("127.0.0.1", api_without_redis.port), timeout=5) as client:
+        client.sendall(head + b"\r\nX-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 413")
+
+
 def test_what_was_answered_with_202_is_there_after_a_kill(api_without_redis: ApiServer) -> None:
     job_id = post(api_without_redis, headers={"Idempotency-Key": "k"}).json()["id"]
     assert api_without_redis.process is not None
