@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.drill import invariants, leftovers, models, report, telling
@@ -19,6 +20,7 @@ from tests.drill.records import Records
 from tests.drill.report import Injected, say
 from tests.drill.sampling import Sampler, Violation
 from tests.drill.stack import DrillStack
+from tests.drill.ticking import Ticking
 from tests.support.waiting import wait_until
 
 ALL_ENDED_SECONDS = 150
@@ -52,15 +54,19 @@ class Drill:
         self.champions = models.ChampionWatch()
         self.sampler = Sampler(self.records, self.stack.machine.engine, self._look_at_champions)
         self.load = Load(self.stack, self.seed, open_jobs=self.sampler.open_jobs)
+        self.ticking = Ticking(self.stack, self.load, self.records, faults=len(self.planned))
 
     def run(self) -> list[str]:
         """Inject all faults and return the report; Violated at the first thing that is wrong."""
         self.sampler.start()
         self.load.start()
+        self.ticking.start()
         for number, planned in enumerate(self.planned, 1):
             self._inject(planned)
             say(report.progress(number, len(self.planned), self.history[-1], self.sampler.open_jobs()))
             self._check_so_far()
+        self.ticking.end()
+        self.over_at = datetime.now(UTC)
         self.load.end()
         self._wait_for_ends()
         return self._verdict()
@@ -68,6 +74,7 @@ class Drill:
     def close(self) -> None:
         """End all threads."""
         self.load.abandon()
+        self.ticking.stop()
         self.sampler.stop()
         self.records.close()
 
@@ -111,6 +118,7 @@ class Drill:
             *(invariants.limits_held_at_every_commit(outcome) if self.records.is_sqlite else ()),
             *invariants.logs_are_whole(outcome, self.records),
             *self._check_models(outcome),
+            *self._check_triggers(),
             *leftovers.runs_agree(outcome, self.stack),
             *self._check_what_was_told(outcome),
             *(Violation(f"left behind: {each}") for each in self._what_is_left(outcome)),
@@ -133,6 +141,10 @@ class Drill:
             *models.each_success_was_decided(outcome, promotions),
             *models.the_best_is_champion(outcome, promotions, aliases),
         ]
+
+    def _check_triggers(self) -> list[Violation]:
+        say(self.ticking.summary())
+        return self.ticking.check(self.records.triggers_of_jobs(), self.over_at)
 
     @property
     def _registry(self) -> Path:

@@ -131,16 +131,16 @@ class Load:
             self.broken.append(f"a client broke: {error!r}")
 
     def _submit(self, sent: Sent) -> None:
-        answer = self._until_told("/retrain", self._body(sent), {"Idempotency-Key": sent.key}, {202})
+        answer = self.until_told("/retrain", self._body(sent), {"Idempotency-Key": sent.key}, {202})
         if answer is not None:
             sent.job_ids.add(answer.json()["id"])
 
     def _cancel(self, sent: Sent) -> None:
-        answer = self._until_told(f"/jobs/{sent.job_id}/cancel", {}, {}, {202, 409})
+        answer = self.until_told(f"/jobs/{sent.job_id}/cancel", {}, {}, {202, 409})
         if answer is not None:
             sent.cancel_status = answer.status_code
 
-    def _until_told(
+    def until_told(
         self, path: str, body: dict[str, Any], headers: dict[str, str], wanted: set[int]
     ) -> requests.Response | None:
         """Ask again after a broken connection and after 503, as the answer says; None when the drill was given up."""

@@ -1,6 +1,8 @@
 """The job store as the drill sees it: its tables, read by plain SQL and without the code that is being tested."""
 
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,6 +87,28 @@ class MoveRow:
     kind: str
 
 
+@dataclass(frozen=True)
+class TriggerRow:
+    """A trigger that ticks every so many seconds."""
+
+    id: str
+    name: str
+    created_at: datetime
+    every: int
+
+
+@dataclass(frozen=True)
+class TriggerEventRow:
+    """What became of one occurrence."""
+
+    trigger_id: str
+    key: str | None
+    at: datetime
+    outcome: str
+    reason: str
+    job_id: str | None
+
+
 class Records:
     """Reads the store. While a fault keeps it closed, the answers are None or raise DBAPIError, as said."""
 
@@ -135,6 +159,21 @@ class Records:
         except DBAPIError:
             return None
 
+    def triggers(self) -> list[TriggerRow]:
+        """All triggers; raises DBAPIError."""
+        rows = self._read("SELECT id, name, created_at, condition FROM triggers")
+        return [TriggerRow(row[0], row[1], _time(row[2]), _json(row[3])["every"]) for row in rows]
+
+    def trigger_events(self) -> list[TriggerEventRow]:
+        """All that happened to triggers; raises DBAPIError."""
+        columns = "trigger_id, key, at, outcome, reason, job_id"
+        rows = self._read(f"SELECT {columns} FROM trigger_events ORDER BY number")  # noqa: S608 - our own words
+        return [TriggerEventRow(row[0], row[1], _time(row[2]), *row[3:]) for row in rows]
+
+    def triggers_of_jobs(self) -> dict[str, str | None]:
+        """All jobs, with the trigger that made each; raises DBAPIError."""
+        return {row[0]: row[1] for row in self._read("SELECT id, trigger_name FROM jobs")}
+
     def log(self, job_id: str, attempt: int) -> bytes:
         """What is kept of an attempt's output."""
         statement = sa.text(
@@ -157,3 +196,13 @@ class Records:
     def _read(self, statement: str) -> list[tuple[Any, ...]]:
         with self._engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(statement))]
+
+
+def _time(value: Any) -> datetime:
+    """SQLite has text, in UTC."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

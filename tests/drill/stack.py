@@ -34,6 +34,8 @@ DISK_LOW_BYTES = 4 * 2**20
 DISK_STOP_BYTES = 16 * 2**20  # above that: what fills the disk is to be stopped in time, with 64 MB in all
 LOG_LIMIT_BYTES = 500_000
 DOCKER, DEFAULT = "docker", "default"  # the two queues
+NOBODY_S = "nobody-s"  # a queue without a worker: what triggers start ends there
+LOOKS = "looks"  # the queue of a worker that has no jobs and looks at triggers, as all do
 ALERTS_AT_ONCE = 50  # Discord takes 5 of a webhook in two seconds: the drill would wait for it
 TROUBLES = [  # silence is rare: a sender waits for it
     *[Trouble.NONE] * 80,
@@ -44,7 +46,7 @@ TROUBLES = [  # silence is rare: a sender waits for it
 
 @dataclass
 class DrillStack:
-    """All parts. Without a Docker engine both workers train in plain processes."""
+    """All parts. Without a Docker engine all workers train in plain processes."""
 
     machine: Machine
     port: int = field(default_factory=free_port)
@@ -65,7 +67,12 @@ class DrillStack:
         self.api = self._part("api", "api", {"API_PORT": str(self.port)}, lambda _part: self._api_answers())
         runner = {"RUNNER": "docker", "DOCKER_HOST": engine.url} if engine else {"RUNNER": "process"}
         self.guard = self._make_guard(engine.bridge_address) if engine else None
-        self.workers = {DOCKER: self._worker(DOCKER, runner), DEFAULT: self._worker(DEFAULT, {"RUNNER": "process"})}
+        by_process = {"RUNNER": "process"}
+        self.workers = {
+            DOCKER: self._worker(DOCKER, runner),
+            DEFAULT: self._worker(DEFAULT, by_process),
+            LOOKS: self._worker(LOOKS, by_process),
+        }
 
     @property
     def folder(self) -> Path:

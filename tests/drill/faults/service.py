@@ -16,7 +16,7 @@ from tests.drill.faults.scene import Inject, Kind, Scene, wait
 from tests.drill.machine import Machine
 from tests.drill.parts import Part
 from tests.drill.records import JobRow
-from tests.drill.stack import DEFAULT, DOCKER
+from tests.drill.stack import DEFAULT, DOCKER, NOBODY_S
 from tests.support.waiting import wait_until
 
 Lock = Callable[[Machine], AbstractContextManager[None]]
@@ -40,7 +40,7 @@ def service_kinds(*, is_sqlite: bool, has_guard: bool = False) -> list[Kind]:
     worker = {
         "SIGKILL": _kill_worker,
         "SIGTERM": _terminate_worker,
-        "SIGKILL of both": _kill_both,
+        "SIGKILL of all": _kill_all,
         "another machine's beside it": _start_twin,
         "another machine's while it is down": _start_twin_meanwhile,
     }
@@ -64,7 +64,7 @@ def _terminate_worker(scene: Scene) -> None:
     _stop_workers(scene, [scene.random.choice(list(scene.stack.workers.values()))], signal.SIGTERM)
 
 
-def _kill_both(scene: Scene) -> None:
+def _kill_all(scene: Scene) -> None:
     _stop_workers(scene, list(scene.stack.workers.values()), signal.SIGKILL)
 
 
@@ -116,13 +116,18 @@ def _kill_api_before_publish(scene: Scene) -> None:
     """While Redis does not answer, a request that is committed waits for its message to be sent."""
     scene.stack.redis.signal(signal.SIGSTOP)
     try:
-        before = len(scene.sampler.jobs)
+        before = _count_sent(scene)
         scene.load.burst(3)
-        wait_until(lambda: len(scene.sampler.jobs) > before, timeout_seconds=PATIENCE_SECONDS, what="a recorded job")
+        wait_until(lambda: _count_sent(scene) > before, timeout_seconds=PATIENCE_SECONDS, what="a recorded job")
         scene.stack.api.end(signal.SIGKILL)
     finally:
         scene.stack.redis.signal(signal.SIGCONT)
     scene.stack.api.launch()
+
+
+def _count_sent(scene: Scene) -> int:
+    """How many jobs clients have made."""
+    return sum(job.queue != NOBODY_S for job in scene.sampler.jobs.values())
 
 
 def _kill_redis(scene: Scene) -> None:
