@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice, takewhile
+from itertools import count, islice
 
 from shared.jobs.triggers import Kind, Occurrence, Outcome, Verdict
 from shared.triggers.fields import Policy, When
@@ -149,8 +149,8 @@ class _Simulation:
         facts = Facts(
             now=now,
             fired_at=self._fired[-1].fired_at if self._fired else None,
-            fired_today=sum(1 for _ in takewhile(lambda job: job.fired_at >= today, reversed(self._fired))),
-            unfinished=tuple("of the simulation" for _ in self._unfinished),
+            fired_today=len(self._fired) - bisect_left(self._fired, today, key=lambda job: job.fired_at),
+            unfinished=("of the simulation",) if self._unfinished else (),
             last_inputs=self._last.inputs if self._last else None,
             inputs=_inputs_at(self._past, now),
         )

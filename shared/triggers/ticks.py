@@ -58,7 +58,8 @@ def due_ticks(trigger: Trigger, when: When, policy: Policy, now: datetime, *, is
     recent: deque[_Tick] = deque(maxlen=MISSED_SHOWN + 1)
     count, due_at, next_at = 0, since, None
     for at in times_after(when, since, anchor=trigger.created_at):
-        if (ready := max(due_at, occurrence_at(at).delayed(trigger.name, policy.jitter))) > now:
+        delayed = occurrence_at(at).delayed(trigger.name, policy.jitter) if policy.jitter else at
+        if (ready := max(due_at, delayed)) > now:
             next_at = ready
             break
         count, due_at = count + 1, ready

@@ -19,6 +19,7 @@ from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
+from shared.triggers.ticks import MISSED_SHOWN
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
@@ -93,7 +94,7 @@ class Scene:
         return [*self.store.list(JobFilter(trigger="auto"), limit=100)][::-1]
 
     def events(self) -> list[TriggerEvent]:
-        return [*self.store.trigger_events("auto", limit=100)][::-1]
+        return [*self.store.trigger_events("auto", limit=1000)][::-1]
 
     def outcomes(self) -> list[Outcome]:
         return [event.outcome for event in self.events()]
@@ -255,6 +256,20 @@ def test_a_tick_whose_host_does_not_answer_fires_once_when_it_does(scene: Scene)
     assert scene.outcomes() == [Outcome.UNREACHABLE, Outcome.FIRED]
     [job] = scene.jobs()
     assert "late by" in (job.triggered_by or {})["facts"]
+
+
+@pytest.mark.parametrize("catch_up", ["none", "once"])
+def test_a_minutely_trigger_after_a_month_without_workers_notes_what_was_missed_and_goes_on(
+    scene: Scene, catch_up: str
+) -> None:
+    scene.add({"every": 60}, if_running="queue", catch_up=catch_up)
+    scene.clock.pass_seconds(30 * 86400 + 59.5)
+    assert scene.look() == 1
+    assert [event.outcome for event in scene.events()] == [*[Outcome.MISSED] * MISSED_SHOWN, Outcome.FIRED]
+    assert scene.events()[0].reason.endswith(f"nor at the {30 * 1440 - MISSED_SHOWN - 1} times before it")
+    scene.clock.pass_seconds(60)
+    assert scene.look() == 1
+    assert len(scene.jobs()) == 2
 
 
 class CountingSource(FakeSource):
