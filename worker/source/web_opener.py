@@ -1,10 +1,12 @@
 """Opens what an LFS or file server has: shows a login where the server asks for one, and to no other host."""
 
+import base64
 import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPMessage
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from shared.addresses.git_uri import AddressRefusal, Credentials
 from worker.source.git import Git
@@ -21,7 +23,7 @@ class WebOpener:
         self._logins, self._door = logins, git.door
         self._asked: set[str | None] = set()
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler(git.proxies()),
+            (_OnlyByProxy if git.door else urllib.request.ProxyHandler)(git.proxies()),
             _KeepToHost() if git.door else _NoRedirect(),
             urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=git.trusted)),
         )
@@ -58,6 +60,17 @@ def _with(login: Credentials, request: urllib.request.Request) -> urllib.request
     return urllib.request.Request(  # noqa: S310 - checked before
         request.full_url, data=request.data, headers=headers, method=method
     )
+
+
+class _OnlyByProxy(urllib.request.ProxyHandler):
+    """Goes by the door to every host. urllib itself goes directly to those in NO_PROXY, where nothing checks it."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> None:  # noqa: A002 - as urllib has it
+        """Prepare the request for the proxy; whoever opens its scheme sends it."""
+        door = urlsplit(proxy)
+        login = base64.b64encode(f"{door.username}:{door.password}".encode()).decode()
+        req.add_header("Proxy-authorization", f"Basic {login}")
+        req.set_proxy(f"{door.hostname}:{door.port}", type)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

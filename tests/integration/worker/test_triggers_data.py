@@ -175,7 +175,10 @@ def test_a_login_is_shown_to_its_host_once_it_asks_and_to_no_other(
         looking.at(web.url)
 
 
-def test_where_a_request_may_go_is_checked_also_after_a_redirect(tmp_path: Path, web: FilesOnWeb) -> None:
+def test_where_a_request_may_go_is_checked_also_after_a_redirect_and_in_spite_of_no_proxy(
+    tmp_path: Path, web: FilesOnWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
     with pytest.raises(UserError, match=r"lies inside this service's own network|GIT_HOSTS"):
         Looking(tmp_path, hosts=frozenset()).at(web.url)
     with pytest.raises(UserError, match=r"this service allows example.org"):
