@@ -184,3 +184,57 @@ def test_slow_looks_hold_up_no_tick_and_a_stop_gives_them_back(worker: FakeWorke
     )
     given_back = [worker.store.get_trigger(f"data-{number}") for number in range(6)]
     assert all(each.look_at and each.look_at <= worker.clock() + timedelta(seconds=1) for each in given_back)
+
+
+def test_data_that_waits_is_superseded_and_the_job_trains_the_newest(worker: FakeWorker) -> None:
+    watch(worker, policy={"cooldown": 3 * EVERY})
+    worker.source.tips[DATA] = TWO
+    assert look(worker).outcome == "fired"
+    tips = ["3" * 40, "4" * 40]
+    for tip in tips:
+        worker.source.tips[DATA] = tip
+        assert look(worker).outcome == "waiting"
+    worker.clock.shift_seconds += 1.5 * EVERY
+    assert worker.triggers.once()
+    outcomes = {each.facts["revision"]: each.outcome for each in events(worker.store) if "before" in each.facts}
+    assert outcomes == {TWO: "fired", tips[0]: "superseded", tips[1]: "fired"}
+    assert {job.dataset_repo for job in jobs(worker)} == {f"{DATA}@{each}:set" for each in (TWO, tips[1])}
+
+
+def test_a_tick_compares_data_outside_git_too(tmp_path: Path) -> None:
+    folder = tmp_path / "srv"
+    folder.mkdir()
+    worker = FakeWorker.new(tmp_path, trigger_folders=str(folder))
+    body = {**REQUEST, "dataset_repo": f"file://{folder}"}
+    policy = {"skip_if_same_inputs": True}
+    worker.store.create_trigger(a_trigger(when={"every": EVERY}, policy=policy, template=body))
+    assert worker.triggers.once()
+    assert look(worker).outcome == "fired"
+    succeed(worker.store, jobs(worker)[0].id)
+    skipped = look(worker)
+    assert (skipped.outcome, skipped.reason) == ("skipped", "same inputs as the trigger's last success")
+    (folder / "more.csv").write_text("1")
+    assert look(worker).outcome == "fired"
+
+
+def test_a_change_of_other_data_than_the_templates_is_not_the_same_input(tmp_path: Path) -> None:
+    folder = tmp_path / "srv"
+    folder.mkdir()
+    worker = FakeWorker.new(tmp_path, trigger_folders=str(folder))
+    watch(worker, when={"dataset": {"address": f"file://{folder}"}}, policy={"skip_if_same_inputs": True})
+    for name in ("a", "b"):
+        (folder / name).touch()
+        assert look(worker).outcome == "fired"
+        succeed(worker.store, jobs(worker)[0].id)
+    (folder / "b").unlink()
+    assert look(worker).outcome == "fired"
+
+
+def test_data_that_only_trainings_can_reach_is_not_compared(worker: FakeWorker) -> None:
+    body = {**REQUEST, "dataset_repo": "http://inside.example/data.zip"}
+    policy = {"skip_if_same_inputs": True}
+    worker.store.create_trigger(a_trigger(when={"every": EVERY}, policy=policy, template=body))
+    assert worker.triggers.once()
+    for _ in range(2):
+        assert look(worker).outcome == "fired"
+        succeed(worker.store, jobs(worker)[0].id)
