@@ -10,8 +10,8 @@ class Aside:
     """A few threads. One thread asks whether one is free and starts work; nobody waits for its end."""
 
     def __init__(self, most: int) -> None:
-        self._free = most
-        self._lock = threading.Lock()
+        self._most = self._free = most
+        self._changed = threading.Condition()
 
     @property
     def is_free(self) -> bool:
@@ -23,6 +23,11 @@ class Aside:
         self._count(-1)
         threading.Thread(target=self._run, args=(work,), name="look-aside", daemon=True).start()
 
+    def wait(self, seconds: float) -> None:
+        """Wait until all of them have ended, or for that long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free == self._most, seconds)
+
     def _run(self, work: Callable[[], object]) -> None:
         try:
             survive("look_at_trigger", work)
@@ -30,5 +35,6 @@ class Aside:
             self._count(1)
 
     def _count(self, more: int) -> None:
-        with self._lock:
+        with self._changed:
             self._free += more
+            self._changed.notify_all()

@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.addresses.dataset_address import find_repository
-from shared.errors import AttemptCancelled, AttemptError
+from shared.addresses.dataset_address import DatasetRepository, find_repository
+from shared.errors import AttemptError
 from shared.requests.retrain_request import RetrainRequest
 from shared.triggers.inputs import inputs_of
-from worker.attempt.dataset_pin import pin
 from worker.source.checkout import SourceRequest
-from worker.triggers.origins.finding import can_be_looked_at, find_revision
+from worker.source.deadline import Deadline
+from worker.source.resolve import FULL_SHA, SHORT_SHA
+from worker.triggers.origins.finding import LOOK_SECONDS, can_be_looked_at, find_revision
 from worker.triggers.seam import Around, DataSeen, Look
-
-GIT_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +42,16 @@ def seen_inputs(request: RetrainRequest, *, pinned: str | None, seen: DataSeen |
 
 
 def find_inputs(look: Look, request: RetrainRequest, around: Around, known: Inputs) -> Inputs:
-    """Ask the git host, MLflow and where the data is for what is not known yet."""
+    """Ask the git host, MLflow and where the data is for what is not known yet; a minute, and nothing is fetched."""
+    deadline = Deadline(LOOK_SECONDS, around.interruption)
     wanted = SourceRequest(request.git_uri, request.commit_hash, credentials=look.secrets.source)
-    commit = around.source.resolve(wanted, timeout_seconds=GIT_SECONDS, interruption=around.interruption)
+    commit = _commit(wanted, around, deadline)
     pinned, data = known.dataset_repo, known.data
     if request.dataset_repo and not pinned and not data:
-        pinned, data = _find_data(look, request.dataset_repo, around)
+        if (repository := find_repository(request.dataset_repo)) is not None:
+            pinned = _pin(repository, look, around, deadline)
+        else:
+            data = _find_data(request.dataset_repo, look, around)
     version = around.tracking.find_base_model(request.base_model) if request.base_model else None
     compared = inputs_of(
         request.as_record(),
@@ -60,25 +63,43 @@ def find_inputs(look: Look, request: RetrainRequest, around: Around, known: Inpu
     return Inputs(commit, pinned, version, data, known.watched, compared)
 
 
-def _find_data(look: Look, address: str, around: Around) -> tuple[str | None, str | None]:
-    """Return the pinned address of a repository, or else what the data is now; neither if only trainings get there."""
-    credentials = look.secrets.dataset
-    if find_repository(address):
-        interruption = around.interruption
-        source, seconds = around.source, GIT_SECONDS
-        return (
-            pin(address, source=source, credentials=credentials, timeout_seconds=seconds, interruption=interruption),
-            None,
-        )
-    if not can_be_looked_at(address, around):
-        return None, None
+def _commit(wanted: SourceRequest, around: Around, deadline: Deadline) -> str:
+    """Return the commit of a branch, tag or SHA. Only a short SHA needs the repository itself."""
+    if FULL_SHA.match(wanted.ref.lower()):
+        return wanted.ref.lower()
+    find = around.source.resolve if SHORT_SHA.match(wanted.ref.lower()) else around.source.find_tip
+    return find(wanted, timeout_seconds=deadline.remaining_seconds, interruption=around.interruption)
+
+
+def _pin(repository: DatasetRepository, look: Look, around: Around, deadline: Deadline) -> str | None:
+    """Return the address with its commit in it; None if perhaps only the training can reach that host."""
+    if not around.source.allows(repository.url):
+        return None
+    wanted = SourceRequest(
+        repository.url, repository.rev or "HEAD", credentials=look.secrets.dataset, what="dataset_repo"
+    )
     try:
-        return None, find_revision(address, around, credentials=credentials).text
-    except AttemptCancelled:
-        raise
+        return repository.at(_commit(wanted, around, deadline))
     except AttemptError as error:
-        logger.warning("data not compared", extra={"cause": error.message})
-        return None, None
+        if repository.rev:
+            raise
+        _tell(error)
+        return None
+
+
+def _find_data(address: str, look: Look, around: Around) -> str | None:
+    """Return what data outside git is now; None if perhaps only the training can reach it."""
+    if not can_be_looked_at(address, around):
+        return None
+    try:
+        return find_revision(address, around, credentials=look.secrets.dataset).text
+    except AttemptError as error:
+        _tell(error)
+        return None
+
+
+def _tell(error: AttemptError) -> None:
+    logger.warning("data not compared", extra={"cause": error.message})
 
 
 def _repository(address: str | None) -> str | None:

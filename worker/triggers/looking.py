@@ -31,6 +31,7 @@ LOOK_EVERY_SECONDS = 1
 LEASE_SECONDS = 300  # for one look, longer than what it waits for
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30, 300  # after looks that failed; of data at most its own interval
 SLOW_AT_A_TIME = 4
+STOP_SECONDS = 3  # in which slow looks learn that the worker stops, and give their triggers back
 LOOKERS: Mapping[Kind, Looker] = {
     Kind.CRON: ticks.look,
     Kind.EVERY: ticks.look,
@@ -56,6 +57,7 @@ class TriggerLooking:
         while not stopping.is_set():
             if not survive("look_at_triggers", partial(self._next, aside)):
                 stopping.wait(LOOK_EVERY_SECONDS)
+        aside.wait(STOP_SECONDS)
 
     def once(self) -> bool:
         """Look at the next trigger that is due; return whether there was one."""
@@ -97,7 +99,8 @@ class TriggerLooking:
             )
             found = LOOKERS[trigger.kind](look, self.around) if trigger.kind in LOOKERS else Found()
             waiting = tuple(event.occurrence for event in due.waiting)
-            entries = [self._entry(look, each, found) for each in (*waiting, *found.occurrences)]
+            asked = dict[tuple[str, str | None], Inputs]()
+            entries = [self._entry(look, each, found, asked) for each in (*waiting, *found.occurrences)]
         except AttemptError as error:  # of what was to be looked at: a host that does not answer, a wrong address
             message = self.redactor.plus(self.vault.open(due.secret).all).text(error.message)
             return _nothing_found(due, message)
@@ -105,14 +108,18 @@ class TriggerLooking:
         seen = _without_failures(trigger) if found.seen is None else found.seen
         return Settlement(entries=(*noted, *entries), since=found.since, seen=seen, look_at=found.look_at)
 
-    def _entry(self, look: Look, occurrence: Occurrence, found: Found) -> Entry:
-        """Prepare the job that the occurrence may become, on what was found right now."""
+    def _entry(
+        self, look: Look, occurrence: Occurrence, found: Found, asked: dict[tuple[str, str | None], Inputs]
+    ) -> Entry:
+        """Prepare the job that the occurrence may become, on what was found right now; nobody is ``asked`` twice."""
         changes = dict(occurrence.changes)
         pinned = changes.pop("dataset_repo", None)  # beside the request, which keeps the address that its project knows
         request = with_gpus(look.template.model_copy(update=changes), self.around.settings.default_gpus)
         inputs = seen_inputs(request, pinned=pinned, seen=found.data)
         if look.policy.skip_if_same_inputs:
-            inputs = find_inputs(look, request, self.around, inputs)
+            same = (repr(sorted(changes.items())), pinned)
+            inputs = asked.get(same) or find_inputs(look, request, self.around, inputs)
+            asked[same] = inputs
         new = new_job(
             request,
             self.around.settings,

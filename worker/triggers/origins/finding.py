@@ -1,15 +1,13 @@
 """Finds the origin of an address, and asks it what the data is now."""
 
-from types import ModuleType
-
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, UserError
 from worker.source.deadline import Deadline
 from worker.triggers.origins import blobs, folder, repository, web
-from worker.triggers.origins.seam import Asking, Revision
+from worker.triggers.origins.seam import Asking, Origin, Revision
 from worker.triggers.seam import Around
 
-ORIGINS: tuple[ModuleType, ...] = (repository, blobs, folder, web)  # the first one that takes an address
+ORIGINS: tuple[Origin, ...] = (repository, blobs, folder, web)  # the first one that takes an address
 LOOK_SECONDS = 60
 
 
@@ -28,7 +26,6 @@ def find_revision(address: str, around: Around, *, credentials: Credentials | No
     )
     for origin in ORIGINS:
         if origin.takes(address, around.settings):
-            found: Revision = origin.look(address, asking)
-            return found
+            return origin.look(address, asking)
     message = f"{address!r} is not an address that can be looked at: a repository, http(s), azure:// or file:// one."
     raise UserError(Code.INVALID_PARAMETER, message)

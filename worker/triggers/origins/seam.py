@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import AttemptTimeout, Code
@@ -31,6 +31,16 @@ class Revision:
 
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Origin(Protocol):
+    """A kind of place; each is a module."""
+
+    def takes(self, address: str, settings: Settings, /) -> bool:
+        """Return whether the address is one of its own; the first origin that says so is asked."""
+
+    def look(self, address: str, asking: Asking, /) -> Revision:
+        """Return what the data is now, or raise AttemptError."""
 
 
 def aside(work: Callable[[threading.Event], T], deadline: Deadline, *, what: str) -> T:

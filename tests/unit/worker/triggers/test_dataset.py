@@ -1,7 +1,6 @@
 """Looks at data, on fakes: what a first look, a change, a pause and a silent host lead to, and what the job trains."""
 
 import threading
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +128,10 @@ def test_a_host_that_does_not_answer_is_asked_again_after_longer_and_longer_paus
 def test_the_same_inputs_again_are_skipped_and_the_job_trains_what_was_compared(worker: FakeWorker) -> None:
     worker.tracking.base_models["models:/digits@champion"] = "3"
     watch(worker, policy={"skip_if_same_inputs": True}, template={"base_model": "models:/digits@champion"})
-    worker.source.tips[DATA] = TWO
+    worker.source.tips |= {DATA: TWO, REQUEST["git_uri"]: "c" * 40}
     assert look(worker).outcome == "fired"
     (job,) = jobs(worker)
-    commit = worker.source.requests[-1]
-    assert job.commit_sha == worker.source.resolve(commit)
-    assert (job.dataset_repo, job.base_model_version) == (f"{DATA}@{TWO}:set", "3")
+    assert (job.commit_sha, job.dataset_repo, job.base_model_version) == ("c" * 40, f"{DATA}@{TWO}:set", "3")
     succeed(worker.store, job.id)
 
     worker.source.tips[DATA] = ONE
@@ -178,12 +175,9 @@ def test_slow_looks_hold_up_no_tick_and_a_stop_gives_them_back(worker: FakeWorke
         stopping.set()
         release.set()
         thread.join()
-    wait_until(
-        lambda: sum(worker.store.get_trigger(f"data-{name}").looked_at is not None for name in range(6)) == 4,
-        what="four looks given back",
-    )
-    given_back = [worker.store.get_trigger(f"data-{number}") for number in range(6)]
-    assert all(each.look_at and each.look_at <= worker.clock() + timedelta(seconds=1) for each in given_back)
+    triggers = [worker.store.get_trigger(f"data-{number}") for number in range(6)]
+    assert sum(each.looked_at is not None for each in triggers) == 4
+    assert all(each.look_at and each.look_at <= worker.clock() for each in triggers)
 
 
 def test_data_that_waits_is_superseded_and_the_job_trains_the_newest(worker: FakeWorker) -> None:

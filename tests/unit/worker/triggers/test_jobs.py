@@ -10,6 +10,7 @@ from shared.jobs.records import JobFilter
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import FAILED, ended, running, succeed
 from tests.support.kept_triggers import REQUEST, a_trigger, outcomes
+from worker.interruption import Interruption
 from worker.triggers import jobs as looker
 
 AFTER_NIGHTLY = {"job": {"trigger": "nightly"}}
@@ -101,3 +102,14 @@ def test_a_circle_ends(worker: FakeWorker) -> None:
     assert len(made(worker, "a")) + len(made(worker, "b")) == looker.LONGEST_CHAIN + 1
     skipped = [each for each in outcomes(worker.store, "a") + outcomes(worker.store, "b") if each[1] == "skipped"]
     assert len(skipped) == 1
+
+
+def test_of_many_successes_at_once_the_git_host_is_asked_once(worker: FakeWorker) -> None:
+    create(worker, policy={"skip_if_same_inputs": True})
+    for _ in range(3):
+        ended(worker.store, trigger_name="nightly")
+    asked = list[Interruption]()
+    worker.source.before = asked.append
+    look(worker)
+    assert len(made(worker)) == 3
+    assert len(asked) == 1

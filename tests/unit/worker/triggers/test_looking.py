@@ -279,9 +279,7 @@ class CountingSource(FakeSource):
         super().__init__(folder)
         self.commits = commits
 
-    def resolve(
-        self, request: SourceRequest, *, timeout_seconds: float = 600, interruption: Interruption = NEVER
-    ) -> str:
+    def find_tip(self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER) -> str:
         """The next one, asked for with the template's credentials."""
         assert request.credentials == SECRETS.source
         return next(self.commits)
