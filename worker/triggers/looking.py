@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from shared.errors import AttemptError, LeaseLost
+from shared.errors import AttemptError, ConfigurationError, LeaseLost
 from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Trigger, Verdict
 from shared.logs import job_context
 from shared.queue import JobQueue, send_or_leave_to_sweep
@@ -104,6 +104,8 @@ class TriggerLooking:
         except AttemptError as error:  # of what was to be looked at: a host that does not answer, a wrong address
             message = self.redactor.plus(self.vault.open(due.secret).all).text(error.message)
             return _nothing_found(due, message)
+        except ConfigurationError as error:  # this worker has another SECRET_KEY than the API
+            return _nothing_found(due, error.message)
         noted = [Entry(occurrence=occurrence, verdict=verdict) for occurrence, verdict in found.noted]
         seen = _without_failures(trigger) if found.seen is None else found.seen
         return Settlement(entries=(*noted, *entries), since=found.since, seen=seen, look_at=found.look_at)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -244,6 +244,16 @@ def test_a_host_that_does_not_answer_is_noted_without_secrets_and_what_waits_wai
     scene.clock.pass_seconds(1)
     assert scene.look() == 1
     assert Outcome.FIRED in scene.outcomes()
+
+
+def test_a_worker_with_another_key_says_so_where_people_look(scene: Scene) -> None:
+    scene.add(PUSHES)
+    scene.push()
+    scene.looking = replace(scene.looking, vault=Vault(Fernet.generate_key()))
+    scene.look()
+    assert [event.outcome for event in scene.events()] == [Outcome.UNREACHABLE, Outcome.WAITING]
+    assert "SECRET_KEY" in scene.events()[0].reason
+    assert scene.jobs() == []
 
 
 def test_a_tick_whose_host_does_not_answer_fires_once_when_it_does(scene: Scene) -> None:
