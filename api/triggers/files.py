@@ -13,6 +13,7 @@ from api.http.validation import errors_of
 from api.triggers.bodies import TriggerRequest
 
 SUFFIXES = (".yaml", ".yml")
+POLICIES = "policies"  # for `retrain triggers backtest`; no part of the trigger
 MAX_BYTES = 1_000_000
 VARIABLE = re.compile(r"\$\{(TRIGGER_\w+)\}", re.ASCII)  # as `retrain triggers apply` has it
 
@@ -56,7 +57,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, environment: Mapping[str, str]) -> TriggerRequest:
-    body = _with_variables(_parse(path), environment)
+    written = {name: value for name, value in _parse(path).items() if name != POLICIES}
+    body = _with_variables(written, environment)
     try:
         trigger = TriggerRequest.model_validate(body)
     except ValidationError as error:

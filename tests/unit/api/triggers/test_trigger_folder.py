@@ -57,6 +57,14 @@ def sources(store: MemoryStore) -> Mapping[str, str | None]:
     return {each.name: each.source for each in store.list_triggers()}
 
 
+def test_policies_for_a_backtest_are_no_part_of_the_trigger(
+    folder: TriggerFolder, files: Path, store: MemoryStore
+) -> None:
+    write(files / "nightly.yaml", policies={"weekly": {"cooldown": 604800}})
+    folder.look()
+    assert sources(store) == {"nightly": "nightly.yaml"}
+
+
 def test_triggers_come_change_and_go_with_their_files(folder: TriggerFolder, files: Path, store: MemoryStore) -> None:
     write(files / "a.yaml")
     write(files / "b.yml", name="weekly")

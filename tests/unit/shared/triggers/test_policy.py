@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from shared.jobs.triggers import Kind, Occurrence, Outcome, Verdict
+from shared.jobs.triggers import Kind, Occurrence, Outcome
 from shared.triggers.fields import Policy, Window
-from shared.triggers.policy import DAYS, Facts, begin_of_day, decide, if_running, opens_at
+from shared.triggers.policy import DAYS, Facts, begin_of_day, decide
 from tests.support.length import rounds
 
 MINUTE = timedelta(minutes=1)
@@ -164,80 +161,3 @@ def test_jitter_is_the_same_for_everybody_and_within_its_bound(key: str, name: s
     assert at <= until <= at + timedelta(seconds=jitter)
     again = decide(name, Kind.GIT, Policy(jitter=jitter), Occurrence(key, at), Facts(until))
     assert again.outcome is Outcome.FIRED
-
-
-def test_what_a_clock_ahead_told_waits_for_no_jitter() -> None:
-    ahead = Occurrence("1", datetime(2031, 1, 1, tzinfo=UTC))
-    verdict = decide("t", Kind.GIT, Policy(jitter=60), ahead, Facts(datetime(2030, 1, 1, tzinfo=UTC)))
-    assert verdict.outcome is Outcome.FIRED
-
-
-def test_jitter_spreads_many_triggers() -> None:
-    at = datetime(2030, 1, 1, tzinfo=UTC)
-    delays = sorted((Occurrence("tick", at).delayed(f"t{n}", 3600) - at).total_seconds() for n in range(200))
-    assert delays[0] < 360
-    assert delays[-1] > 3240
-    assert max(b - a for a, b in pairwise(delays)) < 400
-
-
-NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
-SAME = {"commit": "a", "data": "b"}
-
-
-@pytest.mark.parametrize(
-    ("inputs", "last", "is_skipped"),
-    [(SAME, SAME, True), (SAME, {**SAME, "commit": "c"}, False), (SAME, None, False), (None, None, False)],
-)
-@pytest.mark.parametrize("asks", [True, False])
-def test_only_inputs_that_are_known_and_the_same_are_skipped(
-    inputs: Any, last: Any, *, is_skipped: bool, asks: bool
-) -> None:
-    policy = Policy(skip_if_same_inputs=asks)
-    verdict = decide("t", Kind.GIT, policy, Occurrence("1", NOW), Facts(NOW, inputs=inputs, last_inputs=last))
-    assert (verdict.rule == "skip_if_same_inputs") == (is_skipped and asks)
-    assert verdict.outcome is (Outcome.SKIPPED if is_skipped and asks else Outcome.FIRED)
-
-
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("chosen", ["skip", "queue", "cancel_older", None])
-def test_only_skip_holds_one_back_while_a_job_runs_and_it_is_the_default_of_ticks(kind: Kind, chosen: Any) -> None:
-    policy = Policy(if_running=chosen)
-    verdict = decide("t", kind, policy, Occurrence("1", NOW), Facts(NOW, unfinished=("job-1", "job-2")))
-    skips = (chosen or ("skip" if kind in (Kind.CRON, Kind.EVERY) else "queue")) == "skip"
-    assert (if_running(policy, kind) == "skip") is skips
-    assert verdict.outcome is (Outcome.SKIPPED if skips else Outcome.FIRED)
-    assert ("job-1" in verdict.reason) is skips
-    assert decide("t", kind, policy, Occurrence("1", NOW), Facts(NOW)).outcome is Outcome.FIRED
-
-
-def test_reasons_say_until_when_and_which_rule() -> None:
-    def verdict(policy: Policy, **known: Any) -> Verdict:
-        return decide("t", Kind.GIT, policy, Occurrence("1", NOW, facts={"branch": "main"}), Facts(NOW, **known))
-
-    assert verdict(Policy(cooldown=60), fired_at=NOW) == Verdict(
-        Outcome.WAITING, "cooldown until 2030-01-01 12:01:00 UTC", NOW + MINUTE, "cooldown"
-    )
-    assert (
-        verdict(Policy(window=Window(hours="22:00-06:00"))).reason == "outside its window until 2030-01-01 22:00:00 UTC"
-    )
-    assert verdict(Policy(max_per_day=2), fired_today=2) == Verdict(
-        Outcome.WAITING, "fired 2 times today, and max_per_day is 2", datetime(2030, 1, 2, tzinfo=UTC), "max_per_day"
-    )
-    assert verdict(Policy(jitter=60)).rule == "jitter"
-    assert verdict(Policy()) == Verdict(Outcome.FIRED, "git: branch main")
-    assert decide("t", Kind.GIT, Policy(), Occurrence("key 1", NOW), Facts(NOW)).reason == "git: key 1"
-
-
-def test_a_window_that_a_change_of_clocks_skips_opens_right_after_it() -> None:
-    before = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
-    for begins in (f"02:{minute:02}:{second:02}" for minute in range(60) for second in (0, 1, 59)):
-        opens = opens_at(Window(hours=f"{begins}-03:15", days=frozenset({"sun"})), "Europe/Berlin", before)
-        assert opens == datetime(2026, 3, 29, 1, tzinfo=UTC), begins
-
-
-@pytest.mark.parametrize(
-    "hours", ["22:00", "22:00-22:00", "22:00+01:00-06:00", "22:00-06:00+01:00", "25:00-26:00", "-"]
-)
-def test_hours_that_are_none_are_refused(hours: str) -> None:
-    with pytest.raises(ValidationError):
-        Window(hours=hours)
