@@ -1,6 +1,5 @@
 """Finds the triggers that wait for what was sent and whose secret its sender knows, and reports it to them."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +17,6 @@ from shared.secrets.vault import Vault
 from shared.triggers.fields import When
 from shared.triggers.patterns import matches
 from shared.triggers.records import when_of
-
-logger = logging.getLogger(__name__)
 
 WRONG, OLD, UNREADABLE = "signature wrong", "signature too old", "its secret was encrypted under another SECRET_KEY"
 NOT_SIGNED = "It is not signed by the secret of any trigger that waits for it, or it was signed too long ago."
@@ -53,8 +50,7 @@ class Receiver:
         """Return an empty text if one of the proofs is by this secret, or why none is."""
         try:
             secret = self.vault.open_text(sealed)
-        except ConfigurationError as error:
-            logger.error("a trigger's secret cannot be read", extra={"cause": error.message})
+        except ConfigurationError:
             return UNREADABLE
         right = [each.is_old for each in proofs if each.is_by(secret)]
         return "" if False in right else OLD if right else WRONG
@@ -117,11 +113,16 @@ def _signed_by_sender(
     waiting = [each for each in known if waits(each[1])]
     found = [(trigger, when, by.proven(proofs, sealed)) for trigger, when, sealed in waiting]
     right = [(trigger, when) for trigger, when, problem in found if not problem]
+    _note(by, sent, [each for each in found if each[2] == UNREADABLE])
     if right or (len(sent.body) <= SMALL_BYTES and any(not by.proven(proofs, sealed) for _, _, sealed in known)):
         return right
+    _note(by, sent, found)
+    raise NotSigned(NOT_SIGNED)
+
+
+def _note(by: Receiver, sent: Sent, found: Sequence[tuple[Trigger, When, str]]) -> None:
     for trigger, _, problem in found:
         by.refusals.note(trigger.name, Occurrence("", sent.at), problem)
-    raise NotSigned(NOT_SIGNED)
 
 
 def _reported(

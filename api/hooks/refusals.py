@@ -1,5 +1,6 @@
 """Notes on a trigger that something was sent to it which is not accepted: seldom, however often that is sent."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from collections.abc import Callable
 from shared.errors import TriggerNotFound
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Occurrence, Outcome, Verdict
+
+logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10  # for one trigger, in one API: each note is a transaction that locks the trigger
 
@@ -27,6 +30,7 @@ class Refusals:
             if now < self._noted.get(trigger, -EVERY_SECONDS - 1) + EVERY_SECONDS:
                 return
             self._noted[trigger] = now
+        logger.warning("refused what was sent to a trigger", extra={"trigger": trigger, "cause": reason})
         try:
             self._store.report(trigger, occurrence, noted=Verdict(Outcome.REFUSED, reason))
         except TriggerNotFound:

@@ -185,11 +185,12 @@ def _problem_with_own_dataset(wish: TriggerChange, place: str) -> FieldError | N
 
 
 def _problem_with_chain(new: NewTrigger, services: Services) -> FieldError | None:
-    circle = find_circle(new, services.store.list_triggers()) if new.kind is Kind.JOB else None
+    follows = new.kind in (Kind.JOB, Kind.REGISTRY)
+    circle = find_circle(new, services.store.list_triggers()) if follows else None
     if circle is None:
         return None
-    message = f"when.job closes a circle of triggers that start each other for ever: {' → '.join(circle)}"
-    return FieldError("body", "/when/job", message, "CIRCLE")
+    message = f"when.{new.kind} closes a circle of triggers that start each other for ever: {' → '.join(circle)}"
+    return FieldError("body", f"/when/{new.kind}", message, "CIRCLE")
 
 
 def _all_leaves(trigger: Trigger | NewTrigger | None) -> dict[str, Any]:

@@ -3,6 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from shared.jobs.promotions import CHAMPION, PREVIOUS
+from shared.triggers.patterns import matches
+
+ALIASES_OF_JOBS = (None, CHAMPION, PREVIOUS)  # None: any
+
 
 class Chained(Protocol):
     """What is needed of a trigger, new or recorded."""
@@ -42,9 +47,17 @@ def find_circle(new: Chained, others: Iterable[Chained]) -> tuple[str, ...] | No
 def _before(trigger: Chained, known: Iterable[Chained]) -> list[str]:
     """Return the triggers whose jobs start this one's."""
     after = trigger.when.get("job") or {}
-    named, model = after.get("trigger"), after.get("model")
-    return [
-        each.name
-        for each in known
-        if each.name == named or (model is not None and each.template.get("model_name") == model)
-    ]
+    named, model = after.get("trigger"), after.get("model") or _model_that_jobs_change(trigger)
+    return [each.name for each in known if each.name == named or _trains(each, model)]
+
+
+def _trains(trigger: Chained, model: str | None) -> bool:
+    name = trigger.template.get("model_name")
+    return bool(model and name) and matches(str(model), str(name))
+
+
+def _model_that_jobs_change(trigger: Chained) -> str | None:
+    """Return the model whose changes in the registry start it, if they are such as jobs make themselves."""
+    change = trigger.when.get("registry") or {}
+    by_people_only = change.get("event") == "alias_moved" and change.get("alias") not in ALIASES_OF_JOBS
+    return None if by_people_only else change.get("model")

@@ -161,8 +161,10 @@ def test_a_trigger_whose_secret_cannot_be_read_does_not_keep_others_from_theirs(
     foreign.trigger("unreadable", "wort", git={"repository": "*"})
     assert push(desk, GIT_HOSTS["github"]).status_code == 401
     assert desk.events("unreadable") == [("refused", "its secret was encrypted under another SECRET_KEY")]
+    foreign.trigger("unreadable too", "wort", git={"repository": "*"})
     desk.trigger("readable", "wort", git={"repository": "*"})
     assert told(push(desk, GIT_HOSTS["github"])) == [("readable", "waiting")]
+    assert desk.events("unreadable too") == desk.events("unreadable")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,26 @@ def test_a_model_closes_a_circle_too() -> None:
     assert find_circle(embeds, [after("other", model="other")]) is None
 
 
+@pytest.mark.parametrize(
+    ("registry", "closes"),
+    [
+        ({"model": "iris"}, True),
+        ({"model": "*"}, True),
+        ({"model": "embeddings"}, False),
+        ({"model": "iris", "event": "alias_moved"}, True),
+        ({"model": "iris", "event": "alias_moved", "alias": "champion"}, True),
+        ({"model": "iris", "event": "alias_moved", "alias": "retrain-me"}, False),
+    ],
+    ids=str,
+)
+def test_a_change_of_the_registry_that_its_own_jobs_make_closes_a_circle(
+    registry: dict[str, str], closes: bool
+) -> None:
+    own = a_trigger("own", when={"registry": registry}, template={**REQUEST, "model_name": "iris"})
+    assert (find_circle(own, []) is not None) == closes
+    assert find_circle(a_trigger("own", when={"registry": registry}), []) is None
+
+
 def test_what_is_replaced_does_not_count_and_other_circles_are_not_its_fault() -> None:
     assert find_circle(after("a"), [after("a", trigger="b"), after("b", trigger="a")]) is None
     assert find_circle(after("new", trigger="b"), [after("b", trigger="c"), after("c", trigger="b")]) is None
