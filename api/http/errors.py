@@ -76,7 +76,7 @@ class InvalidRequest(Refusal):
 
 
 class CredentialsNeeded(InvalidRequest):
-    """The job came with credentials, which were deleted when it ended; send them again."""
+    """Stored credentials are gone (a job's, which has ended) or cannot be read; send them again."""
 
     code = "CREDENTIALS_NEEDED"
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from api.http.errors import FieldError, InvalidRequest, TriggerOfFile
+from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, TriggerOfFile
 from api.services import Services
 from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources
 from api.triggers.bodies import TriggerChange, TriggerRequest
 from shared.addresses.public_text import require_no_credentials
+from shared.errors import ConfigurationError
 from shared.jobs.triggers import Kind, NewTrigger, Trigger
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.vault import JobSecrets
@@ -102,7 +103,7 @@ def draft_of(
     )
     if problem := _problem_with_chain(new, services):
         raise InvalidRequest([problem])
-    kept = JobSecrets() if before is None else _kept(before, clean, services)
+    kept = JobSecrets() if before is None else _kept(before, clean, sent, services)
     credentials = JobSecrets(sent.source or kept.source, sent.dataset or kept.dataset)
     needs_secret = kind.is_sent and (before is None or not before.had_hook_secret)
     return Draft(new, credentials, wish.secret or (secrets.token_urlsafe(32) if needs_secret else None))
@@ -116,7 +117,7 @@ def differences(before: Trigger | None, draft: Draft, services: Services) -> dic
         return found
     if before.source != draft.new.source:
         found["/source"] = (before.source, draft.new.source)
-    if services.vault.open(services.store.secret_of_trigger(before.name)) != draft.credentials:
+    if _stored(before, services) != draft.credentials:
         found["/template's credentials"] = ("…", "…")
     if draft.secret is not None and draft.secret != _secret_of(before, services):
         found["/secret"] = ("…", "…")
@@ -137,9 +138,22 @@ def _template(clean: RetrainRequest) -> dict[str, Any]:
     return record
 
 
-def _kept(before: Trigger, clean: RetrainRequest, services: Services) -> JobSecrets:
+def _stored(trigger: Trigger, services: Services) -> JobSecrets | None:
+    """Return the template's credentials; None if they were encrypted under another key."""
+    try:
+        return services.vault.open(services.store.secret_of_trigger(trigger.name))
+    except ConfigurationError:
+        return None
+
+
+def _kept(before: Trigger, clean: RetrainRequest, sent: JobSecrets, services: Services) -> JobSecrets:
     """Return the stored credentials of the addresses that stay."""
-    stored = services.vault.open(services.store.secret_of_trigger(before.name))
+    stored = _stored(before, services)
+    if stored is None:
+        if sent:
+            return JobSecrets()
+        message = "has stored credentials, which were encrypted under another key: send the addresses with them again"
+        raise CredentialsNeeded([FieldError("body", "/template", f"template {message}", CredentialsNeeded.code)])
     return JobSecrets(
         stored.source if before.template.get("git_uri") == clean.git_uri else None,
         stored.dataset if clean.dataset_repo and before.template.get("dataset_repo") == clean.dataset_repo else None,
@@ -148,7 +162,10 @@ def _kept(before: Trigger, clean: RetrainRequest, services: Services) -> JobSecr
 
 def _secret_of(trigger: Trigger, services: Services) -> str | None:
     sealed = (sealed for each, sealed in services.store.hook_secrets(trigger.kind) if each.name == trigger.name)
-    return next((services.vault.open_text(each) for each in sealed), None)
+    try:
+        return next((services.vault.open_text(each) for each in sealed), None)
+    except ConfigurationError:  # under another key: whatever is sent replaces it
+        return None
 
 
 def _problem_with_secret(wish: TriggerChange, kind: Kind) -> FieldError | None:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel, Field
 
-from api.http.errors import TriggerOfFile
+from api.http.errors import CredentialsNeeded, TriggerOfFile
 from api.http.models import AnswerBody, NoQuery
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.operation import operation
@@ -120,7 +120,7 @@ def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
     "PUT /triggers/<name>",
     Answer("The trigger.", WrittenTrigger, headers=ETAG),
     tag=Tag.TRIGGERS,
-    raises=[TriggerNotFound, TriggerChanged, TriggerOfFile],
+    raises=[TriggerNotFound, TriggerChanged, TriggerOfFile, CredentialsNeeded],
 )
 def put_trigger(path: TriggerPath, header: ChangeHeaders, body: TriggerChange) -> Response:
     """Change a trigger: the body replaces template, condition and policy.

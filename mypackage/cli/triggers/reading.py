@@ -111,8 +111,9 @@ def _show(names: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) ->
 
 
 def _row(trigger: dict[str, Any]) -> tuple[str, ...]:
-    times = [(trigger[name] or "")[:19] for name in ("fired_at", "look_at")]
-    return (trigger["name"], trigger["state"], condition(trigger), *times, trigger["source"] or "")
+    fired, looks = ((trigger[name] or "")[:19] for name in ("fired_at", "look_at"))
+    looks = looks if trigger["state"] == "active" else ""
+    return (trigger["name"], trigger["state"], condition(trigger), fired, looks, trigger["source"] or "")
 
 
 def _facts(trigger: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
+from api.app import create_app
 from shared.jobs.triggers import Kind, NewTrigger
 from shared.secrets.vault import Vault
+from shared.settings import Settings
+from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, MakeApp
@@ -133,6 +137,21 @@ def test_new_credentials_replace_the_old_ones(client: FlaskClient, store: Memory
     added(client, template={**BODY, "git_uri": PRIVATE})
     assert changed(client, template={**BODY, "git_uri": PRIVATE.replace("ghp_0", "ghp_9")})["version"] == 2
     assert users_in(vault, store) == (TOKEN.replace("ghp_0", "ghp_9"), None)
+
+
+def test_after_a_change_of_the_key_everything_can_be_sent_again(
+    client: FlaskClient, store: MemoryStore, queue: RecordingQueue, tmp_path: Path
+) -> None:
+    signalled: dict[str, Any] = {"when": {"signal": {}}, "secret": "of-the-senders-own"}
+    added(client, template={**BODY, "git_uri": PRIVATE}, **signalled)
+    settings = Settings.load(_env_file=None, data_dir=tmp_path, api_tokens=())
+    vault = Vault(Fernet.generate_key())
+    client = create_app(settings, store=store, queue=queue, vault=vault).test_client()
+    assert client.get("/triggers/nightly").status_code == 200
+    answer = client.put("/triggers/nightly", json={**_change(), "when": {"signal": {}}})
+    assert (answer.status_code, (answer.json or {})["code"]) == (422, "CREDENTIALS_NEEDED")
+    assert changed(client, template={**BODY, "git_uri": PRIVATE}, **signalled)["version"] == 2
+    assert users_in(vault, store) == (TOKEN, None)
 
 
 def test_a_change_for_another_version_is_refused_and_the_same_again_is_none(client: FlaskClient) -> None:
