@@ -9,6 +9,7 @@ from shared.alerts.model import AlertEvent
 from tests.drill.invariants import Outcome
 from tests.drill.records import TransitionRow
 from tests.drill.sampling import Violation
+from tests.drill.stack import NOBODY_S
 from worker.alerts.content import TITLES
 
 FOOTER = re.compile(r"job (\S+), attempt (\d+)")
@@ -23,7 +24,8 @@ Told = dict[str, list[tuple[AlertEvent, int]]]
 
 def all_was_told(outcome: Outcome, messages: Sequence[dict[str, Any]], *, endings: int) -> list[Violation]:
     """Compare the messages with the changes; ``endings``: of workers, each of which may cost one repeat."""
-    told, wanted = _read(messages), _wanted(outcome.transitions, outcome.sent)
+    told_of = {job.id for job in outcome.jobs.values() if job.queue != NOBODY_S}
+    told, wanted = _read(messages), _wanted(outcome.transitions, told_of)
     found = []
     for job_id in told.keys() | wanted.keys():
         once = list(dict.fromkeys(told[job_id]))
