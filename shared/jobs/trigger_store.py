@@ -27,7 +27,7 @@ class Triggers(Protocol):
         """Record it; raise TriggerExists if the name is taken."""
 
     def change_trigger(self, name: str, new: NewTrigger, *, version: int | None = None) -> Trigger:
-        """Replace what its author wrote; what it has seen stays if ``when`` does.
+        """Replace what its author wrote; what it has seen, and what waits, stays if ``when`` does.
 
         The credentials are replaced, with None too; a hook_secret that is None stays.
 
@@ -47,7 +47,7 @@ class Triggers(Protocol):
         """Let it fire nothing until it is resumed; again changes only the reason. Raise TriggerNotFound."""
 
     def resume_trigger(self, name: str) -> Trigger:
-        """Let it fire again, for what happens from now on. Raise TriggerNotFound."""
+        """Let it fire again, for what happens from now on; what still waits is skipped. Raise TriggerNotFound."""
 
     def pause_triggers(self, *, reason: str) -> Pause:
         """Let no trigger fire; again changes only the reason."""
@@ -106,4 +106,7 @@ class Triggers(Protocol):
         """Pause those whose last ``disable_after`` jobs have all failed, and tell it; return them."""
 
     def forget_trigger_events(self, *, older_than_days: float, most: int) -> int:
-        """Delete old events, and those beyond the newest ``most`` of each trigger, except waiting ones."""
+        """Delete old events, and those beyond the newest ``most`` of each trigger.
+
+        What waits stays, and so do firings of the last two days and what has a time that is yet to come.
+        """
