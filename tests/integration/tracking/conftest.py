@@ -22,6 +22,8 @@ REQUEST = RunRequest(
     project_env="docker",
     parameters={"alpha": "0.5", "note": "two words"},
     request_id="nightly.7",
+    trigger="iris-nightly",
+    triggered_by={"kind": "git", "key": "push 1", "facts": {"branch": "main"}},
 )
 
 

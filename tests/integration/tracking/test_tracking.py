@@ -60,6 +60,8 @@ def test_a_run_has_mlflows_tags_and_ours_without_credentials(run: Run, client: M
         "retrain.job_id": "job-1",
         "retrain.attempt": "1",
         "retrain.request_id": "nightly.7",
+        "retrain.trigger": "iris-nightly",
+        "retrain.triggered_by": '{"kind": "git", "key": "push 1", "facts": {"branch": "main"}}',
     }
     assert found.data.params == {"alpha": "0.5", "note": "two words"}
     assert found.info.status == "RUNNING"
