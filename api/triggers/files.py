@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from api.http.json_request import MAX_VALUES
 from api.http.validation import errors_of
 from api.triggers.bodies import TriggerRequest
 
@@ -58,7 +60,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path, environment: Mapping[str, str]) -> TriggerRequest:
     written = {name: value for name, value in _parse(path).items() if name != POLICIES}
-    body = _with_variables(written, environment)
+    try:
+        body = _with_variables(written, environment, count(1))
+    except RecursionError:
+        raise WrongFile("it is nested too deep") from None
     try:
         trigger = TriggerRequest.model_validate(body)
     except ValidationError as error:
@@ -85,12 +90,15 @@ def _parse(path: Path) -> dict[str, Any]:
     return value
 
 
-def _with_variables(value: Any, environment: Mapping[str, str]) -> Any:
+def _with_variables(value: Any, environment: Mapping[str, str], numbers: Iterator[int]) -> Any:
+    """Return the value with variables in its texts. YAML's aliases can make few lines into very many values."""
+    if next(numbers) > MAX_VALUES:
+        raise WrongFile(f"it has more than {MAX_VALUES} values")
     match value:
         case dict():
-            return {name: _with_variables(each, environment) for name, each in value.items()}
+            return {name: _with_variables(each, environment, numbers) for name, each in value.items()}
         case list():
-            return [_with_variables(each, environment) for each in value]
+            return [_with_variables(each, environment, numbers) for each in value]
         case str():
             return VARIABLE.sub(lambda found: _variable(found[1], environment), value)
     return value

@@ -59,7 +59,10 @@ class TriggerFolder:
 
     def _run(self, every_seconds: float) -> None:
         while not self._stopping.is_set():
-            self.look()
+            try:
+                self.look()
+            except Exception:  # a thread's outermost frame: the next change is still to be seen
+                logger.exception("the folder of triggers was not applied")
             self._stopping.wait(every_seconds)
 
     def look(self) -> None:
@@ -70,7 +73,7 @@ class TriggerFolder:
                 return
             is_done = _apply(read_files(self._folder, environment()), self._services)
         except OSError as error:
-            self._tell("the folder of triggers cannot be read", f"{self._folder}: {error.strerror}")
+            self._tell("the folder of triggers cannot be read", f"{error.filename or self._folder}: {error.strerror}")
         except StoreUnavailable as error:
             self._tell("triggers' files wait for the job store", error.message)
         else:

@@ -104,6 +104,8 @@ def test_a_second_process_and_a_touched_file_write_nothing(
     ("text", "said"),
     [
         ("a: [", "is not YAML at line"),
+        ("a: &a [*a]", "is nested too deep"),
+        ("\n".join(["a0: &a0 [x]", *(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]" for n in range(9))]), "values"),
         ("- 1", "does not have the fields"),
         ("name: x", "template is required; when is required"),
         (yaml.safe_dump({**NIGHTLY, "when": {"cron": "x"}}), "when.cron is not a cron expression"),
@@ -215,6 +217,17 @@ def watched(folder: TriggerFolder) -> Iterator[TriggerFolder]:
     folder.stop()
     thread.join(5)
     assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_fault_of_ours_does_not_end_the_watch(
+    files: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "list_triggers", lambda: 1 / 0)
+        write(files / "a.yaml")
+        wait_until(lambda: [each for each in log.objects if "was not applied" in each["message"]])
+    wait_until(lambda: sources(store) == {"nightly": "a.yaml"})
 
 
 @pytest.mark.usefixtures("watched")
