@@ -33,7 +33,7 @@ def container(azurite: Azurite) -> Iterator[ContainerClient]:
 
 @pytest.fixture
 def stack(azurite: Azurite, container: ContainerClient, tmp_path: Path) -> Iterator[Stack]:
-    """A stack on processes whose operator lets projects read that container."""
+    """A stack on processes whose operator lets projects read that container; it starts while the data is made."""
     signature = generate_container_sas(
         ACCOUNT,
         container.container_name,
@@ -43,7 +43,7 @@ def stack(azurite: Azurite, container: ContainerClient, tmp_path: Path) -> Itera
     )
     lent = f"BlobEndpoint={azurite.url};SharedAccessSignature={signature}"
     settings = {CREDENTIAL: lent, "PROJECT_ENV_ALLOWLIST": CREDENTIAL, "DOCKER_HOST": f"unix://{tmp_path}/no-docker"}
-    with running_stack(tmp_path / "stack", runner="process", settings=settings) as up:
+    with running_stack(tmp_path / "stack", runner="process", settings=settings, ready=False) as up:
         yield up
 
 
@@ -99,6 +99,7 @@ def test_a_commit_to_a_dvc_repository_is_noticed_retrained_and_promoted_and_the_
     template = {"experiment_name": "dvc", "git_uri": f"file://{clone}", "model_name": model}
     template |= {"MLproject_location": "examples/dvc-retrain"}
     watched = Watched(stack, template | {"dataset_repo": f"{git_server.url('digits', with_credentials=True)}@main"})
+    stack.wait_ready()
     skipping = {"skip_if_same_inputs": True}
     watched.write("POST", "/triggers", name=NAME, when={"dataset": {"look_every_seconds": 10}}, policy=skipping)
     assert watched.next("unchanged")["reason"] == f"revision is {older[:12]}…; from now on a change fires"
@@ -119,4 +120,6 @@ def test_a_commit_to_a_dvc_repository_is_noticed_retrained_and_promoted_and_the_
     skipped = watched.next("skipped", after=still["number"])
     assert skipped["reason"] == "same inputs as the trigger's last success"
     assert [each["id"] for each in stack.get("/jobs", trigger=NAME).json()["jobs"]] == [job["id"]]
+    folders = stack.data / "processes"  # of trainings, with their credentials until they have ended
+    wait_until(lambda: not [*folders.glob("*/retrain-*")], what="a training's folder that is removed")
     assert files_with(PASSWORD, stack.folder) == []

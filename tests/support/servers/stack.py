@@ -98,7 +98,11 @@ class Stack:
                 start_new_session=True,
             )
         if ready:
-            wait_until(self._is_ready, timeout_seconds=READY_SECONDS, every_seconds=0.2, what="a ready stack")
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready."""
+        wait_until(self._is_ready, timeout_seconds=READY_SECONDS, every_seconds=0.2, what="a ready stack")
 
     def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = STOP_SECONDS) -> None:
         """Stop it, and expect a clean end: exit code 0, no listener left, and no process but a training's."""
@@ -204,14 +208,19 @@ class Stack:
 
 @contextmanager
 def running_stack(
-    folder: Path, *, runner: str, settings: Mapping[str, str] | None = None, checkout: Path = FOLDER
+    folder: Path,
+    *,
+    runner: str,
+    settings: Mapping[str, str] | None = None,
+    checkout: Path = FOLDER,
+    ready: bool = True,
 ) -> Iterator[Stack]:
-    """Yield a stack that is ready; at the end it must stop as it should."""
+    """Yield a stack that is ready, unless the test waits for that; at the end it must stop as it should."""
     if runner == "docker":
         docker_or_skip().close()
     stack = Stack(folder, runner, settings or {}, checkout)
     try:
-        stack.start()
+        stack.start(ready=ready)
         yield stack
         if stack.process is not None and stack.process.poll() is None:
             stack.stop()
