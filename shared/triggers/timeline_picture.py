@@ -10,7 +10,7 @@ from shared.triggers.backtest import Backtested, Mark
 WIDTH = 960
 LEFT, RIGHT, TOP = 180, 20, 44
 ROW = 40
-DATES = 6
+DATES = 5
 NAME_CHARACTERS = 24
 COLOURS = {Outcome.FIRED: "#1a7f37", Outcome.SKIPPED: "#9a6700", Outcome.WAITING: "#57606a"}
 HEIGHTS = {Outcome.FIRED: 22, Outcome.SKIPPED: 10, Outcome.WAITING: 6}
