@@ -218,9 +218,9 @@ def of_grafana(*alerts: dict[str, Any]) -> dict[str, Any]:
     return notification(*[{**each, "values": {"B": 44.2, "C": 1}} for each in alerts or (alert(),)], **more)
 
 
-def evidently_report(share: float = 0.6, count: float = 3) -> dict[str, Any]:
+def evidently_report(share: float = 0.6, least: float | None = 0.5) -> dict[str, Any]:
     """What ``report.run(…).json()`` of Evidently 0.7 gives."""
-    counted = {"type": "evidently:metric_v2:DriftedColumnsCount", "drift_share": 0.5}
+    counted = {"type": "evidently:metric_v2:DriftedColumnsCount", "drift_share": least}
     column = {"type": "evidently:metric_v2:ValueDrift", "column": "age", "threshold": 0.05}
     return {
         "metrics": [
@@ -228,7 +228,7 @@ def evidently_report(share: float = 0.6, count: float = 3) -> dict[str, Any]:
                 "id": "1",
                 "metric_name": "DriftedColumnsCount(drift_share=0.5)",
                 "config": counted,
-                "value": {"count": count, "share": share},
+                "value": {"count": 5 * share, "share": share},
             },
             {"id": "2", "metric_name": "ValueDrift(column=age)", "config": column, "value": 0.003},
         ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from api.hooks.pushes import names_of
 from shared.secrets.vault import Vault
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.api.hooks.senders import (
@@ -73,11 +74,13 @@ def test_a_replay_under_another_delivery_id_counts_once(desk: Desk, host: GitHos
     assert len(desk.events("on-push")) == 1
 
 
-def test_gitlab_sends_two_equal_pushes_under_two_keys(desk: Desk) -> None:
-    desk.trigger("on-push", "wort", git={"repository": "gitlab.example.org/*"})
+@pytest.mark.parametrize("name", ["gitlab", "gitlab signing"])
+def test_gitlab_sends_two_equal_pushes_under_two_keys(desk: Desk, name: str) -> None:
+    secret = GIT_HOSTS[name].secret
+    desk.trigger("on-push", secret, git={"repository": "gitlab.example.org/*"})
     sent = as_bytes(gitlab_push())
     for key in ("one", "two", "two"):
-        desk.send("/hooks/gitlab", sent, from_gitlab("wort", sent, key=key))
+        assert desk.send("/hooks/gitlab", sent, from_gitlab(secret, sent, key=key)).status_code == 200
     assert len(desk.events("on-push")) == 2
 
 
@@ -210,6 +213,27 @@ def test_other_events_and_repositories_are_no_error_to_who_knows_a_secret(desk: 
     elsewhere = desk.send("/hooks/github", sent, from_github("wort", sent))
     assert elsewhere.json == {"triggers": [], "nothing": "no trigger waits for this repository"}
     assert desk.events("on-push") == desk.events("theirs") == []
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("https://github.com/User/Iris.git", {"github.com/user/iris"}),
+        ("git@github.com:User/Iris.git", {"github.com/user/iris"}),
+        ("git://github.com/User/Iris", {"github.com/user/iris"}),
+        ("http://git.example.org:3000/user/iris", {"git.example.org/user/iris", "git.example.org:3000/user/iris"}),
+        ("ssh://git@host.example:22/a/b/c.git", {"host.example/a/b/c", "host.example:22/a/b/c"}),
+        ("https://mona:t0ken@github.com/user/iris.git", {"github.com/user/iris"}),
+        ("https://[2001:db8::1]:3000/user/iris.git", {"[2001:db8::1]/user/iris", "[2001:db8::1]:3000/user/iris"}),
+        ("https://github.com/us\x00er/iris", set()),
+        ("https://github.com/" + "a" * 500, set()),
+        ("iris", set()),
+        ("", set()),
+        (None, set()),
+    ],
+)
+def test_all_addresses_of_a_repository_give_one_name(address: str | None, names: set[str]) -> None:
+    assert names_of([address]) == names
 
 
 @pytest.mark.parametrize(

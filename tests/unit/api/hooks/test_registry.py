@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.unit.api.documented import Documented
-from tests.unit.api.hooks.senders import WORD, Desk, as_bytes, from_mlflow, registry_change
+from tests.unit.api.hooks.senders import WORD, Desk, as_bytes, from_mlflow, registry_change, standard_hmac
 from tests.unit.api.hooks.test_git_hosts import documented_hook, told
 
 PATH = "/hooks/mlflow"
@@ -45,6 +45,16 @@ def test_a_delivery_counts_once_and_the_next_counts_again(desk: Desk) -> None:
 def test_what_was_signed_long_ago_is_refused(desk: Desk, age: float) -> None:
     desk.trigger("on-version", "wort", registry={"model": "*"})
     assert send(desk, registry_change(), age=age).status_code == 401
+    assert desk.events("on-version") == [("refused", "signature too old")]
+
+
+@pytest.mark.parametrize("timestamp", ["", "soon", "1e9", "-1", "9" * 12])
+def test_a_signed_time_that_is_none_is_refused_as_old(desk: Desk, timestamp: str) -> None:
+    desk.trigger("on-version", "wort", registry={"model": "*"})
+    sent = as_bytes(registry_change())
+    signature = standard_hmac(b"wort", "cfbb85ab", timestamp, sent)
+    headers = {**from_mlflow("wort", sent), "X-MLflow-Timestamp": timestamp, "X-MLflow-Signature": signature}
+    assert desk.send(PATH, sent, headers).status_code == 401
     assert desk.events("on-version") == [("refused", "signature too old")]
 
 

@@ -242,7 +242,10 @@ OLD_SUITE: dict[str, Any] = {
     ("report", "when", "fires"),
     [
         (evidently_report(0.6), {}, True),
+        (evidently_report(0.5), {}, True),
         (evidently_report(0.4), {}, False),
+        (evidently_report(0.4, least=0.3), {}, True),
+        (evidently_report(0.4, least=None), {}, False),
         (evidently_report(0.4), {"above": 0.3}, True),
         (evidently_report(0.4), {"metric": "share_of_drifted_columns", "above": 0.4}, False),
         (evidently_report(), {"metric": "number_of_drifted_columns", "above": 2}, True),
