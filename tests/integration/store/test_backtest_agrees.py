@@ -98,9 +98,7 @@ class MovingSource(FakeSource):
         super().__init__(folder)
         self.clock, self.commits = clock, commits
 
-    def resolve(
-        self, request: SourceRequest, *, timeout_seconds: float = 600, interruption: Interruption = NEVER
-    ) -> str:
+    def find_tip(self, request: SourceRequest, *, timeout_seconds: float, interruption: Interruption = NEVER) -> str:
         """The commit of the time that it is."""
         return [change.revision for change in self.commits if change.at <= self.clock.now][-1]
 
