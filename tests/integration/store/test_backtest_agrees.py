@@ -162,7 +162,7 @@ def told(reason: str) -> str:
     return re.sub(r"job .*", "job", reason)
 
 
-@pytest.mark.parametrize("seed", range(rounds(12, long=200)))
+@pytest.mark.parametrize("seed", range(rounds(9, long=200)))
 def test_a_worker_then_does_what_the_backtest_said(seed: int, sqlite_url: str, tmp_path: Path) -> None:
     given = scenario(seed)
     expected: Backtested = backtest(NAME, given.when, given.policy, given.past)
@@ -187,7 +187,7 @@ def test_a_worker_then_does_what_the_backtest_said(seed: int, sqlite_url: str, t
 
 
 def test_the_scenarios_meet_every_rule() -> None:
-    done = [backtest(NAME, each.when, each.policy, each.past) for each in map(scenario, range(rounds(12, long=200)))]
+    done = [backtest(NAME, each.when, each.policy, each.past) for each in map(scenario, range(rounds(9, long=200)))]
     rules = {rule for each in done for rule in (*each.skipped, *each.waited)}
     assert rules == {"cooldown", "window", "max_per_day", "jitter", "skip_if_same_inputs", "if_running"}
     assert any(each.cancelled for each in done)
