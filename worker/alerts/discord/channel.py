@@ -34,7 +34,7 @@ COLOURS = {
     AlertEvent.ADOPTED: 0x9B59B6,
     AlertEvent.CHAMPION_CHANGED: 0xF39C12,
     AlertEvent.APPROVAL_WANTED: 0xE91E63,
-    AlertEvent.TRIGGER_PAUSED: 0xE74C3C,
+    AlertEvent.TRIGGER_PAUSED: 0x992D22,
 }
 
 
