@@ -11,6 +11,7 @@ from shared.jobs.model import JobState
 from shared.jobs.records import Resolution
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import EVENTS_KEPT_DAYS, Entry, Occurrence, Outcome, Settled, TriggerState, Verdict
+from shared.triggers.inputs import inputs_of
 from tests.support.clocks import HeldClock
 from tests.support.jobs import FAILED, SUCCEEDED, claim, new_job
 from tests.support.kept_triggers import (
@@ -32,7 +33,7 @@ from tests.support.kept_triggers import (
 
 HOUR, DAY = 3600.0, 86400.0
 SAME = {"skip_if_same_inputs": True}
-INPUTS = {"git_uri": REQUEST["git_uri"], "commit": "a" * 40, "data": None, "base_model_version": None}
+INPUTS = dict(inputs_of(REQUEST, commit_sha="a" * 40, data=None, base_model_version=None) or {})
 
 
 def job_of(settled: Settled) -> str:
@@ -184,7 +185,9 @@ def test_the_inputs_of_the_last_success_are_not_trained_on_again(store: JobStore
     clock.pass_seconds(1)
     skipped = found(store, "2").event
     assert (skipped.outcome, skipped.reason) == (Outcome.SKIPPED, "same inputs as the trigger's last success")
-    for number, changed in enumerate(({"commit": "b" * 40}, {"data": "d"}, {"base_model_version": "2"})):
+    for number, changed in enumerate(
+        ({"commit": "b" * 40}, {"data": "d"}, {"watched": "w"}, {"base_model_version": "2"})
+    ):
         assert found(store, f"3 {number}", **changed).event.outcome is Outcome.FIRED
 
 
