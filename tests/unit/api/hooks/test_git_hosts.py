@@ -1,16 +1,14 @@
 """POST /hooks/github, /hooks/gitlab and /hooks/gitea."""
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from api.hooks.pushes import names_of
 from shared.secrets.vault import Vault
-from tests.unit.api.documented import Api, Asking, Documented
+from tests.unit.api.documented import Documented
+from tests.unit.api.hooks.asking import documented_hook, push, told
 from tests.unit.api.hooks.senders import (
     COMMIT,
     GIT_HOSTS,
@@ -28,17 +26,6 @@ from tests.unit.api.hooks.senders import (
 @pytest.fixture(params=GIT_HOSTS)
 def host(request: pytest.FixtureRequest) -> GitHost:
     return GIT_HOSTS[request.param]
-
-
-def push(desk: Desk, host: GitHost, *, secret: str = "", payload: Any = None, **headers: str) -> TestResponse:
-    sent = as_bytes(payload or host.push())
-    return desk.send(host.path, sent, {**host.headers(secret or host.secret, sent), **headers})
-
-
-def told(answer: TestResponse) -> list[tuple[str, str]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.json is not None
-    return [(each["trigger"], each["outcome"]) for each in answer.json["triggers"]]
 
 
 def test_a_push_waits_for_a_worker_with_its_commit_pinned(desk: Desk, host: GitHost) -> None:
@@ -290,31 +277,6 @@ def test_without_tokens_of_the_api_a_signed_push_is_taken_from_anywhere(desk: De
         "/hooks/github", data=sent, content_type="application/json", headers=headers, environ_base=remote
     )
     assert answer.status_code == 200
-
-
-def documented_hook(path: str, body: bytes, signed: Callable[[], dict[str, str]], **when: Any) -> Any:
-    """Say how the hook gives each of its answers: to a sender with the right secret, and to others."""
-
-    def ask(api: Api) -> Asking:
-        Desk(api.client(), api.store, api.client().application.extensions["retrain"].vault).trigger("t", "wort", **when)
-        client = api.client()
-
-        def send(data: bytes = body, headers: Mapping[str, str] = MappingProxyType({})) -> TestResponse:
-            return client.post(path, data=data, headers={"Content-Type": "application/json", **signed(), **headers})
-
-        return Asking(
-            path,
-            sent={"data": body, "headers": {"Content-Type": "application/json", **signed()}},
-            others={
-                "400": lambda: send(b"[]"),
-                "401": lambda: send(body + b" ", {"X-Gitlab-Token": "wrong"}),
-                "403": lambda: send(headers={"Origin": "https://evil.example"}),
-                "413": lambda: send(b" " * 1_000_001),
-                "415": lambda: send(headers={"Content-Type": "text/plain"}),
-            },
-        )
-
-    return ask
 
 
 DOCUMENTED: Documented = {

@@ -7,8 +7,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.unit.api.documented import Documented
+from tests.unit.api.hooks.asking import documented_hook, told
 from tests.unit.api.hooks.senders import WORD, Desk, as_bytes, from_mlflow, registry_change, standard_hmac
-from tests.unit.api.hooks.test_git_hosts import documented_hook, told
 
 PATH = "/hooks/mlflow"
 
