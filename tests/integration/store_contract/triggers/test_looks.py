@@ -1,5 +1,7 @@
 """How every store lets one worker look at a trigger, and records what it found in one transaction, once."""
 
+import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from shared.errors import LeaseLost
 from shared.jobs.model import JobState
 from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
-from shared.jobs.triggers import Entry, Kind, Occurrence, Outcome, Settled, Verdict
+from shared.jobs.triggers import Entry, Kind, Occurrence, Outcome, Settled, Settlement, Verdict
 from shared.sql import SqlStore
 from shared.triggers.records import policy_of, when_of
 from shared.triggers.ticks import CLOCK_WENT_BACK, due_ticks, occurrence_at
@@ -184,6 +186,27 @@ def test_of_many_workers_that_look_each_occurrence_fires_for_one(store: JobStore
         jobs = store.list(JobFilter(trigger=name), limit=99)
         assert sorted((job.triggered_by or {})["key"] for job in jobs) == ["signal 0", "signal 1", "signal 2"]
         assert {each.job_id for each in events(store, name)} == {job.id for job in jobs}
+
+
+def test_when_a_pause_of_all_is_answered_nothing_fires_any_more(store: JobStore) -> None:
+    add(store)
+    for number in range(60):
+        report(store, f"signal {number}", subject=str(number))
+    paused: list[list[str]] = []
+
+    def fire_or_pause(who: int) -> None:
+        if who == 0:
+            while not keys_of_jobs(store):
+                time.sleep(0.005)
+            store.pause_triggers(reason="")
+            paused.append(keys_of_jobs(store))
+        while (due := store.take_due_trigger(lease_seconds=LEASE_SECONDS)) is not None:
+            with suppress(LeaseLost):
+                first = entry(due.waiting[0].occurrence)  # the others wait for the next look
+                store.settle_trigger(due, Settlement(entries=(first,), look_at=None))
+
+    at_once(4, fire_or_pause)
+    assert paused == [keys_of_jobs(store)]
 
 
 def test_a_settlement_that_fails_leaves_nothing(sql_store: SqlStore) -> None:
