@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from shared.jobs.model import JobState
 from shared.jobs.records import Ending
 from shared.jobs.triggers import NewTrigger, Occurrence, Outcome
+from shared.scheduling.limits import Limits
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
 from shared.settings import Settings
@@ -109,7 +110,7 @@ class Live:
     def __init__(self, url: str, folder: Path, given: Scenario) -> None:
         self.clock, self.queue, self.given = HeldClock(), RecordingQueue(), given
         self.clock.now = BEGIN
-        self.store = SqlStore(url, clock=self.clock)
+        self.store = SqlStore(url, limits=Limits(per_key=100), clock=self.clock)  # _begin_jobs says which one runs
         around = Around(
             settings=Settings.load(_env_file=None, data_dir=folder),
             store=self.store,
