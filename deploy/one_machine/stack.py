@@ -21,12 +21,17 @@ from deploy.one_machine.readiness import addresses, announce_when_ready
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.live_secrets import environment
-from shared.own_files import close_to_others, keep_files_private
+from shared.own_files import CHOSEN_BY_MAKE_UP, close_to_others, keep_files_private
 from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
 from worker.runners.registry import worker_redactor
 
 SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
+# Settings that are decided at the start where nobody gives them, and that the doctor has to know. None is a secret.
+CHOSEN = (
+    *("RUNNER", "WORKER_HOST", "GIT_SCHEMES", "GIT_PRIVATE_NETWORKS", "CONTAINER_NETWORK", "CONTAINER_HOST_ADDRESS"),
+    *("TRACKING_GUARD_URI", "TRAINING_FIREWALL_FILE"),
+)
 
 
 @contextmanager
@@ -68,12 +73,24 @@ def run(stack: Stack) -> int:
     for name, command in stack.processes.items():
         manager.add_process(name, command, env=environment_of(name, stack.environment, lent=lent), cwd=str(FOLDER))
     threading.Thread(target=announce_when_ready, args=(stack,), daemon=True).start()
-    manager.loop()
+    with chosen_settings_kept(stack):
+        manager.loop()
     if stack.network is not None:
         stack.network.remove_unused(os.environ)
     if manager.returncode not in SIGNALLED:
         print("\nA process ended by itself (its last lines above say why), so all were stopped.", flush=True)
     return 0 if manager.returncode in SIGNALLED else manager.returncode or 1
+
+
+@contextmanager
+def chosen_settings_kept(stack: Stack) -> Iterator[None]:
+    """Let the doctor, which is started by itself, find what was decided here for as long as it holds."""
+    file = stack.settings.data_dir / CHOSEN_BY_MAKE_UP
+    file.write_text(json.dumps({name: stack.environment[name] for name in CHOSEN if name in stack.environment}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def main() -> int:

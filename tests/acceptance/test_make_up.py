@@ -213,11 +213,13 @@ def test_no_other_user_reads_sources_logs_records_or_models(process_stack: Stack
     assert [str(path) for path, mode in modes.items() if mode & 0o077 and not stat.S_ISLNK(mode)] == []
 
 
-def test_the_doctor_finds_nothing_wrong_with_it(process_stack: Stack) -> None:
+@pytest.mark.parametrize("runner", ["process", "docker"])
+def test_the_doctor_finds_nothing_wrong_with_it(runner: str, request: pytest.FixtureRequest) -> None:
+    stack: Stack = request.getfixturevalue(f"{runner}_stack")
     done = subprocess.run(
         [sys.executable, "-m", "worker.doctor"],
         cwd=ROOT,
-        env={**process_stack.environment, "GIT_HOSTS": ""},  # the tests' git servers are at ports of their own
+        env={**stack.environment, "GIT_HOSTS": ""},  # the tests' git servers are at ports of their own
         capture_output=True,
         text=True,
         timeout=60,

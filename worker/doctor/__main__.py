@@ -18,7 +18,7 @@ from worker.doctor.backups import check_backup
 from worker.doctor.database import check_database
 from worker.doctor.examination import Check, examine
 from worker.doctor.git_hosts import check_git
-from worker.doctor.own_settings import as_make_up_has_it, check_settings, unreadable
+from worker.doctor.own_settings import as_make_up_has_it, check_settings, chosen_by_make_up, unreadable
 from worker.doctor.redis_server import check_redis
 from worker.doctor.runner import check_runner
 from worker.doctor.tracking_server import check_tracking
@@ -29,6 +29,7 @@ from worker.runners.registry import worker_redactor
 def findings(environment: Mapping[str, str]) -> list[Finding]:
     """Return what the checks find, or that the settings cannot be read."""
     try:
+        os.environ.update(chosen_by_make_up(Settings.load()))
         settings = as_make_up_has_it(Settings.load())
         go_directly_to_own_parts(os.environ, settings)
     except ConfigurationError as error:

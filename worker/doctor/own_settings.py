@@ -1,5 +1,6 @@
 """Checks the settings themselves, as far as that is possible without contacting anything."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
+from shared.own_files import CHOSEN_BY_MAKE_UP
 from shared.settings import Settings
 from worker.findings.disk import disk
 from worker.findings.finding import Finding, failure, ok, skipped, warning
@@ -29,6 +31,15 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
     if settings.trigger_folders:
         yield _trigger_folders(sorted(settings.trigger_folders))
+
+
+def chosen_by_make_up(settings: Settings) -> dict[str, str]:
+    """Return what a `make up` that runs on this data folder decided about settings that are not given here."""
+    try:
+        chosen = json.loads((settings.data_dir / CHOSEN_BY_MAKE_UP).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in chosen.items() if name.lower() not in settings.model_fields_set}
 
 
 def as_make_up_has_it(settings: Settings) -> Settings:

@@ -14,11 +14,12 @@ import pytest
 
 from shared.errors import Code, InfrastructureError
 from shared.live_secrets import redactor_of
+from shared.own_files import CHOSEN_BY_MAKE_UP
 from shared.settings import Settings
 from worker.doctor import __main__ as program
 from worker.doctor.__main__ import without_secrets
 from worker.doctor.examination import examine
-from worker.doctor.own_settings import check_settings
+from worker.doctor.own_settings import check_settings, chosen_by_make_up
 from worker.doctor.report import as_json, as_text, has_failure
 from worker.doctor.tracking_server import check_tracking
 from worker.findings.clocks import compare
@@ -240,3 +241,9 @@ def test_folders_that_triggers_look_at_are_on_this_host(tmp_path: Path) -> None:
     *_, away = check_settings(settings(tmp_path, trigger_folders=f"{tmp_path},{tmp_path}/nothing"))
     assert (there.subject, there.state, away.state) == ("TRIGGER_FOLDERS", State.OK, State.WARNING)
     assert away.seen == f"{tmp_path}/nothing is not a folder here that can be read"
+
+
+def test_what_a_running_make_up_chose_counts_unless_it_is_given(tmp_path: Path) -> None:
+    assert chosen_by_make_up(settings(tmp_path)) == {}
+    (tmp_path / CHOSEN_BY_MAKE_UP).write_text('{"RUNNER": "docker", "CONTAINER_NETWORK": "retrain-1"}')
+    assert chosen_by_make_up(settings(tmp_path, runner="process")) == {"CONTAINER_NETWORK": "retrain-1"}
