@@ -148,6 +148,18 @@ def send_or_leave_to_sweep(job: Job, *, queue: JobQueue, unmark: "Unmark", host:
     return True
 
 
+def send_for_flower(job: Job, *, queue: JobQueue) -> None:
+    """Send a message of a job that ended while it waited: the worker that takes it tells Flower how the job ended.
+
+    No task will, and an event of the sender's own would add the sender to Flower's workers.
+    """
+    with job_context(job):
+        try:
+            queue.send(job)
+        except QueueUnavailable as error:
+            logger.warning("Flower is not told of the end", extra={"cause": error.message})
+
+
 class Unmark(Protocol):
     """The part of the job store that a sender needs."""
 

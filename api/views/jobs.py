@@ -22,6 +22,7 @@ from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
 from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
+from shared.queue import send_for_flower
 from shared.scheduling.queue_position import QueuePosition
 
 MAX_WAIT_SECONDS = 60
@@ -122,6 +123,8 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     here = services()
     job = here.store.cancel(whole_id(here.store, path.job_id), force=body.force)
     logger.info("cancel requested", extra={"job_id": job.id, "state": job.state, "force": body.force})
+    if job.state.is_terminal:
+        send_for_flower(job, queue=here.queue)
     response = job_response(job)
     response.status_code = HTTPStatus.ACCEPTED
     return response

@@ -13,7 +13,7 @@ SERVICE = Path(__file__).resolve().parents[2]  # its programs run from their fol
 NEEDED = ("celery", "docker", "sqlalchemy")
 NOT_HERE = (
     "This is not a host of the service: its checks must see what a worker sees. Run it on a host that trains: "
-    "make doctor in the service's folder, or docker compose exec worker python -m worker.doctor."
+    "make doctor in the service's folder, or in deploy/: docker compose run --rm worker python -m worker.doctor."
 )
 
 

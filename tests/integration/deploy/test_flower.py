@@ -84,6 +84,11 @@ class Flower:
         page = self.task(job)
         return page.ok and "SUCCESS" in page.text
 
+    def knows(self, job: Job) -> str:
+        """The state in which it shows the job; empty if it does not know it."""
+        answer = requests.get(f"{self.url}/api/task/info/{job.id}", auth=AUTH, timeout=10)
+        return str(answer.json()["state"]) if answer.ok else ""
+
     def read_task(self, job: Job) -> dict[str, Any]:
         """What its API says of the task."""
         answer = requests.get(f"{self.url}/api/task/info/{job.id}", auth=AUTH, timeout=10)
@@ -229,6 +234,20 @@ def test_its_revoke_button_cancels_jobs_that_wait(flower: Flower, worker: Worker
     for job in (queued, wakes):
         press(flower, job, "revoke")
         wait_until(partial(is_cancelled, worker, job), what="a cancelled job")
+
+
+def test_a_job_that_is_cancelled_over_http_while_it_waits_is_shown_as_revoked(
+    flower: Flower, worker: WorkerProcess, git_server: GitServer
+) -> None:
+    start(flower)
+    trains, waits = post(worker, git_server, "long"), post(worker, git_server, "long")  # of one model: one at a time
+    wait_until(lambda: flower.knows(waits) == "RECEIVED", timeout_seconds=60, what="a job that waits")
+    workers = requests.get(f"{flower.url}/workers?json=1", auth=AUTH, timeout=10).json()
+    for job in (waits, trains):
+        assert client_of(worker).post(f"/jobs/{job.id}/cancel").status_code == 202
+        wait_until(lambda job=job: flower.knows(job) == "REVOKED", timeout_seconds=30, what="a revoked task")  # type: ignore[misc]
+    after = requests.get(f"{flower.url}/workers?json=1", auth=AUTH, timeout=10).json()
+    assert [each["hostname"] for each in after["data"]] == [each["hostname"] for each in workers["data"]]
 
 
 def is_cancelled(worker: WorkerProcess, job: Job) -> bool:

@@ -226,35 +226,6 @@ def test_a_listed_job_comes_without_its_transitions(client: FlaskClient, three: 
     assert "transitions" not in page["jobs"][0]
 
 
-def test_cancelling_a_queued_job_ends_it_at_once(client: FlaskClient, submit: Submit) -> None:
-    answer = client.post(f"/jobs/{submit()['id']}/cancel")
-    assert answer.status_code == 202
-    assert answer.json
-    assert answer.json["state"] == "cancelled"
-    assert answer.json["reason"]["code"] == "USER_CANCELLED"
-
-
-def test_cancelling_a_training_job_asks_its_worker_to_stop_it(
-    client: FlaskClient, submit: Submit, claim_job: ClaimJob, store: MemoryStore
-) -> None:
-    job_id = submit()["id"]
-    store.started(claim_job(job_id), runner="docker", container="abc")
-    answer = client.post(f"/jobs/{job_id}/cancel", json={"force": True})
-    assert answer.json
-    assert (answer.status_code, answer.json["state"]) == (202, "cancelling")
-    assert store.get(job_id).cancel_forced
-
-
-def test_an_ended_job_cannot_be_cancelled(client: FlaskClient, submit: Submit) -> None:
-    address = f"/jobs/{submit()['id']}/cancel"
-    client.post(address)
-    answer = client.post(address)
-    assert answer.status_code == 409
-    assert answer.json
-    assert answer.json["code"] == "JOB_ENDED"
-    assert "cancelled" in answer.json["detail"]
-
-
 def _list_jobs(api: Api) -> Asking:
     for _ in range(2):
         api.waiting_job()

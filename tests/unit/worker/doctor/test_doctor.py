@@ -233,7 +233,7 @@ def test_the_command_says_where_to_run_it_where_the_service_is_not(tmp_path: Pat
     command = [sys.executable, "-m", "mypackage.cli", "doctor"]
     done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert "docker compose exec worker python -m worker.doctor" in " ".join(done.stderr.split())
+    assert "docker compose run --rm worker python -m worker.doctor" in " ".join(done.stderr.split())
 
 
 def test_folders_that_triggers_look_at_are_on_this_host(tmp_path: Path) -> None:
