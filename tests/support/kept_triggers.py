@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import (
     Due,
@@ -101,3 +102,9 @@ def events(store: JobStore, name: str = NAME, **which: Any) -> list[TriggerEvent
 def outcomes(store: JobStore, name: str = NAME) -> list[tuple[str | None, str]]:
     """Keys and outcomes, the oldest first."""
     return [(each.key, str(each.outcome)) for each in reversed(events(store, name))]
+
+
+def keys_of_jobs(store: JobStore) -> list[str]:
+    """The keys that made a job, the oldest job first."""
+    jobs = store.list(JobFilter(trigger=NAME), limit=1000)
+    return [(job.triggered_by or {})["key"] for job in reversed(jobs)]

@@ -3,11 +3,19 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from shared.jobs.store import JobStore
 from shared.sql import SqlStore
 from tests.support.jobs import FAILED, ended, new_job, running
+from tests.support.stores import MakeStore
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> JobStore:
+    """A store on the true clock: each job ends at a time of its own."""
+    return make_store()
 
 
 def test_only_successes_after_a_time_are_told_the_earliest_first(store: JobStore) -> None:
