@@ -110,7 +110,7 @@ class Live:
     def __init__(self, url: str, folder: Path, given: Scenario) -> None:
         self.clock, self.queue, self.given = HeldClock(), RecordingQueue(), given
         self.clock.now = BEGIN
-        self.store = SqlStore(url, limits=Limits(per_key=100), clock=self.clock)  # _begin_jobs says which one runs
+        self.store = SqlStore(url, limits=Limits(per_key=10_000), clock=self.clock)  # _begin_jobs says which one runs
         around = Around(
             settings=Settings.load(_env_file=None, data_dir=folder),
             store=self.store,
@@ -153,6 +153,8 @@ class Live:
             gone = [job_id for job_id in self.ends if self.store.get(job_id).state is JobState.CANCELLED]
             self.ends = {job_id: at for job_id, at in self.ends.items() if job_id not in gone}
         for job_id in self.queue.sent:
+            if self.store.get(job_id).state is JobState.CANCELLED:  # by one that fired in the same moment
+                continue
             begins = max([self.clock.now, *self.ends.values()])
             self.ends[job_id] = begins + timedelta(seconds=self.given.job_seconds)
         self.queue.sent.clear()
