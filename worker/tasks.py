@@ -120,7 +120,9 @@ def register_task(celery: Celery, runner: TaskRunner) -> None:
         if job is not None and job.state is JobState.CANCELLED:
             task.update_state(state="REVOKED")
             # Flower reads only events, and Celery sends none for a task that says Ignore.
-            task.send_event("task-revoked", terminated=False, signum=None, expired=False)
+            # The name again: what tells that the message was sent may come late, and has the task's own.
+            name = task.request.shadow or task.name
+            task.send_event("task-revoked", terminated=False, signum=None, expired=False, name=name)
         if job is not None and job.state is JobState.RETRY_WAIT:
             failure = failure_of(job)
             task.update_state(state="RETRY", meta={"exc_type": "JobFailed", "exc_message": str(failure)})
