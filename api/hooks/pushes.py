@@ -12,7 +12,7 @@ from shared.requests.texts import NOT_TEXT
 BRANCHES = "refs/heads/"
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 ADDRESS = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://)?(?:[^@/]*@)?(?P<host>\[[^\]/]*\]|[^/:]*)(?P<port>:\d+)?[/:](?P<path>.+)"
+    r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@/]*@)?(?P<host>\[[^\]/]*\]|[^/:]*)(?P<port>:\d+)?[/:](?P<path>.+)"
 )
 LONGEST_ADDRESS = 500
 LONGEST_BRANCH = 500
