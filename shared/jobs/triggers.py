@@ -194,10 +194,11 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of an entry; with the job, if it was fired."""
+    """What became of an entry; with the job, if it was fired, and the older ones that it ended while they waited."""
 
     event: TriggerEvent
     job: Job | None = None
+    ended: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -87,14 +87,15 @@ class MemoryLooks(MemoryTriggers):
         verdict = decide(name, kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:
             return Settled(self._note_entry(kept, entry, verdict, now))
-        if if_running(policy, kind) == "cancel_older":
-            for job_id in facts.unfinished:
-                self._cancel_record(self._records[job_id], now, force=False)
+        older = facts.unfinished if if_running(policy, kind) == "cancel_older" else ()
+        for job_id in older:
+            self._cancel_record(self._records[job_id], now, force=False)
         job = self._insert_job(entry.new, now)
         event = self._write(kept, entry.occurrence, verdict, now, job_id=job.id)
         kept.change(fired_at=now)
         _supersede(kept, event, now)
-        return Settled(event, job)
+        cancelled = [self._records[job_id].job for job_id in older]
+        return Settled(event, job, tuple(each for each in cancelled if each.state is JobState.CANCELLED))
 
     def _note_entry(self, kept: Kept, entry: Entry, verdict: Verdict, now: datetime) -> TriggerEvent:
         event = self._write(kept, entry.occurrence, verdict, now)

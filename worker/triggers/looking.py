@@ -12,7 +12,7 @@ from typing import Any
 from shared.errors import AttemptError, ConfigurationError, LeaseLost
 from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Trigger, Verdict
 from shared.logs import job_context
-from shared.queue import JobQueue, send_or_leave_to_sweep
+from shared.queue import JobQueue, send_for_flower, send_or_leave_to_sweep
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
@@ -142,6 +142,8 @@ class TriggerLooking:
         with job_context(settled.job):
             logger.info("trigger fired", extra={"trigger": event.trigger, "cause": event.reason})
             send_or_leave_to_sweep(settled.job, queue=self.queue, unmark=self.around.store)
+        for each in settled.ended:
+            send_for_flower(each, queue=self.queue)
 
 
 def _by(trigger: Trigger, occurrence: Occurrence, inputs: Inputs) -> dict[str, Any]:

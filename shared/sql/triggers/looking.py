@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost
-from shared.jobs.model import SUPERVISED, TERMINAL, JobState
+from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState
 from shared.jobs.triggers import (
     Due,
     Entry,
@@ -24,7 +24,7 @@ from shared.jobs.triggers import (
 )
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
-from shared.sql.rows import cancel_job, insert_job, read_job
+from shared.sql.rows import cancel_job, complete, insert_job, read_job
 from shared.sql.tables import jobs
 from shared.sql.triggers.rows import (
     change_trigger,
@@ -97,19 +97,19 @@ class Looking(Database):
         verdict = decide(row.name, row.kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:
             return Settled(_note(transaction, row, entry, verdict))
-        if if_running(policy, row.kind) == "cancel_older":
-            for job_id in facts.unfinished:
-                self._cancel(transaction, job_id)
+        older = facts.unfinished if if_running(policy, row.kind) == "cancel_older" else ()
+        cancelled = [self._cancel(transaction, job_id) for job_id in older]
         job = insert_job(transaction, entry.new)
         event = write_event(transaction, row, entry.occurrence, verdict, job_id=job.id)
         change_trigger(transaction, row, fired_at=transaction.now)
         supersede(transaction, row, event)
-        return Settled(event, job)
+        return Settled(event, job, tuple(each for each in cancelled if each.state == JobState.CANCELLED))
 
-    def _cancel(self, transaction: Transaction, job_id: str) -> None:
+    def _cancel(self, transaction: Transaction, job_id: str) -> Job:
         row = read_job(transaction, job_id, for_update=True)
         if row.state not in TERMINAL and row.state in (*SUPERVISED, JobState.QUEUED, JobState.RETRY_WAIT):
             cancel_job(transaction, row, force=False, alerting=self.alerting)
+        return complete(transaction, read_job(transaction, job_id))
 
     def succeeded_since(
         self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int

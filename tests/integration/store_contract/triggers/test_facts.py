@@ -156,6 +156,7 @@ def test_older_jobs_are_cancelled_with_the_firing_of_a_newer_one(store: JobStore
     store.change_trigger(NAME, a_trigger(policy={"if_running": "cancel_older"}))
     look(store)
     newest = send(store, "signal 3")
+    assert [job.id for job in newest.ended] == [job_of(waiting)]
     states = {name: store.get(job_of(each)).state for name, each in (("waiting", waiting), ("running", running))}
     assert states == {"waiting": JobState.CANCELLED, "running": JobState.CANCELLING}
     assert store.get(job_of(over)).state is JobState.SUCCEEDED

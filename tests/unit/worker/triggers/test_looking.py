@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from shared.jobs.model import JobState
 from shared.jobs.triggers import Kind, NewTrigger, Outcome
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
@@ -79,6 +80,16 @@ def test_ticks_fire_when_they_are_due_and_nothing_is_looked_at_in_between(scene:
     assert [job.triggered_by["at"] for job in scene.jobs() if job.triggered_by] == [
         f"2030-01-01T0{hour}:00:00Z" for hour in (1, 2, 3)
     ]
+
+
+def test_flower_is_told_of_a_waiting_job_that_a_newer_one_ends(scene: Scene) -> None:
+    scene.add(PUSHES, if_running="cancel_older")
+    for number in (1, 2):
+        scene.push(f"push {number}")
+        scene.look()
+    [newer, older] = scene.jobs()
+    assert older.state is JobState.CANCELLED
+    assert scene.queue.sent == [older.id, newer.id, older.id]
 
 
 def test_what_waits_fires_when_its_time_has_come(scene: Scene) -> None:
