@@ -85,9 +85,10 @@ def test_ticks_fire_when_they_are_due_and_nothing_is_looked_at_in_between(scene:
 def test_flower_is_told_of_a_waiting_job_that_a_newer_one_ends(scene: Scene) -> None:
     scene.add(PUSHES, if_running="cancel_older")
     for number in (1, 2):
+        scene.clock.pass_seconds(1)
         scene.push(f"push {number}")
         scene.look()
-    [newer, older] = scene.jobs()
+    [older, newer] = scene.jobs()
     assert older.state is JobState.CANCELLED
     assert scene.queue.sent == [older.id, newer.id, older.id]
 
