@@ -40,4 +40,5 @@ def let_go(container: Any) -> None:
     """Let a training that waits for it end."""
     code, output = container.exec_run(["touch", GO])
     # None: a busy engine has not recorded the end of the exec yet, which closed its output.
-    assert code in (0, None), f"{code}: {output!r}"
+    # 137: the training saw the file and ended, and with it the container and all in it, before touch did.
+    assert code in (0, None, 137), f"{code}: {output!r}"
