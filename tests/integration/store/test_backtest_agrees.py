@@ -152,7 +152,7 @@ class Live:
         if self.queue.sent and self.given.policy.if_running == "cancel_older":
             gone = [job_id for job_id in self.ends if self.store.get(job_id).state is JobState.CANCELLED]
             self.ends = {job_id: at for job_id, at in self.ends.items() if job_id not in gone}
-        for job_id in self.queue.sent:
+        for job_id in sorted(self.queue.sent):  # of those of one moment, the store lets the first id go first
             if self.store.get(job_id).state is JobState.CANCELLED:  # by one that fired in the same moment
                 continue
             begins = max([self.clock.now, *self.ends.values()])
