@@ -78,9 +78,8 @@ def receive_push(by: Receiver, sent: Sent, delivery: Delivery) -> tuple[Sequence
     if push is None:
         return (), delivery.nothing
     facts = {"branch": push.branch, "commit": push.commit, "repository": min(delivery.repositories, default="")}
-    occurrence = Occurrence(
-        delivery.key, sent.at, push.branch, {**facts, "by": push.by}, changes={"commit_hash": push.commit}
-    )
+    facts |= {"by": push.by} if push.by else {}
+    occurrence = Occurrence(delivery.key, sent.at, push.branch, facts, changes={"commit_hash": push.commit})
     return _reported(
         by, triggers, occurrence, lambda when: _other_branch(when, push.branch)
     ), "" if triggers else "no trigger waits for this repository"

@@ -39,6 +39,12 @@ def decide(name: str, kind: Kind, policy: Policy, occurrence: Occurrence, facts:
     return Verdict(Outcome.FIRED, _why(kind, occurrence))
 
 
+def failed_too_often(most: int, newest: str) -> Verdict:
+    """Return what becomes of an occurrence before the sweep pauses a trigger whose last jobs all failed."""
+    reason = f"the last {most} jobs failed, the newest is {newest}; disable_after is that many"
+    return Verdict(Outcome.SKIPPED, reason, rule="disable_after")
+
+
 def if_running(policy: Policy, kind: Kind) -> str:
     """Return the policy's choice, or the kind's default."""
     return policy.if_running or ("skip" if kind.is_tick else "queue")

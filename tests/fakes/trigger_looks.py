@@ -24,7 +24,7 @@ from shared.sql.column_types import as_json
 from shared.sql.triggers.looking import COUNTED, MOST_WAITING
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of_job
-from shared.triggers.policy import Facts, begin_of_day, decide, if_running
+from shared.triggers.policy import Facts, begin_of_day, decide, failed_too_often, if_running
 from shared.triggers.records import policy_of
 from shared.triggers.ticks import CLOCK_WENT_BACK
 from tests.fakes.records import Record
@@ -83,6 +83,9 @@ class MemoryLooks(MemoryTriggers):
             verdict = entry.verdict or Verdict(Outcome.SKIPPED, "no job was made ready for it")
             return Settled(self._note_entry(kept, entry, verdict, now))
         name, kind = kept.trigger.name, kept.trigger.kind
+        if (failing := next(self._failing([kept]), None)) is not None:
+            verdict = failed_too_often(kept.new.disable_after or 0, failing[1].job.id)
+            return Settled(self._note_entry(kept, entry, verdict, now))
         facts = self._facts(kept, policy, entry, now)
         verdict = decide(name, kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:

@@ -45,7 +45,13 @@ def _last(event: dict[str, Any] | None, at: str | None) -> str:
         return f"{by}: nothing had happened that is still known." if at else f"{by}: nothing has happened yet."
     times = f" ({event['times']} times in a row, since {_shown(event['at'])})" if event["times"] > 1 else ""
     made = f", job {event['job_id']}" if event["job_id"] else ""
-    return f"{by}: {_shown(event['last_at'])} {event['outcome']}{made}: {event['reason']}{times}."
+    return f"{by}: {_shown(event['last_at'])} {event['outcome']}{made}: {_reason(event)}{times}."
+
+
+def _reason(event: dict[str, Any]) -> str:
+    """Return the reason without a word that stands before it already, and without a full stop of its own."""
+    said = str(event["reason"]).removeprefix(f"{event['outcome']}: ")
+    return said.removesuffix(".")
 
 
 def _next(trigger: dict[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ...client import Client
+from ...client import Client, Refused
 from ...plain_text import plain_line
 from ..show import json_option, show_json
 from .files import read_folder, read_trigger
@@ -55,7 +55,7 @@ def apply(client: Client, folder: Path, dry_run: bool, prune: bool) -> None:
       retrain triggers apply triggers --prune
     """
     wanted = read_folder(folder)
-    plans = {name: client.triggers.check(**trigger) for name, trigger in wanted.items()}
+    plans = {name: _checked(client, trigger) for name, trigger in wanted.items()}
     known = client.triggers.all() if prune else []
     gone = [each["name"] for each in known if each["name"] not in wanted and each["source"] is None]
     for name, plan in plans.items():
@@ -69,6 +69,15 @@ def apply(client: Client, folder: Path, dry_run: bool, prune: bool) -> None:
         tell(f"delete {name}")
         if not dry_run:
             client.triggers.delete(name)
+
+
+def _checked(client: Client, trigger: dict[str, Any]) -> dict[str, Any]:
+    """Return what writing it would change; if it is wrong, say which one of the folder that is."""
+    try:
+        return client.triggers.check(**trigger)
+    except Refused:
+        click.echo(plain_line(f"Trigger {trigger['name']}:"), err=True)
+        raise
 
 
 def tell_plan(plan: dict[str, Any]) -> None:

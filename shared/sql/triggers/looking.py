@@ -39,7 +39,7 @@ from shared.sql.triggers.rows import (
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 from shared.triggers.fields import Policy
 from shared.triggers.inputs import inputs_of_job
-from shared.triggers.policy import Facts, begin_of_day, decide, if_running
+from shared.triggers.policy import Facts, begin_of_day, decide, failed_too_often, if_running
 from shared.triggers.records import policy_of
 from shared.triggers.ticks import CLOCK_WENT_BACK
 
@@ -93,6 +93,8 @@ class Looking(Database):
         if entry.verdict is not None or entry.new is None:
             verdict = entry.verdict or Verdict(Outcome.SKIPPED, "no job was made ready for it")
             return Settled(_note(transaction, row, entry, verdict))
+        if row.disable_after is not None and (last := _failures(transaction, row)) is not None:
+            return Settled(_note(transaction, row, entry, failed_too_often(row.disable_after, last)))
         facts = _read_facts(transaction, row, policy, entry)
         verdict = decide(row.name, row.kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:

@@ -18,7 +18,7 @@ from tests.simulation.mutants import GreedySqlStore, UnfencedSqlStore
 from tests.simulation.parallel import run_seeds
 from tests.simulation.scheduler import BEGINNING, Clock
 from tests.simulation.world import LIMITS
-from tests.support.length import rounds
+from tests.support.length import IS_LONG, rounds
 
 SQLITE_SCHEDULES = rounds(75, long=1250)  # of each seed
 POSTGRESQL_SCHEDULES = rounds(15, long=30)
@@ -83,7 +83,7 @@ def test_on_postgresql_nothing_is_lost_and_nothing_comes_twice(postgresql_url: s
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", [UnfencedSqlStore, GreedySqlStore])
+@pytest.mark.parametrize("kind", [GreedySqlStore, *([UnfencedSqlStore] if IS_LONG else [])])
 def test_a_database_without_one_of_its_safeguards_is_found_out(
     sqlite_url: str, tmp_path: Path, kind: type[SqlStore]
 ) -> None:

@@ -216,7 +216,10 @@ def test_a_trigger_whose_last_jobs_all_failed_is_paused_and_told_of(store: JobSt
     assert store.pause_failing_triggers() == []
     clock.pass_seconds(1)
     last = end(store, send(store, "signal 4"), success=False)
-    report(store, "signal 5")
+    early = send(store, "signal 5").event  # before the sweep comes by
+    assert (early.outcome, early.job_id) == (Outcome.SKIPPED, None)
+    assert f"the last 2 jobs failed, the newest is {last}" in early.reason
+    report(store, "signal 6")
     due = take(store)
     [paused] = store.pause_failing_triggers()
     assert (paused.name, paused.state, paused.paused_at) == (NAME, TriggerState.PAUSED, clock.now)

@@ -148,3 +148,11 @@ def test_the_client_changes_only_the_version_that_was_read(server: ServedApp) ->
     job = triggers.fire("nightly")
     assert [each.id for each in Client(server.url).jobs(trigger="nightly")] == [job.id]
     assert [each["job_id"] for each in triggers.events("nightly")] == [job.id]
+
+
+def test_a_trigger_that_the_service_refuses_is_named(run: RetrainCommand) -> None:
+    write("all/a.yaml", name="a")
+    write("all/b.yaml", name="b", when={"crn": "30 2 * * *"})
+    error = run("triggers", "apply", "all", "--dry-run", code=2).stderr
+    assert "Trigger b:" in error
+    assert "when.crn is unknown" in error
