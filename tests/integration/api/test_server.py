@@ -88,8 +88,10 @@ def test_a_request_that_waits_does_not_keep_the_server_from_stopping(
     process, job_id = api_without_redis.process, post(api_without_redis).json()["id"]
     assert process is not None
     with ThreadPoolExecutor(1) as threads, requests.Session() as session:
+        assert session.get(f"{api_without_redis.url}/healthz", timeout=10).ok  # its connection is there
         waiting = threads.submit(session.get, f"{api_without_redis.url}/jobs/{job_id}?wait=60", timeout=60)
         wait_until(lambda: waiting.running() and get(api_without_redis, "/healthz").ok)
+        time.sleep(1)  # nothing tells from outside that the request has been read
         process.send_signal(number)
         assert waiting.result(timeout=5).json()["state"] == "queued"
         assert process.wait(8) == 0
