@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 from flask.testing import FlaskClient
+from redis import Redis
 
 from api.app import create_app
 from shared.jobs.model import Job
@@ -128,8 +129,12 @@ def flower(tmp_path: Path, valkey: Valkey, worker: WorkerProcess) -> Iterator[Fl
 
 
 def start(flower: Flower, *, save_seconds: float = NEVER_SECONDS) -> None:
-    flower.start(save_seconds=save_seconds, FLOWER_BASIC_AUTH=":".join(AUTH))
-    assert not flower.has_ended(), (flower.folder / "flower.log").read_text()
+    with Redis.from_url(flower.redis_url) as redis:
+        before = redis.pubsub_numpat()
+        flower.start(save_seconds=save_seconds, FLOWER_BASIC_AUTH=":".join(AUTH))
+        assert not flower.has_ended(), (flower.folder / "flower.log").read_text()
+        # It answers before it listens to events, and never hears of those that it missed.
+        wait_until(lambda: redis.pubsub_numpat() > before, timeout_seconds=30, what="Flower that listens to events")
 
 
 def client_of(worker: WorkerProcess) -> FlaskClient:
