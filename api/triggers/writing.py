@@ -99,7 +99,6 @@ def draft_of(
         policy=as_record(wish.policy),
         kind=kind,
         source=source,
-        disable_after=wish.policy.disable_after,
     )
     if problem := _problem_with_chain(new, services):
         raise InvalidRequest([problem])

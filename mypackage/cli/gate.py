@@ -12,6 +12,7 @@ from ..plain_text import plain_line
 from .job_file import read_fields_file
 from .show import is_for_people, json_option, show_json, show_lines, show_table
 
+DATE = re.compile(r"[0-9]{4}-")  # the rest of a time is for the service to check
 AGE = re.compile(r"([0-9]{1,6})([dhw])")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -24,6 +25,8 @@ class Since(click.ParamType[str | datetime]):
     def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str | datetime:
         """Return the time; one that is written out is checked by the service."""
         age = AGE.fullmatch(str(value))
+        if not age and not DATE.match(str(value)):
+            self.fail(f"{value} is neither an age, such as 90d, nor an RFC 3339 time, such as 2026-10-01T00:00:00Z.")
         try:
             return datetime.now(UTC) - int(age[1]) * UNITS[age[2]] if age else str(value)
         except OverflowError:

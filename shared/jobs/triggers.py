@@ -96,7 +96,11 @@ class NewTrigger:
     secret: bytes | None = field(default=None, repr=False)  # the template's credentials, encrypted
     hook_secret: bytes | None = field(default=None, repr=False)  # what senders sign with, encrypted
     source: str | None = None  # the file in TRIGGERS_DIR that it is from
-    disable_after: int | None = None
+
+    @property
+    def disable_after(self) -> int | None:
+        """The policy's field, which stores look for in a column of its own."""
+        return self.policy.get("disable_after")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,7 +122,7 @@ class MemoryLooks(MemoryTriggers):
 
     def _pause_failing(self, kept: Kept, last: Record, now: datetime) -> Trigger:
         most = kept.new.disable_after
-        reason = f"the last {most} jobs failed, the newest is {last.job.id}; disable_after is that many"
+        reason = failed_too_often(most or 0, last.job.id).reason
         self._record_alert(last, AlertEvent.TRIGGER_PAUSED, now)
         return self._pause_kept(kept, reason, now)
 

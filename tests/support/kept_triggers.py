@@ -36,7 +36,6 @@ def a_trigger(
         "when": condition.model_dump(mode="json"),
         "policy": rules.model_dump(mode="json"),
         "kind": condition.kind,
-        "disable_after": rules.disable_after,
     }
     return NewTrigger(name=name, **{**usual, **fields})
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Occurrence, Outcome, Succeeded, Verdict
+from shared.triggers.fields import JobSucceeded
 from worker.triggers.seam import Around, Found, Look
 
 EVERY = timedelta(seconds=5)
@@ -25,12 +27,25 @@ def look(at: Look, around: Around) -> Found:
     until = at.due.now if is_whole else page[-1].ended_at
     recent = [each.job_id for each in page if each.ended_at > until - OVERLAP]
     new = [each for each in page if each.job_id not in known and each.trigger_name != trigger.name]
+    too_long = tuple(_too_long(each) for each in new if _chain(each) > LONGEST_CHAIN)
     return Found(
         occurrences=tuple(_occurrence(each) for each in new if _chain(each) <= LONGEST_CHAIN),
-        noted=tuple(_too_long(each) for each in new if _chain(each) > LONGEST_CHAIN),
+        noted=too_long if new else (_none(after, at, around),),
         seen={"until": until.isoformat(), "jobs": recent},
         look_at=at.due.now + (EVERY if is_whole else timedelta()),
     )
+
+
+def _none(after: JobSucceeded, at: Look, around: Around) -> tuple[Occurrence, Verdict]:
+    """Note that there is no new one, or that there cannot be: the trigger that it comes after is not there."""
+    what = f"trigger {after.trigger}" if after.trigger else f"model {after.model}"
+    reason = f"no other job of {what} has succeeded"
+    if after.trigger:
+        try:
+            around.store.get_trigger(after.trigger)
+        except TriggerNotFound:
+            reason = f"there is no trigger {after.trigger!r} that it could come after"
+    return Occurrence("", at.due.now), Verdict(Outcome.UNCHANGED, reason)
 
 
 def _since(since: datetime, seen: Mapping[str, Any], now: datetime) -> datetime:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from shared.jobs.observations import Observation
 from shared.jobs.promotions import CHAMPION
-from shared.jobs.triggers import Occurrence, Trigger
+from shared.jobs.triggers import Occurrence, Outcome, Trigger, Verdict
 from shared.triggers.fields import Observed
 from worker.triggers.seam import Around, Found, Look
 
@@ -25,7 +25,7 @@ def look(at: Look, around: Around) -> Found:
     line = around.store.champion_at(observed.model, CHAMPION)
     version = line.version if line else None
     if version is None:
-        return Found(look_at=at.due.now + EVERY)
+        return Found(noted=(_noted(at, f"model {observed.model} has no champion"),), look_at=at.due.now + EVERY)
     new = _new(observed, version, trigger, around)
     fallen = trigger.seen.get("version") == version and bool(trigger.seen.get("fallen"))
     occurrences = []
@@ -36,7 +36,19 @@ def look(at: Look, around: Around) -> Found:
         fallen = breaks
     number = max([int(trigger.seen.get("number", 0)), *(each.number for each in new)])
     seen = {"number": number, "version": version, "fallen": fallen}
-    return Found(occurrences=tuple(occurrences), seen=seen, look_at=at.due.now + EVERY)
+    noted = () if occurrences else (_noted(at, _why_not(observed, version, new, is_fallen=fallen)),)
+    return Found(occurrences=tuple(occurrences), noted=noted, seen=seen, look_at=at.due.now + EVERY)
+
+
+def _why_not(observed: Observed, version: str, new: Sequence[Observation], *, is_fallen: bool) -> str:
+    champion = f"{observed.metric} of version {version}"
+    if is_fallen:
+        return f"{champion} is still beyond the bound; it fires again once a value within it was reported"
+    return f"{champion} is within the bound" if new else f"nothing new was reported of {champion}"
+
+
+def _noted(at: Look, reason: str) -> tuple[Occurrence, Verdict]:
+    return Occurrence("", at.due.now), Verdict(Outcome.UNCHANGED, reason)
 
 
 def _new(observed: Observed, version: str, trigger: Trigger, around: Around) -> Sequence[Observation]:

@@ -145,7 +145,7 @@ class Looking(Database):
             last = _failures(transaction, row) if row is not None and row.state == TriggerState.ACTIVE else None
             if row is None or last is None:
                 return None
-            reason = f"the last {row.disable_after} jobs failed, the newest is {last}; disable_after is that many"
+            reason = failed_too_often(row.disable_after, last).reason
             values = {"state": TriggerState.PAUSED, "paused_at": transaction.now, "paused_reason": reason}
             change_trigger(transaction, row, **values, look_token=row.look_token + 1, look_until=None)
             job = read_job(transaction, last, for_update=True)

@@ -9,7 +9,7 @@ from shared.jobs.model import Job, JobState
 from shared.jobs.records import JobFilter
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import FAILED, ended, running, succeed
-from tests.support.kept_triggers import REQUEST, a_trigger, outcomes
+from tests.support.kept_triggers import REQUEST, a_trigger, events
 from worker.interruption import Interruption
 from worker.triggers import jobs as looker
 
@@ -32,6 +32,11 @@ def look(worker: FakeWorker, *, after: float = 5) -> None:
         pass
 
 
+def outcomes(worker: FakeWorker, name: str = "after") -> list[tuple[str, str]]:
+    """What became of each success, without the looks that found none."""
+    return [(each.key, str(each.outcome)) for each in reversed(events(worker.store, name)) if each.key]
+
+
 def made(worker: FakeWorker, trigger: str = "after") -> list[Job]:
     return list(worker.store.list(JobFilter(trigger=trigger), limit=99))
 
@@ -43,7 +48,7 @@ def test_a_success_of_the_other_trigger_starts_one_job(worker: FakeWorker) -> No
     worker.store.finish(running(worker.store, trigger_name="nightly"), FAILED)
     for _ in range(3):
         look(worker)
-    assert outcomes(worker.store, "after") == [(f"job {first}", "fired")]
+    assert outcomes(worker, "after") == [(f"job {first}", "fired")]
     (job,) = made(worker)
     assert job.triggered_by
     assert job.triggered_by["facts"] == {"job": first, "trigger": "nightly", "chain": 1}
@@ -54,7 +59,17 @@ def test_a_success_with_the_model_starts_one_whoever_sent_it(worker: FakeWorker)
     mine = ended(worker.store, model_name="embeddings")
     ended(worker.store, model_name="iris")
     look(worker)
-    assert outcomes(worker.store, "after") == [(f"job {mine}", "fired")]
+    assert outcomes(worker, "after") == [(f"job {mine}", "fired")]
+
+
+def test_a_look_that_finds_none_says_so_and_whether_there_is_such_a_trigger(worker: FakeWorker) -> None:
+    create(worker)
+    look(worker)
+    (missing,) = events(worker.store, "after")
+    assert (missing.reason, missing.times) == ("there is no trigger 'nightly' that it could come after", 2)
+    worker.store.create_trigger(a_trigger("nightly"))
+    look(worker)
+    assert events(worker.store, "after")[0].reason == "no other job of trigger nightly has succeeded"
 
 
 def test_what_succeeded_before_the_trigger_or_while_it_was_paused_does_not_count(worker: FakeWorker) -> None:
@@ -77,7 +92,7 @@ def test_an_end_that_is_committed_late_counts_once(worker: FakeWorker, monkeypat
         look(worker, after=30)
     for _ in range(4):
         look(worker, after=10)
-    assert outcomes(worker.store, "after") == [(f"job {late}", "fired")]
+    assert outcomes(worker, "after") == [(f"job {late}", "fired")]
 
 
 def test_more_than_a_page_of_them_is_gone_through(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +115,7 @@ def test_a_circle_ends(worker: FakeWorker) -> None:
             if job.state is JobState.QUEUED:
                 succeed(worker.store, job.id)
     assert len(made(worker, "a")) + len(made(worker, "b")) == looker.LONGEST_CHAIN + 1
-    skipped = [each for each in outcomes(worker.store, "a") + outcomes(worker.store, "b") if each[1] == "skipped"]
+    skipped = [each for each in outcomes(worker, "a") + outcomes(worker, "b") if each[1] == "skipped"]
     assert len(skipped) == 1
 
 

@@ -35,15 +35,34 @@ def create(worker: FakeWorker, **when: Any) -> None:
 
 
 def reported(worker: FakeWorker, *values: float, metric: str = "accuracy") -> list[TriggerEvent]:
-    """What a look found after these were reported, the oldest first."""
-    known = len(events(worker.store, "fallen"))
+    """What fired in a look after these were reported, the oldest first."""
+    known = len(fired_or_not(worker))
     for value in values:
         worker.clock.shift_seconds += 1
         worker.store.observe(NewObservation("iris", metric, value, "monitoring"))
     worker.clock.shift_seconds += looker.EVERY.total_seconds()
     assert worker.triggers.once()
-    found = events(worker.store, "fallen")
+    found = fired_or_not(worker)
     return found[: len(found) - known][::-1]
+
+
+def fired_or_not(worker: FakeWorker) -> list[TriggerEvent]:
+    """What became of values, without the looks that found none that counts."""
+    return [each for each in events(worker.store, "fallen") if each.key]
+
+
+def why(worker: FakeWorker) -> str:
+    return events(worker.store, "fallen")[0].reason
+
+
+def test_each_look_says_why_nothing_came_of_it(worker: FakeWorker) -> None:
+    create(worker)
+    assert why(worker) == "nothing new was reported of accuracy of version 1"
+    reported(worker, 0.9)
+    assert why(worker) == "accuracy of version 1 is within the bound"
+    reported(worker, 0.7)
+    reported(worker, 0.6)
+    assert "is still beyond the bound" in why(worker)
 
 
 def test_the_first_value_beyond_the_bound_fires_and_the_next_ones_do_not(worker: FakeWorker) -> None:
@@ -94,3 +113,4 @@ def test_without_a_champion_nothing_happens(tmp_path: Path) -> None:
     worker = FakeWorker.new(tmp_path)
     create(worker)
     assert reported(worker) == []
+    assert why(worker) == "model iris has no champion"
