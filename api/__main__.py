@@ -5,8 +5,8 @@ import logging
 import os
 import sys
 
+from api.access.authentication import require_tokens_on_public_address
 from api.app import Api, create_app
-from api.http.access import require_tokens_on_public_address
 from api.http.serving import Bounds, Server, listen
 from api.services import EXTENSION, Services
 from api.triggers.folder import TriggerFolder

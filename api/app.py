@@ -3,9 +3,10 @@
 from flask import Flask, Response
 
 from api import metrics
+from api.access import authentication
 from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
-from api.http import access, behind_proxy, problems, request_ids
+from api.http import behind_proxy, problems, request_ids
 from api.http.json_request import JsonRequest
 from api.live.following import Following
 from api.live.long_poll import LongPoll
@@ -54,10 +55,11 @@ def create_app(
     request_ids.register(app)
     served = operations()
     behind_proxy.register(app, settings)
-    access.register(
+    authentication.register(
         app,
         settings,
-        open_paths={each.path for each in served if not each.needs_token},
+        store,
+        open_paths={each.path for each in served if each.needs is None},
         provable={each.path for each in served if each.signed_in},
     )
     problems.register(app, redactor or Redactor())

@@ -20,7 +20,7 @@ EXTENSION = "retrain"
 
 @dataclass(frozen=True)
 class Services:
-    """What the API uses outside itself. ``settings`` has no tokens: api.http.access keeps their hashes."""
+    """What the API uses outside itself. ``settings`` has no tokens: api.access keeps their hashes."""
 
     settings: Settings
     store: JobStore

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from api.access.authorisation import current_caller
 from api.http.errors import FieldError, InvalidRequest
 from api.http.request_ids import request_id
 from api.services import Services
@@ -48,7 +49,9 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
     """Return the requested job, with credentials encrypted; raise InvalidRequest for a forbidden address."""
     check_git_uri_is_allowed(request.git_uri, services.settings)
     clean, secrets = request.without_credentials()
-    return new_job(clean, services.settings, secret=services.vault.seal(secrets), request_id=request_id())
+    caller = current_caller()
+    maker = {"submitted_by": caller.name, "team": caller.team, "roles": tuple(sorted(caller.roles))}
+    return new_job(clean, services.settings, secret=services.vault.seal(secrets), request_id=request_id(), **maker)
 
 
 def check_git_uri_is_allowed(git_uri: str, settings: Settings, *, below: str = "") -> None:

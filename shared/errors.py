@@ -17,6 +17,9 @@ RetrainError
 ├── TriggerNotFound         no trigger has this name
 ├── TriggerExists           another trigger has this name
 ├── TriggerChanged          it was changed since it was read
+├── TokenExists             a token with this name was made before
+├── TokenNotFound           no token has this name
+├── TokenRevoked            the token was revoked, and stays so
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
 ├── NotChampion             an observation is of another version than the champion
@@ -130,6 +133,18 @@ class TriggerExists(RetrainError):
 
 class TriggerChanged(RetrainError):
     """The trigger was changed since it was read."""
+
+
+class TokenExists(RetrainError):
+    """A token with this name was made before."""
+
+
+class TokenNotFound(RetrainError):
+    """No token has this name."""
+
+
+class TokenRevoked(RetrainError):
+    """The token was revoked, and stays so."""
 
 
 class PromotionNotFound(RetrainError):

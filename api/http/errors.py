@@ -12,6 +12,7 @@ RetrainError
     ├── NotAuthenticated     no token, or an unknown one
     ├── NotSigned            what was sent is not signed by the secret of a trigger that waits for it
     ├── NotASignal           the trigger waits for something else than a signal
+    ├── NotAllowed           the caller's roles do not include this, or it is another's
     ├── NotFromThisMachine   without tokens, only this machine is served
     ├── ForeignPage          a web page of another origin asks for a change
     ├── MetricsOnly          the token reads /metrics and nothing else
@@ -109,6 +110,13 @@ class NotAuthenticated(Refusal):
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"
     headers = {"WWW-Authenticate": 'Bearer realm="automated-training"'}  # noqa: RUF012
+
+
+class NotAllowed(Refusal):
+    """The caller's roles do not allow this, or what it would change is somebody else's."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "FORBIDDEN"
 
 
 class NotSigned(Refusal):

@@ -62,7 +62,7 @@ def signature_schemes(operations: Iterable[Operation]) -> dict[str, Any]:
 
 def _security(operation: Operation) -> list[dict[str, Any]]:
     """Return the ways to prove who sends it, of which one is needed."""
-    token: list[dict[str, Any]] = [{"bearer": []}] if operation.needs_token else []
+    token: list[dict[str, Any]] = [{"bearer": []}] if operation.needs else []
     return [*token, *({name.lower(): []} for name in operation.signed_in)]
 
 
@@ -103,7 +103,7 @@ def _answer(answer: Answer, models: Models) -> dict[str, Any]:
 def _problems(operation: Operation, models: Models) -> dict[str, Any]:
     """Return, for each status, all errors that are answered with it."""
     found = [(kind_of(error), error.__doc__ or "") for error in operation.errors]
-    if operation.needs_token:
+    if operation.needs:
         found.append((BUG, FAULT))
     found.sort(key=lambda each: each[0].status)
     return {

@@ -9,25 +9,28 @@ from typing import Any
 from flask import Response, request
 from pydantic import BaseModel
 
+from api.access.authorisation import is_to_be_proven, require
 from api.http.errors import (
     BodyTooLarge,
     ForeignPage,
     InvalidRequest,
     MalformedBody,
     MetricsOnly,
+    NotAllowed,
     NotAuthenticated,
     NotFromThisMachine,
     WrongContentType,
 )
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.inputs import Input, inputs_of
+from shared.access.roles import Right
 from shared.errors import RetrainError, StoreUnavailable
 
 View = Callable[..., Response | BaseModel]
 Errors = tuple[type[RetrainError], ...]
 
 OF_BODIES: Errors = (MalformedBody, BodyTooLarge, WrongContentType)
-OF_CHECKS: Errors = (NotAuthenticated, NotFromThisMachine, ForeignPage, MetricsOnly, InvalidRequest)
+OF_CHECKS: Errors = (NotAuthenticated, NotAllowed, NotFromThisMachine, ForeignPage, MetricsOnly, InvalidRequest)
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Operation:
     tag: Tag
     answers: tuple[Answer, ...]  # the first one applies if the view returns a model
     raises: Errors
-    needs_token: bool
+    needs: Right | None  # None: open to all
     body_examples: Mapping[str, Any]
     signed_in: tuple[str, ...] = ()
 
     def __call__(self, **path_values: str) -> Response:
-        """Read the request, call the view, and answer with what it returns."""
+        """See whether the caller may, read the request, call the view, and answer with what it returns."""
+        if self.needs is not None and not is_to_be_proven():
+            require(self.needs)
         read = {each.place: each.read(request, path_values) for each in self.inputs}
         returned = self.view(**read)
         return returned if isinstance(returned, Response) else json_response(returned, self.answers[0].status)
@@ -69,10 +74,10 @@ class Operation:
         takes_body = bool(self.signed_in) or any(each.place == "body" for each in self.inputs)
         return (
             *(OF_BODIES if takes_body else ()),
-            *(OF_CHECKS if self.needs_token else ()),
-            *((ForeignPage,) if self.signed_in and not self.needs_token else ()),
+            *(OF_CHECKS if self.needs else ()),
+            *((ForeignPage,) if self.signed_in and not self.needs else ()),
             *self.raises,
-            *((StoreUnavailable,) if self.needs_token or self.signed_in else ()),
+            *((StoreUnavailable,) if self.needs or self.signed_in else ()),
         )
 
 
@@ -80,8 +85,8 @@ def operation(
     route: str,
     *answers: Answer,
     tag: Tag,
+    needs: Right | None,
     raises: Sequence[type[RetrainError]] = (),
-    needs_token: bool = True,
     body_examples: Mapping[str, Any] | None = None,
     signed_in: Sequence[str] = (),
 ) -> Callable[[View], Operation]:
@@ -89,8 +94,8 @@ def operation(
 
     The view's parameters may be header, path, query and body; their types are the models that check them. It returns
     a response, or a model that is sent with the first answer's status. Its docstring is the operation's documentation,
-    written for the caller. Where the sender may sign instead of sending a token, the view itself reads the body, and
-    ``signed_in`` names the headers with the signature.
+    written for the caller. ``needs`` is the right without which nobody may call it. Where the sender may sign instead
+    of sending a token, the view itself reads the body, and ``signed_in`` names the headers with the signature.
     """
     method, path = route.split()
 
@@ -103,7 +108,7 @@ def operation(
             tag=tag,
             answers=answers,
             raises=tuple(raises),
-            needs_token=needs_token,
+            needs=needs,
             body_examples=body_examples or {},
             signed_in=tuple(signed_in),
         )

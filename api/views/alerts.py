@@ -10,6 +10,7 @@ from api.http.models import AnswerBody, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
+from shared.access.roles import Right
 from shared.requests.texts import Word
 
 
@@ -31,6 +32,7 @@ class AlertTestResults(AnswerBody):
     "POST /alerts/test",
     Answer("What became of each test message.", AlertTestResults),
     tag=Tag.ALERTS,
+    needs=Right.OPERATE,
     raises=[NoAlertChannel],
 )
 def test_alerts(body: AlertTestRequest) -> AlertTestResults:

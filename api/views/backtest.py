@@ -14,6 +14,7 @@ from api.schemas import Timestamp
 from api.services import services
 from api.triggers.backtesting import Asked, read_past
 from api.views.observations import Moment
+from shared.access.roles import Right
 from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Outcome
 from shared.requests.retrain_request import RetrainRequest
@@ -123,7 +124,13 @@ class Backtest(AnswerBody):
     picture: str = Field(description="The same as a picture: SVG.")
 
 
-@operation("POST /triggers/backtest", Answer("The comparison.", Backtest), tag=Tag.TRIGGERS, raises=[TriggerNotFound])
+@operation(
+    "POST /triggers/backtest",
+    Answer("The comparison.", Backtest),
+    tag=Tag.TRIGGERS,
+    needs=Right.READ,
+    raises=[TriggerNotFound],
+)
 def backtest_trigger(body: BacktestRequest) -> Backtest:
     """Tell how many jobs a trigger would have started since then, under its policy and under others.
 

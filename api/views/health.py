@@ -36,7 +36,7 @@ class Ready(AnswerBody):
     live_workers: int = Field(description="Workers that sent a heartbeat within a minute; none are needed.")
 
 
-@operation("GET /healthz", Answer("Alive.", Health), tag=Tag.HEALTH, needs_token=False)
+@operation("GET /healthz", Answer("Alive.", Health), tag=Tag.HEALTH, needs=None)
 def health() -> Health:
     """Check that the API's process is alive.
 
@@ -45,7 +45,7 @@ def health() -> Health:
     return Health()
 
 
-@operation("GET /readyz", Answer("Both answer.", Ready), tag=Tag.HEALTH, raises=[NotReady], needs_token=False)
+@operation("GET /readyz", Answer("Both answer.", Ready), tag=Tag.HEALTH, raises=[NotReady], needs=None)
 def readiness() -> Ready:
     """Check that the job store and Redis accept writes.
 

@@ -7,17 +7,18 @@ from typing import cast
 from flask import request
 from pydantic import BaseModel, Field
 
+from api.access.authorisation import refusal
 from api.hooks import gitea, github, gitlab, registry_changes, signalling
 from api.hooks.receiving import Result, receive_change, receive_push
 from api.hooks.sent import Sent
 from api.hooks.signalling import is_proven, receive_signal
-from api.http.access import refusal
 from api.http.errors import NotASignal, NotSigned
 from api.http.json_request import JsonRequest
 from api.http.models import AnswerBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
+from shared.access.roles import Right
 from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Outcome
 
@@ -73,7 +74,7 @@ def _answer(found: tuple[Sequence[Result], str]) -> HookAnswer:
     RECEIVED,
     tag=Tag.TRIGGERS,
     raises=[NotSigned],
-    needs_token=False,
+    needs=None,
     signed_in=github.SIGNED_IN,
 )
 def receive_from_github() -> HookAnswer:
@@ -93,7 +94,7 @@ def receive_from_github() -> HookAnswer:
     RECEIVED,
     tag=Tag.TRIGGERS,
     raises=[NotSigned],
-    needs_token=False,
+    needs=None,
     signed_in=gitlab.SIGNED_IN,
 )
 def receive_from_gitlab() -> HookAnswer:
@@ -112,7 +113,7 @@ def receive_from_gitlab() -> HookAnswer:
     RECEIVED,
     tag=Tag.TRIGGERS,
     raises=[NotSigned],
-    needs_token=False,
+    needs=None,
     signed_in=gitea.SIGNED_IN,
 )
 def receive_from_gitea() -> HookAnswer:
@@ -129,7 +130,7 @@ def receive_from_gitea() -> HookAnswer:
     RECEIVED,
     tag=Tag.TRIGGERS,
     raises=[NotSigned],
-    needs_token=False,
+    needs=None,
     signed_in=registry_changes.SIGNED_IN,
 )
 def receive_from_mlflow() -> HookAnswer:
@@ -147,6 +148,7 @@ def receive_from_mlflow() -> HookAnswer:
     "POST /triggers/<name>/signal",
     Answer("What became of it.", ReportedEvent),
     tag=Tag.TRIGGERS,
+    needs=Right.SUBMIT,
     raises=[NotSigned, TriggerNotFound, NotASignal],
     signed_in=signalling.SIGNED_IN,
     body_examples={"measurement": {"value": {"metric": "drift_share", "value": 0.31}}},

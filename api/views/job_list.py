@@ -14,6 +14,7 @@ from api.paging import decode_cursor, next_page
 from api.representation import summary
 from api.schemas import JobPage
 from api.services import links, services
+from shared.access.roles import Right
 from shared.jobs.model import JobState
 from shared.jobs.records import Cursor, JobFilter
 
@@ -70,7 +71,7 @@ class JobsQuery(Query):
 NEXT_PAGE = {"Link": 'The next page, as <…>; rel="next"; absent on the last one.'}
 
 
-@operation("GET /jobs", Answer("A page of jobs.", JobPage, headers=NEXT_PAGE), tag=Tag.JOBS)
+@operation("GET /jobs", Answer("A page of jobs.", JobPage, headers=NEXT_PAGE), tag=Tag.JOBS, needs=Right.READ)
 def list_jobs(query: JobsQuery) -> Response:
     """List jobs, newest first.
 

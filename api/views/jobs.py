@@ -17,6 +17,7 @@ from api.operations.operation import operation
 from api.representation import etag, whole_job
 from api.schemas import Job
 from api.services import links, services
+from shared.access.roles import Right
 from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
@@ -84,6 +85,7 @@ class CancelRequest(RequestBody):
     Answer("The job.", Job, headers=JOB_HEADERS, example=JOB),
     Answer("The job is as it was.", status=HTTPStatus.NOT_MODIFIED, headers=JOB_HEADERS),
     tag=Tag.JOBS,
+    needs=Right.READ,
     raises=[JobNotFound],
 )
 def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
@@ -111,6 +113,7 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     "POST /jobs/<job_id>/cancel",
     Answer("The job.", Job, HTTPStatus.ACCEPTED, JOB_HEADERS),
     tag=Tag.JOBS,
+    needs=Right.SUBMIT,
     raises=[JobNotFound, JobEnded, StateUnknown],
 )
 def cancel_job(path: JobPath, body: CancelRequest) -> Response:

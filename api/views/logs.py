@@ -15,6 +15,7 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import Services, services
 from api.views.jobs import JobPath, whole_id
+from shared.access.roles import Right
 from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job
 from shared.jobs.records import LogSlice
@@ -86,6 +87,7 @@ class Part:
         media_types=(PLAIN_TEXT, EVENT_STREAM),
     ),
     tag=Tag.JOBS,
+    needs=Right.READ,
     raises=[JobNotFound, AttemptNotFound, TooManyFollowers],
 )
 def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:

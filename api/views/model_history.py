@@ -16,6 +16,7 @@ from api.services import services
 from api.views.job_list import Time
 from api.views.models import ModelPath
 from mypackage.protocol import CHAMPION, JOB_TAG, PREVIOUS
+from shared.access.roles import Right
 from shared.jobs.observations import UnderWay
 from shared.jobs.promotions import Event, HistoryLine, Kind
 from shared.requests.texts import Direction
@@ -118,7 +119,7 @@ class ChampionQuery(Query):
     alias: str = Field(CHAMPION, min_length=1, max_length=256, description="The alias.")
 
 
-@operation("GET /models", Answer("The models.", Models), tag=Tag.MODELS, raises=[RegistryUnavailable])
+@operation("GET /models", Answer("The models.", Models), tag=Tag.MODELS, needs=Right.READ, raises=[RegistryUnavailable])
 def list_models(query: NoQuery) -> Models:
     """List the registered models, and which version of each is champion now.
 
@@ -132,6 +133,7 @@ def list_models(query: NoQuery) -> Models:
     "GET /models/<model>",
     Answer("The model.", Model),
     tag=Tag.MODELS,
+    needs=Right.READ,
     raises=[ModelVersionNotFound, RegistryUnavailable],
 )
 def get_model(path: ModelPath, query: NoQuery) -> Model:
@@ -152,7 +154,7 @@ def get_model(path: ModelPath, query: NoQuery) -> Model:
     )
 
 
-@operation("GET /models/<model>/history", Answer("A page of events.", History), tag=Tag.MODELS)
+@operation("GET /models/<model>/history", Answer("A page of events.", History), tag=Tag.MODELS, needs=Right.READ)
 def get_history(path: ModelPath, query: HistoryQuery) -> History:
     """Get what was decided about a model's versions, and every move of an alias: when, by whom, and why.
 
@@ -164,7 +166,13 @@ def get_history(path: ModelPath, query: HistoryQuery) -> History:
     return History(events=[HistoryEvent.model_validate(each) for each in page], next=following)
 
 
-@operation("GET /models/<model>/champion", Answer("The move.", ChampionThen), tag=Tag.MODELS, raises=[ChampionUnknown])
+@operation(
+    "GET /models/<model>/champion",
+    Answer("The move.", ChampionThen),
+    tag=Tag.MODELS,
+    needs=Right.READ,
+    raises=[ChampionUnknown],
+)
 def get_champion(path: ModelPath, query: ChampionQuery) -> ChampionThen:
     """Get who was champion at a time, since when, and what for.
 

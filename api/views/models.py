@@ -11,6 +11,7 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.rollback import Champion, roll_back
 from api.services import services
+from shared.access.roles import Right
 from shared.requests.texts import Text
 
 MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff/:]{1,256}")
@@ -48,6 +49,7 @@ class ChampionRequest(RequestBody):
     "POST /models/<model>/champion",
     Answer("The champion.", Champion),
     tag=Tag.MODELS,
+    needs=Right.APPROVE,
     raises=[ModelVersionNotFound, RegistryUnavailable],
 )
 def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:

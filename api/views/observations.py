@@ -15,6 +15,7 @@ from api.paging import next_history
 from api.services import services
 from api.views.job_list import Time
 from api.views.models import ModelPath, VersionNumber
+from shared.access.roles import Right
 from shared.errors import NotChampion, ObservationRefused
 from shared.jobs.observations import LARGEST, NewObservation, Verdict
 from shared.requests.texts import Metric
@@ -84,6 +85,7 @@ class ObservationsQuery(Query):
     "POST /models/<model>/observations",
     Answer("The observation.", Observed),
     tag=Tag.MODELS,
+    needs=Right.OPERATE,
     raises=[NotChampion, ObservationRefused, RegistryUnavailable],
 )
 def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
@@ -99,7 +101,12 @@ def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
     return Observed(**Observation.model_validate(done.observation).model_dump(), champion=done.champion)
 
 
-@operation("GET /models/<model>/observations", Answer("A page of observations.", Observations), tag=Tag.MODELS)
+@operation(
+    "GET /models/<model>/observations",
+    Answer("A page of observations.", Observations),
+    tag=Tag.MODELS,
+    needs=Right.READ,
+)
 def list_observations(path: ModelPath, query: ObservationsQuery) -> Observations:
     """List what was reported about a model's champions, and what each report meant.
 

@@ -12,6 +12,7 @@ from api.http.models import AnswerBody, NoQuery, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
+from shared.access.roles import Right
 from shared.errors import PromotionNotFound, PromotionSettled
 from shared.jobs.promotions import Kind, PromotionState
 from shared.requests.texts import Text
@@ -57,7 +58,7 @@ class RejectionRequest(RequestBody):
 PROMOTION = Answer("The promotion.", PromotionAnswer)
 
 
-@operation("GET /promotions/<promotion_id>", PROMOTION, tag=Tag.MODELS, raises=[PromotionNotFound])
+@operation("GET /promotions/<promotion_id>", PROMOTION, tag=Tag.MODELS, needs=Right.READ, raises=[PromotionNotFound])
 def get_promotion(path: PromotionPath, query: NoQuery) -> PromotionAnswer:
     """Get what was decided about a version, and what became of that.
 
@@ -70,6 +71,7 @@ def get_promotion(path: PromotionPath, query: NoQuery) -> PromotionAnswer:
     "POST /promotions/<promotion_id>/approve",
     PROMOTION,
     tag=Tag.MODELS,
+    needs=Right.APPROVE,
     raises=[PromotionNotFound, PromotionSettled, RegistryUnavailable],
 )
 def approve_promotion(path: PromotionPath, body: ApprovalRequest) -> PromotionAnswer:
@@ -86,6 +88,7 @@ def approve_promotion(path: PromotionPath, body: ApprovalRequest) -> PromotionAn
     "POST /promotions/<promotion_id>/reject",
     PROMOTION,
     tag=Tag.MODELS,
+    needs=Right.APPROVE,
     raises=[PromotionNotFound, PromotionSettled],
 )
 def reject_promotion(path: PromotionPath, body: RejectionRequest) -> PromotionAnswer:

@@ -13,6 +13,7 @@ from api.replay import Outcome, Replayed, replay
 from api.services import services
 from api.views.models import ModelPath
 from api.views.observations import Moment
+from shared.access.roles import Right
 from shared.requests.parts import Promotion
 
 MOST_DECISIONS = 1000
@@ -58,7 +59,7 @@ class Replay(AnswerBody):
     differing: Sequence[ReplayLine] = Field(description="All that are not the same, the oldest first.")
 
 
-@operation("POST /models/<model>/replay", Answer("The replay.", Replay), tag=Tag.MODELS)
+@operation("POST /models/<model>/replay", Answer("The replay.", Replay), tag=Tag.MODELS, needs=Right.READ)
 def replay_decisions(path: ModelPath, body: ReplayRequest) -> Replay:
     """Make recorded decisions about a model again, under other rules; nothing is changed.
 

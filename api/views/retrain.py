@@ -15,6 +15,7 @@ from api.schemas import Job
 from api.services import links, services
 from api.submission import submit
 from api.views.jobs import JOB_HEADERS, JobPath, job_response, whole_id
+from shared.access.roles import Right
 from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound
 from shared.jobs.records import Submission
 from shared.requests.retrain_request import RetrainRequest
@@ -48,6 +49,7 @@ class SubmitHeaders(BaseModel):
     "POST /retrain",
     replace(ACCEPTED, example=NEW_JOB),
     tag=Tag.JOBS,
+    needs=Right.SUBMIT,
     raises=[IdempotencyKeyReused],
     body_examples=REQUESTS,
 )
@@ -70,6 +72,7 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     "POST /jobs/<job_id>/retry",
     ACCEPTED,
     tag=Tag.JOBS,
+    needs=Right.SUBMIT,
     raises=[JobNotFound, JobNotEnded, RequestOutdated, CredentialsNeeded, IdempotencyKeyReused],
 )
 def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Response:

@@ -16,6 +16,7 @@ from api.triggers.firing import fire
 from api.views.job_list import Time
 from api.views.retrain import ACCEPTED, accepted
 from api.views.triggers import TriggerPath
+from shared.access.roles import Right
 from shared.errors import TriggerNotFound
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ ALL = Answer("Whether triggers fire.", AllTriggers)
 ONE = Answer("The trigger.", Trigger)
 
 
-@operation("POST /triggers/pause", ALL, tag=Tag.TRIGGERS)
+@operation("POST /triggers/pause", ALL, tag=Tag.TRIGGERS, needs=Right.OPERATE)
 def pause_triggers(body: ActionRequest) -> AllTriggers:
     """Let no trigger fire, whatever happens.
 
@@ -58,7 +59,7 @@ def pause_triggers(body: ActionRequest) -> AllTriggers:
     return AllTriggers.model_validate({"pause": pause})
 
 
-@operation("POST /triggers/resume", ALL, tag=Tag.TRIGGERS)
+@operation("POST /triggers/resume", ALL, tag=Tag.TRIGGERS, needs=Right.OPERATE)
 def resume_triggers(body: ActionRequest) -> AllTriggers:
     """Let triggers fire again, for what happens from now on.
 
@@ -69,7 +70,7 @@ def resume_triggers(body: ActionRequest) -> AllTriggers:
     return AllTriggers(pause=None)
 
 
-@operation("POST /triggers/<name>/pause", ONE, tag=Tag.TRIGGERS, raises=[TriggerNotFound])
+@operation("POST /triggers/<name>/pause", ONE, tag=Tag.TRIGGERS, needs=Right.OPERATE, raises=[TriggerNotFound])
 def pause_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     """Let a trigger fire nothing until it is resumed.
 
@@ -82,7 +83,7 @@ def pause_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     return whole_trigger(paused, store)
 
 
-@operation("POST /triggers/<name>/resume", ONE, tag=Tag.TRIGGERS, raises=[TriggerNotFound])
+@operation("POST /triggers/<name>/resume", ONE, tag=Tag.TRIGGERS, needs=Right.OPERATE, raises=[TriggerNotFound])
 def resume_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     """Let a trigger fire again, for what happens from now on.
 
@@ -94,7 +95,7 @@ def resume_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     return whole_trigger(resumed, store)
 
 
-@operation("POST /triggers/<name>/fire", ACCEPTED, tag=Tag.TRIGGERS, raises=[TriggerNotFound])
+@operation("POST /triggers/<name>/fire", ACCEPTED, tag=Tag.TRIGGERS, needs=Right.OPERATE, raises=[TriggerNotFound])
 def fire_trigger(path: TriggerPath, header: FireHeaders, body: ActionRequest) -> Response:
     """Submit the trigger's job now, whatever its policy says, and even while it is paused.
 
@@ -107,6 +108,7 @@ def fire_trigger(path: TriggerPath, header: FireHeaders, body: ActionRequest) ->
     "GET /triggers/<name>/events",
     Answer("A page of events.", TriggerEvents),
     tag=Tag.TRIGGERS,
+    needs=Right.READ,
     raises=[TriggerNotFound],
 )
 def list_trigger_events(path: TriggerPath, query: EventsQuery) -> TriggerEvents:

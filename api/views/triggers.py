@@ -15,6 +15,7 @@ from api.triggers.answers import Trigger, TriggerList, WrittenTrigger, summary, 
 from api.triggers.bodies import TriggerChange, TriggerRequest
 from api.triggers.comparing import Plan, plan_of
 from api.triggers.writing import Written, change, create, delete
+from shared.access.roles import Right
 from shared.errors import TriggerChanged, TriggerExists, TriggerNotFound
 
 ETAG = {"ETag": "Its version; send it as If-Match with a change."}
@@ -63,6 +64,7 @@ class TriggerPlan(AnswerBody):
     "POST /triggers",
     Answer("The trigger.", WrittenTrigger, HTTPStatus.CREATED, {**LOCATION, **ETAG}),
     tag=Tag.TRIGGERS,
+    needs=Right.OPERATE,
     raises=[TriggerExists],
 )
 def add_trigger(body: TriggerRequest) -> Response:
@@ -80,7 +82,7 @@ def add_trigger(body: TriggerRequest) -> Response:
     return response
 
 
-@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS)
+@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS, needs=Right.SUBMIT)
 def check_trigger(body: TriggerRequest) -> TriggerPlan:
     """Tell what writing a trigger would change, without writing it.
 
@@ -91,7 +93,7 @@ def check_trigger(body: TriggerRequest) -> TriggerPlan:
     return TriggerPlan(name=body.name, action=plan, differences=differences)
 
 
-@operation("GET /triggers", Answer("All triggers, by name.", TriggerList), tag=Tag.TRIGGERS)
+@operation("GET /triggers", Answer("All triggers, by name.", TriggerList), tag=Tag.TRIGGERS, needs=Right.READ)
 def list_triggers(query: NoQuery) -> TriggerList:
     """List the triggers, and whether they fire at all.
 
@@ -104,7 +106,11 @@ def list_triggers(query: NoQuery) -> TriggerList:
 
 
 @operation(
-    "GET /triggers/<name>", Answer("The trigger.", Trigger, headers=ETAG), tag=Tag.TRIGGERS, raises=[TriggerNotFound]
+    "GET /triggers/<name>",
+    Answer("The trigger.", Trigger, headers=ETAG),
+    tag=Tag.TRIGGERS,
+    needs=Right.READ,
+    raises=[TriggerNotFound],
 )
 def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
     """Read a trigger: what it does, what happened last and why, and what comes next.
@@ -120,6 +126,7 @@ def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
     "PUT /triggers/<name>",
     Answer("The trigger.", WrittenTrigger, headers=ETAG),
     tag=Tag.TRIGGERS,
+    needs=Right.OPERATE,
     raises=[TriggerNotFound, TriggerChanged, TriggerOfFile, CredentialsNeeded],
 )
 def put_trigger(path: TriggerPath, header: ChangeHeaders, body: TriggerChange) -> Response:
@@ -136,6 +143,7 @@ def put_trigger(path: TriggerPath, header: ChangeHeaders, body: TriggerChange) -
     "DELETE /triggers/<name>",
     Answer("It is deleted.", status=HTTPStatus.NO_CONTENT),
     tag=Tag.TRIGGERS,
+    needs=Right.OPERATE,
     raises=[TriggerNotFound, TriggerOfFile],
 )
 def delete_trigger(path: TriggerPath, query: NoQuery) -> Response:

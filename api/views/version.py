@@ -26,7 +26,7 @@ class Version(AnswerBody):
     Answer("The versions.", Version),
     tag=Tag.HEALTH,
     raises=[StoreUnavailable],
-    needs_token=False,
+    needs=None,
 )
 def version() -> Version:
     """Return the versions of the service, this document and the schema.

@@ -10,6 +10,7 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.schemas import Timestamp
 from api.services import services
+from shared.access.roles import Right
 from shared.errors import HostNotFound
 from shared.jobs import statistics
 from shared.jobs.statistics import WorkerState
@@ -78,7 +79,9 @@ class DrainRequest(RequestBody):
 DRAINED = Answer("The host's worker.", Worker)
 
 
-@operation("GET /workers", Answer("All workers, by the names of their hosts.", WorkerList), tag=Tag.WORKERS)
+@operation(
+    "GET /workers", Answer("All workers, by the names of their hosts.", WorkerList), tag=Tag.WORKERS, needs=Right.READ
+)
 def list_workers(query: NoQuery) -> WorkerList:
     """List the hosts' workers: whether they are alive, what they offer, and what they run.
 
@@ -89,7 +92,7 @@ def list_workers(query: NoQuery) -> WorkerList:
     return WorkerList(workers=[represent(worker) for worker in services().store.list_workers()])
 
 
-@operation("POST /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, raises=[HostNotFound])
+@operation("POST /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, needs=Right.OPERATE, raises=[HostNotFound])
 def drain_host(path: HostPath, body: DrainRequest) -> Worker:
     """Let a host take nothing new, such as before its maintenance.
 
@@ -103,7 +106,7 @@ def drain_host(path: HostPath, body: DrainRequest) -> Worker:
     return represent(worker)
 
 
-@operation("DELETE /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, raises=[HostNotFound])
+@operation("DELETE /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, needs=Right.OPERATE, raises=[HostNotFound])
 def undrain_host(path: HostPath, query: NoQuery) -> Worker:
     """Let a host take new attempts again.
 

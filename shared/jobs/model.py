@@ -134,6 +134,9 @@ class NewJob:
     request_id: str | None = None  # of the HTTP request; None for jobs of an older version
     trigger_name: str | None = None  # what fired it; None if a person or a program sent the request
     triggered_by: Mapping[str, Any] | None = None  # which occurrence, for people: its kind, key, time and facts
+    submitted_by: str | None = None  # the caller's name; of a trigger's job, who made the trigger; None in old records
+    team: str | None = None  # that caller's
+    roles: tuple[str, ...] = ()  # likewise, sorted
     commit_sha: str | None = None  # the pinned commit, else what the first attempt resolved
     image_id: str | None = None  # likewise
     dataset_repo: str | None = None  # likewise, with the full revision in it; None if it is not a git repository

@@ -6,6 +6,7 @@ Every method is one transaction, on the database's clock. Each may raise StoreUn
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from shared.access.tokens import Tokens
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
 from shared.jobs.observation_store import ModelRecord
@@ -255,5 +256,5 @@ class Watching(Protocol):
         """Write something and read it back; raise StoreUnavailable if that fails."""
 
 
-class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Protocol):
+class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, Protocol):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

@@ -96,6 +96,9 @@ class NewTrigger:
     secret: bytes | None = field(default=None, repr=False)  # the template's credentials, encrypted
     hook_secret: bytes | None = field(default=None, repr=False)  # what senders sign with, encrypted
     source: str | None = None  # the file in TRIGGERS_DIR that it is from
+    submitted_by: str | None = None  # the name of the caller that made it
+    team: str | None = None
+    roles: tuple[str, ...] = ()
 
     @property
     def disable_after(self) -> int | None:
@@ -118,6 +121,9 @@ class Trigger:
     paused_at: datetime | None
     paused_reason: str
     source: str | None
+    submitted_by: str | None
+    team: str | None
+    roles: tuple[str, ...]
     had_secret: bool
     had_hook_secret: bool
     created_at: datetime

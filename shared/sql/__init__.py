@@ -1,5 +1,6 @@
 """Stores jobs in SQL: SQLite on one machine, PostgreSQL for many hosts."""
 
+from shared.sql.access.tokens import Tokens
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
 from shared.sql.observations import Observations
@@ -26,6 +27,7 @@ class SqlStore(
     People,
     Looking,
     Trials,
+    Tokens,
     Watching,
 ):
     """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

@@ -77,6 +77,9 @@ jobs = Table(
     Column("request_id", CleanString(64)),
     Column("trigger_name", CleanString(63)),
     Column("triggered_by", PlainJson),
+    Column("submitted_by", CleanString(255)),
+    Column("team", CleanString(63)),
+    Column("roles", Labels(100)),
     Column("had_secret", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
@@ -124,6 +127,17 @@ for _columns in (("trigger_name", "created_at", "id"), ("trigger_name", "state",
         postgresql_where=IS_TRIGGERED,
         sqlite_where=IS_TRIGGERED,
     )
+OF_A_TEAM = jobs.c.team.is_not(None)
+for _columns in (("team", "created_at", "id"), ("team", "state", "created_at", "id")):
+    Index(
+        f"ix_jobs_{'_'.join(_columns)}",
+        *(jobs.c[name] for name in _columns),
+        postgresql_where=OF_A_TEAM,
+        sqlite_where=OF_A_TEAM,
+    )
+Index(  # how many jobs of a caller wait
+    "ix_jobs_waiting_by_maker", jobs.c.submitted_by, postgresql_where=IS_QUEUED, sqlite_where=IS_QUEUED
+)
 NOT_ENDED = jobs.c.state.not_in([literal_column(f"'{state}'") for state in ("succeeded", "failed", "cancelled")])
 Index("ix_jobs_not_ended", jobs.c.state, postgresql_where=NOT_ENDED, sqlite_where=NOT_ENDED)
 

@@ -35,6 +35,7 @@ from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
+from tests.fakes.tokens import KeptToken, MemoryTokens
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger
@@ -44,7 +45,7 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryWatching):
+class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryTokens, MemoryWatching):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -71,6 +72,7 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, M
         self._triggers: dict[str, KeptTrigger] = {}
         self._pause: Pause | None = None
         self._last_trigger_event = 0
+        self._tokens: dict[str, KeptToken] = {}
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:

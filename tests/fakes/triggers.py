@@ -24,7 +24,7 @@ from shared.jobs.triggers import (
 from shared.sql.column_types import as_json, as_text
 from tests.fakes.records import Record
 
-WRITTEN = ("template", "when", "policy", "kind", "source")
+WRITTEN = ("template", "when", "policy", "kind", "source", "submitted_by", "team", "roles")
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from alembic import context
 
 from shared.sql import model_tables
+from shared.sql.access import tables as access_tables
 from shared.sql.triggers import tables as trigger_tables
 
-TABLES = (model_tables.observations, trigger_tables.triggers)  # of each module one
+TABLES = (model_tables.observations, trigger_tables.triggers, access_tables.tokens)  # of each module one
 
 context.configure(
     connection=context.config.attributes["connection"],

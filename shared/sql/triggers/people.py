@@ -40,7 +40,7 @@ from shared.sql.triggers.rows import (
 )
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 
-WRITTEN = ("template", "policy", "kind", "source", "disable_after")
+WRITTEN = ("template", "policy", "kind", "source", "disable_after", "submitted_by", "team", "roles")
 
 
 class People(Database):

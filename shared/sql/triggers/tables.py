@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table
 
 from shared.jobs.triggers import Kind, Outcome, TriggerState
-from shared.sql.column_types import CleanString, CleanText, PlainJson, UtcDateTime, Word
+from shared.sql.column_types import CleanString, CleanText, Labels, PlainJson, UtcDateTime, Word
 from shared.sql.tables import metadata
 
 triggers = Table(
@@ -19,6 +19,9 @@ triggers = Table(
     Column("secret", LargeBinary),
     Column("hook_secret", LargeBinary),
     Column("source", CleanText),
+    Column("submitted_by", CleanString(255)),
+    Column("team", CleanString(63)),
+    Column("roles", Labels(100)),
     Column("disable_after", Integer),
     Column("state", Word(TriggerState, 16), nullable=False),
     Column("paused_at", UtcDateTime),

@@ -89,7 +89,7 @@ def asks(operation: Operation, api: Api) -> dict[str, Ask]:
 
     return {
         str(int(operation.answers[0].status)): send,
-        **(_of_checks(send, api, takes_body=takes_body) if operation.needs_token else {}),
+        **(_of_checks(send, api, takes_body=takes_body) if operation.needs else {}),
         **(_of_bodies(send) if takes_body else {}),
         **({"503": partial(_without_store, send, api)} if StoreUnavailable in operation.errors else {}),
         **asking.others,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.http.access import require_tokens_on_public_address
+from api.access.authentication import require_tokens_on_public_address
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 from tests.unit.conftest import MakeApp

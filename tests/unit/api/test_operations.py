@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import BaseModel, Field
 
+from api.access.authorisation import remember_caller
 from api.http import problems
 from api.http.errors import NoAlertChannel
 from api.http.json_request import JsonRequest
@@ -15,6 +16,8 @@ from api.openapi.document import document
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.views import jobs, logs, operations
+from shared.access.callers import MACHINE
+from shared.access.roles import Right
 from shared.secrets.redactor import Redactor
 
 
@@ -44,6 +47,7 @@ class Book(AnswerBody):
     "POST /shelves/<shelf>/books",
     Answer("The book.", Book, HTTPStatus.CREATED, {"X-Mark": "Yours."}),
     tag=Tag.HEALTH,
+    needs=Right.SUBMIT,
     raises=[NoAlertChannel],
 )
 def put_book(path: ShelfPath, query: Filters, header: Marks, body: NewBook) -> Book:
@@ -56,7 +60,7 @@ def put_book(path: ShelfPath, query: Filters, header: Marks, body: NewBook) -> B
     return Book(title=body.title, facts=(str(path.shelf), *query.color, str(query.limit), str(header.mark)))
 
 
-@operation("GET /open", Answer("It is.", media_types=("text/plain",)), tag=Tag.HEALTH, needs_token=False)
+@operation("GET /open", Answer("It is.", media_types=("text/plain",)), tag=Tag.HEALTH, needs=None)
 def is_open() -> Book:
     """Is it open?
 
@@ -69,6 +73,7 @@ def is_open() -> Book:
 def client() -> FlaskClient:
     app = Flask("shelves")
     app.request_class = JsonRequest
+    app.before_request(lambda: remember_caller(MACHINE))
     problems.register(app, Redactor())
     app.add_url_rule(put_book.path, endpoint=put_book.id, view_func=put_book, methods=[put_book.method])
     return app.test_client()
@@ -141,7 +146,7 @@ def test_a_view_may_take_nothing_else() -> None:
         return Book(title="", facts=())
 
     with pytest.raises(TypeError, match="strange takes cookie"):
-        operation("GET /strange", Answer("No."), tag=Tag.HEALTH)(strange)
+        operation("GET /strange", Answer("No."), tag=Tag.HEALTH, needs=None)(strange)
 
 
 def test_every_operation_of_the_views_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Decides who may use the API: holders of a bearer token or, if no tokens are set, only programs on this machine.
+"""Finds out who sends a request: the holder of a token or, if API_TOKENS is empty, a program on this machine.
 
 A web page of another origin may not change anything, tokens or not: a browser sends what any page asks it to.
 """
@@ -6,14 +6,18 @@ A web page of another origin may not change anything, tokens or not: a browser s
 import hashlib
 import hmac
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, g, request
+from flask import Flask, Request, request
 from pydantic import SecretStr
 
+from api.access.authorisation import remember_caller
 from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine
+from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
+from shared.access.tokens import TOKEN, Tokens, hash_of
 from shared.errors import ConfigurationError
 from shared.own_addresses import LOOPBACK
 from shared.settings import Settings
@@ -29,18 +33,28 @@ FORWARDED = ("Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "X-C
 HOW_TO_OPEN = "Without tokens this API serves its own machine only. Set API_TOKENS to serve others."
 
 
-class Access:
-    """Decides about each request. Keeps only the tokens' hashes."""
+@dataclass(frozen=True)
+class Identified:
+    """Who sends a request; where its sender may prove another way that it may, why it is nobody."""
+
+    caller: Caller
+    refusal: NotAuthenticated | NotFromThisMachine | None = None
+
+
+class Authentication:
+    """Says of each request who sends it. Keeps only hashes of tokens."""
 
     def __init__(
         self,
-        tokens: Iterable[str],
+        store: Tokens,
+        tokens: Iterable[str] = (),
         *,
         metrics_tokens: Iterable[str] = (),
         public_url: str = "",
         open_paths: Collection[str] = (),
         provable: Collection[str] = (),
     ) -> None:
+        self._store = store
         self._open_paths = DOCUMENTATION | set(open_paths)
         self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
@@ -49,28 +63,46 @@ class Access:
         self._public_origin = f"{public.scheme}://{public.netloc}".lower()
         self._own_names = LOOPBACK | ({public.hostname} if public.hostname else set())
 
-    def check(self, asked: Request) -> NotAuthenticated | NotFromThisMachine | None:
-        """Raise ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine unless the request is allowed.
-
-        Where its sender may prove another way that it is, the error is returned: the view raises it without such proof.
-        """
+    def identify(self, asked: Request) -> Identified:
+        """Return who sends it. Raises ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine."""
         if asked.method not in SAFE_METHODS:
             self._refuse_foreign_page(asked)
         if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDER):
-            return None
+            return Identified(NOBODY)
         try:
-            self._check_sender(asked)
+            return Identified(self._identify(asked))
         except (NotAuthenticated, NotFromThisMachine) as refusal:
             if asked.url_rule is None or asked.url_rule.rule not in self._provable:
                 raise
-            return refusal
-        return None
+            return Identified(NOBODY, refusal)
 
-    def _check_sender(self, asked: Request) -> None:
-        if self._hashes:
-            self._check_token(asked)
-        else:
+    def _identify(self, asked: Request) -> Caller:
+        token = bearer_token(asked)
+        if token is not None and TOKEN.match(token):
+            return self._holder_of(token)
+        if not self._hashes:
             self._check_machine(asked)
+            return MACHINE
+        return self._holder_of_setting(asked, token)
+
+    def _holder_of(self, token: str) -> Caller:
+        found = self._store.find_token(hash_of(token))
+        if found is None:
+            raise NotAuthenticated("This token is unknown, has expired or was revoked. An administrator makes another.")
+        return found.caller
+
+    def _holder_of_setting(self, asked: Request, token: str | None) -> Caller:
+        if not token:
+            raise NotAuthenticated("This API needs a token: send the header Authorization: Bearer <token>.")
+        presented = _hash(token)
+        if _place(presented, self._metrics_hashes) is not None:
+            if asked.path != METRICS_PATH or asked.method not in SAFE_METHODS:
+                raise MetricsOnly("This token is one of METRICS_TOKENS: it reads GET /metrics, and nothing else.")
+            return METRICS_READER
+        place = _place(presented, self._hashes)
+        if place is None:
+            raise NotAuthenticated("This token is not one of those in API_TOKENS.")
+        return environment_caller(place + 1)
 
     def _refuse_foreign_page(self, asked: Request) -> None:
         origin, site = asked.headers.get("Origin"), asked.headers.get("Sec-Fetch-Site", "none")
@@ -80,17 +112,6 @@ class Access:
                 "A web page of another origin may not change anything here. Send the request from a program, or from "
                 "this API's own /docs; where people reach it by another address, set API_PUBLIC_URL to that."
             )
-
-    def _check_token(self, asked: Request) -> None:
-        sent = asked.authorization
-        if sent is None or sent.type != "bearer" or not sent.token:
-            raise NotAuthenticated("This API needs a token: send the header Authorization: Bearer <token>.")
-        presented = _hash(sent.token)
-        if _is_among(presented, self._metrics_hashes):
-            if asked.path != METRICS_PATH or asked.method not in SAFE_METHODS:
-                raise MetricsOnly("This token is one of METRICS_TOKENS: it reads GET /metrics, and nothing else.")
-        elif not _is_among(presented, self._hashes):
-            raise NotAuthenticated("This token is not one of those in API_TOKENS.")
 
     def _check_machine(self, asked: Request) -> None:
         if not (_is_loopback_peer(asked.remote_addr) and self._is_own_name(asked.headers.get("Host", ""))):
@@ -109,9 +130,12 @@ class Access:
             return False
 
 
-def register(app: Flask, settings: Settings, *, open_paths: Collection[str], provable: Collection[str] = ()) -> None:
-    """Check every request except those for the documentation and these paths."""
-    access = Access(
+def register(
+    app: Flask, settings: Settings, store: Tokens, *, open_paths: Collection[str], provable: Collection[str] = ()
+) -> None:
+    """Identify the sender of every request except those for the documentation and these paths."""
+    authentication = Authentication(
+        store,
         _texts(settings.api_tokens),
         metrics_tokens=_texts(settings.metrics_tokens),
         public_url=settings.api_public_url,
@@ -120,14 +144,15 @@ def register(app: Flask, settings: Settings, *, open_paths: Collection[str], pro
     )
 
     @app.before_request
-    def check_access() -> None:
-        g.refusal = access.check(request)
+    def identify() -> None:
+        found = authentication.identify(request)
+        remember_caller(found.caller, found.refusal)
 
 
-def refusal() -> NotAuthenticated | NotFromThisMachine | None:
-    """Return why the sender of this request has to prove another way that it may send it."""
-    found: NotAuthenticated | NotFromThisMachine | None = g.get("refusal")
-    return found
+def bearer_token(asked: Request) -> str | None:
+    """Return the token that was sent, if one was."""
+    sent = asked.authorization
+    return sent.token if sent is not None and sent.type == "bearer" else None
 
 
 def _texts(secrets: Iterable[SecretStr]) -> list[str]:
@@ -150,8 +175,10 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _is_among(presented: bytes, known: Iterable[bytes]) -> bool:
-    return any(hmac.compare_digest(presented, each) for each in known)
+def _place(presented: bytes, known: Sequence[bytes]) -> int | None:
+    """Return the place of the hash among those that are known; all are compared, so that time tells nothing."""
+    found = [hmac.compare_digest(presented, each) for each in known]
+    return found.index(True) if True in found else None
 
 
 def _is_loopback_peer(address: str | None) -> bool:

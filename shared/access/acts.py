@@ -1,0 +1,36 @@
+"""Tells the store who is acting, so that it records that in the transaction of the act itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from shared.access.callers import Caller
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who does what, from where."""
+
+    caller: Caller
+    action: str  # the operation's id: cancelJob
+    address: str  # of the peer; empty for workers
+    request_id: str
+
+
+_current: ContextVar[Act | None] = ContextVar("act", default=None)
+
+
+@contextmanager
+def acting(act: Act) -> Iterator[None]:
+    """Have all that the store changes meanwhile recorded as this act."""
+    token = _current.set(act)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_act() -> Act | None:
+    """Return who is acting; None where nobody asked: a worker's own work."""
+    return _current.get()

@@ -1,0 +1,95 @@
+"""Defines tokens: what a caller holds, and what is recorded of it. The token itself is shown once and never stored."""
+
+import hashlib
+import re
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shared.access.callers import Caller, CallerKind
+from shared.access.roles import Role
+
+PREFIX = "art_"  # by which scanners for secrets find it
+SIGNS = string.ascii_letters + string.digits
+LENGTH = 43  # 256 bits
+TOKEN = re.compile(rf"^{PREFIX}[A-Za-z0-9]{{{LENGTH}}}$")
+TOKEN_NAME = r"^(?!env-)[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern; env-1 is one of API_TOKENS
+HINT_LENGTH = len(PREFIX) + 4
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return PREFIX + "".join(secrets.choice(SIGNS) for _ in range(LENGTH))
+
+
+def hash_of(token: str) -> str:
+    """Return what is stored of a token: its SHA-256, which is enough because it has 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def hint_of(token: str) -> str:
+    """Return the beginning, by which people recognise it."""
+    return token[:HINT_LENGTH]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewToken:
+    """A token to record."""
+
+    name: str
+    hash: str = field(repr=False)
+    hint: str
+    roles: frozenset[Role]
+    team: str | None = None
+    created_by: str
+    expires_in_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRecord:
+    """What is known of a token. Times are from the database's clock."""
+
+    id: str
+    name: str
+    hint: str
+    roles: frozenset[Role]
+    team: str | None
+    created_at: datetime
+    created_by: str
+    rotated_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    used_at: datetime | None  # to the minute
+
+    @property
+    def caller(self) -> Caller:
+        """Who its holder is."""
+        return Caller(self.name, CallerKind.TOKEN, self.roles, self.team, self.id)
+
+
+class Tokens(Protocol):
+    """The record of tokens. Every method is one transaction; each may raise StoreUnavailable."""
+
+    def create_token(self, new: NewToken) -> TokenRecord:
+        """Record it; raise TokenExists if the name is taken, be it by one that was revoked or has expired."""
+
+    def find_token(self, hashed: str) -> TokenRecord | None:
+        """Return the token with this hash, and note that it was used; None if there is none, or not any more."""
+
+    def get_token(self, name: str) -> TokenRecord:
+        """Return it, or raise TokenNotFound."""
+
+    def list_tokens(self) -> Sequence[TokenRecord]:
+        """Return all, by name; those that were revoked or have expired too."""
+
+    def rotate_token(self, name: str, *, hashed: str, hint: str, overlap_seconds: float) -> TokenRecord:
+        """Give it another secret; the one before works for that long still. Raise TokenNotFound, TokenRevoked."""
+
+    def revoke_token(self, name: str) -> TokenRecord:
+        """Let nobody in by it any more; again changes nothing. Raise TokenNotFound."""
+
+    def has_admin_token(self) -> bool:
+        """Return whether somebody could administer with a token of the record."""

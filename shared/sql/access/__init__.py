@@ -1,0 +1,1 @@
+"""The record of tokens and of the audit in SQL."""

@@ -1,0 +1,93 @@
+"""The in-memory record of tokens."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.access.roles import Role
+from shared.access.tokens import NewToken, TokenRecord
+from shared.errors import TokenExists, TokenNotFound, TokenRevoked
+
+
+@dataclass
+class KeptToken:
+    """A token with what is not shown of it."""
+
+    token: TokenRecord
+    hash: str
+    previous_hash: str | None = None
+    previous_until: datetime | None = None
+
+    def opens(self, hashed: str, now: datetime) -> bool:
+        if self.token.revoked_at is not None or (self.token.expires_at is not None and self.token.expires_at <= now):
+            return False
+        is_previous = hashed == self.previous_hash and self.previous_until is not None and self.previous_until > now
+        return hashed == self.hash or is_previous
+
+
+class MemoryTokens:
+    """The part of the MemoryStore about tokens."""
+
+    _tokens: dict[str, KeptToken]
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def create_token(self, new: NewToken) -> TokenRecord:
+        with self._transaction() as now:
+            if new.name in self._tokens:
+                raise TokenExists(f"There was a token {new.name!r} already.", token=new.name)
+            seconds = new.expires_in_seconds
+            expires = now + timedelta(seconds=seconds) if seconds is not None else None
+            facts: dict[str, Any] = {"name": new.name, "hint": new.hint, "roles": new.roles, "team": new.team}
+            times: dict[str, Any] = {"created_at": now, "expires_at": expires}
+            times |= {"rotated_at": None, "revoked_at": None, "used_at": None}
+            token = TokenRecord(id=str(uuid.uuid4()), created_by=new.created_by, **facts, **times)
+            self._tokens[new.name] = KeptToken(token, new.hash)
+            return token
+
+    def find_token(self, hashed: str) -> TokenRecord | None:
+        with self._transaction() as now:
+            for kept in self._tokens.values():
+                if kept.opens(hashed, now):
+                    if kept.token.used_at is None or now - kept.token.used_at > timedelta(minutes=1):
+                        kept.token = replace(kept.token, used_at=now)
+                    return kept.token
+            return None
+
+    def get_token(self, name: str) -> TokenRecord:
+        with self._transaction():
+            return self._kept_token(name).token
+
+    def rotate_token(self, name: str, *, hashed: str, hint: str, overlap_seconds: float) -> TokenRecord:
+        with self._transaction() as now:
+            kept = self._kept_token(name)
+            if kept.token.revoked_at is not None:
+                raise TokenRevoked(f"Token {name!r} was revoked.", token=name)
+            kept.previous_hash, kept.previous_until = kept.hash, now + timedelta(seconds=overlap_seconds)
+            kept.hash, kept.token = hashed, replace(kept.token, hint=hint, rotated_at=now)
+            return kept.token
+
+    def revoke_token(self, name: str) -> TokenRecord:
+        with self._transaction() as now:
+            kept = self._kept_token(name)
+            if kept.token.revoked_at is None:
+                kept.token = replace(kept.token, revoked_at=now)
+            return kept.token
+
+    def _kept_token(self, name: str) -> KeptToken:
+        if name not in self._tokens:
+            raise TokenNotFound(f"There is no token {name!r}.", token=name)
+        return self._tokens[name]
+
+    def list_tokens(self) -> Sequence[TokenRecord]:
+        with self._transaction():
+            return [self._tokens[name].token for name in sorted(self._tokens)]
+
+    def has_admin_token(self) -> bool:
+        with self._transaction() as now:
+            kept = self._tokens.values()
+            return any(Role.ADMIN in each.token.roles and each.opens(each.hash, now) for each in kept)
