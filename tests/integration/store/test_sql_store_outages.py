@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
+from shared.access.roles import Role
+from shared.access.tokens import NewToken
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
@@ -39,6 +41,7 @@ ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
 PROMOTION = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", None, PromotionState.MOVING, "ann", "because")
 OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
 OCCURRENCE = Occurrence("key", NOW)
+TOKEN = NewToken(name="ci", hash="hash", hint="art_", roles=frozenset({Role.ADMIN}), created_by="ann")
 DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, secret=None, waiting=())
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
@@ -78,6 +81,10 @@ READS: dict[str, Call] = {
     "hook_secrets": lambda store: store.hook_secrets(TriggerKind.GIT),
     "trigger_events": lambda store: store.trigger_events("id", limit=1),
     "triggers_pause": lambda store: store.triggers_pause(),
+    "find_token": lambda store: store.find_token("hash"),  # writes if it is found
+    "get_token": lambda store: store.get_token("ci"),
+    "list_tokens": lambda store: store.list_tokens(),
+    "has_admin_token": lambda store: store.has_admin_token(),
     "take_due_trigger": lambda store: store.take_due_trigger(lease_seconds=1),  # writes if one is due
     "pause_failing_triggers": lambda store: store.pause_failing_triggers(),  # writes if one fails
 }
@@ -126,6 +133,9 @@ WRITES: dict[str, Call] = {
     "fire_trigger": lambda store: store.fire_trigger("id", OCCURRENCE, new_job()),
     "settle_trigger": lambda store: store.settle_trigger(DUE, Settlement(look_at=None)),
     "forget_trigger_events": lambda store: store.forget_trigger_events(older_than_days=1, most=1),
+    "create_token": lambda store: store.create_token(TOKEN),
+    "rotate_token": lambda store: store.rotate_token("ci", hashed="h", hint="art_", overlap_seconds=0),
+    "revoke_token": lambda store: store.revoke_token("ci"),
 }
 
 
