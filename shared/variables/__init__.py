@@ -1,6 +1,6 @@
 """The settings, one by one: name, type, default and meaning. docs/reference/settings.md is made of them.
 
-Those of the API are in api_variables.py.
+Those of training containers are in containers.py, those of the API in shared/api_variables.py.
 """
 
 import socket
@@ -12,14 +12,11 @@ from pydantic_settings import NoDecode
 
 from shared.alerts.model import AlertEvent
 from shared.alerts.named import NamedChannel, parse_named_channels
-from shared.api_variables import ApiVariables
 from shared.errors import FailureType
-from shared.own_addresses import HOST_FROM_CONTAINER
 from shared.requests.texts import HOST_NAME, Word
 from shared.scheduling.leases import LONGEST_LEASE_SECONDS
 from shared.setting_types import (
     ListenAddress,
-    Networks4,
     PublicAddress,
     RedisAddress,
     TrackingAddress,
@@ -27,9 +24,10 @@ from shared.setting_types import (
     key_limits,
     split_words,
 )
+from shared.variables.containers import ContainerVariables
 
 
-class Variables(ApiVariables):
+class Variables(ContainerVariables):
     """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
     data_dir: Path = Field(Path(".data"), description="Folder for all data that is kept on this machine.")
@@ -146,45 +144,6 @@ class Variables(ApiVariables):
     resend_after_seconds: float = Field(15, gt=0, description="A message that no worker took by then is sent again.")
     stop_grace_seconds: float = Field(10, ge=0, description="Time between SIGTERM and SIGKILL for a container.")
 
-    attempt_memory_bytes: int | None = Field(
-        None,
-        ge=6 * 2**20,
-        description="Memory of a container if the request does not say; empty for a share of the host's memory, "
-        "by slots.",
-    )
-    attempt_memory_most_bytes: int | None = Field(
-        None,
-        ge=6 * 2**20,
-        description="The most memory that a request may ask for; empty for the host's, minus the reserve.",
-    )
-    attempt_cpus: float | None = Field(
-        None,
-        ge=0.01,
-        description="Cores of a container if the request does not say; empty for all cores, shared evenly.",
-    )
-    attempt_cpus_most: float | None = Field(
-        None, ge=0.01, description="The most cores that a request may ask for; empty for the host's."
-    )
-    attempt_pids: int = Field(4096, ge=64, le=2**22, description="Processes and threads of a container at most.")
-    container_network: str = Field("", description="Docker network of training containers; empty for Docker's default.")
-    container_host_address: str = Field(
-        "",
-        pattern=r"^([0-9.]{7,15})?$",
-        description=f"Address of {HOST_FROM_CONTAINER} in training containers; empty for Docker's own.",
-    )
-    training_allowed_networks: Networks4 = Field(
-        frozenset(),
-        description="Private networks that training may reach through the firewall, such as 10.1.2.0/24.",
-    )
-    training_firewall_file: Path | None = Field(
-        None,
-        description="File that the firewall keeps fresh; if it is stale, no attempt starts. Empty without a firewall.",
-    )
-    container_tracking_uri: str = Field(
-        "",
-        description="MLFLOW_TRACKING_URI inside containers; empty for the same address, with loopback replaced "
-        f"by {HOST_FROM_CONTAINER} unless on the host's network.",
-    )
     project_env_allowlist: Words = Field(
         frozenset(), description="Variables of the worker that a project's docker_env may copy."
     )
@@ -194,14 +153,6 @@ class Variables(ApiVariables):
         description="Folders below which triggers may look at data (file:///folder), comma separated; the same ones on "
         "every worker's host.",
         examples=["/srv/data"],
-    )
-    dataset_cache: str = Field(
-        "",
-        pattern=r"^(/.*|[A-Za-z0-9][A-Za-z0-9_.-]*)?$",
-        description="Host folder or Docker volume that all training shares as a cache of datasets; empty for none.",
-    )
-    dataset_cache_bytes: int = Field(
-        10**11, ge=1, description="Size limit of that cache; least recently used entries go first."
     )
 
     git_schemes: Words = Field(
