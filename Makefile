@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 COMPOSED := $(wildcard deploy/.env)
 
 .PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity check format bench cost scale openapi settings
+.PHONY: sbom known-vulnerabilities digests
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
 help: ## List these targets
@@ -125,6 +126,24 @@ docs-screenshot: docs ## Save a picture of the site's first page in docs/images 
 	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-docs.txt
 	@touch $@
 
+sbom: .venv-security/ready ## Write what each image is made of to build/sbom (CycloneDX; IMAGES="api worker")
+	@mkdir -p build/sbom
+	@set -o pipefail; for image in $(or $(IMAGES),api worker mlflow flower); do \
+		$(PYTHON) deploy/dependencies/lock.py $$image | .venv-security/bin/cyclonedx-py requirements \
+			--output-reproducible --output-file build/sbom/$$image.cdx.json - || exit 1; \
+		echo build/sbom/$$image.cdx.json; done
+
+known-vulnerabilities: .venv-security/ready ## Ask the public database about every locked package (pip-audit; needs the internet)
+	@.venv-security/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
+
+digests: ## Print lines for deploy/.env that pin base images to what is on this machine
+	@$(PYTHON) -m deploy.dependencies.digests
+
+.venv-security/ready: requirements-security.txt
+	@$(PYTHON) -m venv .venv-security
+	@.venv-security/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-security.txt
+	@touch $@
+
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 
@@ -132,6 +151,7 @@ lock: .venv/ready ## Resolve all dependencies again (ARGS="--upgrade" for newer 
 	@$(RESOLVE) $(foreach group,api worker mlflow flower installer dev,--group $(group)) \
 		--output-file requirements.txt $(ARGS)
 	@$(RESOLVE) --group docs --output-file requirements-docs.txt $(ARGS)
+	@$(RESOLVE) --group security --output-file requirements-security.txt $(ARGS)
 	@$(RESOLVE) --group mutants --constraint requirements.txt --output-file requirements-mutants.txt $(ARGS)
 
 release: .venv/ready ## Build wheel, sdist and checksums in dist/, and the images, of the version in pyproject.toml

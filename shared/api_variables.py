@@ -52,6 +52,13 @@ class ApiVariables(EnvironmentSettings):
         description="Folder of YAML files with a trigger each, which the API keeps triggers to; empty for none.",
         examples=["/etc/retrain/triggers"],
     )
+    security_contact: str = Field(
+        "",
+        pattern=r"^((mailto:|https://)[!-~]{3,200})?$",
+        description="Where people report a vulnerability of this installation (mailto:… or https://…), which "
+        "/.well-known/security.txt tells; empty for no such page.",
+        examples=["mailto:security@example.com"],
+    )
     default_gpus: int = Field(
         0,
         ge=0,

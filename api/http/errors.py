@@ -23,6 +23,7 @@ RetrainError
     ├── ModelVersionNotFound MLflow has no such version of a model
     ├── ChampionUnknown      nobody is known to have had the alias then
     ├── TriggerOfFile        only the file that the trigger is from changes it
+    ├── NoSecurityContact    nobody is named to whom a vulnerability could be reported
     ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
 """
@@ -203,6 +204,13 @@ class TriggerOfFile(Refusal):
 
     status = HTTPStatus.CONFLICT
     code = "TRIGGER_OF_FILE"
+
+
+class NoSecurityContact(Refusal):
+    """The operator named nobody."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "NO_SECURITY_CONTACT"
 
 
 class RegistryUnavailable(Refusal):

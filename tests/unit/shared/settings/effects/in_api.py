@@ -123,6 +123,9 @@ EFFECTS = {
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
     "metrics_tokens": Effect("m", lambda s: ask(s, "GET", "/metrics", token="m").status_code, TOKENS),
     "triggers_dir": Effect("{folder}/triggers", triggers, files={"triggers/a.yaml": json.dumps(TRIGGER)}),
+    "security_contact": Effect(
+        "mailto:security@example.com", lambda s: ask(s, "GET", "/.well-known/security.txt").status_code
+    ),
     "default_gpus": Effect("1", gpus),
     "secret_key": Effect(KEY.decode(), opens),
     "secret_key_file": Effect("{folder}/key", opens, files={"key": KEY.decode()}),
