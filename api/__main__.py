@@ -28,7 +28,9 @@ def prepare() -> tuple[Server, Services]:
     logs.configure(settings.log_level, settings.log_format, redactor)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
     require_tokens_on_public_address(settings)
-    store = SqlStore(settings.store_url, limits=settings.limits, alerting=settings.alerting)
+    store = SqlStore(
+        settings.store_url, limits=settings.limits, alerting=settings.alerting, teams_isolated=settings.teams_isolated
+    )
     schema.check(store)
     queue = CeleryQueue(settings, redactor)
     app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)

@@ -47,6 +47,9 @@ class ApiVariables(EnvironmentSettings):
     metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
         (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
     )
+    teams_isolated: bool = Field(
+        False, description="Whether callers of a team see only what belongs to it: jobs, logs, triggers and models."
+    )
     triggers_dir: Path | None = Field(
         None,
         description="Folder of YAML files with a trigger each, which the API keeps triggers to; empty for none.",

@@ -20,6 +20,7 @@ RetrainError
 ├── TokenExists             a token with this name was made before
 ├── TokenNotFound           no token has this name
 ├── TokenRevoked            the token was revoked, and stays so
+├── ModelOfAnotherTeam      teams are isolated, and the model is another's
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
 ├── NotChampion             an observation is of another version than the champion
@@ -145,6 +146,10 @@ class TokenNotFound(RetrainError):
 
 class TokenRevoked(RetrainError):
     """The token was revoked, and stays so."""
+
+
+class ModelOfAnotherTeam(RetrainError):
+    """TEAMS_ISOLATED is set, and a model that is named belongs to another team."""
 
 
 class PromotionNotFound(RetrainError):

@@ -198,7 +198,13 @@ def build_process(
 ) -> WorkerProcess:
     """Build a worker for this process, with everything that it uses."""
     metrics = WorkerMetrics(settings.worker_queues, settings.destinations.names)
-    store = CountedStore(settings.store_url, metrics, limits=settings.limits, alerting=settings.alerting)
+    store = CountedStore(
+        settings.store_url,
+        metrics,
+        limits=settings.limits,
+        alerting=settings.alerting,
+        teams_isolated=settings.teams_isolated,
+    )
     celery, redactor = make_celery(settings, with_results=True), worker_redactor(settings, environment)
     source, runner = _source(settings), RUNNERS.load(settings.runner).from_settings(settings, environment)
     outside = Outside(

@@ -27,9 +27,12 @@ class JobFilter:
     experiment_name: str | None = None
     model_name: str | None = None
     trigger: str | None = None
+    submitted_by: str | None = None
+    team: str | None = None
     label: tuple[str, str | None] | None = None
     created_after: datetime | None = None
     id_start: str | None = None
+    ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

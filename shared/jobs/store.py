@@ -9,6 +9,7 @@ from typing import Protocol
 from shared.access.tokens import Tokens
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
+from shared.jobs.model_teams import ModelTeams
 from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
@@ -256,5 +257,7 @@ class Watching(Protocol):
         """Write something and read it back; raise StoreUnavailable if that fails."""
 
 
-class JobStore(Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, Protocol):
+class JobStore(
+    Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, ModelTeams, Protocol
+):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

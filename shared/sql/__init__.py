@@ -1,5 +1,6 @@
 """Stores jobs in SQL: SQLite on one machine, PostgreSQL for many hosts."""
 
+from shared.sql.access.model_teams import ModelTeams
 from shared.sql.access.tokens import Tokens
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
@@ -28,6 +29,7 @@ class SqlStore(
     Looking,
     Trials,
     Tokens,
+    ModelTeams,
     Watching,
 ):
     """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

@@ -99,11 +99,13 @@ class Database:
         *,
         limits: Limits = DEFAULT_LIMITS,
         alerting: Alerting = NO_ALERTS,
+        teams_isolated: bool = False,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.engine = create_engine(url)
         self.limits = limits
         self.alerting = alerting
+        self.teams_isolated = teams_isolated
         self._clock = (lambda _connection: clock()) if clock else CLOCKS[self.engine.dialect.name]
         self._ticket_lock = TicketLock()
 

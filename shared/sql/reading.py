@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.errors import IdempotencyKeyReused, StoreUnavailable
 from shared.jobs.model import Job, JobState, NewJob
 from shared.jobs.records import Cursor, JobFilter, LogSlice, Submission
+from shared.sql.access.model_teams import take_model
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import cancel_job, complete, insert_job, read_job, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings
@@ -25,6 +26,7 @@ class Reading(Database):
             with self.writing() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
+                take_model(transaction, new, isolated=self.teams_isolated)
                 job = insert_job(transaction, new)
                 if idempotency_key is not None:
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
@@ -142,6 +144,12 @@ def _of_job(where: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(jobs.c.model_name == where.model_name)
     if where.trigger is not None:
         conditions.append(jobs.c.trigger_name == where.trigger)
+    if where.submitted_by is not None:
+        conditions.append(jobs.c.submitted_by == where.submitted_by)
+    if where.team is not None:
+        conditions.append(jobs.c.team == where.team)
+    if where.ids is not None:
+        conditions.append(jobs.c.id.in_(where.ids))
     if where.id_start is not None:
         # A range, because LIKE uses no index. What follows in an id comes before "z", however a database sorts.
         conditions += [jobs.c.id >= where.id_start, jobs.c.id < f"{where.id_start}z"]

@@ -127,14 +127,15 @@ for _columns in (("trigger_name", "created_at", "id"), ("trigger_name", "state",
         postgresql_where=IS_TRIGGERED,
         sqlite_where=IS_TRIGGERED,
     )
-OF_A_TEAM = jobs.c.team.is_not(None)
-for _columns in (("team", "created_at", "id"), ("team", "state", "created_at", "id")):
-    Index(
-        f"ix_jobs_{'_'.join(_columns)}",
-        *(jobs.c[name] for name in _columns),
-        postgresql_where=OF_A_TEAM,
-        sqlite_where=OF_A_TEAM,
-    )
+for _owner in ("team", "submitted_by"):
+    IS_OWNED = jobs.c[_owner].is_not(None)
+    for _columns in ((_owner, "created_at", "id"), (_owner, "state", "created_at", "id")):
+        Index(
+            f"ix_jobs_{'_'.join(_columns)}",
+            *(jobs.c[name] for name in _columns),
+            postgresql_where=IS_OWNED,
+            sqlite_where=IS_OWNED,
+        )
 Index(  # how many jobs of a caller wait
     "ix_jobs_waiting_by_maker", jobs.c.submitted_by, postgresql_where=IS_QUEUED, sqlite_where=IS_QUEUED
 )

@@ -35,7 +35,7 @@ from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
-from tests.fakes.tokens import KeptToken, MemoryTokens
+from tests.fakes.tokens import KeptToken, MemoryModelTeams, MemoryTokens
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger
@@ -45,7 +45,9 @@ ANY_LIMITS = Limits()
 NO_ALERTS = Alerting()
 
 
-class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryTokens, MemoryWatching):
+class MemoryStore(
+    MemoryModelTeams, MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryTokens, MemoryWatching
+):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
     def __init__(
@@ -54,10 +56,12 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, M
         clock: Callable[[], datetime] | None = None,
         limits: Limits = ANY_LIMITS,
         alerting: Alerting = NO_ALERTS,
+        teams_isolated: bool = False,
     ) -> None:
         self.down = False
         self.limits = limits
         self.alerting = alerting
+        self.teams_isolated = teams_isolated
         self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
@@ -73,6 +77,7 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, M
         self._pause: Pause | None = None
         self._last_trigger_event = 0
         self._tokens: dict[str, KeptToken] = {}
+        self._model_teams: dict[str, str] = {}
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:
@@ -81,6 +86,7 @@ class MemoryStore(MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, M
                 if known_hash != payload_hash:
                     raise IdempotencyKeyReused(f"This Idempotency-Key was used for job {job_id}.", job_id=job_id)
                 return Submission(self._records[job_id].job, created=False)
+            self._take_model(new)
             job = self._insert_job(new, now)
             if idempotency_key is not None:
                 self._keys[idempotency_key] = (new.id, payload_hash)

@@ -1,4 +1,4 @@
-"""The in-memory record of tokens."""
+"""The in-memory record of tokens, and of whose a model is."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from typing import Any
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, TokenRecord
 from shared.errors import TokenExists, TokenNotFound, TokenRevoked
+from shared.jobs.model import NewJob
+from shared.jobs.model_teams import require_model_of
 
 
 @dataclass
@@ -91,3 +93,28 @@ class MemoryTokens:
         with self._transaction() as now:
             kept = self._tokens.values()
             return any(Role.ADMIN in each.token.roles and each.opens(each.hash, now) for each in kept)
+
+
+class MemoryModelTeams:
+    """The part of the MemoryStore about whose models are."""
+
+    _model_teams: dict[str, str]
+    teams_isolated: bool
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def team_of_model(self, model: str) -> str | None:
+        with self._transaction():
+            return self._model_teams.get(model)
+
+    def models_of(self, team: str) -> frozenset[str]:
+        with self._transaction():
+            return frozenset(model for model, owner in self._model_teams.items() if owner == team)
+
+    def _take_model(self, new: NewJob) -> None:
+        if new.model_name is None or new.team is None:
+            return
+        owner = self._model_teams.setdefault(new.model_name, new.team)
+        if self.teams_isolated:
+            require_model_of(new, owner)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.alerts.model import AlertEvent
-from shared.errors import LeaseLost
+from shared.errors import LeaseLost, ModelOfAnotherTeam
 from shared.jobs.model import TERMINAL, JobState
 from shared.jobs.triggers import (
     Due,
@@ -90,6 +90,10 @@ class MemoryLooks(MemoryTriggers):
         verdict = decide(name, kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:
             return Settled(self._note_entry(kept, entry, verdict, now))
+        try:
+            self._take_model(entry.new)
+        except ModelOfAnotherTeam as error:
+            return Settled(self._note_entry(kept, entry, Verdict(Outcome.SKIPPED, error.message), now))
         older = facts.unfinished if if_running(policy, kind) == "cancel_older" else ()
         for job_id in older:
             self._cancel_record(self._records[job_id], now, force=False)

@@ -75,6 +75,9 @@ class MemoryTriggers:
     def _insert_job(self, new: NewJob, now: datetime) -> Job:
         raise NotImplementedError
 
+    def _take_model(self, new: NewJob) -> None:
+        raise NotImplementedError
+
     def create_trigger(self, new: NewTrigger) -> Trigger:
         with self._transaction() as now:
             if new.name in self._triggers:
@@ -187,6 +190,7 @@ class MemoryTriggers:
             if (known := kept.find(occurrence.key)) is not None:
                 record = self._records.get(known.job_id or "")
                 return Settled(known, record.job if record else None)
+            self._take_model(new)
             job = self._insert_job(new, now)
             event = self._write(kept, occurrence, Verdict(Outcome.FIRED, "by hand"), now, job_id=job.id)
             kept.change(fired_at=now)

@@ -29,7 +29,12 @@ class MakeStore(Protocol):
     """Makes the test's store."""
 
     def __call__(
-        self, *, limits: Limits = LIMITS, alerting: Alerting = NO_ALERTS, clock: Clock | None = None
+        self,
+        *,
+        limits: Limits = LIMITS,
+        alerting: Alerting = NO_ALERTS,
+        teams_isolated: bool = False,
+        clock: Clock | None = None,
     ) -> JobStore: ...
 
 
@@ -89,11 +94,17 @@ def make_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(engine, "WAIT_SECONDS", PATIENCE_SECONDS)
     with ExitStack() as stack:
 
-        def make(*, limits: Limits = LIMITS, alerting: Alerting = NO_ALERTS, clock: Clock | None = None) -> JobStore:
+        def make(
+            *,
+            limits: Limits = LIMITS,
+            alerting: Alerting = NO_ALERTS,
+            teams_isolated: bool = False,
+            clock: Clock | None = None,
+        ) -> JobStore:
             if request.param == "memory":
-                return MemoryStore(limits=limits, alerting=alerting, clock=clock)
+                return MemoryStore(limits=limits, alerting=alerting, teams_isolated=teams_isolated, clock=clock)
             url = request.getfixturevalue(f"{request.param}_url")
-            store = SqlStore(url, limits=limits, alerting=alerting, clock=clock)
+            store = SqlStore(url, limits=limits, alerting=alerting, teams_isolated=teams_isolated, clock=clock)
             stack.callback(store.close)
             return store
 

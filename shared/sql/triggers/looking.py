@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.alerts.model import AlertEvent
-from shared.errors import LeaseLost
+from shared.errors import LeaseLost, ModelOfAnotherTeam
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState
 from shared.jobs.triggers import (
     Due,
@@ -22,6 +22,7 @@ from shared.jobs.triggers import (
     TriggerState,
     Verdict,
 )
+from shared.sql.access.model_teams import take_model
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import cancel_job, complete, insert_job, read_job
@@ -99,6 +100,10 @@ class Looking(Database):
         verdict = decide(row.name, row.kind, policy, entry.occurrence, facts)
         if verdict.outcome is not Outcome.FIRED:
             return Settled(_note(transaction, row, entry, verdict))
+        try:
+            take_model(transaction, entry.new, isolated=self.teams_isolated)
+        except ModelOfAnotherTeam as error:
+            return Settled(_note(transaction, row, entry, Verdict(Outcome.SKIPPED, error.message)))
         older = facts.unfinished if if_running(policy, row.kind) == "cancel_older" else ()
         cancelled = [self._cancel(transaction, job_id) for job_id in older]
         job = insert_job(transaction, entry.new)

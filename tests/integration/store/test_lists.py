@@ -17,6 +17,8 @@ FILTERS: dict[str, dict[str, Any]] = {
     "states": {"states": frozenset({JobState.CANCELLED, JobState.QUEUED})},
     "model": {"model_name": "model 1"},
     "experiment": {"experiment_name": "experiment 1"},
+    "caller": {"submitted_by": "caller-1"},
+    "team": {"team": "vision"},
     "label": {"label": ("team", "1")},
     "label's name": {"label": ("team", None)},
     "time": {"created_after": None},
@@ -30,7 +32,8 @@ ALL = JobFilter()
 
 def _a_job(number: int) -> NewJob:
     names = {"experiment_name": f"experiment {number % 3}", "model_name": f"model {number // 2 % 2}"}
-    return new_job(**names, labels={"team": str(number % 4 // 2)} if number % 5 else {})
+    makers = {"submitted_by": f"caller-{number % 5 // 2}", "team": "vision" if number % 3 else None}
+    return new_job(**names, **makers, labels={"team": str(number % 4 // 2)} if number % 5 else {})
 
 
 def _matches(job: Job, where: JobFilter) -> bool:
@@ -39,6 +42,8 @@ def _matches(job: Job, where: JobFilter) -> bool:
         (where.states is None or job.state in where.states)
         and where.model_name in (None, job.model_name)
         and where.experiment_name in (None, job.experiment_name)
+        and where.submitted_by in (None, job.submitted_by)
+        and where.team in (None, job.team)
         and (not name or (name in job.labels and value in (None, job.labels[name])))
         and (where.created_after is None or job.created_at > where.created_after)
     )
@@ -81,6 +86,11 @@ def test_each_filter_and_each_two_find_what_a_look_at_every_job_finds(
         (("states",), "ix_jobs_state_created_at_id"),
         (("state", "model"), "ix_jobs_model_name_state_created_at_id"),
         (("state", "experiment"), "ix_jobs_experiment_name_state_created_at_id"),
+        (("team",), "ix_jobs_team_created_at_id"),
+        (("state", "team"), "ix_jobs_team_state_created_at_id"),
+        (("states", "team"), "ix_jobs_team_state_created_at_id"),
+        (("caller",), "ix_jobs_submitted_by_created_at_id"),
+        (("state", "caller"), "ix_jobs_submitted_by_state_created_at_id"),
         (("label",), "ix_labels_name_value_created_at_job_id"),
         (("label's name",), "ix_labels_name_created_at_job_id"),
         (("state", "label"), "ix_labels_name_value_state_created_at_job_id"),

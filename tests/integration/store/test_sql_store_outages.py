@@ -74,6 +74,8 @@ READS: dict[str, Call] = {
     "history": lambda store: store.history("iris", limit=1),
     "champion_at": lambda store: store.champion_at("iris", "champion"),
     "succeeded_since": lambda store: store.succeeded_since(NOW, limit=1),
+    "team_of_model": lambda store: store.team_of_model("iris"),
+    "models_of": lambda store: store.models_of("vision"),
     "moved_aliases": lambda store: store.moved_aliases(),
     "get_trigger": lambda store: store.get_trigger("id"),
     "list_triggers": lambda store: store.list_triggers(),

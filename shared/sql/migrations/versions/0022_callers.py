@@ -13,7 +13,6 @@ depends_on = None
 
 TIME = sa.DateTime(timezone=True)
 IS_QUEUED = sa.text("state = 'queued'")
-OF_A_TEAM = sa.text("team IS NOT NULL")
 MAKER = (("submitted_by", 255), ("team", 63), ("roles", 100))
 
 
@@ -72,11 +71,13 @@ def upgrade() -> None:
         postgresql_where=IS_QUEUED,
         sqlite_where=IS_QUEUED,
     )
-    for columns in (["team", "created_at", "id"], ["team", "state", "created_at", "id"]):
-        op.create_index(
-            f"ix_jobs_{'_'.join(columns)}",
-            "jobs",
-            columns,
-            postgresql_where=OF_A_TEAM,
-            sqlite_where=OF_A_TEAM,
-        )
+    for owner in ("team", "submitted_by"):
+        is_owned = sa.text(f"{owner} IS NOT NULL")
+        for columns in ([owner, "created_at", "id"], [owner, "state", "created_at", "id"]):
+            op.create_index(
+                f"ix_jobs_{'_'.join(columns)}",
+                "jobs",
+                columns,
+                postgresql_where=is_owned,
+                sqlite_where=is_owned,
+            )

@@ -122,6 +122,7 @@ EFFECTS = {
     "api_connections_per_peer": Effect("50", bounds),
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
     "metrics_tokens": Effect("m", lambda s: ask(s, "GET", "/metrics", token="m").status_code, TOKENS),
+    "teams_isolated": Effect("true", lambda s: app(s).extensions["retrain"].settings.teams_isolated),
     "triggers_dir": Effect("{folder}/triggers", triggers, files={"triggers/a.yaml": json.dumps(TRIGGER)}),
     "security_contact": Effect(
         "mailto:security@example.com", lambda s: ask(s, "GET", "/.well-known/security.txt").status_code
