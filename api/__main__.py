@@ -27,11 +27,11 @@ def prepare() -> tuple[Server, Services]:
     redactor = redactor_of(settings, environment())
     logs.configure(settings.log_level, settings.log_format, redactor)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
-    require_tokens_on_public_address(settings)
     store = SqlStore(
         settings.store_url, limits=settings.limits, alerting=settings.alerting, teams_isolated=settings.teams_isolated
     )
     schema.check(store)
+    require_tokens_on_public_address(settings, store)
     queue = CeleryQueue(settings, redactor)
     app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)
     return make_server(app, settings), app.extensions[EXTENSION]

@@ -4,6 +4,7 @@ from flask import Flask, Response
 
 from api import metrics
 from api.access import authentication
+from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
 from api.http import behind_proxy, problems, request_ids
@@ -38,7 +39,7 @@ def create_app(
     settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
 ) -> Api:
     """Return the app; it keeps only hashes of the tokens in the settings."""
-    app = Api("api", static_folder=None)
+    app, known = Api("api", static_folder=None), KnownTokens(store)
     app.extensions[EXTENSION] = Services(
         settings=settings.model_copy(update={"api_tokens": (), "metrics_tokens": ()}),
         store=store,
@@ -49,6 +50,7 @@ def create_app(
         links=Links.of(settings),
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
+        known=known,
     )
     app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)
@@ -58,7 +60,7 @@ def create_app(
     authentication.register(
         app,
         settings,
-        store,
+        known,
         open_paths={each.path for each in served if each.needs is None},
         provable={each.path for each in served if each.signed_in},
     )

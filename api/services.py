@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app, request
 
+from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.live.following import Following
 from api.live.long_poll import LongPoll
@@ -31,6 +32,7 @@ class Services:
     links: Links
     registry: ModelRegistry
     receiver: Receiver
+    known: KnownTokens
 
     def send_away(self) -> None:
         """Let no request wait or follow any more. Takes no lock, because a signal handler calls it."""

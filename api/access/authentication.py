@@ -1,4 +1,4 @@
-"""Finds out who sends a request: the holder of a token or, if API_TOKENS is empty, a program on this machine.
+"""Finds out who sends a request: the holder of a token or, where nothing is set up, a program on this machine.
 
 A web page of another origin may not change anything, tokens or not: a browser sends what any page asks it to.
 """
@@ -14,6 +14,7 @@ from flask import Flask, Request, request
 from pydantic import SecretStr
 
 from api.access.authorisation import remember_caller
+from api.access.known_tokens import KnownTokens
 from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine
 from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
@@ -31,6 +32,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})  # none: a person, through the address bar or a bookmark
 FORWARDED = ("Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-")
 HOW_TO_OPEN = "Without tokens this API serves its own machine only. Set API_TOKENS to serve others."
+NEEDS_TOKEN = "This API needs a token: send the header Authorization: Bearer <token>."  # noqa: S105 - a message
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,17 @@ class Authentication:
 
     def __init__(
         self,
-        store: Tokens,
+        known: KnownTokens,
         tokens: Iterable[str] = (),
         *,
+        serves_machine: bool = True,
         metrics_tokens: Iterable[str] = (),
         public_url: str = "",
         open_paths: Collection[str] = (),
         provable: Collection[str] = (),
     ) -> None:
-        self._store = store
+        self._known = known
+        self._serves_machine = serves_machine
         self._open_paths = DOCUMENTATION | set(open_paths)
         self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
@@ -80,20 +84,20 @@ class Authentication:
         token = bearer_token(asked)
         if token is not None and TOKEN.match(token):
             return self._holder_of(token)
-        if not self._hashes:
+        if self._serves_machine:
             self._check_machine(asked)
             return MACHINE
         return self._holder_of_setting(asked, token)
 
     def _holder_of(self, token: str) -> Caller:
-        found = self._store.find_token(hash_of(token))
+        found = self._known.find(hash_of(token))
         if found is None:
             raise NotAuthenticated("This token is unknown, has expired or was revoked. An administrator makes another.")
         return found.caller
 
     def _holder_of_setting(self, asked: Request, token: str | None) -> Caller:
         if not token:
-            raise NotAuthenticated("This API needs a token: send the header Authorization: Bearer <token>.")
+            raise NotAuthenticated(NEEDS_TOKEN)
         presented = _hash(token)
         if _place(presented, self._metrics_hashes) is not None:
             if asked.path != METRICS_PATH or asked.method not in SAFE_METHODS:
@@ -101,7 +105,7 @@ class Authentication:
             return METRICS_READER
         place = _place(presented, self._hashes)
         if place is None:
-            raise NotAuthenticated("This token is not one of those in API_TOKENS.")
+            raise NotAuthenticated("This token is neither one of API_TOKENS, nor one that this API has made.")
         return environment_caller(place + 1)
 
     def _refuse_foreign_page(self, asked: Request) -> None:
@@ -131,12 +135,18 @@ class Authentication:
 
 
 def register(
-    app: Flask, settings: Settings, store: Tokens, *, open_paths: Collection[str], provable: Collection[str] = ()
+    app: Flask,
+    settings: Settings,
+    known: KnownTokens,
+    *,
+    open_paths: Collection[str],
+    provable: Collection[str] = (),
 ) -> None:
     """Identify the sender of every request except those for the documentation and these paths."""
     authentication = Authentication(
-        store,
+        known,
         _texts(settings.api_tokens),
+        serves_machine=serves_machine(settings),
         metrics_tokens=_texts(settings.metrics_tokens),
         public_url=settings.api_public_url,
         open_paths=open_paths,
@@ -159,16 +169,21 @@ def _texts(secrets: Iterable[SecretStr]) -> list[str]:
     return [secret.get_secret_value() for secret in secrets]
 
 
-def require_tokens_on_public_address(settings: Settings) -> None:
-    """Refuse to start if everybody could send jobs; log a warning if everybody on this machine can."""
-    if settings.api_tokens:
-        return
-    if settings.serves_public_address:
+def serves_machine(settings: Settings) -> bool:
+    """Return whether a program on this machine needs no token: nobody else is served, and nobody is told apart."""
+    return not (settings.api_tokens or settings.serves_public_address)
+
+
+def require_tokens_on_public_address(settings: Settings, store: Tokens) -> None:
+    """Refuse to start if nobody could be served; log a warning if everybody on this machine can send jobs."""
+    if serves_machine(settings):
+        logger.warning("no API_TOKENS: serving this machine only", extra={"api_host": settings.api_host})
+    elif not (settings.api_tokens or store.has_admin_token()):
         raise ConfigurationError(
-            f"API_HOST is {settings.api_host}, which other machines can reach, and API_TOKENS is empty. Set API_TOKENS "
-            "to one or more secret words, or API_HOST to 127.0.0.1."
+            f"API_HOST is {settings.api_host}, which other machines can reach, API_TOKENS is empty, and there is no "
+            "token of an administrator. Set API_TOKENS to one or more secret words; or set API_HOST to 127.0.0.1, "
+            "create a token (retrain tokens create NAME --role admin), and start again."
         )
-    logger.warning("no API_TOKENS: serving this machine only", extra={"api_host": settings.api_host})
 
 
 def _hash(token: str) -> bytes:

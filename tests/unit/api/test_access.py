@@ -7,8 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.access.authentication import require_tokens_on_public_address
+from shared.access.roles import Role
+from shared.access.tokens import NewToken, hash_of, hint_of, new_token
 from shared.errors import ConfigurationError
 from shared.settings import Settings
+from tests.fakes.store import MemoryStore
 from tests.unit.conftest import MakeApp
 
 
@@ -79,21 +82,41 @@ def settings(**given: Any) -> Settings:
     return Settings.load(_env_file=None, **given)
 
 
-def test_a_public_address_without_tokens_is_refused_at_the_start() -> None:
-    with pytest.raises(ConfigurationError, match=r"API_HOST .* API_TOKENS"):
-        require_tokens_on_public_address(settings(api_host="0.0.0.0", api_tokens=()))
+ADMIN = frozenset({Role.ADMIN})
 
 
-def test_a_public_address_with_tokens_is_served_silently(caplog: pytest.LogCaptureFixture) -> None:
-    require_tokens_on_public_address(settings(api_host="0.0.0.0", api_tokens="t"))
+def add_token(store: MemoryStore, roles: frozenset[Role] = ADMIN, name: str = "boss") -> str:
+    token = new_token()
+    store.create_token(NewToken(name=name, hash=hash_of(token), hint=hint_of(token), roles=roles, created_by="env-1"))
+    return token
+
+
+def test_a_public_address_without_tokens_is_refused_at_the_start(store: MemoryStore) -> None:
+    add_token(store, frozenset({Role.OPERATOR}))
+    with pytest.raises(ConfigurationError, match=r"API_HOST .*API_TOKENS .*retrain tokens create"):
+        require_tokens_on_public_address(settings(api_host="0.0.0.0", api_tokens=()), store)
+
+
+def test_a_public_address_with_tokens_is_served_silently(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    require_tokens_on_public_address(settings(api_host="0.0.0.0", api_tokens="t"), store)
+    add_token(store)
+    require_tokens_on_public_address(settings(api_host="0.0.0.0", api_tokens=()), store)
     assert not caplog.records
 
 
-def test_serving_this_machine_without_tokens_is_said_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+def test_serving_this_machine_without_tokens_is_said_at_the_start(
+    store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    require_tokens_on_public_address(settings(api_host="127.0.0.1", api_tokens=()))
+    require_tokens_on_public_address(settings(api_host="127.0.0.1", api_tokens=()), store)
     [record] = caplog.records
     assert "API_TOKENS" in record.message
+
+
+def test_on_a_public_address_this_machine_needs_a_token_too(make_app: MakeApp, store: MemoryStore) -> None:
+    client = make_app(api_host="0.0.0.0").test_client()
+    assert client.get("/jobs").status_code == 401
+    assert client.get("/jobs", headers=bearer(add_token(store))).status_code == 200
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""Remembers for two seconds which tokens the store has, so that many requests with one cost it one look."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from shared.access.tokens import TokenRecord, Tokens
+
+KEPT_SECONDS = 2.0
+MOST_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class _Kept:
+    token: TokenRecord
+    until: float
+
+
+class KnownTokens:
+    """The record of tokens, for whoever is asked often. What is changed here counts here at once."""
+
+    def __init__(self, store: Tokens, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._changes = 0
+
+    def find(self, hashed: str) -> TokenRecord | None:
+        """Return the token with this hash, as it is or was two seconds ago; unknown ones are never remembered."""
+        with self._lock:
+            kept, changes = self._kept.get(hashed), self._changes
+            if kept is not None and kept.until > self._clock():
+                return kept.token
+        asked_at = self._clock()
+        found = self._store.find_token(hashed)
+        with self._lock:
+            self._kept.pop(hashed, None)
+            if found is not None and changes == self._changes:  # a change meanwhile may be one of this token
+                self._kept[hashed] = _Kept(found, asked_at + KEPT_SECONDS)
+                if len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """Ask the store again for each: one was rotated or revoked."""
+        with self._lock:
+            self._kept.clear()
+            self._changes += 1
