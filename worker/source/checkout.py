@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 600.0
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SUGGESTED_FOLDERS = 5
+NO_PROXY_SECONDS = 60  # an operator's change of git's configuration may take so long
 DOORFULS = 3  # a shallow fetch, perhaps the history after it, and LFS files: each at most SOURCE_MAX_BYTES
 
 
@@ -78,6 +80,7 @@ class GitSource:
         self._rules = AddressRules(AllowedAddresses(allowed_schemes, allowed_hosts, private_networks), private)
         self._limits = limits
         self._environ = environ
+        self._no_proxy_until = 0.0
 
     def checkout(
         self,
@@ -209,12 +212,22 @@ class GitSource:
 
     @contextmanager
     def _way_out(self, address: GitUri, git: Git) -> Iterator[Git]:
-        if git.has_proxy():  # the operator's, which looks names up itself and decides who may be reached
+        if self._goes_by_proxy(git):  # the operator's, which looks names up itself and decides who may be reached
             yield git
             return
         most = DOORFULS * self._limits.max_bytes
         with Door(self._rules.allowed, what=f"The address that {address.uri} leads to", max_bytes=most) as door:
             yield replace(git, door=door, follow_redirects=True)
+
+    def _goes_by_proxy(self, git: Git) -> bool:
+        """Ask git, but keep for a while that there is none: then the door is used, so that an old answer is safe."""
+        now = time.monotonic()
+        if now < self._no_proxy_until:
+            return False
+        if git.has_proxy():
+            return True
+        self._no_proxy_until = now + NO_PROXY_SECONDS
+        return False
 
     def _mirror(self, address: GitUri, git: Git) -> Mirror:
         return Mirror(self.mirrors / f"{hashlib.sha256(address.uri.encode()).hexdigest()}.git", git)

@@ -17,6 +17,7 @@ from shared.errors import AttemptError, AttemptTimeout, Code, InfrastructureErro
 from worker.folder_tree import remove_tree
 from worker.source.git import Git, GitResult
 from worker.source.git_errors import NO_SUCH_REF
+from worker.source.git_folder import is_git_folder, make_repository
 from worker.source.project_file import ProjectFile, read_project_file
 from worker.source.resolve import RemoteRefs, ResolvedRef, ref_not_found, resolve
 
@@ -61,8 +62,7 @@ class Mirror:
     def copy(self, commit_sha: str, folder: Path) -> None:
         """Fetch a commit of the mirror into a new folder, which shares nothing with the mirror; no work tree yet."""
         with self._locked(fcntl.LOCK_SH):
-            self._git.must("init", "--quiet", "--template=", folder)
-            self._git.must("-C", folder, "remote", "add", "origin", self.url)  # relative submodules start from it
+            make_repository(folder, origin=self.url)  # relative submodules start from it
             fetch = ("-C", folder, "fetch", "--quiet", "--no-tags", "--depth=1", UPLOAD_PACK)
             self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
 
@@ -160,10 +160,10 @@ class Mirror:
         """Create the mirror, or repair it after a git process was killed. Only under the exclusive lock."""
         self._remove_leftovers()
         made = self._folder / MADE
-        if made.exists() and self._run("rev-parse").ok:
+        if made.exists() and is_git_folder(self._folder):
             return
         arguments = ("init", "--quiet", "--bare", "--template=", self._folder)
-        if not (self._git.run(*arguments).ok and self._run("rev-parse").ok):
+        if not (self._git.run(*arguments).ok and is_git_folder(self._folder)):
             self._throw_away()
             self._git.must(*arguments)
         made.touch()

@@ -7,6 +7,7 @@ from shared.errors import AttemptTimeout, InfrastructureError, UserError
 from worker.source.address_rules import AddressRules
 from worker.source.git import Git
 from worker.source.git_errors import NO_SUCH_REF
+from worker.source.git_folder import make_repository
 from worker.source.lfs import fetch_lfs_files
 from worker.source.limits import Allowance
 from worker.source.submodules import MAX_NESTING, Submodule, find_submodules, too_nested
@@ -51,8 +52,7 @@ class Unpacking:
     def _fetch(self, submodule: Submodule, git: Git) -> None:
         """Fetch its commit; all branches and tags if the host does not serve commits by SHA."""
         folder, sha = submodule.folder, submodule.commit_sha
-        git.must("init", "--quiet", "--template=", folder)
-        git.must("-C", folder, "remote", "add", "origin", submodule.uri)
+        make_repository(folder, origin=submodule.uri)
         fetch = ("-C", folder, "fetch", "--quiet", "--no-tags")
         result = git.run(*fetch, "--depth=1", "origin", sha)
         if result.ok:
