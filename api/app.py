@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from api import metrics
-from api.access import authentication
+from api.access import authentication, rates
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
@@ -46,7 +46,12 @@ def create_app(
         queue=queue,
         vault=vault,
         long_poll=LongPoll(store, limit=settings.api_threads // 2),
-        following=Following(store, limit=settings.api_followers, per_peer=settings.api_followers_per_peer),
+        following=Following(
+            store,
+            limit=settings.api_followers,
+            per_peer=settings.api_followers_per_peer,
+            per_caller=settings.api_followers_per_caller,
+        ),
         links=Links.of(settings),
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
@@ -64,6 +69,7 @@ def create_app(
         open_paths={each.path for each in served if each.needs is None},
         provable={each.path for each in served if each.signed_in},
     )
+    rates.register(app, settings)
     problems.register(app, redactor or Redactor())
     for each in served:
         app.add_url_rule(each.path, endpoint=each.id, view_func=each, methods=[each.method])

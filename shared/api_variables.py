@@ -6,12 +6,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from shared.environment_settings import EnvironmentSettings
+from shared.access.variables import CallerVariables
 from shared.requests.parts import MOST_GPUS
 from shared.setting_types import ListenAddress, Networks, PublicAddress, split_words
 
 
-class ApiVariables(EnvironmentSettings):
+class ApiVariables(CallerVariables):
     """Each field is one environment variable of the same name in capitals; of secrets also a file, by NAME_FILE."""
 
     api_host: ListenAddress = Field("127.0.0.1", description="Address that the API listens on.")

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, request
 from pydantic import SecretStr
 
-from api.access.authorisation import remember_caller
+from api.access.authorisation import Unknown, remember_caller
 from api.access.known_tokens import KnownTokens
+from api.access.wrong_tokens import LONG, WrongTokens
 from api.http.behind_proxy import find_address
-from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine
+from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
 from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
 from shared.access.tokens import TOKEN, Tokens, hash_of
 from shared.errors import ConfigurationError
@@ -40,7 +41,7 @@ class Identified:
     """Who sends a request; where its sender may prove another way that it may, why it is nobody."""
 
     caller: Caller
-    refusal: NotAuthenticated | NotFromThisMachine | None = None
+    refusal: Unknown | None = None
 
 
 class Authentication:
@@ -49,10 +50,10 @@ class Authentication:
     def __init__(
         self,
         known: KnownTokens,
-        tokens: Iterable[str] = (),
+        tokens: Collection[str] = (),
         *,
         serves_machine: bool = True,
-        metrics_tokens: Iterable[str] = (),
+        metrics_tokens: Collection[str] = (),
         public_url: str = "",
         open_paths: Collection[str] = (),
         provable: Collection[str] = (),
@@ -63,6 +64,7 @@ class Authentication:
         self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
         self._hashes = [_hash(token) for token in tokens]
+        self._wrong = WrongTokens(_hash(token) for token in (*tokens, *metrics_tokens) if len(token) >= LONG)
         public = urlsplit(public_url)
         self._public_origin = f"{public.scheme}://{public.netloc}".lower()
         self._own_names = LOOPBACK | ({public.hostname} if public.hostname else set())
@@ -75,19 +77,28 @@ class Authentication:
             return Identified(NOBODY)
         try:
             return Identified(self._identify(asked))
-        except (NotAuthenticated, NotFromThisMachine) as refusal:
+        except (NotAuthenticated, NotFromThisMachine, TooManyWrongTokens) as refusal:
             if asked.url_rule is None or asked.url_rule.rule not in self._provable:
                 raise
             return Identified(NOBODY, refusal)
 
     def _identify(self, asked: Request) -> Caller:
         token = bearer_token(asked)
-        if token is not None and TOKEN.match(token):
-            return self._holder_of(token)
-        if self._serves_machine:
+        is_of_record = token is not None and TOKEN.match(token) is not None
+        if self._serves_machine and not is_of_record:
             self._check_machine(asked)
             return MACHINE
-        return self._holder_of_setting(asked, token)
+        if not token:
+            raise NotAuthenticated(NEEDS_TOKEN)
+        hashed = _hash(token)
+        self._wrong.check(asked.remote_addr, hashed, is_of_record=is_of_record)
+        try:
+            found = self._holder_of(token) if is_of_record else self._holder_of_setting(asked, hashed)
+        except NotAuthenticated:
+            self._wrong.was_wrong(asked.remote_addr, hashed)
+            raise
+        self._wrong.was_right(hashed)
+        return found
 
     def _holder_of(self, token: str) -> Caller:
         found = self._known.find(hash_of(token))
@@ -95,10 +106,7 @@ class Authentication:
             raise NotAuthenticated("This token is unknown, has expired or was revoked. An administrator makes another.")
         return found.caller
 
-    def _holder_of_setting(self, asked: Request, token: str | None) -> Caller:
-        if not token:
-            raise NotAuthenticated(NEEDS_TOKEN)
-        presented = _hash(token)
+    def _holder_of_setting(self, asked: Request, presented: bytes) -> Caller:
         if _place(presented, self._metrics_hashes) is not None:
             if asked.path != METRICS_PATH or asked.method not in SAFE_METHODS:
                 raise MetricsOnly("This token is one of METRICS_TOKENS: it reads GET /metrics, and nothing else.")

@@ -4,14 +4,16 @@ from typing import cast
 
 from flask import g, request
 
-from api.http.errors import NotAllowed, NotAuthenticated, NotFromThisMachine
+from api.http.errors import NotAllowed, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
 from api.http.request_ids import request_id
 from shared.access.acts import Act
 from shared.access.callers import NOBODY, Caller
 from shared.access.roles import Right, roles_with
 
+Unknown = NotAuthenticated | NotFromThisMachine | TooManyWrongTokens  # why a sender is nobody so far
 
-def remember_caller(caller: Caller, refusal: NotAuthenticated | NotFromThisMachine | None = None) -> None:
+
+def remember_caller(caller: Caller, refusal: Unknown | None = None) -> None:
     """Keep who sends this request, until it is answered."""
     g.caller, g.refusal = caller, refusal
 
@@ -21,9 +23,9 @@ def current_caller() -> Caller:
     return cast(Caller, g.get("caller", NOBODY))
 
 
-def refusal() -> NotAuthenticated | NotFromThisMachine | None:
+def refusal() -> Unknown | None:
     """Return why the sender of this request has to prove another way that it may send it."""
-    return cast(NotAuthenticated | NotFromThisMachine | None, g.get("refusal"))
+    return cast(Unknown | None, g.get("refusal"))
 
 
 def is_to_be_proven() -> bool:

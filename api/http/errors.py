@@ -10,6 +10,9 @@ RetrainError
     ├── BodyTooLarge         the body has more text or more values than any job needs
     ├── WrongContentType     the body is not declared as JSON
     ├── NotAuthenticated     no token, or an unknown one
+    ├── TooManyAtOnce        more than one caller may take; ``after_seconds`` is when to come back
+    │   ├── TooManyRequests     requests a second
+    │   └── TooManyWrongTokens  wrong tokens from one address
     ├── NotSigned            what was sent is not signed by the secret of a trigger that waits for it
     ├── NotASignal           the trigger waits for something else than a signal
     ├── NotAllowed           the caller's roles do not include this, or it is another's
@@ -59,6 +62,11 @@ class Refusal(RetrainError):
     def members(self) -> Mapping[str, Any]:
         """What the problem document contains besides title, status, detail and code."""
         return {}
+
+    @property
+    def own_headers(self) -> Mapping[str, str]:
+        """The headers of this answer; the class names those that all have."""
+        return self.headers
 
 
 class InvalidRequest(Refusal):
@@ -111,6 +119,34 @@ class NotAuthenticated(Refusal):
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHORIZED"
     headers = {"WWW-Authenticate": 'Bearer realm="automated-training"'}  # noqa: RUF012
+
+
+class TooManyAtOnce(Refusal):
+    """More than one caller may take."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+
+    def __init__(self, message: str, *, after_seconds: int) -> None:
+        super().__init__(message, after_seconds=after_seconds)
+        self.after_seconds = after_seconds
+
+    @property
+    def own_headers(self) -> Mapping[str, str]:
+        """When to come back."""
+        return {"Retry-After": str(self.after_seconds)}
+
+
+class TooManyRequests(TooManyAtOnce):
+    """You send more requests a second than one caller may."""
+
+    code = "TOO_MANY_REQUESTS"
+
+
+class TooManyWrongTokens(TooManyAtOnce):
+    """Too many wrong tokens came from your address."""
+
+    code = "TOO_MANY_WRONG_TOKENS"
 
 
 class NotAllowed(Refusal):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -126,7 +126,9 @@ def on_known_error(error: RetrainError) -> Response:
     if isinstance(error, StoreUnavailable):
         logger.warning("job store unavailable", extra={"cause": error.message})
         return _answer(kind, STORE_DOWN)
-    return _answer(kind, error.message, error.members if isinstance(error, Refusal) else None)
+    if isinstance(error, Refusal):
+        return _answer(replace(kind, headers=error.own_headers), error.message, error.members)
+    return _answer(kind, error.message)
 
 
 def on_http_error(error: HTTPException) -> Response:

@@ -96,27 +96,30 @@ class Feed:
 
 
 class Following:
-    """Lets at most ``limit`` followers read at the same time, ``per_peer`` of them from one address."""
+    """Lets at most ``limit`` followers read at the same time: ``per_peer`` from one address, ``per_caller`` of one."""
 
-    def __init__(self, store: Submissions, *, limit: int, per_peer: int) -> None:
+    def __init__(self, store: Submissions, *, limit: int, per_peer: int, per_caller: int) -> None:
         self._store = store
         self._limit = limit
         self._per_peer = per_peer
+        self._per_caller = per_caller
         self._peers: Counter[str] = Counter()
+        self._callers: Counter[str] = Counter()
         self._feeds: dict[str, Feed] = {}
         self._changing = threading.Lock()
         self._is_stopping = False
 
-    def join(self, job: Job, *, peer: str) -> "Follower":
-        """Return a follower of the job, which the caller must close; raise TooManyFollowers if there is no room."""
+    def join(self, job: Job, *, peer: str, caller: str) -> "Follower":
+        """Return a follower of the job, which must be closed; raise TooManyFollowers if there is no room."""
         with self._changing:
-            self._require_room(peer)
+            self._require_room(peer, caller)
             self._peers[peer] += 1
+            self._callers[caller] += 1
             feed = self._feeds.setdefault(job.id, Feed(job, self._store))
             feed.followers += 1
-        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id, peer))
+        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id, peer, caller))
 
-    def _require_room(self, peer: str) -> None:
+    def _require_room(self, peer: str, caller: str) -> None:
         if self._peers.total() >= self._limit:
             raise TooManyFollowers(f"{self._limit} logs are already followed (API_FOLLOWERS). Try again in a while.")
         if self._peers[peer] >= self._per_peer:
@@ -124,11 +127,17 @@ class Following:
                 f"{self._per_peer} logs are followed from your address already (API_FOLLOWERS_PER_PEER). Follow fewer "
                 "at the same time."
             )
+        if self._callers[caller] >= self._per_caller:
+            raise TooManyFollowers(
+                f"{caller} follows {self._per_caller} logs already (API_FOLLOWERS_PER_CALLER). Follow fewer at a time."
+            )
 
-    def _leave(self, job_id: str, peer: str) -> None:
+    def _leave(self, job_id: str, peer: str, caller: str) -> None:
         with self._changing:
             self._peers[peer] -= 1
             self._peers += Counter()  # drops those at zero
+            self._callers[caller] -= 1
+            self._callers += Counter()
             self._feeds[job_id].followers -= 1
             if not self._feeds[job_id].followers:
                 del self._feeds[job_id]

@@ -19,6 +19,8 @@ from api.http.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFromThisMachine,
+    TooManyRequests,
+    TooManyWrongTokens,
     WrongContentType,
 )
 from api.operations.answers import Answer, Tag, json_response
@@ -30,7 +32,15 @@ View = Callable[..., Response | BaseModel]
 Errors = tuple[type[RetrainError], ...]
 
 OF_BODIES: Errors = (MalformedBody, BodyTooLarge, WrongContentType)
-OF_CHECKS: Errors = (NotAuthenticated, NotAllowed, NotFromThisMachine, ForeignPage, MetricsOnly, InvalidRequest)
+OF_CHECKS: Errors = (
+    NotAuthenticated,
+    TooManyWrongTokens,
+    NotAllowed,
+    NotFromThisMachine,
+    ForeignPage,
+    MetricsOnly,
+    InvalidRequest,
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class Operation:
         return (
             *(OF_BODIES if takes_body else ()),
             *(OF_CHECKS if self.needs else ()),
+            TooManyRequests,
             *((ForeignPage,) if self.signed_in and not self.needs else ()),
             *self.raises,
             *((StoreUnavailable,) if self.needs or self.signed_in else ()),

@@ -91,6 +91,7 @@ def asks(operation: Operation, api: Api) -> dict[str, Ask]:
         str(int(operation.answers[0].status)): send,
         **(_of_checks(send, api, takes_body=takes_body) if operation.needs else {}),
         **(_of_bodies(send) if takes_body else {}),
+        "429": partial(_too_often, send, api),
         **({"503": partial(_without_store, send, api)} if StoreUnavailable in operation.errors else {}),
         **asking.others,
     }
@@ -115,6 +116,14 @@ def _of_checks(send: Callable[..., TestResponse], api: Api, *, takes_body: bool)
         "422": partial(send, json={"what": 1}) if takes_body else partial(send, query="?what=1"),
         "500": with_broken_store,
     }
+
+
+def _too_often(send: Callable[..., TestResponse], api: Api) -> TestResponse:
+    hasty = api.client(api_tokens="t", caller_requests_per_second=1, caller_burst_seconds=1)
+    given: dict[str, Any] = {"environ_base": {"REMOTE_ADDR": "203.0.113.9"}}
+    given |= {"headers": {"Authorization": "Bearer t"}}
+    send(hasty, **given)
+    return send(hasty, **given)
 
 
 def _without_store(send: Ask, api: Api) -> TestResponse:

@@ -126,7 +126,7 @@ def test_the_document_says_what_the_view_takes() -> None:
 
 
 def test_the_document_says_how_it_may_be_refused() -> None:
-    assert list(PUT["responses"]) == ["201", "400", "401", "403", "409", "413", "415", "422", "500", "503"]
+    assert list(PUT["responses"]) == ["201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]
     conflict = PUT["responses"]["409"]
     assert conflict["description"] == NoAlertChannel.__doc__
     assert conflict["content"]["application/problem+json"]["example"]["code"] == "NO_ALERT_CHANNEL"
@@ -134,10 +134,10 @@ def test_the_document_says_how_it_may_be_refused() -> None:
     assert PUT["responses"]["201"]["headers"].keys() == {"X-Mark", "X-Request-Id"}
 
 
-def test_an_open_operation_asks_for_no_token_and_refuses_nobody() -> None:
+def test_an_open_operation_asks_for_no_token_and_refuses_only_those_who_ask_too_often() -> None:
     described = DESCRIBED["paths"]["/open"]["get"]
     assert "security" not in described
-    assert list(described["responses"]) == ["200"]
+    assert list(described["responses"]) == ["200", "429"]
 
 
 def test_a_view_may_take_nothing_else() -> None:

@@ -218,10 +218,10 @@ class CountingStore(MemoryStore):
 
 def following(store: MemoryStore, claim: Claim) -> Callable[[], Iterator[str]]:
     """Makes followers of the job; each gives the text that arrives, empty where there was none for a while."""
-    followers = Following(store, limit=100, per_peer=100)
+    followers = Following(store, limit=100, per_peer=100, per_caller=100)
 
     def follow() -> Iterator[str]:
-        follower = followers.join(store.get(claim.job.id), peer=PEER)
+        follower = followers.join(store.get(claim.job.id), peer=PEER, caller="me")
         news = follower.news(Position(1, 0), is_one_attempt=False)
         return (each.data.decode() if isinstance(each, Part) else "" for each in news)
 
@@ -251,15 +251,15 @@ def test_a_store_that_is_away_is_waited_for() -> None:
 def test_followers_are_sent_away_when_the_server_stops_and_when_the_job_is_deleted() -> None:
     store = MemoryStore()
     claim = running(store)
-    followers = Following(store, limit=1, per_peer=1)
-    news = followers.join(store.get(claim.job.id), peer=PEER).news(Position(1, 0), is_one_attempt=False)
+    followers = Following(store, limit=1, per_peer=1, per_caller=1)
+    news = followers.join(store.get(claim.job.id), peer=PEER, caller="me").news(Position(1, 0), is_one_attempt=False)
     assert next(news) is None
     followers.stop()
     assert list(news) == []
 
     news = (
-        Following(store, limit=1, per_peer=1)
-        .join(store.get(claim.job.id), peer=PEER)
+        Following(store, limit=1, per_peer=1, per_caller=1)
+        .join(store.get(claim.job.id), peer=PEER, caller="me")
         .news(Position(1, 0), is_one_attempt=False)
     )
     store.finish(claim, Ending(JobState.SUCCEEDED))

@@ -104,6 +104,15 @@ def opens(settings: Settings) -> bool:
         return False
 
 
+def per_caller(settings: Settings) -> int:
+    number: int = app(settings).extensions["retrain"].following._per_caller
+    return number
+
+
+def quota(settings: Settings) -> str:
+    return ask(settings, "GET", "/jobs", token="t").headers.get("RateLimit-Policy", "")
+
+
 def per_peer(settings: Settings) -> int:
     following = app(settings).extensions["retrain"].following
     number: int = following._per_peer
@@ -118,6 +127,9 @@ EFFECTS = {
     "api_threads": Effect("5", threads),
     "api_followers": Effect("5", threads),
     "api_followers_per_peer": Effect("5", per_peer),
+    "api_followers_per_caller": Effect("5", per_caller),
+    "caller_requests_per_second": Effect("5", quota, TOKENS),
+    "caller_burst_seconds": Effect("5", quota, TOKENS),
     "api_connections": Effect("50", bounds),
     "api_connections_per_peer": Effect("50", bounds),
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
