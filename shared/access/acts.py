@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from shared.access.callers import Caller
+from shared.access.callers import Caller, CallerKind
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ def acting(act: Act) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def act_of_service(name: str, action: str, *, team: str | None = None) -> Act:
+    """Return what the service does by itself, in the name of a trigger or of its gate."""
+    asked = _current.get()
+    return Act(Caller(name, CallerKind.SERVICE, team=team), action, "", asked.request_id if asked else "")
 
 
 def current_act() -> Act | None:

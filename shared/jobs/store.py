@@ -6,6 +6,7 @@ Every method is one transaction, on the database's clock. Each may raise StoreUn
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from shared.access.audit import Audit
 from shared.access.tokens import Tokens
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
@@ -258,6 +259,6 @@ class Watching(Protocol):
 
 
 class JobStore(
-    Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, ModelTeams, Protocol
+    Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, Audit, ModelTeams, Protocol
 ):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

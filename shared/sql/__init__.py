@@ -1,5 +1,6 @@
 """Stores jobs in SQL: SQLite on one machine, PostgreSQL for many hosts."""
 
+from shared.sql.access.audit import Audit
 from shared.sql.access.model_teams import ModelTeams
 from shared.sql.access.tokens import Tokens
 from shared.sql.claiming import Claiming
@@ -17,6 +18,7 @@ from shared.sql.watching import Watching
 
 
 class SqlStore(
+    Audit,
     Reading,
     QueuePositions,
     Claiming,

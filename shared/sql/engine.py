@@ -2,9 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import cached_property
@@ -16,6 +16,8 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.access.acts import Act, current_act
+from shared.access.audit import AuditEntry, NewEntry
 from shared.addresses.database_url import parse_database_url
 from shared.alerts.model import Alerting
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -48,6 +50,7 @@ class Lock(IntEnum):
     SENDING = 3
     MODEL = 4
     TRIGGERS = 5
+    AUDIT = 6  # taken at the very end, when there is something to record
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Transaction:
 
     connection: Connection
     clock: Callable[[Connection], datetime]
+    entries: list[NewEntry] = field(default_factory=list)  # for the audit
 
     @cached_property
     def now(self) -> datetime:
@@ -73,6 +77,11 @@ class Transaction:
     def all(self, statement: sa.Executable, **values: Any) -> list[sa.Row[Any]]:
         """Return all rows."""
         return self.connection.execute(statement, values).all()  # type: ignore[return-value]
+
+    def record_act(self, subject: str, reason: str = "", *, act: Act | None = None) -> None:
+        """Have the audit tell of a change: by this act, or by whoever acts. If nobody does, it is the service's own."""
+        if (act := act or current_act()) is not None:
+            self.entries.append(NewEntry.of(act, subject, reason=reason))
 
     def lock(self, key: str, kind: Lock | None = None, *, shared: bool = False) -> None:
         """Let only one transaction at a time pass for this key (SQLite has one writer at a time anyway).
@@ -125,6 +134,16 @@ class Database:
         with self._take_turn(), self._transaction(WRITING) as transaction:
             _ = transaction.now  # before anything is waited for
             yield transaction
+            written = self._write_audit(transaction) if transaction.entries else ()
+        if written:
+            self._audit_was_written(written)
+
+    def _write_audit(self, transaction: Transaction) -> Sequence[AuditEntry]:
+        """Write the transaction's entries, right before its end."""
+        raise NotImplementedError
+
+    def _audit_was_written(self, entries: Sequence[AuditEntry]) -> None:
+        """Do what follows once they are committed."""
 
     @contextmanager
     def _take_turn(self) -> Iterator[None]:

@@ -153,7 +153,11 @@ def _machine_columns(machine: Machine, known: sa.Row[Any] | None, now: datetime)
 def _change_drain(transaction: Transaction, host: str, **values: Any) -> Worker:
     """Change it under the lock that claims take: a claim that did not see the change is over before it is made."""
     transaction.lock(host, Lock.HOST)
+    drain = sa.select(workers.c.drained_at, workers.c.drain_reason).where(workers.c.host == host)
+    before = transaction.one(drain)
     transaction.execute(sa.update(workers).where(workers.c.host == host).values(**values))
+    if transaction.one(drain) != before:
+        transaction.record_act(f"host:{host}")
     for worker in read_workers(transaction, workers.c.host == host):
         return worker
     raise HostNotFound(f"No worker of a host {host!r} ever sent a heartbeat. GET /workers lists those that did.")

@@ -49,6 +49,7 @@ class Observations(Database):
             transaction.execute(sa.insert(observations).values(**values, verdict=verdict, reason=reason))
             made = _find(transaction, new, at, version)
             assert made is not None  # noqa: S101 - it was just written
+            transaction.record_act(f"model:{new.model}", f"version {version}, {new.metric}")
             return made
 
     def observations(

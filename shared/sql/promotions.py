@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import PromotionNotFound, PromotionSettled
+from shared.jobs.promotion_acts import act_of_line, told_of_line
 from shared.jobs.promotions import (
     ANSWERS,
     ChampionMoved,
@@ -170,7 +171,10 @@ class Promotions(Histories):
 
     def _note(self, transaction: Transaction, row: sa.Row[Any], event: Event, actor: str, reason: str) -> None:
         """Add a line to the history, and an alert about it to the outbox."""
-        record_model_alert(transaction, _add_line(transaction, row, event, actor, reason), self.alerting)
+        line = _add_line(transaction, row, event, actor, reason)
+        record_model_alert(transaction, line, self.alerting)
+        if (act := act_of_line(line)) is not None:
+            transaction.record_act(f"model:{line.model}", told_of_line(line), act=act)
 
 
 def read_promotion(transaction: Transaction, promotion_id: str) -> Promotion:

@@ -31,6 +31,7 @@ class Reading(Database):
                 if idempotency_key is not None:
                     key = {"key": idempotency_key, "payload_hash": payload_hash, "job_id": new.id}
                     transaction.execute(sa.insert(idempotency_keys).values(**key, created_at=transaction.now))
+                transaction.record_act(f"job:{new.id}")
                 return Submission(job, created=True)
         except IntegrityError:  # two requests with the same new key at once: the other one was first
             with self.reading() as transaction:
@@ -48,7 +49,10 @@ class Reading(Database):
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
             cancel_job(transaction, row, force=force, alerting=self.alerting)
-            return complete(transaction, read_job(transaction, job_id))
+            job = complete(transaction, read_job(transaction, job_id))
+            if job.version != row.version:
+                transaction.record_act(f"job:{row.id}")
+            return job
 
     def get_version(self, job_id: str) -> tuple[int, JobState]:
         """Return version and state only."""

@@ -27,6 +27,7 @@ class Trials(Database):
             made = [Trial(str(uuid.uuid4()), channel, transaction.now) for channel in sorted(channels)]
             for trial in made:
                 transaction.execute(sa.insert(trials).values({name: getattr(trial, name) for name in FIELDS}))
+                transaction.record_act(f"channel:{trial.channel}")
             return made
 
     def take_trial(self, channels: Collection[str]) -> Trial | None:

@@ -9,10 +9,11 @@ from shared.errors import HostNameTaken, HostNotFound
 from shared.jobs.records import Claim
 from shared.jobs.statistics import Refused, Worker
 from shared.scheduling.hosts import LIVE_SECONDS, Drain, Host, Machine
+from tests.fakes.audit import MemoryAudit
 from tests.fakes.records import Beat, Record, nobody_holds
 
 
-class MemoryHosts:
+class MemoryHosts(MemoryAudit):
     """The part of MemoryStore that is about hosts."""
 
     _records: dict[str, Record]
@@ -90,6 +91,8 @@ class MemoryHosts:
 
     def _change_drain(self, known: Beat, drain: Drain | None, now: datetime) -> Worker:
         changed = self._beats[known.said.name] = replace(known, drain=drain)
+        if drain != known.drain:
+            self._record_act(f"host:{known.said.name}", now)
         return self._worker(changed, now)
 
     def _beat_of(self, host: str) -> Beat:

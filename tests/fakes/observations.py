@@ -19,9 +19,10 @@ from shared.jobs.observations import (
 )
 from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
 from shared.sql.column_types import as_text
+from tests.fakes.audit import MemoryAudit
 
 
-class MemoryObservations:
+class MemoryObservations(MemoryAudit):
     """The part of MemoryStore that is about observations."""
 
     _promotions: dict[str, Promotion]
@@ -47,6 +48,7 @@ class MemoryObservations:
             number = self._observations[-1].number + 1 if self._observations else 1
             told = (new.value, new.n, at, now, new.actor, by, verdict, as_text(reason))
             self._observations.append(Observation(number, new.model, version, new.metric, *told))
+            self._record_act(f"model:{new.model}", now, f"version {version}, {new.metric}")
             return self._observations[-1]
 
     def observations(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import LeaseLost, PromotionNotFound, PromotionSettled
+from shared.jobs.promotion_acts import act_of_line, told_of_line
 from shared.jobs.promotions import (
     ANSWERS,
     ChampionMoved,
@@ -24,10 +25,11 @@ from shared.jobs.promotions import (
 from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
 from shared.sql.promotions import ENDS_OF_MOVES, MOVES, OPEN
+from tests.fakes.audit import MemoryAudit
 from tests.fakes.records import Record
 
 
-class MemoryPromotions:
+class MemoryPromotions(MemoryAudit):
     """The part of MemoryStore that is about promotions."""
 
     _records: dict[str, Record]
@@ -233,3 +235,5 @@ class MemoryPromotions:
         line = HistoryLine(number=number, promotion_id=made.id, at=now, event=event, **same, **who)
         self._events.append(line)
         self._record_model_alert(line)
+        if (act := act_of_line(line)) is not None:
+            self._record_act(f"model:{line.model}", now, told_of_line(line), act=act)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from shared.access.audit import AuditEntry
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob, Reason, Transition
@@ -78,6 +79,7 @@ class MemoryStore(
         self._last_trigger_event = 0
         self._tokens: dict[str, KeptToken] = {}
         self._model_teams: dict[str, str] = {}
+        self._audit: list[AuditEntry] = []
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
         with self._transaction() as now:
@@ -90,6 +92,7 @@ class MemoryStore(
             job = self._insert_job(new, now)
             if idempotency_key is not None:
                 self._keys[idempotency_key] = (new.id, payload_hash)
+            self._record_act(f"job:{new.id}", now)
             return Submission(job, created=True)
 
     def get(self, job_id: str) -> Job:
@@ -99,7 +102,10 @@ class MemoryStore(
     def cancel(self, job_id: str, *, force: bool) -> Job:
         with self._transaction() as now:
             record = self._record(job_id)
+            before = record.job.version
             self._cancel_record(record, now, force=force)
+            if record.job.version != before:
+                self._record_act(f"job:{job_id}", now)
             return record.job
 
     def get_version(self, job_id: str) -> tuple[int, JobState]:

@@ -12,6 +12,7 @@ from shared.access.tokens import NewToken, TokenRecord
 from shared.errors import TokenExists, TokenNotFound, TokenRevoked
 from shared.jobs.model import NewJob
 from shared.jobs.model_teams import require_model_of
+from tests.fakes.audit import MemoryAudit
 
 
 @dataclass
@@ -30,7 +31,7 @@ class KeptToken:
         return hashed == self.hash or is_previous
 
 
-class MemoryTokens:
+class MemoryTokens(MemoryAudit):
     """The part of the MemoryStore about tokens."""
 
     _tokens: dict[str, KeptToken]
@@ -49,6 +50,7 @@ class MemoryTokens:
             times |= {"rotated_at": None, "revoked_at": None, "used_at": None}
             token = TokenRecord(id=str(uuid.uuid4()), created_by=new.created_by, **facts, **times)
             self._tokens[new.name] = KeptToken(token, new.hash)
+            self._record_act(f"token:{new.name}", now)
             return token
 
     def find_token(self, hashed: str) -> TokenRecord | None:
@@ -71,6 +73,7 @@ class MemoryTokens:
                 raise TokenRevoked(f"Token {name!r} was revoked.", token=name)
             kept.previous_hash, kept.previous_until = kept.hash, now + timedelta(seconds=overlap_seconds)
             kept.hash, kept.token = hashed, replace(kept.token, hint=hint, rotated_at=now)
+            self._record_act(f"token:{name}", now)
             return kept.token
 
     def revoke_token(self, name: str) -> TokenRecord:
@@ -78,6 +81,7 @@ class MemoryTokens:
             kept = self._kept_token(name)
             if kept.token.revoked_at is None:
                 kept.token = replace(kept.token, revoked_at=now)
+                self._record_act(f"token:{name}", now)
             return kept.token
 
     def _kept_token(self, name: str) -> KeptToken:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
 from shared.sql.test_notifications import KEPT_SECONDS
+from tests.fakes.audit import MemoryAudit
 
 
-class MemoryTrials:
+class MemoryTrials(MemoryAudit):
     """The part of MemoryStore that is about test messages."""
 
     _trials: dict[str, Trial]
@@ -24,6 +25,8 @@ class MemoryTrials:
             kept = [trial for trial in self._trials.values() if trial.at >= oldest]
             made = [Trial(str(uuid.uuid4()), channel, now) for channel in sorted(channels)]
             self._trials = {trial.id: trial for trial in (*kept, *made)}
+            for trial in made:
+                self._record_act(f"channel:{trial.channel}", now)
             return made
 
     def take_trial(self, channels: Collection[str]) -> Trial | None:

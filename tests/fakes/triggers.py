@@ -22,6 +22,8 @@ from shared.jobs.triggers import (
     Verdict,
 )
 from shared.sql.column_types import as_json, as_text
+from shared.sql.triggers.people import ALL_TRIGGERS
+from tests.fakes.audit import MemoryAudit
 from tests.fakes.records import Record
 
 WRITTEN = ("template", "when", "policy", "kind", "source", "submitted_by", "team", "roles")
@@ -61,7 +63,7 @@ class Kept:
             self.put(replace(each, outcome=Outcome.SKIPPED, reason=reason, until=None, last_at=now))
 
 
-class MemoryTriggers:
+class MemoryTriggers(MemoryAudit):
     """The part of MemoryStore that is about triggers."""
 
     _records: dict[str, Record]
@@ -87,6 +89,7 @@ class MemoryTriggers:
             begins |= {"created_at": now, "changed_at": now, "since": now, "look_at": now}
             trigger = Trigger(**begins, **_had(new), looked_at=None, fired_at=None)
             self._triggers[new.name] = Kept(trigger, new, resumed_at=now)
+            self._record_act(f"trigger:{new.name}", now)
             return trigger
 
     def change_trigger(self, name: str, new: NewTrigger, *, version: int | None = None) -> Trigger:
@@ -101,12 +104,14 @@ class MemoryTriggers:
                 kept.change(seen={}, since=now)
                 kept.end_waiting("the trigger's condition was changed while it waited", now)
             kept.take_back()
+            self._record_act(f"trigger:{name}", now)
             return kept.trigger
 
     def delete_trigger(self, name: str) -> None:
-        with self._transaction():
+        with self._transaction() as now:
             self._kept_trigger(name)
             del self._triggers[name]
+            self._record_act(f"trigger:{name}", now)
 
     def get_trigger(self, name: str) -> Trigger:
         with self._transaction():
@@ -118,7 +123,9 @@ class MemoryTriggers:
 
     def pause_trigger(self, name: str, *, reason: str) -> Trigger:
         with self._transaction() as now:
-            return self._pause_kept(self._kept_trigger(name), as_text(reason), now)
+            paused = self._pause_kept(self._kept_trigger(name), as_text(reason), now)
+            self._record_act(f"trigger:{name}", now)
+            return paused
 
     def resume_trigger(self, name: str) -> Trigger:
         with self._transaction() as now:
@@ -128,11 +135,13 @@ class MemoryTriggers:
                 kept.resumed_at = now
                 kept.end_waiting("it waited while the trigger was paused", now)
                 kept.take_back()
+                self._record_act(f"trigger:{name}", now)
             return kept.trigger
 
     def pause_triggers(self, *, reason: str) -> Pause:
         with self._transaction() as now:
             self._pause = Pause(self._pause.since if self._pause else now, as_text(reason))
+            self._record_act(ALL_TRIGGERS, now)
             return self._pause
 
     def resume_triggers(self) -> None:
@@ -140,6 +149,7 @@ class MemoryTriggers:
             if self._pause is None:
                 return
             self._pause = None
+            self._record_act(ALL_TRIGGERS, now)
             for kept in self._triggers.values():
                 if kept.trigger.state is TriggerState.ACTIVE:
                     kept.change(since=now)
@@ -171,6 +181,7 @@ class MemoryTriggers:
             if not new:
                 return next(each for each in kept.events if each.key == occurrence.key)
             event = self._report_new(kept, replace(occurrence, key=new[0]), now)
+            self._record_act(f"trigger:{name}", now, f"event {event.number}: {event.outcome}")
             for key in new[1:]:
                 with_it = Verdict(Outcome.SKIPPED, f"told with event {event.number}")
                 self._write(kept, replace(occurrence, key=key), with_it, now)
@@ -194,6 +205,7 @@ class MemoryTriggers:
             job = self._insert_job(new, now)
             event = self._write(kept, occurrence, Verdict(Outcome.FIRED, "by hand"), now, job_id=job.id)
             kept.change(fired_at=now)
+            self._record_act(f"job:{job.id}", now, f"of trigger {name}")
             return Settled(event, job)
 
     def trigger_events(

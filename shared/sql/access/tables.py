@@ -2,8 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table
 
-from shared.access.callers import CallerKind
-from shared.sql.column_types import CleanString, CleanText, Labels, UtcDateTime, Word
+from shared.sql.column_types import CleanString, CleanText, Labels, UtcDateTime
 from shared.sql.tables import metadata
 
 tokens = Table(
@@ -32,7 +31,7 @@ audit = Table(  # only ever added to; numbers have no gap
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("caller", CleanString(255), nullable=False),
-    Column("kind", Word(CallerKind, 16), nullable=False),
+    Column("kind", CleanString(16), nullable=False),
     Column("team", CleanString(63)),
     Column("action", CleanString(63), nullable=False),
     Column("subject", CleanString(300), nullable=False),

@@ -33,6 +33,7 @@ class Tokens(Database):
                 expires = now + timedelta(seconds=seconds) if seconds is not None else None
                 statement = sa.insert(tokens).returning(tokens)
                 times = {"id": str(uuid.uuid4()), "created_at": now, "expires_at": expires}
+                transaction.record_act(f"token:{new.name}")
                 return to_token(transaction.execute(statement, **values, **times).one())
         except IntegrityError:
             raise TokenExists(
@@ -67,6 +68,7 @@ class Tokens(Database):
             fresh = {"hash": hashed, "hint": hint, "rotated_at": now}
             before = {"previous_hash": row.hash, "previous_until": now + timedelta(seconds=overlap_seconds)}
             transaction.execute(sa.update(tokens).where(tokens.c.id == row.id).values(**fresh, **before))
+            transaction.record_act(f"token:{name}")
             return to_token(_read(transaction, name))
 
     def revoke_token(self, name: str) -> TokenRecord:
@@ -76,6 +78,7 @@ class Tokens(Database):
             if row.revoked_at is None:
                 ended = sa.update(tokens).where(tokens.c.id == row.id).values(revoked_at=transaction.now)
                 transaction.execute(ended)
+                transaction.record_act(f"token:{name}")
             return to_token(_read(transaction, name))
 
     def list_tokens(self) -> Sequence[TokenRecord]:

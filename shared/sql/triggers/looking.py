@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.access.acts import Act, act_of_service
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost, ModelOfAnotherTeam
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState
@@ -105,18 +106,25 @@ class Looking(Database):
         except ModelOfAnotherTeam as error:
             return Settled(_note(transaction, row, entry, Verdict(Outcome.SKIPPED, error.message)))
         older = facts.unfinished if if_running(policy, row.kind) == "cancel_older" else ()
-        cancelled = [self._cancel(transaction, job_id) for job_id in older]
+        by = f"trigger:{row.name}"
+        cancelled = [
+            self._cancel(transaction, job_id, act_of_service(by, "cancelJob", team=row.team)) for job_id in older
+        ]
         job = insert_job(transaction, entry.new)
         event = write_event(transaction, row, entry.occurrence, verdict, job_id=job.id)
         change_trigger(transaction, row, fired_at=transaction.now)
         supersede(transaction, row, event)
+        transaction.record_act(f"job:{job.id}", act=act_of_service(by, "fireTrigger", team=row.team))
         return Settled(event, job, tuple(each for each in cancelled if each.state == JobState.CANCELLED))
 
-    def _cancel(self, transaction: Transaction, job_id: str) -> Job:
+    def _cancel(self, transaction: Transaction, job_id: str, act: Act) -> Job:
         row = read_job(transaction, job_id, for_update=True)
         if row.state not in TERMINAL and row.state in (*SUPERVISED, JobState.QUEUED, JobState.RETRY_WAIT):
             cancel_job(transaction, row, force=False, alerting=self.alerting)
-        return complete(transaction, read_job(transaction, job_id))
+        job = complete(transaction, read_job(transaction, job_id))
+        if job.version != row.version:
+            transaction.record_act(f"job:{job_id}", act=act)
+        return job
 
     def succeeded_since(
         self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int

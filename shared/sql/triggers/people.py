@@ -42,6 +42,7 @@ from shared.sql.triggers.rows import (
 from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 
 WRITTEN = ("template", "policy", "kind", "source", "disable_after", "submitted_by", "team", "roles")
+ALL_TRIGGERS = "trigger:*"
 
 
 class People(Database):
@@ -57,6 +58,7 @@ class People(Database):
                 begins = {"version": 1, "state": TriggerState.ACTIVE, "paused_reason": "", "seen": {}, "look_token": 0}
                 names = {"id": str(uuid.uuid4()), "name": new.name, "condition": new.when}
                 transaction.execute(sa.insert(triggers).values(**names, **values, **times, **begins))
+                transaction.record_act(f"trigger:{new.name}")
                 return to_trigger(read_trigger(transaction, new.name))
         except IntegrityError:
             raise TriggerExists(
@@ -95,6 +97,7 @@ class People(Database):
                 changed_at=transaction.now,
                 **_looked_at_now(transaction, row),
             )
+            transaction.record_act(f"trigger:{name}")
             return to_trigger(read_trigger(transaction, name))
 
     def delete_trigger(self, name: str) -> None:
@@ -102,6 +105,7 @@ class People(Database):
         with self.writing() as transaction:
             row = read_trigger(transaction, name, for_update=True)
             transaction.execute(sa.delete(triggers).where(triggers.c.id == row.id))
+            transaction.record_act(f"trigger:{name}")
 
     def get_trigger(self, name: str) -> Trigger:
         """Return it."""
@@ -135,6 +139,7 @@ class People(Database):
             since = row.paused_at or transaction.now
             values = {"state": TriggerState.PAUSED, "paused_at": since, "paused_reason": reason}
             change_trigger(transaction, row, **values, **_taken_back(row))
+            transaction.record_act(f"trigger:{name}")
             return to_trigger(read_trigger(transaction, name))
 
     def resume_trigger(self, name: str) -> Trigger:
@@ -149,6 +154,7 @@ class People(Database):
                     transaction, trigger_events.c.trigger_id == row.id, "it waited while the trigger was paused"
                 )
                 change_trigger(transaction, row, **values, **from_now, **_looked_at_now(transaction, row))
+                transaction.record_act(f"trigger:{name}")
             return to_trigger(read_trigger(transaction, name))
 
     def pause_triggers(self, *, reason: str) -> Pause:
@@ -159,6 +165,7 @@ class People(Database):
             pause = Pause(known.since if known else transaction.now, reason)
             transaction.execute(sa.delete(trigger_pause))
             transaction.execute(sa.insert(trigger_pause).values(id=1, since=pause.since, reason=reason))
+            transaction.record_act(ALL_TRIGGERS)
             return pause
 
     def resume_triggers(self) -> None:
@@ -174,6 +181,7 @@ class People(Database):
             end_waiting(transaction, of_these, "it waited while all triggers were paused")
             from_now = {"since": transaction.now, "look_token": triggers.c.look_token + 1, "look_until": None}
             transaction.execute(sa.update(triggers).where(triggers.c.state == TriggerState.ACTIVE).values(**from_now))
+            transaction.record_act(ALL_TRIGGERS)
 
     def triggers_pause(self) -> Pause | None:
         """Return since when none fires."""
@@ -194,6 +202,7 @@ class People(Database):
             if not new:
                 return to_event(known[occurrence.key], name)
             event = _report_new(transaction, row, replace(occurrence, key=new[0]))
+            transaction.record_act(f"trigger:{name}", f"event {event.number}: {event.outcome}")
             for key in new[1:]:
                 with_it = Verdict(Outcome.SKIPPED, f"told with event {event.number}")
                 write_event(transaction, row, replace(occurrence, key=key), with_it)
@@ -209,6 +218,7 @@ class People(Database):
             job = insert_job(transaction, new)
             event = write_event(transaction, row, occurrence, Verdict(Outcome.FIRED, "by hand"), job_id=job.id)
             change_trigger(transaction, row, fired_at=transaction.now)
+            transaction.record_act(f"job:{job.id}", f"of trigger {name}")
             return Settled(event, job)
 
     def trigger_events(

@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
+from shared.access.acts import Act
+from shared.access.audit import AuditFilter, NewEntry
+from shared.access.audit import Outcome as AuditOutcome
+from shared.access.callers import NOBODY
 from shared.access.roles import Role
 from shared.access.tokens import NewToken
 from shared.alerts.model import Alert, AlertEvent, Trial
@@ -40,6 +44,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ALERT = Alert("id", 1, AlertEvent.FAILED, "discord", NOW, NOW, tries=1)
 PROMOTION = NewPromotion("iris", "champion", Kind.ROLLBACK, "1", None, PromotionState.MOVING, "ann", "because")
 OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
+REFUSED = NewEntry.of(Act(NOBODY, "retrain", "10.0.0.7", "r"), "", outcome=AuditOutcome.REFUSED)
 OCCURRENCE = Occurrence("key", NOW)
 TOKEN = NewToken(name="ci", hash="hash", hint="art_", roles=frozenset({Role.ADMIN}), created_by="ann")
 DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, secret=None, waiting=())
@@ -88,9 +93,11 @@ READS: dict[str, Call] = {
     "list_tokens": lambda store: store.list_tokens(),
     "has_admin_token": lambda store: store.has_admin_token(),
     "take_due_trigger": lambda store: store.take_due_trigger(lease_seconds=1),  # writes if one is due
+    "list_audit": lambda store: store.list_audit(AuditFilter(), limit=1),
     "pause_failing_triggers": lambda store: store.pause_failing_triggers(),  # writes if one fails
 }
 WRITES: dict[str, Call] = {
+    "record_entries": lambda store: store.record_entries([REFUSED]),
     "propose": lambda store: store.propose(PROMOTION, seen=0),
     "observe": lambda store: store.observe(OBSERVATION),
     "forget_observations": lambda store: store.forget_observations(older_than_days=1, most=1),

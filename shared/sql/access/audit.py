@@ -1,0 +1,62 @@
+"""Stores the audit: entries without a gap, each with a hash of itself and of the one before."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.access.audit import NO_HASH, AuditEntry, AuditFilter, NewEntry
+from shared.sql.access.tables import audit
+from shared.sql.engine import Database, Lock, Transaction
+
+FIELDS = [field.name for field in fields(AuditEntry)]
+HEAD = sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)
+INSERT = sa.insert(audit)
+
+
+class Audit(Database):
+    """The part of the JobStore that is about the audit."""
+
+    def __init__(
+        self, url: str, *, on_audit: Callable[[Sequence[AuditEntry]], None] | None = None, **options: Any
+    ) -> None:
+        super().__init__(url, **options)
+        self._on_audit = on_audit
+
+    def record_entries(self, entries: Sequence[NewEntry]) -> None:
+        """Add entries about what changed nothing."""
+        with self.writing() as transaction:
+            transaction.entries.extend(entries)
+
+    def list_audit(self, where: AuditFilter, *, limit: int, before_number: int | None = None) -> Sequence[AuditEntry]:
+        """Return the entries that match, the newest first."""
+        wanted = _matching(where)
+        wanted += [audit.c.number < before_number] if before_number is not None else []
+        with self.reading() as transaction:
+            newest = sa.select(audit).where(*wanted).order_by(audit.c.number.desc()).limit(limit)
+            return [AuditEntry(**{name: getattr(row, name) for name in FIELDS}) for row in transaction.all(newest)]
+
+    def _write_audit(self, transaction: Transaction) -> Sequence[AuditEntry]:
+        """Give them numbers and hashes. From here to the commit, nobody else records anything."""
+        transaction.lock("audit", Lock.AUDIT)
+        head = transaction.one(HEAD)
+        number, hashed = (head.number, head.hash) if head is not None else (0, NO_HASH)
+        written: list[AuditEntry] = []
+        for new in transaction.entries:
+            written.append(AuditEntry.after(number, hashed, new, transaction.now))
+            number, hashed = written[-1].number, written[-1].hash
+        transaction.connection.execute(INSERT, [vars(each) for each in written])
+        return written
+
+    def _audit_was_written(self, entries: Sequence[AuditEntry]) -> None:
+        if self._on_audit is not None:
+            self._on_audit(entries)
+
+
+def _matching(where: AuditFilter) -> list[sa.ColumnElement[bool]]:
+    same = {name: value for name in ("caller", "action", "subject", "outcome") if (value := getattr(where, name))}
+    matching: list[sa.ColumnElement[bool]] = [audit.c[name] == value for name, value in same.items()]
+    matching += [audit.c.at >= where.since] if where.since is not None else []
+    matching += [audit.c.at <= where.until] if where.until is not None else []
+    return matching
