@@ -56,6 +56,7 @@ def create_app(
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
         known=known,
+        administered_by_tokens_only=authentication.is_administered_by_tokens_only(settings),
     )
     app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)

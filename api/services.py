@@ -33,6 +33,7 @@ class Services:
     registry: ModelRegistry
     receiver: Receiver
     known: KnownTokens
+    administered_by_tokens_only: bool  # of the record: nobody else could administer
 
     def send_away(self) -> None:
         """Let no request wait or follow any more. Takes no lock, because a signal handler calls it."""

@@ -19,7 +19,7 @@ RetrainError
 ├── TriggerChanged          it was changed since it was read
 ├── TokenExists             a token with this name was made before
 ├── TokenNotFound           no token has this name
-├── TokenRevoked            the token was revoked, and stays so
+├── TokenEnded              the token was revoked or has expired, and stays so
 ├── ModelOfAnotherTeam      teams are isolated, and the model is another's
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
@@ -144,8 +144,13 @@ class TokenNotFound(RetrainError):
     """No token has this name."""
 
 
-class TokenRevoked(RetrainError):
-    """The token was revoked, and stays so."""
+class TokenEnded(RetrainError):
+    """The token was revoked or has expired, and stays so."""
+
+    @classmethod
+    def of(cls, name: str) -> "TokenEnded":
+        """Return the error for this token."""
+        return cls(f"Token {name!r} was revoked or has expired. Create another one, with another name.", token=name)
 
 
 class ModelOfAnotherTeam(RetrainError):

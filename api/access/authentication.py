@@ -182,6 +182,11 @@ def serves_machine(settings: Settings) -> bool:
     return not (settings.api_tokens or settings.serves_public_address)
 
 
+def is_administered_by_tokens_only(settings: Settings) -> bool:
+    """Return whether only a token of the record can be an administrator's."""
+    return not (settings.api_tokens or serves_machine(settings))
+
+
 def require_tokens_on_public_address(settings: Settings, store: Tokens) -> None:
     """Refuse to start if nobody could be served; log a warning if everybody on this machine can send jobs."""
     if serves_machine(settings):

@@ -249,6 +249,13 @@ class NoSecurityContact(Refusal):
     code = "NO_SECURITY_CONTACT"
 
 
+class LastAdministrator(Refusal):
+    """Nobody could administer without this token."""
+
+    status = HTTPStatus.CONFLICT
+    code = "LAST_ADMINISTRATOR"
+
+
 class RegistryUnavailable(Refusal):
     """MLflow does not answer, or refuses. It is safe to try again."""
 

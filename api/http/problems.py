@@ -28,6 +28,9 @@ from shared.errors import (
     RetrainError,
     StateUnknown,
     StoreUnavailable,
+    TokenEnded,
+    TokenExists,
+    TokenNotFound,
     TriggerChanged,
     TriggerExists,
     TriggerNotFound,
@@ -93,6 +96,9 @@ OF_SHARED: Mapping[type[RetrainError], Kind] = {
     TriggerNotFound: Kind(HTTPStatus.NOT_FOUND, "TRIGGER_NOT_FOUND"),
     TriggerExists: Kind(HTTPStatus.CONFLICT, "TRIGGER_EXISTS"),
     TriggerChanged: Kind(HTTPStatus.PRECONDITION_FAILED, "TRIGGER_CHANGED"),
+    TokenNotFound: Kind(HTTPStatus.NOT_FOUND, "TOKEN_NOT_FOUND"),
+    TokenExists: Kind(HTTPStatus.CONFLICT, "TOKEN_EXISTS"),
+    TokenEnded: Kind(HTTPStatus.CONFLICT, "TOKEN_ENDED"),
     StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", {"Retry-After": "5"}),
 }
 

@@ -63,6 +63,7 @@ class Caller:
         return self.team is None or Right.ADMINISTER in self.rights
 
 
+ENVIRONMENT = "env-"
 MACHINE = Caller("local", CallerKind.MACHINE, frozenset({Role.ADMIN}))  # without tokens, whoever is here may do all
 NOBODY = Caller("nobody", CallerKind.NOBODY)
 METRICS_READER = Caller("metrics", CallerKind.ENVIRONMENT, frozenset({Role.VIEWER}))  # kept to GET /metrics
@@ -70,4 +71,4 @@ METRICS_READER = Caller("metrics", CallerKind.ENVIRONMENT, frozenset({Role.VIEWE
 
 def environment_caller(number: int) -> Caller:
     """Return the holder of one of API_TOKENS, counted from 1."""
-    return Caller(f"env-{number}", CallerKind.ENVIRONMENT, frozenset({Role.ADMIN}))
+    return Caller(f"{ENVIRONMENT}{number}", CallerKind.ENVIRONMENT, frozenset({Role.ADMIN}))

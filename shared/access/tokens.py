@@ -7,16 +7,18 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from shared.access.callers import Caller, CallerKind
+from shared.access.callers import ENVIRONMENT, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
 from shared.access.roles import Role
 
 PREFIX = "art_"  # by which scanners for secrets find it
 SIGNS = string.ascii_letters + string.digits
 LENGTH = 43  # 256 bits
 TOKEN = re.compile(rf"^{PREFIX}[A-Za-z0-9]{{{LENGTH}}}$")
-TOKEN_NAME = r"^(?!env-)[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern; env-1 is one of API_TOKENS
+TOKEN_NAME = TEAM = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern
+RESERVED = frozenset({MACHINE.name, METRICS_READER.name, NOBODY.name})
 HINT_LENGTH = len(PREFIX) + 4
 
 
@@ -33,6 +35,21 @@ def hash_of(token: str) -> str:
 def hint_of(token: str) -> str:
     """Return the beginning, by which people recognise it."""
     return token[:HINT_LENGTH]
+
+
+def unreserved(name: str) -> str:
+    """Return a token's name; raise ValueError for one that callers without a record have."""
+    if name in RESERVED or name.startswith(ENVIRONMENT):
+        raise ValueError(f"is reserved, as are {', '.join(sorted(RESERVED))} and all that begin with {ENVIRONMENT}")
+    return name
+
+
+class TokenState(StrEnum):
+    """Whether a token opens anything."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +86,12 @@ class TokenRecord:
         """Who its holder is."""
         return Caller(self.name, CallerKind.TOKEN, self.roles, self.team, self.id)
 
+    def state(self, now: datetime) -> TokenState:
+        """Return whether it opens anything at this time."""
+        if self.revoked_at is not None:
+            return TokenState.REVOKED
+        return TokenState.EXPIRED if self.expires_at is not None and self.expires_at <= now else TokenState.ACTIVE
+
 
 class Tokens(Protocol):
     """The record of tokens. Every method is one transaction; each may raise StoreUnavailable."""
@@ -86,7 +109,7 @@ class Tokens(Protocol):
         """Return all, by name; those that were revoked or have expired too."""
 
     def rotate_token(self, name: str, *, hashed: str, hint: str, overlap_seconds: float) -> TokenRecord:
-        """Give it another secret; the one before works for that long still. Raise TokenNotFound, TokenRevoked."""
+        """Give it another secret; the one before works for that long still. Raise TokenNotFound, TokenEnded."""
 
     def revoke_token(self, name: str) -> TokenRecord:
         """Let nobody in by it any more; again changes nothing. Raise TokenNotFound."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from shared.access.tokens import LENGTH, PREFIX
 from shared.addresses.git_uri import Credentials
 from shared.secrets.forms import SHORT, forms_of
 
@@ -18,6 +19,8 @@ FREQUENCY = {**dict.fromkeys(b" etaoinsr", 16), **dict.fromkeys(b"0123456789lhdc
 FREQUENCY |= dict.fromkeys(b"bvwyk", 2)  # any other byte: 1
 # Masking could not protect a shorter secret, and these words would be masked all over a log.
 TRIVIAL = re.compile(r"\d{1,3}|true|false|yes|no|on|off|none|null|main|master|default", re.IGNORECASE)
+# Tokens that callers hold are known by their form: of those in the store, nobody has more than a hash.
+OWN_TOKEN = re.compile(b"%b[A-Za-z0-9]{%d}" % (PREFIX.encode(), LENGTH))
 
 Span = tuple[int, int]
 
@@ -56,7 +59,7 @@ class Redactor:
 
     def data(self, value: bytes) -> bytes:
         """Return the bytes without secrets; the same object if there are none."""
-        spans = sorted(span for pattern in self._seen_in(value) for span in _spans(pattern, value))
+        spans = sorted(span for pattern in (OWN_TOKEN, *self._seen_in(value)) for span in _spans(pattern, value))
         if not spans:
             return value
         parts, at = [], 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, TokenRecord
-from shared.errors import TokenExists, TokenNotFound, TokenRevoked
+from shared.errors import TokenEnded, TokenExists, TokenNotFound
 from shared.jobs.model import NewJob
 from shared.jobs.model_teams import require_model_of
 from tests.fakes.audit import MemoryAudit
@@ -69,8 +69,8 @@ class MemoryTokens(MemoryAudit):
     def rotate_token(self, name: str, *, hashed: str, hint: str, overlap_seconds: float) -> TokenRecord:
         with self._transaction() as now:
             kept = self._kept_token(name)
-            if kept.token.revoked_at is not None:
-                raise TokenRevoked(f"Token {name!r} was revoked.", token=name)
+            if not kept.opens(kept.hash, now):
+                raise TokenEnded.of(name)
             kept.previous_hash, kept.previous_until = kept.hash, now + timedelta(seconds=overlap_seconds)
             kept.hash, kept.token = hashed, replace(kept.token, hint=hint, rotated_at=now)
             self._record_act(f"token:{name}", now)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, TokenRecord
-from shared.errors import TokenExists, TokenNotFound, TokenRevoked
+from shared.errors import StoreUnavailable, TokenEnded, TokenExists, TokenNotFound
 from shared.sql.access.tables import tokens
 from shared.sql.engine import Database, Transaction
 from shared.words import is_known, read_word
@@ -50,7 +51,7 @@ class Tokens(Database):
                 return None
             now = transaction.now
         if row.used_at is None or now - row.used_at > USE_IS_NOTED_AFTER:
-            with self.writing() as transaction:
+            with suppress(StoreUnavailable), self.writing() as transaction:  # a locked database still lets people read
                 transaction.execute(sa.update(tokens).where(tokens.c.id == row.id).values(used_at=now))
         return to_token(row)
 
@@ -63,8 +64,8 @@ class Tokens(Database):
         """Give it another secret."""
         with self.writing() as transaction:
             row, now = _read(transaction, name, for_update=True), transaction.now
-            if row.revoked_at is not None:
-                raise TokenRevoked(f"Token {name!r} was revoked. Create another one, with another name.", token=name)
+            if not _is_valid(row, row.hash, now):
+                raise TokenEnded.of(name)
             fresh = {"hash": hashed, "hint": hint, "rotated_at": now}
             before = {"previous_hash": row.hash, "previous_until": now + timedelta(seconds=overlap_seconds)}
             transaction.execute(sa.update(tokens).where(tokens.c.id == row.id).values(**fresh, **before))

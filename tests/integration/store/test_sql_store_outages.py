@@ -225,8 +225,10 @@ def test_sqlite_writes_give_up_on_a_lock_that_stays_and_reads_go_on(
     store = SqlStore(sqlite_url)
     calls = _with_claim(store)
     job_id = submit(store)
+    store.create_token(TOKEN)
     locked_file.execute("BEGIN EXCLUSIVE")
     assert _answering(store, {**WRITES, **calls}) == []
+    assert store.find_token(TOKEN.hash)  # its use is not noted then
     assert store.get(job_id).state is JobState.QUEUED
     assert len(store.list(JobFilter(), limit=5)) == 2
     locked_file.execute("COMMIT")

@@ -6,7 +6,7 @@ import pytest
 
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, hash_of, hint_of, new_token
-from shared.errors import TokenExists, TokenNotFound, TokenRevoked
+from shared.errors import TokenEnded, TokenExists, TokenNotFound
 from shared.jobs.store import JobStore
 from tests.support.clocks import HeldClock
 from tests.support.stores import MakeStore
@@ -146,11 +146,14 @@ def test_a_rotation_does_not_put_off_the_end(store: JobStore, clock: HeldClock) 
     assert not opens(store, after)
 
 
-def test_a_revoked_token_is_not_rotated(store: JobStore) -> None:
-    create(store)
-    store.revoke_token("ci")
-    with pytest.raises(TokenRevoked):
-        rotate(store)
+def test_what_opens_nothing_is_not_rotated(store: JobStore, clock: HeldClock) -> None:
+    create(store, "revoked")
+    store.revoke_token("revoked")
+    create(store, "expired", expires_in_seconds=60)
+    clock.pass_seconds(60)
+    for name in ("revoked", "expired"):
+        with pytest.raises(TokenEnded):
+            rotate(store, name)
 
 
 def test_an_unknown_token_is_told(store: JobStore) -> None:
