@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from api import metrics
-from api.access import authentication, rates
+from api.access import authentication, rates, refused
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
@@ -61,6 +61,7 @@ def create_app(
     app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)
     request_ids.register(app)
+    refused.register(app, store)
     served = operations()
     behind_proxy.register(app, settings)
     authentication.register(

@@ -10,6 +10,8 @@ from api.hooks.refusals import Refusals
 from api.hooks.registry_changes import RegistryDelivery
 from api.hooks.sent import Sent
 from api.http.errors import NotSigned
+from shared.access.acts import acting_as
+from shared.access.callers import signer
 from shared.errors import ConfigurationError, TriggerNotFound
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Kind, Occurrence, Outcome, Trigger, TriggerEvent
@@ -58,7 +60,8 @@ class Receiver:
     def report(self, name: str, occurrence: Occurrence) -> Result | None:
         """Report it; None if the trigger was deleted meanwhile."""
         try:
-            return Result.of(self.store.report(name, occurrence))
+            with acting_as(signer(name)):
+                return Result.of(self.store.report(name, occurrence))
         except TriggerNotFound:
             return None
 

@@ -9,6 +9,8 @@ from api.hooks.signals import alerts, evidently, measurements
 from api.hooks.signals.signal import Quiet, Signal, not_a_signal
 from api.http.errors import NotASignal, NotSigned, Refusal
 from api.http.json_request import parse_large_object
+from shared.access.acts import acting_as
+from shared.access.callers import signer
 from shared.jobs.triggers import Kind, Occurrence, Outcome, Verdict
 from shared.triggers.fields import Signalled
 from shared.triggers.records import when_of
@@ -30,10 +32,11 @@ def receive_signal(by: Receiver, name: str, sent: Sent, *, refusal: Refusal | No
     NotASignal.
     """
     if refusal is None:
-        when, is_signed = _wanted_by(by, name), False
-    else:
-        when, is_signed = _wanted_by_secret(by, name, sent)
-    return _reported(by, name, sent, _read(sent, when, is_signed=is_signed))
+        when = _wanted_by(by, name)
+        return _reported(by, name, sent, _read(sent, when, is_signed=False))
+    when, is_signed = _wanted_by_secret(by, name, sent)
+    with acting_as(signer(name)):
+        return _reported(by, name, sent, _read(sent, when, is_signed=is_signed))
 
 
 def _wanted_by(by: Receiver, name: str) -> Signalled:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, json, request
+from flask import Flask, Response, g, json, request
 from pydantic import Field
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES  # the standard library's names differ between versions of Python
@@ -166,5 +166,6 @@ def on_bug(error: Exception) -> Response:
 
 
 def _answer(kind: Kind, detail: str, members: Mapping[str, Any] | None = None) -> Response:
+    g.problem = kind.code  # for the audit
     body = Problem.of(kind, detail, request_id(), members).as_json()
     return Response(json.dumps(body), kind.status, dict(kind.headers), content_type=MEDIA_TYPE)

@@ -20,7 +20,7 @@ class Tag(Enum):
     MODELS = "Champions in MLflow's model registry."
     WORKERS = "Hosts with a worker."
     ALERTS = "Who is told of jobs."
-    ACCESS = "Who may do what."
+    ACCESS = "Who may do what, and who did what."
     HEALTH = "Is the service there? Open to all."
 
 

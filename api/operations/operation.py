@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, request
 from pydantic import BaseModel
 
-from api.access.authorisation import is_to_be_proven, require
+from api.access.authorisation import act, is_to_be_proven, require
 from api.http.errors import (
     BodyTooLarge,
     ForeignPage,
@@ -25,6 +25,7 @@ from api.http.errors import (
 )
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.inputs import Input, inputs_of
+from shared.access.acts import acting
 from shared.access.roles import Right
 from shared.errors import RetrainError, StoreUnavailable
 
@@ -63,7 +64,8 @@ class Operation:
         if self.needs is not None and not is_to_be_proven():
             require(self.needs)
         read = {each.place: each.read(request, path_values) for each in self.inputs}
-        returned = self.view(**read)
+        with acting(act(self.id)):
+            returned = self.view(**read)
         return returned if isinstance(returned, Response) else json_response(returned, self.answers[0].status)
 
     @cached_property

@@ -13,6 +13,7 @@ from api.services import Services
 from api.triggers.bodies import TriggerRequest
 from api.triggers.files import Files, read_files, stamps
 from api.triggers.writing import create, rewrite
+from shared.access.acts import act_of_service, acting
 from shared.errors import (
     ConfigurationError,
     RetrainError,
@@ -71,7 +72,8 @@ class TriggerFolder:
             now = stamps(self._folder)
             if now == self._applied:
                 return
-            is_done = _apply(read_files(self._folder, environment()), self._services)
+            with acting(act_of_service("TRIGGERS_DIR", "applyTriggers")):
+                is_done = _apply(read_files(self._folder, environment()), self._services)
         except OSError as error:
             self._tell("the folder of triggers cannot be read", f"{error.filename or self._folder}: {error.strerror}")
         except StoreUnavailable as error:

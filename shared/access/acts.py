@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.access.callers import Caller, CallerKind
 
@@ -29,6 +29,17 @@ def acting(act: Act) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def acting_as(caller: Caller) -> Iterator[None]:
+    """Have what is changed recorded as this caller's, who has just shown who it is; nothing if nobody asked."""
+    asked = _current.get()
+    if asked is None:
+        yield
+        return
+    with acting(replace(asked, caller=caller)):
+        yield
 
 
 def act_of_service(name: str, action: str, *, team: str | None = None) -> Act:

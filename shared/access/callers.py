@@ -69,6 +69,11 @@ NOBODY = Caller("nobody", CallerKind.NOBODY)
 METRICS_READER = Caller("metrics", CallerKind.ENVIRONMENT, frozenset({Role.VIEWER}))  # kept to GET /metrics
 
 
+def signer(trigger: str) -> Caller:
+    """Return who knows a trigger's secret."""
+    return Caller(f"trigger:{trigger}", CallerKind.SIGNATURE)
+
+
 def environment_caller(number: int) -> Caller:
     """Return the holder of one of API_TOKENS, counted from 1."""
     return Caller(f"{ENVIRONMENT}{number}", CallerKind.ENVIRONMENT, frozenset({Role.ADMIN}))
