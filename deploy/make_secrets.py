@@ -22,6 +22,7 @@ GIVEN = (  # by somebody else; an empty file is as good as none
     "alert_webhooks",
     "azure_storage_access_key",
     "azure_storage_connection_string",
+    "credentials",
     "discord_webhook_url",
     "docker_config",
     "mlflow_tracking_password",

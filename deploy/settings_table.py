@@ -28,6 +28,7 @@ COMPOSED = frozenset(
             "artifacts_destination",
             "container_host_address",
             "container_network",
+            "credentials_file",
             "data_dir",
             "flower_host",
             "flower_url",

@@ -58,6 +58,10 @@ class FactsFormatter(logging.Formatter):
         super().__init__(form)
         self._redactor = redactor or Redactor()
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of lines, too."""
+        self._redactor = self._redactor.hiding(*secrets)
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, the facts before any traceback."""
         facts = " ".join(f"{name}={value}" for name, value in facts_of(record).items())
@@ -71,6 +75,10 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, redactor: Redactor | None = None) -> None:
         super().__init__()
         self._redactor = redactor or Redactor()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of lines, too."""
+        self._redactor = self._redactor.hiding(*secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object; no fact replaces a field that every line has."""
@@ -135,6 +143,10 @@ class WithoutSecrets:
         self._redactor = redactor
         self._begun = threading.local()
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of what is printed, too."""
+        self._redactor = self._redactor.hiding(*secrets)
+
     def write(self, text: str) -> int:
         """Write the complete lines and keep the rest, because half a secret would not be recognised."""
         whole, end, self._begun.line = (getattr(self._begun, "line", "") + text).rpartition("\n")
@@ -194,6 +206,14 @@ def hide_in_streams(redactor: Redactor) -> None:
         for handler in (each for known in _loggers() for each in known.handlers):
             if isinstance(handler, logging.StreamHandler) and handler.stream is real:
                 handler.setStream(hidden)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Keep these out of all lines from now on, too: what was only now read from a file."""
+    found = [secret for secret in secrets if secret]
+    for each in (*(handler.formatter for handler in logging.root.handlers), sys.stdout, sys.stderr):
+        if isinstance(each, FactsFormatter | JsonFormatter | WithoutSecrets):
+            each.hide(found)
 
 
 def _loggers() -> list[logging.Logger]:

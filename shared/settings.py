@@ -26,7 +26,14 @@ class Settings(Variables):
 
     _destinations: Destinations = PrivateAttr(default_factory=Destinations)
 
-    @field_validator("data_dir", "secret_key_file", "training_firewall_file", "alert_secrets_folder", "triggers_dir")
+    @field_validator(
+        "credentials_file",
+        "data_dir",
+        "secret_key_file",
+        "training_firewall_file",
+        "alert_secrets_folder",
+        "triggers_dir",
+    )
     @classmethod
     def _tilde_is_the_users_home(cls, value: Path | None) -> Path | None:
         """Expand it as a shell does: in .env and in a unit file no shell has."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from celery import Celery
 
+from shared import logs
 from shared.jobs.model import Job
 from shared.jobs.store import JobStore
 from shared.promoting import Time
@@ -27,6 +28,8 @@ from worker.attempt.finishing import Finishing
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt.supervision import Supervisor
+from worker.credentials.credentials_file import CredentialsFile
+from worker.credentials.keys import Keyring, headers_for
 from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Verdicts
 from worker.host.heartbeat import Heartbeat
@@ -59,6 +62,7 @@ class Outside:
     source: GitSource
     tracking: Tracking
     vault: Vault
+    credentials: CredentialsFile = field(default_factory=CredentialsFile)
     disk: DiskGuard
     report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -96,6 +100,7 @@ class Parts:
 def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     """Put the parts together."""
     store, runner, source, tracking = outside.store, outside.runner, outside.source, outside.tracking
+    keyring = Keyring(outside.vault, outside.credentials, isolated=settings.teams_isolated)
     here, active, verdicts = HostOffer(settings, runner, outside.machine), Active(), Verdicts()
     preparation = Preparation(
         settings=settings,
@@ -109,7 +114,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     evaluating = Evaluating(
         settings=settings,
         store=store,
-        vault=outside.vault,
+        keyring=keyring,
         preparation=preparation,
         runner=runner,
         runs=tracking.evaluations,
@@ -124,7 +129,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     supervisor = Supervisor(
         settings=settings,
         store=store,
-        vault=outside.vault,
+        keyring=keyring,
         preparation=preparation,
         runner=runner,
         finishing=finishing,
@@ -156,7 +161,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         looking=Looking(
             settings=settings,
             store=store,
-            vault=outside.vault,
+            keyring=keyring,
             source=source,
             runner=runner,
             here=here,
@@ -173,7 +178,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
                 interruption=UntilStopping(running.stopping),
             ),
             queue=outside.queue,
-            vault=outside.vault,
+            keyring=keyring,
             redactor=redactor,
         ),
         tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
@@ -205,6 +210,8 @@ def build_process(
         alerting=settings.alerting,
         teams_isolated=settings.teams_isolated,
     )
+    credentials = CredentialsFile(settings.credentials_file, lambda named: logs.hide(named.secrets))
+    credentials.load()
     celery, redactor = make_celery(settings, with_results=True), worker_redactor(settings, environment)
     source, runner = _source(settings), RUNNERS.load(settings.runner).from_settings(settings, environment)
     outside = Outside(
@@ -214,6 +221,7 @@ def build_process(
         source=source,
         tracking=Tracking(settings.mlflow_tracking_uri),
         vault=settings.vault(),
+        credentials=credentials,
         disk=_disk_guard(settings, runner, source),
         report=partial(report_to, celery, hostname=celery_name(settings)),
         environment=environment,
@@ -223,7 +231,7 @@ def build_process(
     register_task(celery, parts.tasks)
     cancel_what_is_revoked(store, outside.report)
     metrics.show_look(lambda: parts.here.seen_at)
-    alerts = AlertSender(store, channels_of(settings, redactor))
+    alerts = AlertSender(store, channels_of(settings, redactor, headers=partial(headers_for, credentials)))
     return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics)
 
 

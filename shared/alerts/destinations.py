@@ -1,6 +1,6 @@
 """Knows where alerts can go in this installation: the channels that are set up, of all kinds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ class Destination:
     settings: ChannelSettings
     address: str = field(repr=False)
     is_default: bool
+    headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)  # what its receiver wants to see as well
 
     @property
     def variable(self) -> str:

@@ -47,9 +47,9 @@ class Redactor:
         pairs = [f"{each.username}:{each.password}" for each in found]
         return Redactor([*self._secrets, *(secret for each in found for secret in each.secrets), *pairs])
 
-    def hiding(self, secret: str) -> "Redactor":
-        """Return a redactor that knows this secret, too."""
-        return Redactor([*self._secrets, secret])
+    def hiding(self, *secrets: str) -> "Redactor":
+        """Return a redactor that knows these secrets, too."""
+        return Redactor([*self._secrets, *secrets])
 
     def text(self, value: str) -> str:
         """Return the text without secrets."""

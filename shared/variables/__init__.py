@@ -80,6 +80,11 @@ class Variables(ContainerVariables):
     secret_key: SecretStr = Field(
         SecretStr(""), description="Fernet key that encrypts credentials in requests; empty for SECRET_KEY_FILE."
     )
+    credentials_file: Path | None = Field(
+        None,
+        description="The operator's own logins for git, registries, data and webhooks; a file of mode 0600.",
+        examples=["/etc/retrain/credentials.toml"],
+    )
     secret_key_file: Path | None = Field(
         None, description="File with that key, created with mode 0600 if missing; by default secret.key in DATA_DIR."
     )

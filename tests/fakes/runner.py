@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared.errors import AttemptError, Code, InfrastructureError
+from worker.credentials.pulling import ANYBODY, Pull
 from worker.interruption import NEVER, Interruption
 from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
@@ -116,6 +117,7 @@ class FakeRunner:
         pinned: str | None = None,
         timeout_seconds: float,
         interruption: Interruption = NEVER,
+        pull: Pull = ANYBODY,
     ) -> Image | None:
         """Return an image, unless ``image_error`` is set."""
         self._answer()

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from shared.errors import AttemptError
 from shared.requests.retrain_request import RetrainRequest
-from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.parity.case import Case, Outcome, shown_in
 from tests.support.jobs import claim, new_job
 from tests.support.waiting import wait_until
+from worker.credentials.keys import Keys
 from worker.interruption import NEVER, Interruption
 from worker.runners.docker.runner import DockerRunner
 from worker.runners.process.runner import ProcessRunner
@@ -91,7 +91,7 @@ def _start(worker: FakeWorker, case: Case, place: Path) -> Handle | Outcome:
         return Outcome(None, refused=f"at POST: {told.replace('Value error, ', '')}")
     job_id = worker.store.submit(new_job(request=request.as_record())).job.id
     try:
-        return worker.preparation.start(claim(worker.store, job_id), JobSecrets())
+        return worker.preparation.start(claim(worker.store, job_id), Keys())
     except AttemptError as error:
         return Outcome(None, refused=f"{error.code}: {error.message}")
 

@@ -1,5 +1,8 @@
 """Creates the channels that are set up; the redactor keeps the settings' secrets out of all of them."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint
 from typing import cast
 
@@ -12,11 +15,18 @@ from shared.settings import Settings
 from worker.alerts.seam import AlertChannel
 
 
-def channels_of(settings: Settings, redactor: Redactor) -> dict[str, AlertChannel]:
-    """Create the channels that are set up; raise ConfigurationError if a class cannot be loaded."""
+def channels_of(
+    settings: Settings, redactor: Redactor, *, headers: Callable[[str], Mapping[str, str]] = lambda _address: {}
+) -> dict[str, AlertChannel]:
+    """Create the channels that are set up; raise ConfigurationError if a class cannot be loaded.
+
+    ``headers``: by which the operator is let in at an address, asked for before each alert.
+    """
     links = Links.of(settings)
     return {
-        name: channel_class(each).from_settings(each, links=links, redactor=redactor)
+        name: channel_class(each).from_settings(
+            replace(each, headers=partial(headers, each.address)), links=links, redactor=redactor
+        )
         for name, each in settings.destinations.by_name.items()
     }
 

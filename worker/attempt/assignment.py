@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from shared.errors import Code, UserError
 from shared.jobs.records import Claim
 from shared.requests.retrain_request import RetrainRequest
-from shared.secrets.vault import JobSecrets
 from worker.attempt import dataset_pin
 from worker.attempt_name import attempt_name
+from worker.credentials.keys import Keys
 from worker.interruption import Interruption
 from worker.project.entry_points import EntryPoint, Project, Rendered, assemble, render
 from worker.source.checkout import Checkout
@@ -20,7 +20,7 @@ class Assignment:
     """One attempt to prepare: its request, its claim, and what may interrupt it."""
 
     claim: Claim
-    secrets: JobSecrets
+    secrets: Keys
     interruption: Interruption
     part: str = ""  # of the attempt, with a folder and a container of its own
 

@@ -21,7 +21,6 @@ from shared.errors import AttemptCancelled, AttemptError, Code, InfrastructureEr
 from shared.jobs.model import Job, JobState
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
-from shared.secrets.vault import Vault
 from shared.settings import Settings
 from worker.attempt.assignment import Assignment
 from worker.attempt.evaluator import Comparison, Scored, Watch
@@ -29,6 +28,7 @@ from worker.attempt.evidence_of import OURS, THEIRS, evidence_of
 from worker.attempt.last_words import telling_line
 from worker.attempt.preparation import Preparation
 from worker.attempt_name import PART, attempt_name
+from worker.credentials.keys import Keyring
 from worker.host.disk_watch import Verdicts
 from worker.interruption import LOOK_SECONDS, Interruption, WorkerStopping
 from worker.project.evaluation import Evaluand, heading
@@ -50,7 +50,7 @@ class Evaluating:
 
     settings: Settings
     store: JobStore
-    vault: Vault
+    keyring: Keyring
     preparation: Preparation
     runner: Runner
     runs: EvaluationRuns
@@ -95,7 +95,7 @@ class Evaluating:
 
     def _evaluate(self, work: "_Work") -> Sequence[str]:
         """Return why each model's evaluation failed, "" where it did not."""
-        secrets = self.vault.open(self.store.secret(work.claim))
+        secrets = self.keyring.of_job(self.store.secret(work.claim), work.claim.job, work.claim.request)
         redactor = self.preparation.redactor_of(work.claim, work.claim.job, self.preparation.redactor.plus(secrets.all))
         seconds = self.settings.lease_seconds
         permit = partial(self.store.renew, work.claim, lease_seconds=seconds)

@@ -15,7 +15,6 @@ from shared.jobs.store import Claims
 from shared.links import Links
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
-from shared.secrets.vault import JobSecrets
 from shared.settings import Settings
 from worker.attempt import dataset_pin
 from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_its_own, no_image, render_for
@@ -23,6 +22,7 @@ from worker.attempt.course import takeovers
 from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
 from worker.attempt_name import attempt_name
+from worker.credentials.keys import Keys
 from worker.host.offer import HostOffer
 from worker.interruption import NEVER, Interruption
 from worker.project.entry_points import Rendered
@@ -64,7 +64,7 @@ class Preparation:
         run = Run(job.run_id or "", job.experiment_id or "", None)
         return redactor.hiding(self._surroundings.token(claim, run))
 
-    def start(self, claim: Claim, secrets: JobSecrets, interruption: Interruption = NEVER) -> Handle:
+    def start(self, claim: Claim, secrets: Keys, interruption: Interruption = NEVER) -> Handle:
         """Do everything up to the start of the container, recording what is resolved. Raises AttemptError.
 
         It also raises whatever interrupts it, within LOOK_SECONDS, unless it is waiting for an engine or a server.
@@ -168,7 +168,7 @@ class Preparation:
         pinned = dataset_pin.pin(
             asked,
             source=self.source,
-            credentials=assigned.secrets.dataset,
+            credentials=assigned.secrets.of_data(asked),
             timeout_seconds=self._git_seconds(assigned.request),
             interruption=assigned.interruption,
         )
@@ -188,6 +188,7 @@ class Preparation:
             pinned=assigned.claim.job.image_id,
             timeout_seconds=assigned.request.timeouts.pull_seconds or self.settings.pull_timeout_seconds,
             interruption=assigned.interruption,
+            pull=assigned.secrets.pull_of(project.image),
         )
         if image is not None:
             self._record(assigned, Resolution(image=project.image, image_id=image.digest or image.id))
@@ -232,7 +233,8 @@ class Preparation:
     def _surround(self, assigned: Assignment, loaded: Loaded, pins: Pins, run: Run) -> Given:
         own = {**self._surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}
         token = self._surroundings.token(assigned.claim, run)
-        return self._surroundings.give(loaded.project, own, assigned.secrets.dataset, token=token)
+        data = assigned.secrets.to_read_data(assigned.request.dataset_repo)
+        return self._surroundings.give(loaded.project, own, data, token=token)
 
     def _specify(
         self,

@@ -23,7 +23,6 @@ from shared.jobs.promotions import Promotion
 from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.secrets.redactor import Redactor
-from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.course import losses, seconds_running
 from worker.attempt.evaluator import Watch
@@ -33,6 +32,7 @@ from worker.attempt.limits import log_flood
 from worker.attempt.log_keeper import LogKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt_name import attempt_name
+from worker.credentials.keys import Keyring, Keys
 from worker.host.disk_watch import Verdicts
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
 from worker.runners.seam import Exit, Handle, Runner, TellsEnds, log_bounds
@@ -53,7 +53,7 @@ class Supervisor:
 
     settings: Settings
     store: JobStore
-    vault: Vault
+    keyring: Keyring
     preparation: Preparation
     runner: Runner
     finishing: Finishing
@@ -86,7 +86,7 @@ class Supervisor:
         return None
 
     def _supervise(self, claim: Claim, lease: LeaseKeeper) -> Job:
-        secrets = self.vault.open(self.store.secret(claim))
+        secrets = self.keyring.of_job(self.store.secret(claim), claim.job, claim.request)
         redactor = self.preparation.redactor.plus(secrets.all)
         decided: Sequence[Promotion] = ()
         try:
@@ -122,7 +122,7 @@ class Supervisor:
         if self.stopping.is_set():
             raise WorkerStopping
 
-    def _attach_or_start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+    def _attach_or_start(self, claim: Claim, secrets: Keys, lease: LeaseKeeper) -> Handle:
         if claim.job.state is JobState.STARTING:
             _refuse_if_it_kills_workers(claim)
             handle = self._start(claim, secrets, lease)
@@ -142,7 +142,7 @@ class Supervisor:
                 lease.check()
                 self._pause(POLL_SECONDS)
 
-    def _start(self, claim: Claim, secrets: JobSecrets, lease: LeaseKeeper) -> Handle:
+    def _start(self, claim: Claim, secrets: Keys, lease: LeaseKeeper) -> Handle:
         """Prepare the attempt in its own thread, because some of its waits cannot be interrupted from here."""
         seconds = self.settings.lease_seconds
         interruption = Interruption(lambda: self.store.begin_start(claim, lease_seconds=seconds))
@@ -168,7 +168,7 @@ class Supervisor:
             if state is JobState.CANCELLING:
                 raise AttemptCancelled.on_request()
 
-    def _prepare(self, claim: Claim, secrets: JobSecrets, interruption: Interruption) -> Handle:
+    def _prepare(self, claim: Claim, secrets: Keys, interruption: Interruption) -> Handle:
         if handle := self.runner.attach(attempt_name(claim.job)):
             return handle
         for earlier in claim.job.attempts[:-1]:

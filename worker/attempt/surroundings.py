@@ -14,18 +14,19 @@ from mypackage.protocol import (
     PROMOTION_VARIABLE,
     REQUEST_VARIABLE,
 )
-from shared.addresses.git_uri import Credentials
 from shared.jobs.records import Claim
 from shared.proxies import prelude_of_training
 from shared.secrets.attempt_tokens import Grant, issue
 from shared.settings import Settings
 from worker.attempt.git_files import git_files
+from worker.credentials.keys import NO_DATA_KEYS, DataKeys
 from worker.project.docker_env import Environment, permit_environment, permit_volumes
 from worker.project.entry_points import Project
 from worker.runners.private_files import PrivateFiles, private_files
 from worker.runners.seam import Inside, Volume
 from worker.tracking.client import Run, container_environment
 
+AZURE_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
 TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
 TRACKING_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - likewise
 # MLflow's client would send these rather than the token; an image may have them.
@@ -84,7 +85,9 @@ class Surroundings:
         )
         return issue(grant, self.settings.attempt_key())
 
-    def give(self, project: Project, own: Mapping[str, str], dataset: Credentials | None, *, token: str = "") -> Given:
+    def give(
+        self, project: Project, own: Mapping[str, str], data: DataKeys = NO_DATA_KEYS, *, token: str = ""
+    ) -> Given:
         """Combine what the project asks for and may have with the service's ``own`` variables, which win.
 
         ``token`` is what the training shows our guard.
@@ -93,9 +96,9 @@ class Surroundings:
             project,
             self.settings.project_env_allowlist,
             self.host_environment,
-            set_anyway={*AS_IT_IS_PRINTED, *own, *LOGIN},
+            set_anyway={*AS_IT_IS_PRINTED, *own, *LOGIN, *({AZURE_VARIABLE} if data.account else ())},
         )
-        private = self._private_files(permitted, own, dataset, token)
+        private = self._private_files(permitted, own, data, token)
         return Given(
             env={**AS_IT_IS_PRINTED, **WITHOUT_NOISE, **permitted.shown, **own},
             private=private,
@@ -138,7 +141,7 @@ class Surroundings:
         return f"echo {shlex.quote(text)} >&2\n"
 
     def _private_files(
-        self, environment: Environment, own: Mapping[str, str], dataset: Credentials | None, token: str
+        self, environment: Environment, own: Mapping[str, str], data: DataKeys, token: str
     ) -> PrivateFiles:
         """Return lent variables, except the service's own names, and the credentials of tracking server and data."""
         exports = {name: value for name, value in environment.lent.items() if name not in own}
@@ -148,5 +151,7 @@ class Surroundings:
             exports[TRACKING_PASSWORD] = password
         if token:
             exports |= {TRACKING_TOKEN: token, **NO_LOGIN}
-        of_git = git_files(dataset, has_home=self.inside.has_home) if dataset else {}
+        if data.account:
+            exports[AZURE_VARIABLE] = data.account
+        of_git = git_files(data.login, has_home=self.inside.has_home) if data.login else {}
         return private_files(exports, of_git=of_git)

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from worker.doctor import report
 from worker.doctor.alert_channels import check_alert_channels
 from worker.doctor.backups import check_backup
+from worker.doctor.credentials import check_credentials
 from worker.doctor.database import check_database
 from worker.doctor.examination import Check, examine
 from worker.doctor.git_hosts import check_git
@@ -60,6 +61,7 @@ def checks_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, C
         "Redis": partial(check_redis, settings),
         "database": partial(check_database, settings),
         "MLflow": partial(check_tracking, settings),
+        "credentials": partial(check_credentials, settings),
         "git": partial(check_git, settings, environment),
         "alerts": partial(check_alert_channels, settings),
         "backup": partial(check_backup, settings),

@@ -7,6 +7,7 @@ from shared.live_secrets import redactor_of
 from shared.plugins import Registry
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
+from worker.credentials.credentials_file import read_once
 from worker.runners.kind import RunnerKind
 
 RUNNERS: Final = Registry[RunnerKind](
@@ -17,6 +18,7 @@ RUNNERS: Final = Registry[RunnerKind](
 
 
 def worker_redactor(settings: Settings, environment: Mapping[str, str]) -> Redactor:
-    """Return the redactor of a process that uses the runner, which also knows the runner's secrets."""
+    """Return the redactor of a process that uses the runner, with the runner's secrets and the operator's logins."""
     secrets = RUNNERS.load(settings.runner).secrets(settings, environment)
-    return redactor_of(settings, environment, also=secrets)
+    named = read_once(settings.credentials_file).secrets
+    return redactor_of(settings, environment, also=[*secrets, *named])

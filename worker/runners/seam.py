@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from shared.errors import AttemptError
 from shared.settings import Settings
+from worker.credentials.pulling import ANYBODY, Pull
 from worker.interruption import NEVER, Interruption
 
 PROJECT_FOLDER = "/mlflow/projects/code"  # where MLflow's own Docker backend puts a project
@@ -147,6 +148,7 @@ class Runner(Protocol):
         pinned: str | None = None,
         timeout_seconds: float,
         interruption: Interruption = NEVER,
+        pull: Pull = ANYBODY,
     ) -> Image | None:
         """Make sure that the image is here, pulling it if missing; return None if the runner uses no images.
 

@@ -36,7 +36,8 @@ class Logins:
     def of(self, address: str) -> Credentials | None:
         """Return the login of the origin (scheme, host and port) that the address is on."""
         origin = origin_of(address)
-        return next((each for each in self.known if origin and origin_of(each.origin) == origin), None)
+        of_origin = (each for each in self.known if origin and origin_of(each.origin) == origin)
+        return next((each for each in of_origin if each.reaches(address)), None)
 
     def shown_to(self, uri: str) -> Credentials | None:
         """Return the login of a repository whose host asked for it."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from shared.errors import AttemptError, FailureType, RetrainError, UserError
 from shared.jobs.model import Job, JobState, Reason
+from shared.jobs.records import ToLookAt
 from shared.jobs.store import JobStore
 from shared.logs import job_context
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
-from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
 from worker.attempt.assignment import Pins, no_image, render_request
+from worker.credentials.keys import Keyring, Keys
 from worker.host.offer import HostOffer
 from worker.interruption import UntilStopping, WorkerStopping
 from worker.project.loading import project_of
@@ -39,7 +40,7 @@ class Looking:
 
     settings: Settings
     store: JobStore
-    vault: Vault
+    keyring: Keyring
     source: GitSource
     runner: Runner
     here: HostOffer
@@ -60,13 +61,14 @@ class Looking:
             return False
         with job_context(found.job):
             try:
-                self._look(found.job, self.vault.open(found.secret))
+                self._look(found)
             except (RetrainError, WorkerStopping) as error:  # the start will tell, if it is still so
                 logger.info("not looked at", extra={"cause": str(error)})
         return True
 
-    def _look(self, job: Job, secrets: JobSecrets) -> None:
-        request = RetrainRequest.from_record(job.request)
+    def _look(self, found: ToLookAt) -> None:
+        job, request = found.job, RetrainRequest.from_record(found.job.request)
+        secrets = self.keyring.of_job(found.secret, job, request)
         if FailureType.USER_ERROR in self.settings.retry_policy(request.retry).on:
             return  # somebody expects that it may work later
         try:
@@ -81,7 +83,7 @@ class Looking:
         except UserError as error:
             self._fail(job, error, secrets, where=f" at commit {file.commit_sha[:10]}")
 
-    def _read(self, job: Job, request: RetrainRequest, secrets: JobSecrets) -> ProjectFile | None:
+    def _read(self, job: Job, request: RetrainRequest, secrets: Keys) -> ProjectFile | None:
         wanted = SourceRequest(
             uri=request.git_uri,
             ref=request.commit_hash,
@@ -100,7 +102,7 @@ class Looking:
         if self.runner.inside.runs_images and project.image is None:
             raise no_image(project)
 
-    def _fail(self, job: Job, error: AttemptError, secrets: JobSecrets, *, where: str) -> None:
+    def _fail(self, job: Job, error: AttemptError, secrets: Keys, *, where: str) -> None:
         message = f"{error.message} This was seen{where} while the job waited; it was not started."
         reason = Reason(error.code, error.type, self.redactor.plus(secrets.all).text(message))
         now = self.store.get(job.id)

@@ -22,7 +22,7 @@ KEY_PART = 64
 def look(at: Look, around: Around) -> Found:
     """Compare what the data is now with what the last look saw."""
     address = _address(at)
-    now = find_revision(address, around, credentials=at.secrets.dataset)
+    now = find_revision(address, around, at.secrets)
     trigger, time = at.due.trigger, at.due.now
     next_at = time + timedelta(seconds=at.when.dataset.look_every_seconds if at.when.dataset else 0)
     seen = {"revision": now.text, "address": address, "at": time.isoformat()}

@@ -76,7 +76,7 @@ def _pin(repository: DatasetRepository, look: Look, around: Around, deadline: De
     if not around.source.allows(repository.url):
         return None
     wanted = SourceRequest(
-        repository.url, repository.rev or "HEAD", credentials=look.secrets.dataset, what="dataset_repo"
+        repository.url, repository.rev or "HEAD", credentials=look.secrets.of_data(repository.url), what="dataset_repo"
     )
     try:
         return repository.at(_commit(wanted, around, deadline))
@@ -92,7 +92,7 @@ def _find_data(address: str, look: Look, around: Around) -> str | None:
     if not can_be_looked_at(address, around):
         return None
     try:
-        return find_revision(address, around, credentials=look.secrets.dataset).text
+        return find_revision(address, around, look.secrets).text
     except AttemptError as error:
         _tell(error)
         return None

@@ -15,9 +15,9 @@ from shared.logs import job_context
 from shared.queue import JobQueue, send_for_flower, send_or_leave_to_sweep
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
-from shared.secrets.vault import Vault
 from shared.triggers.new_jobs import new_job, with_gpus
 from shared.triggers.records import policy_of, when_of
+from worker.credentials.keys import Keyring
 from worker.interruption import WorkerStopping
 from worker.resilience import survive
 from worker.triggers import dataset, jobs, observations, ticks
@@ -48,7 +48,7 @@ class TriggerLooking:
 
     around: Around
     queue: JobQueue
-    vault: Vault
+    keyring: Keyring
     redactor: Redactor
 
     def run_until(self, stopping: threading.Event) -> None:
@@ -90,19 +90,20 @@ class TriggerLooking:
     def _look(self, due: Due) -> Settlement:
         trigger = due.trigger
         try:
+            template = RetrainRequest.from_record(trigger.template)
             look = Look(
                 due=due,
                 when=when_of(trigger.when),
                 policy=policy_of(trigger.policy),
-                template=RetrainRequest.from_record(trigger.template),
-                secrets=self.vault.open(due.secret),
+                template=template,
+                secrets=self.keyring.of_job(due.secret, trigger, template),
             )
             found = LOOKERS[trigger.kind](look, self.around) if trigger.kind in LOOKERS else Found()
             waiting = tuple(event.occurrence for event in due.waiting)
             asked = dict[tuple[str, str | None], Inputs]()
             entries = [self._entry(look, each, found, asked) for each in (*waiting, *found.occurrences)]
         except AttemptError as error:  # of what was to be looked at: a host that does not answer, a wrong address
-            message = self.redactor.plus(self.vault.open(due.secret).all).text(error.message)
+            message = self.redactor.plus(look.secrets.all).text(error.message)
             return _nothing_found(due, message)
         except ConfigurationError as error:  # this worker has another SECRET_KEY than the API
             return _nothing_found(due, error.message)

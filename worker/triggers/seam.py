@@ -8,9 +8,9 @@ from typing import Any
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Due, Occurrence, Verdict
 from shared.requests.retrain_request import RetrainRequest
-from shared.secrets.vault import JobSecrets
 from shared.settings import Settings
 from shared.triggers.fields import Policy, When
+from worker.credentials.keys import Keys
 from worker.interruption import Interruption
 from worker.source.checkout import GitSource
 from worker.tracking.client import Tracking
@@ -37,7 +37,7 @@ class Look:
     when: When
     policy: Policy
     template: RetrainRequest
-    secrets: JobSecrets = field(repr=False)
+    secrets: Keys = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from tests.unit.api.hooks.senders import (
     github_push,
     notification,
 )
+from worker.credentials.keys import Keyring
 from worker.interruption import NEVER
 from worker.triggers.looking import TriggerLooking
 from worker.triggers.seam import Around
@@ -58,7 +59,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
     around = Around(
         settings=settings, store=store, source=FakeSource(tmp_path), tracking=FakeTracking(), interruption=NEVER
     )
-    yield Service(Desk(app.test_client(), store, vault), TriggerLooking(around, queue, vault, Redactor()))
+    yield Service(Desk(app.test_client(), store, vault), TriggerLooking(around, queue, Keyring(vault), Redactor()))
     store.close()
 
 

@@ -60,7 +60,7 @@ def test_a_worker_joins_with_three_settings_and_its_secrets_come_as_files() -> N
     assert set(files.values()) == {f"/run/secrets/{name}" for name in mounted}
     channels = {name.upper() for kind in kinds().values() for name in kind.model_fields}
     known = channels | {name.upper() for name in Settings.model_fields} | {"TMPDIR", "DOCKER_CONFIG"}
-    assert {name.removesuffix("_FILE") for name in environment} <= known
+    assert {name for name in environment if name.removesuffix("_FILE") not in known} <= known
 
 
 @pytest.mark.parametrize("missing", list(THREE_SETTINGS))

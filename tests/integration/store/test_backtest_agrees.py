@@ -28,6 +28,7 @@ from tests.support.clocks import HeldClock
 from tests.support.jobs import claim
 from tests.support.length import rounds
 from tests.support.triggers import REQUEST
+from worker.credentials.keys import Keyring
 from worker.interruption import NEVER, Interruption
 from worker.source.checkout import SourceRequest
 from worker.triggers.looking import TriggerLooking
@@ -118,7 +119,7 @@ class Live:
             tracking=FakeTracking(),
             interruption=NEVER,
         )
-        self.looking = TriggerLooking(around, self.queue, Vault(Fernet.generate_key()), Redactor())
+        self.looking = TriggerLooking(around, self.queue, Keyring(Vault(Fernet.generate_key())), Redactor())
         self.pushes = list(given.pushes)
         self.ends: dict[str, datetime] = {}
         when, policy = given.when, given.policy

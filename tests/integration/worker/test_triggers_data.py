@@ -21,6 +21,7 @@ from tests.fakes.tracking import FakeTracking
 from tests.integration.source.private_host import make_source
 from tests.support.servers.azurite import ACCOUNT, Azurite
 from tests.support.servers.git_server import GitServer
+from worker.credentials.keys import Keys
 from worker.interruption import UntilStopping, WorkerStopping
 from worker.triggers.origins import blobs, finding
 from worker.triggers.origins.finding import find_revision
@@ -49,7 +50,7 @@ class Looking:
             tracking=FakeTracking(),
             interruption=UntilStopping(self.stopping),
         )
-        return find_revision(address, around, credentials=credentials)
+        return find_revision(address, around, Keys(dataset=credentials))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Self, cast
 
@@ -27,8 +28,16 @@ TIMES = ("created_at", "started_at", "ended_at")
 class Webhook:
     """Any webhook that accepts JSON."""
 
-    def __init__(self, endpoint: Endpoint, *, secret: str, links: Links, redactor: Redactor) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        secret: str,
+        links: Links,
+        redactor: Redactor,
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._endpoint, self._headers = endpoint, headers
         self._secret = secret.encode()
         self._links = links
         self._redactor = redactor
@@ -38,7 +47,7 @@ class Webhook:
         """Create the channel; all of this kind sign with the same secret."""
         secret = cast(WebhookSettings, destination.settings).alert_webhook_secret.get_secret_value()
         endpoint = Endpoint(destination.address, {})
-        return cls(endpoint, secret=secret, links=links, redactor=redactor)
+        return cls(endpoint, secret=secret, links=links, redactor=redactor, headers=destination.headers)
 
     def send(self, news: News) -> Answer:
         """Post the alert. If it is sent again, it has the same id, and job and promotion as they are then."""
@@ -60,7 +69,7 @@ class Webhook:
 
     def _post(self, alert_id: str, content: Any) -> Answer:
         body = json.dumps(content).encode()
-        headers = {ID_HEADER: alert_id}
+        headers = {**self._headers(), ID_HEADER: alert_id}
         if self._secret:
             headers[SIGNATURE_HEADER] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
         return self._endpoint.post(body, headers)

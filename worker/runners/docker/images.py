@@ -15,6 +15,7 @@ from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
 from shared.errors import Code, InfrastructureError
+from worker.credentials.pulling import ANYBODY, Pull
 from worker.interruption import NEVER, Interruption
 from worker.runners.docker.engine import ENGINE_ERRORS, Engine, engine_answers, why
 from worker.runners.docker.failures import pull_failed, pull_timeout, unavailable
@@ -29,10 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PullLimits:
-    """How long a pull may take, and what may end it sooner."""
+    """How long a pull may take, what may end it sooner, and who asks."""
 
     timeout_seconds: float
     interruption: Interruption = NEVER
+    pull: Pull = ANYBODY
 
 
 class DockerImages:
@@ -68,7 +70,7 @@ class DockerImages:
         return True
 
     def _bring_pinned(self, name: str, pinned: str, *, limits: PullLimits) -> Image | None:
-        if found := self._use_image(pinned):
+        if found := self._find_here(pinned, limits):
             return found
         try:
             return self._bring(digest_reference(name, pinned), limits=limits)
@@ -78,7 +80,7 @@ class DockerImages:
             return None  # it was built here, or the registry dropped it
 
     def _bring(self, name: str, *, limits: PullLimits) -> Image:
-        if found := self._use_image(name):
+        if found := self._find_here(name, limits):
             return found
         before = self._references()
         self._pull(name, limits=limits)
@@ -87,6 +89,10 @@ class DockerImages:
             raise pull_failed(name, "it was removed at once by somebody else")
         self._note_pull(found.id, before)
         return replace(found, was_pulled=True)
+
+    def _find_here(self, name: str, limits: PullLimits) -> Image | None:
+        """Return the image if it is here, unless its registry is to say first who may have it."""
+        return None if limits.pull.asks_registry else self._use_image(name)
 
     def _use_image(self, name: str) -> Image | None:
         """Return the image if it is here, noting that it is about to be used."""
@@ -116,7 +122,7 @@ class DockerImages:
         try:
             client = _PullClient(version="auto", timeout=silence_seconds, **self._engine.connection())
             with closing(client), limits.interruption.stopping(client.break_off):
-                _follow(client.pull(name, stream=True, decode=True), name, limits)
+                _follow(client.pull(name, stream=True, decode=True, auth_config=_login(limits.pull)), name, limits)
         except (ReadTimeout, ReadTimeoutError) as error:
             raise pull_timeout(name, limits.timeout_seconds) from error
         except APIError as error:
@@ -172,6 +178,11 @@ def _follow(pull: Iterable[Any], name: str, limits: PullLimits) -> None:
         if time.monotonic() > deadline:
             raise pull_timeout(name, limits.timeout_seconds)
     limits.interruption.check()
+
+
+def _login(pull: Pull) -> dict[str, str] | None:
+    """Return what the engine shows the registry; without it, what `docker login` saved for it."""
+    return {"username": pull.username, "password": pull.password} if pull.password else None
 
 
 def _references_of(image: Mapping[str, Any]) -> set[str]:

@@ -14,6 +14,7 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
+from worker.credentials.pulling import ANYBODY, Pull
 from worker.interruption import NEVER, Interruption
 from worker.runners.docker.engine import Engine, engine_answers, why
 from worker.runners.docker.engine_logs import EngineLogs
@@ -69,9 +70,10 @@ class DockerRunner:
         pinned: str | None = None,
         timeout_seconds: float,
         interruption: Interruption = NEVER,
+        pull: Pull = ANYBODY,
     ) -> Image | None:
         """Make sure that the image is here, pulling it if missing; exactly the ``pinned`` one if still available."""
-        limits = PullLimits(timeout_seconds, interruption)
+        limits = PullLimits(timeout_seconds, interruption, pull)
         return self._images.prepare(image, pinned=pinned, limits=limits)
 
     def start_or_attach(self, spec: AttemptSpec, interruption: Interruption = NEVER) -> Handle:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from shared.errors import InfrastructureError
+from worker.credentials.pulling import ANYBODY, Pull
 from worker.folder_tree import remove_tree, tree_bytes
 from worker.interruption import NEVER, Interruption
 from worker.runners.gpus import find_gpus
@@ -71,6 +72,7 @@ class ProcessRunner:
         pinned: str | None = None,
         timeout_seconds: float,
         interruption: Interruption = NEVER,
+        pull: Pull = ANYBODY,
     ) -> Image | None:
         """Return None: images are not used here."""
         return None

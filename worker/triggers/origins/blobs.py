@@ -1,6 +1,7 @@
 """Looks at blobs in Azure: how many are below a prefix, and which versions of them.
 
-Only in the account that the operator lends to trainings, by AZURE_STORAGE_CONNECTION_STRING in PROJECT_ENV_ALLOWLIST.
+Only in accounts that the operator lends to trainings: by an entry in CREDENTIALS_FILE for that account, or by
+AZURE_STORAGE_CONNECTION_STRING in PROJECT_ENV_ALLOWLIST.
 """
 
 import hashlib
@@ -36,8 +37,11 @@ class Account:
     def lent(cls, settings: Settings) -> "Account | None":
         """Return it, if the operator lends one."""
         opens = settings.azure_storage_connection_string.get_secret_value()
-        if not opens or VARIABLE not in settings.project_env_allowlist:
-            return None
+        return cls.opened_by(opens) if opens and VARIABLE in settings.project_env_allowlist else None
+
+    @classmethod
+    def opened_by(cls, opens: str) -> "Account":
+        """Return the account of a connection string."""
         said = dict(part.partition("=")[::2] for part in opens.split(";"))
         name, suffix = said.get("AccountName", ""), said.get("EndpointSuffix", "core.windows.net")
         protocol = said.get("DefaultEndpointsProtocol", "https")
@@ -53,7 +57,7 @@ def takes(address: str, settings: Settings) -> bool:
 
 def look(address: str, asking: Asking) -> Revision:
     """List the blobs, page by page."""
-    account = Account.lent(asking.settings)
+    account = Account.opened_by(asking.account) if asking.account else Account.lent(asking.settings)
     if account is None:
         message = f"No account in Azure is lent to this service, so {address} cannot be looked at. Its operator sets "
         raise UserError(Code.INVALID_PARAMETER, f"{message}{VARIABLE}, and lists it in PROJECT_ENV_ALLOWLIST.")

@@ -23,6 +23,7 @@ class Asking:
     source: GitSource
     deadline: Deadline
     credentials: Credentials | None = field(default=None, repr=False)
+    account: str = field(default="", repr=False)  # the connection string of an account in Azure that the address is in
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from docker.errors import ImageNotFound
 from shared.errors import AttemptCancelled, AttemptError, AttemptTimeout, Code, InfrastructureError
 from tests.integration.runners.docker.conftest import IMAGE
 from tests.support.servers.image_registry import ImageRegistry
+from worker.credentials.pulling import Pull
 from worker.interruption import Interruption
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.runner import DockerRunner
@@ -269,3 +270,17 @@ def test_a_private_registry_is_opened_by_the_login_that_docker_login_wrote(
                 assert "hunter2" not in error.message
         finally:
             runner.close()
+
+
+def test_the_operators_login_opens_a_registry_and_an_image_of_others_is_asked_for_there(
+    private_registry: ImageRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runner: DockerRunner
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    prepare_by = partial(runner.prepare_image, private_registry.name, timeout_seconds=60)
+    found = prepare_by(pull=Pull("team", "hunter2"))
+    assert found is not None
+    assert found.digest == private_registry.digest
+    for pinned in (None, found.digest, found.id):  # it is on this host's disk by now
+        error = error_of(partial(prepare_by, pinned=pinned, pull=Pull(asks_registry=True)))
+        assert error.code == Code.IMAGE_PULL_FAILED
+    assert prepare_by(pull=Pull("team", "hunter2")) == replace(found, was_pulled=False)

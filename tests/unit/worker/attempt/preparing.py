@@ -3,9 +3,9 @@
 from typing import Any
 
 from shared.jobs.records import Claim
-from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
+from worker.credentials.keys import Keys
 from worker.runners.docker.inside import in_containers
 from worker.runners.seam import AttemptSpec, Inside
 
@@ -38,8 +38,8 @@ def train_as(kind: str, worker: FakeWorker) -> None:
     worker.runner.inside = in_containers(worker.settings) if kind == "docker" else Inside(has_home=has_home)
 
 
-def started(worker: FakeWorker, secrets: JobSecrets | None = None, **request: Any) -> tuple[Claim, AttemptSpec]:
+def started(worker: FakeWorker, secrets: Keys | None = None, **request: Any) -> tuple[Claim, AttemptSpec]:
     """Claim a job and start its attempt."""
     taken = claim(worker.store, worker.submit(**request))
-    worker.preparation.start(taken, secrets or JobSecrets())
+    worker.preparation.start(taken, secrets or Keys())
     return taken, worker.host.started[-1]

@@ -7,9 +7,9 @@ import pytest
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import Code, FailureType
-from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.unit.worker.attempt.preparing import PROJECT, DockerWorker, started
+from worker.credentials.keys import Keys
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_later_attempt_uses_the_data_of_the_first_and_does_not_look_again(work
 
 def test_only_the_datas_own_credentials_are_shown_to_its_host(worker: FakeWorker) -> None:
     dataset = Credentials("https://git.example/", "robot", "ghp_s3cret")
-    started(with_dataset(worker), JobSecrets(dataset=dataset), dataset_repo=DATA)
+    started(with_dataset(worker), Keys(dataset=dataset), dataset_repo=DATA)
     assert [request.credentials for request in worker.source.requests] == [None, dataset]
 
 

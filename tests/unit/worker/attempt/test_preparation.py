@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Code, UserError
-from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.support.jobs import claim
 from tests.unit.worker.attempt.preparing import DockerWorker, started
+from worker.credentials.keys import Keys
 from worker.runners.seam import Handle
 from worker.tracking.run_tags import tags_of
 
@@ -112,7 +112,7 @@ def test_a_project_without_an_image_does_not_train_in_containers(worker: FakeWor
     taken = claim(worker.store, worker.submit())
 
     with pytest.raises(UserError, match=r"docker_env\.image") as error:
-        worker.preparation.start(taken, JobSecrets())
+        worker.preparation.start(taken, Keys())
     assert error.value.code == Code.INVALID_PROJECT
     assert worker.tracking.runs == {}
 
@@ -149,7 +149,7 @@ def test_an_image_that_cannot_be_pulled_is_found_out_before_the_run_is_made(work
     taken = claim(worker.store, worker.submit())
 
     with pytest.raises(UserError):
-        worker.preparation.start(taken, JobSecrets())
+        worker.preparation.start(taken, Keys())
     assert worker.tracking.runs == {}
 
 
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_removed_does_not_end_the_attempt(
     monkeypatch.setattr(worker.source, "discard", refuse)
     taken = claim(worker.store, worker.submit())
 
-    assert isinstance(worker.preparation.start(taken, JobSecrets()), Handle)
+    assert isinstance(worker.preparation.start(taken, Keys()), Handle)
 
 
 def test_the_gpus_of_the_claim_reach_the_runner(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from shared.addresses.git_uri import Credentials
-from shared.secrets.vault import JobSecrets
 from tests.fakes.worker import FakeWorker
 from tests.unit.worker.attempt.preparing import PROJECT, DockerWorker, started, train_as
 from worker.attempt.surroundings import Surroundings
+from worker.credentials.keys import Keys
 from worker.project.entry_points import EnvironmentVariable, Project
 from worker.runners.docker.inside import seen_from_container
 from worker.runners.seam import Volume
@@ -34,7 +34,7 @@ def test_python_prints_at_once_unless_the_project_says_otherwise(
 ) -> None:
     own = () if says is None else (EnvironmentVariable("PYTHONUNBUFFERED", says),)
     surroundings = Surroundings(worker.settings, {}, worker.runner.inside)
-    given = surroundings.give(Project("iris", environment=own), {}, None)
+    given = surroundings.give(Project("iris", environment=own), {})
     assert given.env["PYTHONUNBUFFERED"] == gets
     assert given.env["GIT_PYTHON_REFRESH"] == "quiet"
     assert given.env["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
@@ -46,10 +46,10 @@ def test_a_log_says_that_packages_were_not_installed_where_no_image_has_them(
 ) -> None:
     train_as(kind, worker)
     surroundings = Surroundings(worker.settings, {}, worker.runner.inside)
-    given = surroundings.give(Project("iris", packages="my $(env).yaml"), {}, None)
+    given = surroundings.give(Project("iris", packages="my $(env).yaml"), {})
     printed = subprocess.run(["sh", "-c", given.prelude], capture_output=True, text=True, check=False).stderr
     assert ("Nothing of my $(env).yaml was installed" in printed) is says
-    assert "installed" not in surroundings.give(Project("iris"), {}, None).prelude
+    assert "installed" not in surroundings.give(Project("iris"), {}).prelude
 
 
 def test_what_the_operator_lends_reaches_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
@@ -113,7 +113,7 @@ def test_a_training_that_goes_past_the_guard_has_the_password(
 
 
 def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worker: FakeWorker) -> None:
-    secrets = JobSecrets(dataset=Credentials("https://git.example/", "robot", "ghp_s3cret"))
+    secrets = Keys(dataset=Credentials("https://git.example/", "robot", "ghp_s3cret"))
 
     _, spec = started(worker, secrets)
 
@@ -170,5 +170,5 @@ def test_the_users_own_git_configuration_is_read_where_the_training_has_a_home(
 ) -> None:
     worker.preparation = replace(worker.preparation, host_environment={"REGION": "eu", **environment})
     train_as(kind, worker)
-    _, spec = started(worker, JobSecrets(dataset=Credentials("https://git.example/", "robot", "pass")))
+    _, spec = started(worker, Keys(dataset=Credentials("https://git.example/", "robot", "pass")))
     assert (b"~/.gitconfig" in spec.private_files["gitconfig"]) is is_included

@@ -12,6 +12,7 @@ from tests.fakes.runner import FakeHost, Script
 from tests.fakes.worker import FakeWorker
 from worker.attempt.finishing import failure
 from worker.attempt_name import attempt_name
+from worker.credentials.keys import Keys
 
 LOST_AFTER_SECONDS = 60
 
@@ -34,7 +35,7 @@ class TwoHosts:
         self.first.runner.plan = Script(outputs=[b"epoch 1\n"], hangs=True)
         claim = self.first.store.claim(job_id, host=self.first.here.now(), lease_seconds=3)
         assert claim is not None
-        handle = self.first.preparation.start(claim, self.first.vault.open(None))
+        handle = self.first.preparation.start(claim, Keys())
         self.first.store.started(claim, runner="fake", container=handle.id)
         return claim
 

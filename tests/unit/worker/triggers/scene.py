@@ -20,6 +20,7 @@ from tests.fakes.source import FakeSource
 from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.clocks import HeldClock
+from worker.credentials.keys import Keyring
 from worker.interruption import NEVER
 from worker.triggers.looking import TriggerLooking
 from worker.triggers.seam import Around
@@ -63,7 +64,7 @@ class Scene:
             tracking=FakeTracking(),
             interruption=NEVER,
         )
-        self.looking = TriggerLooking(around, self.queue, self.vault, Redactor())
+        self.looking = TriggerLooking(around, self.queue, Keyring(self.vault), Redactor())
 
     def add(self, when: dict[str, Any], template: dict[str, Any] = TEMPLATE, **policy: Any) -> None:
         kind = Kind(next(iter(when)))

@@ -18,6 +18,7 @@ from shared.triggers.ticks import MISSED_SHOWN
 from tests.fakes.source import FakeSource
 from tests.support.jobs import SUCCEEDED, claim
 from tests.unit.worker.triggers.scene import AWAY, HOURLY, PUSHES, SECRETS, TEMPLATE, TOKEN, Scene
+from worker.credentials.keys import Keyring
 from worker.interruption import NEVER, Interruption, WorkerStopping
 from worker.source.checkout import SourceRequest
 from worker.triggers import looking as module
@@ -185,7 +186,7 @@ def test_a_host_that_does_not_answer_is_noted_without_secrets_and_what_waits_wai
 def test_a_worker_with_another_key_says_so_where_people_look(scene: Scene) -> None:
     scene.add(PUSHES)
     scene.push()
-    scene.looking = replace(scene.looking, vault=Vault(Fernet.generate_key()))
+    scene.looking = replace(scene.looking, keyring=Keyring(Vault(Fernet.generate_key())))
     scene.look()
     assert sorted(scene.outcomes()) == [Outcome.UNREACHABLE, Outcome.WAITING]
     assert all("SECRET_KEY" in event.reason for event in scene.events())
@@ -237,7 +238,7 @@ def test_the_same_commit_again_is_skipped_after_a_success_and_another_one_is_pin
     scene.looking = TriggerLooking(
         around=Around(**{**vars(scene.looking.around), "source": source}),
         queue=scene.queue,
-        vault=scene.vault,
+        keyring=Keyring(scene.vault),
         redactor=Redactor(),
     )
     scene.add(HOURLY, skip_if_same_inputs=True)

@@ -156,7 +156,7 @@ def given(settings: Settings, **asked: Any) -> Any:
     """Which of the host's things a project gets that asks for them."""
     around = Surroundings(settings, {"REGION": "eu"}, Inside())
     try:
-        return repr(around.give(Project("iris", **asked), {}, None))
+        return repr(around.give(Project("iris", **asked), {}))
     except UserError as refusal:
         return refusal.code
 
@@ -188,6 +188,13 @@ def source(process: WorkerProcess) -> Any:
     return found.mirrors, found._limits, found._rules
 
 
+def credentials(settings: Settings) -> Any:
+    """What a worker's keyring knows; the file must be its owner's alone."""
+    if settings.credentials_file:
+        settings.credentials_file.chmod(0o600)
+    return built(lambda process: process.parts.supervisor.keyring._file.now())(settings)
+
+
 of_store = built(lambda process: (process.store.limits, process.store.alerting, str(process.store.engine.url)))
 of_runner = built(lambda process: process.parts.supervisor.runner.kind)
 PORT = {"WORKER_METRICS_PORT": "5006"}
@@ -195,6 +202,9 @@ PORT = {"WORKER_METRICS_PORT": "5006"}
 EFFECTS = {
     "data_dir": Effect("{folder}/elsewhere", built(source)),
     "database_url": Effect("postgresql://h/jobs", of_store),
+    "credentials_file": Effect(
+        "{folder}/logins", credentials, files={"logins": '[[git]]\nurl = "git.example"\npassword = "x"'}
+    ),
     "runner": Effect("process", of_runner),
     "worker_host": Effect("gpu-7", lambda s: offer(s).name),
     "worker_queues": Effect("night", lambda s: offer(s).queues),
