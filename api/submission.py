@@ -10,16 +10,21 @@ from api.access.authorisation import current_caller
 from api.http.errors import FieldError, InvalidRequest
 from api.http.request_ids import request_id
 from api.services import Services
+from shared.access.callers import CallerKind
 from shared.addresses.git_uri import AllowedAddresses, parse_git_uri
 from shared.errors import StoreUnavailable
 from shared.jobs.model import Job, NewJob
 from shared.jobs.records import Submission
+from shared.jobs.waiting_limits import USUAL_QUEUE
 from shared.logs import job_context
 from shared.queue import send_or_leave_to_sweep
 from shared.requests.parts import Resources, memory_bytes
 from shared.requests.retrain_request import RetrainRequest
 from shared.settings import Settings
 from shared.triggers.new_jobs import new_job, with_gpus
+
+SHARE_KEYS = (CallerKind.MACHINE, CallerKind.ENVIRONMENT)
+MOST_NAMED = 30
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +41,8 @@ def submit(request: RetrainRequest, *, idempotency_key: str | None, services: Se
 
 def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, Any], services: Services) -> Submission:
     """Record the job and send it; if the key was used for the same payload, return that job."""
-    submission = services.store.submit(new, idempotency_key=idempotency_key, payload_hash=payload_hash(payload))
+    key = own_key(idempotency_key) if idempotency_key is not None else None
+    submission = services.store.submit(new, idempotency_key=key, payload_hash=payload_hash(payload))
     if submission.created:
         with job_context(new):
             facts = {"experiment_name": new.experiment_name, "retry_of": new.retry_of}
@@ -48,6 +54,7 @@ def accept(new: NewJob, *, idempotency_key: str | None, payload: Mapping[str, An
 def make_job(request: RetrainRequest, services: Services) -> NewJob:
     """Return the requested job, with credentials encrypted; raise InvalidRequest for a forbidden address."""
     check_git_uri_is_allowed(request.git_uri, services.settings)
+    check_queue(request.queue, services)
     clean, secrets = request.without_credentials()
     caller = current_caller()
     maker = {"submitted_by": caller.name, "team": caller.team, "roles": tuple(sorted(caller.roles))}
@@ -70,6 +77,32 @@ def check_resources(resources: Resources, settings: Settings, *, below: str = ""
     if most_cpus and resources.cpus and resources.cpus > most_cpus:
         message = f"asks for more cores than an attempt may have here: {most_cpus:g} (ATTEMPT_CPUS_MOST)"
         raise InvalidRequest([FieldError("body", f"{below}/resources/cpus", message, "OVER_MAXIMUM")])
+
+
+def check_queue(name: str, services: Services, *, below: str = "") -> None:
+    """Refuse a queue that nobody knows: each is a series of metrics, and most often a slip of the pen."""
+    known: Collection[str] = services.settings.queues
+    if name in known or (name == USUAL_QUEUE and not known):
+        return
+    if not known:
+        found = services.store.known_queues()
+        if found.has_room_for(name):
+            return
+        known = found.names
+    names = ", ".join(sorted(known)[:MOST_NAMED])
+    message = f"queue is not known here; known are {names} (the operator's QUEUES, or a worker's WORKER_QUEUES)"
+    raise InvalidRequest([FieldError("body", f"{below}/queue", message, "UNKNOWN_QUEUE")])
+
+
+def own_key(key: str) -> str:
+    """Return the caller's Idempotency-Key as it is recorded: no other caller's is the same.
+
+    Those of API_TOKENS and programs on this machine share the keys as they send them, as before callers had names.
+    """
+    caller = current_caller()
+    if caller.kind in SHARE_KEYS:
+        return key
+    return f"of {hashlib.sha256(f'{caller.name} {key}'.encode()).hexdigest()}"
 
 
 def check_alert_channels(names: Collection[str], settings: Settings, *, pointer: str) -> None:

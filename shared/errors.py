@@ -20,6 +20,7 @@ RetrainError
 ├── TokenExists             a token with this name was made before
 ├── TokenNotFound           no token has this name
 ├── TokenEnded              the token was revoked or has expired, and stays so
+├── TooManyJobsQueued       as many jobs of its caller wait as may
 ├── ModelOfAnotherTeam      teams are isolated, and the model is another's
 ├── PromotionNotFound       no promotion has this id
 ├── PromotionSettled        the promotion is over: somebody else approved, rejected or overtook it, or it expired
@@ -151,6 +152,10 @@ class TokenEnded(RetrainError):
     def of(cls, name: str) -> "TokenEnded":
         """Return the error for this token."""
         return cls(f"Token {name!r} was revoked or has expired. Create another one, with another name.", token=name)
+
+
+class TooManyJobsQueued(RetrainError):
+    """As many of your jobs wait as may of one caller."""
 
 
 class ModelOfAnotherTeam(RetrainError):

@@ -133,8 +133,14 @@ class Settings(Variables):
 
     @property
     def limits(self) -> Limits:
-        """How many attempts may run at the same time."""
-        return Limits(self.limit_per_key, self.limits_by_key, self.limit_total, self.gpu_reserve_after_seconds)
+        """How much may run or wait at the same time."""
+        return Limits(
+            self.limit_per_key,
+            self.limits_by_key,
+            self.limit_total,
+            self.gpu_reserve_after_seconds,
+            self.caller_jobs_queued or None,
+        )
 
     @property
     def alerting(self) -> Alerting:

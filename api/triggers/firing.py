@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from api.http.request_ids import request_id
 from api.services import Services
-from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources, send
+from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources, own_key, send
 from shared.errors import JobNotFound
 from shared.jobs.records import Submission
 from shared.jobs.triggers import Occurrence
@@ -25,8 +25,11 @@ def fire(name: str, *, reason: str, key: str | None, services: Services) -> Subm
     check_resources(template.resources, services.settings, below="/template")
     check_git_uri_is_allowed(template.git_uri, services.settings, below="/template")
     # Apart from the keys of ticks and senders, so that no request can take the place of one of those.
+    own = str(uuid.uuid4()) if key is None else own_key(key)
     occurrence = Occurrence(
-        f"fire {key or uuid.uuid4()}", datetime.now(UTC), facts={"reason": reason} if reason else {}
+        f"fire {own}",
+        datetime.now(UTC),
+        facts={"reason": reason} if reason else {},
     )
     by = {"trigger": name, "kind": "fire", "key": occurrence.key, "at": f"{occurrence.at:%Y-%m-%dT%H:%M:%SZ}"}
     new = new_job(

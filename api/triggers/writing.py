@@ -7,7 +7,7 @@ from typing import Any
 
 from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, TriggerOfFile
 from api.services import Services
-from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources
+from api.submission import check_alert_channels, check_git_uri_is_allowed, check_queue, check_resources
 from api.triggers.bodies import TriggerChange, TriggerRequest
 from shared.addresses.public_text import require_no_credentials
 from shared.errors import ConfigurationError
@@ -87,6 +87,7 @@ def draft_of(
     """Check what was written; return it with the credentials that it has from now on."""
     check_alert_channels(wish.template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(wish.template.resources, services.settings, below="/template")
+    check_queue(wish.template.queue, services, below="/template")
     check_git_uri_is_allowed(wish.template.git_uri, services.settings, below="/template")
     kind = wish.when.kind
     if problem := _problem_with_secret(wish, kind) or _problem_with_dataset(wish):

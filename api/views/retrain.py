@@ -16,7 +16,7 @@ from api.services import links, services
 from api.submission import submit
 from api.views.jobs import JOB_HEADERS, JobPath, job_response, whole_id
 from shared.access.roles import Right
-from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound
+from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound, TooManyJobsQueued
 from shared.jobs.records import Submission
 from shared.requests.retrain_request import RetrainRequest
 
@@ -50,7 +50,7 @@ class SubmitHeaders(BaseModel):
     replace(ACCEPTED, example=NEW_JOB),
     tag=Tag.JOBS,
     needs=Right.SUBMIT,
-    raises=[IdempotencyKeyReused],
+    raises=[IdempotencyKeyReused, TooManyJobsQueued],
     body_examples=REQUESTS,
 )
 def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
@@ -62,7 +62,7 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     The project is read when the job's turn comes: a wrong ref or parameter is told then. `retrain submit` looks before.
 
     Send an `Idempotency-Key` so that you can repeat the request safely: the same key with the same body returns the
-    same job; with another body, it is refused.
+    same job; with another body, it is refused. Other callers' keys are never yours.
     """
     here = services()
     return accepted(submit(body, idempotency_key=header.idempotency_key, services=here))
@@ -73,7 +73,7 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     ACCEPTED,
     tag=Tag.JOBS,
     needs=Right.SUBMIT,
-    raises=[JobNotFound, JobNotEnded, RequestOutdated, CredentialsNeeded, IdempotencyKeyReused],
+    raises=[JobNotFound, JobNotEnded, RequestOutdated, CredentialsNeeded, IdempotencyKeyReused, TooManyJobsQueued],
 )
 def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Response:
     """Repeat a job that has ended.

@@ -17,7 +17,7 @@ from api.views.job_list import Time
 from api.views.retrain import ACCEPTED, accepted
 from api.views.triggers import TriggerPath
 from shared.access.roles import Right
-from shared.errors import TriggerNotFound
+from shared.errors import TooManyJobsQueued, TriggerNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,13 @@ def resume_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     return whole_trigger(resumed, store)
 
 
-@operation("POST /triggers/<name>/fire", ACCEPTED, tag=Tag.TRIGGERS, needs=Right.OPERATE, raises=[TriggerNotFound])
+@operation(
+    "POST /triggers/<name>/fire",
+    ACCEPTED,
+    tag=Tag.TRIGGERS,
+    needs=Right.OPERATE,
+    raises=[TriggerNotFound, TooManyJobsQueued],
+)
 def fire_trigger(path: TriggerPath, header: FireHeaders, body: ActionRequest) -> Response:
     """Submit the trigger's job now, whatever its policy says, and even while it is paused.
 

@@ -1,8 +1,13 @@
 """The settings about callers: how much one may take, and what may be asked."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 from shared.environment_settings import EnvironmentSettings
+from shared.requests.texts import Word
+from shared.setting_types import split_words
 
 
 class CallerVariables(EnvironmentSettings):
@@ -14,6 +19,15 @@ class CallerVariables(EnvironmentSettings):
     caller_burst_seconds: int = Field(
         20, ge=1, le=3600, description="For how many seconds' requests a caller may send at once, after a pause."
     )
+    caller_jobs_queued: int = Field(
+        10_000, ge=0, le=10_000_000, description="Jobs that wait at the same time for one caller; 0 for no limit."
+    )
     api_followers_per_caller: int = Field(
         50, ge=1, le=1000, description="Log followers of one caller, from all addresses."
+    )
+    queues: Annotated[frozenset[Word], NoDecode, BeforeValidator(split_words)] = Field(
+        frozenset(),
+        description="Queues that requests may name, comma separated; empty for default, those that workers serve, and "
+        "twenty others at a time.",
+        examples=["default,gpu"],
     )

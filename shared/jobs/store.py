@@ -16,6 +16,7 @@ from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
 from shared.jobs.statistics import Statistics, Worker
 from shared.jobs.trigger_store import Triggers
+from shared.jobs.waiting_limits import KnownQueues
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.queue_position import QueuePosition
 
@@ -34,7 +35,13 @@ class Submissions(Reading, Protocol):
     """What the API does with jobs: submit, read, follow and cancel them."""
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:
-        """Record the job and the key together; raise IdempotencyKeyReused if the key belongs to another payload."""
+        """Record the job and the key together; raise IdempotencyKeyReused if the key belongs to another payload.
+
+        Raises TooManyJobsQueued if as many jobs of its maker wait as may.
+        """
+
+    def known_queues(self) -> KnownQueues:
+        """Return the queues that recorded workers serve, and those with a waiting job."""
 
     def cancel(self, job_id: str, *, force: bool) -> Job:
         """Cancel a waiting job, or have its worker stop it.

@@ -11,12 +11,13 @@ from shared.scheduling.waiting import Running, Waiting
 
 @dataclass(frozen=True)
 class Limits:
-    """How many attempts may run at the same time. ``by_key``: pattern (``*``: anything) and limit; first match wins."""
+    """How much may run or wait at the same time. ``by_key``: pattern (``*``: anything) and limit; first match wins."""
 
     per_key: int = 1
     by_key: tuple[tuple[str, int], ...] = ()
     total: int | None = None
     reserve_gpus_after_seconds: float = 600
+    waiting_per_caller: int | None = None  # jobs that wait, not attempts
 
     def for_key(self, key: str) -> int:
         """Return how many jobs of this key may run at the same time."""

@@ -3,6 +3,7 @@
 from shared.sql.access.audit import Audit
 from shared.sql.access.model_teams import ModelTeams
 from shared.sql.access.tokens import Tokens
+from shared.sql.access.waiting import Queues
 from shared.sql.claiming import Claiming
 from shared.sql.hosts import Hosts
 from shared.sql.observations import Observations
@@ -32,6 +33,7 @@ class SqlStore(
     Trials,
     Tokens,
     ModelTeams,
+    Queues,
     Watching,
 ):
     """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

@@ -10,6 +10,7 @@ from shared.errors import IdempotencyKeyReused, StoreUnavailable
 from shared.jobs.model import Job, JobState, NewJob
 from shared.jobs.records import Cursor, JobFilter, LogSlice, Submission
 from shared.sql.access.model_teams import take_model
+from shared.sql.access.waiting import require_room
 from shared.sql.engine import Database, Transaction
 from shared.sql.rows import cancel_job, complete, insert_job, read_job, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings
@@ -26,6 +27,7 @@ class Reading(Database):
             with self.writing() as transaction:
                 if known := _find_key(transaction, idempotency_key, payload_hash):
                     return Submission(complete(transaction, read_job(transaction, known)), created=False)
+                require_room(transaction, new, most=self.limits.waiting_per_caller)
                 take_model(transaction, new, isolated=self.teams_isolated)
                 job = insert_job(transaction, new)
                 if idempotency_key is not None:

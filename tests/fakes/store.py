@@ -36,7 +36,7 @@ from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
-from tests.fakes.tokens import KeptToken, MemoryModelTeams, MemoryTokens
+from tests.fakes.tokens import KeptToken, MemoryModelTeams, MemoryQueues, MemoryTokens
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger
@@ -47,7 +47,14 @@ NO_ALERTS = Alerting()
 
 
 class MemoryStore(
-    MemoryModelTeams, MemoryClaims, MemoryObservations, MemoryLooks, MemoryTrials, MemoryTokens, MemoryWatching
+    MemoryModelTeams,
+    MemoryQueues,
+    MemoryClaims,
+    MemoryObservations,
+    MemoryLooks,
+    MemoryTrials,
+    MemoryTokens,
+    MemoryWatching,
 ):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
 
@@ -88,6 +95,7 @@ class MemoryStore(
                 if known_hash != payload_hash:
                     raise IdempotencyKeyReused(f"This Idempotency-Key was used for job {job_id}.", job_id=job_id)
                 return Submission(self._records[job_id].job, created=False)
+            self._require_room(new)
             self._take_model(new)
             job = self._insert_job(new, now)
             if idempotency_key is not None:

@@ -10,9 +10,12 @@ from typing import Any
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, TokenRecord
 from shared.errors import TokenEnded, TokenExists, TokenNotFound
-from shared.jobs.model import NewJob
+from shared.jobs.model import Job, JobState, NewJob
 from shared.jobs.model_teams import require_model_of
+from shared.jobs.waiting_limits import KnownQueues, is_counted, too_many
+from shared.scheduling.limits import Limits
 from tests.fakes.audit import MemoryAudit
+from tests.fakes.records import Beat, Record
 
 
 @dataclass
@@ -122,3 +125,30 @@ class MemoryModelTeams:
         owner = self._model_teams.setdefault(new.model_name, new.team)
         if self.teams_isolated:
             require_model_of(new, owner)
+
+
+class MemoryQueues:
+    """The part of the MemoryStore about what waits."""
+
+    limits: Limits
+    _records: dict[str, Record]
+    _beats: dict[str, Beat]
+
+    def _transaction(self) -> AbstractContextManager[datetime]:
+        raise NotImplementedError
+
+    def known_queues(self) -> KnownQueues:
+        with self._transaction():
+            served = {name for beat in self._beats.values() for name in beat.said.queues}
+            return KnownQueues(frozenset(served), frozenset(job.queue for job in self._queued()))
+
+    def _require_room(self, new: NewJob) -> None:
+        most, mine = (
+            self.limits.waiting_per_caller,
+            [job for job in self._queued() if job.submitted_by == new.submitted_by],
+        )
+        if most is not None and is_counted(new) and len(mine) >= most:
+            raise too_many(new, most)
+
+    def _queued(self) -> list[Job]:
+        return [record.job for record in self._records.values() if record.job.state is JobState.QUEUED]

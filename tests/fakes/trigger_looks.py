@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.access.acts import act_of_service
 from shared.alerts.model import AlertEvent
-from shared.errors import LeaseLost, ModelOfAnotherTeam
+from shared.errors import LeaseLost, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.model import TERMINAL, JobState
 from shared.jobs.triggers import (
     Due,
@@ -92,8 +92,9 @@ class MemoryLooks(MemoryTriggers):
         if verdict.outcome is not Outcome.FIRED:
             return Settled(self._note_entry(kept, entry, verdict, now))
         try:
+            self._require_room(entry.new)
             self._take_model(entry.new)
-        except ModelOfAnotherTeam as error:
+        except (ModelOfAnotherTeam, TooManyJobsQueued) as error:
             return Settled(self._note_entry(kept, entry, Verdict(Outcome.SKIPPED, error.message), now))
         older = facts.unfinished if if_running(policy, kind) == "cancel_older" else ()
         by, team = f"trigger:{name}", kept.trigger.team

@@ -80,6 +80,9 @@ class MemoryTriggers(MemoryAudit):
     def _take_model(self, new: NewJob) -> None:
         raise NotImplementedError
 
+    def _require_room(self, new: NewJob) -> None:
+        raise NotImplementedError
+
     def create_trigger(self, new: NewTrigger) -> Trigger:
         with self._transaction() as now:
             if new.name in self._triggers:
@@ -201,6 +204,7 @@ class MemoryTriggers(MemoryAudit):
             if (known := kept.find(occurrence.key)) is not None:
                 record = self._records.get(known.job_id or "")
                 return Settled(known, record.job if record else None)
+            self._require_room(new)
             self._take_model(new)
             job = self._insert_job(new, now)
             event = self._write(kept, occurrence, Verdict(Outcome.FIRED, "by hand"), now, job_id=job.id)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.access.acts import Act, act_of_service
 from shared.alerts.model import AlertEvent
-from shared.errors import LeaseLost, ModelOfAnotherTeam
+from shared.errors import LeaseLost, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState
 from shared.jobs.triggers import (
     Due,
@@ -24,6 +24,7 @@ from shared.jobs.triggers import (
     Verdict,
 )
 from shared.sql.access.model_teams import take_model
+from shared.sql.access.waiting import require_room
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.outbox import record_alert
 from shared.sql.rows import cancel_job, complete, insert_job, read_job
@@ -102,8 +103,9 @@ class Looking(Database):
         if verdict.outcome is not Outcome.FIRED:
             return Settled(_note(transaction, row, entry, verdict))
         try:
+            require_room(transaction, entry.new, most=self.limits.waiting_per_caller)
             take_model(transaction, entry.new, isolated=self.teams_isolated)
-        except ModelOfAnotherTeam as error:
+        except (ModelOfAnotherTeam, TooManyJobsQueued) as error:
             return Settled(_note(transaction, row, entry, Verdict(Outcome.SKIPPED, error.message)))
         older = facts.unfinished if if_running(policy, row.kind) == "cancel_older" else ()
         by = f"trigger:{row.name}"

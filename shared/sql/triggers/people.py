@@ -24,6 +24,7 @@ from shared.jobs.triggers import (
     Verdict,
 )
 from shared.sql.access.model_teams import take_model
+from shared.sql.access.waiting import require_room
 from shared.sql.column_types import as_json
 from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.rows import complete, insert_job
@@ -214,6 +215,7 @@ class People(Database):
             row = read_trigger(transaction, name, for_update=True)
             if (known := find_event(transaction, row, occurrence.key)) is not None:
                 return Settled(to_event(known, name), _job_of(transaction, known))
+            require_room(transaction, new, most=self.limits.waiting_per_caller)
             take_model(transaction, new, isolated=self.teams_isolated)
             job = insert_job(transaction, new)
             event = write_event(transaction, row, occurrence, Verdict(Outcome.FIRED, "by hand"), job_id=job.id)

@@ -53,6 +53,7 @@ READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
     "get_version": lambda store: store.get_version("id"),
     "list": lambda store: store.list(JobFilter(), limit=1),
+    "known_queues": lambda store: store.known_queues(),
     "read_log": lambda store: store.read_log("id", attempt=1, offset=0, limit=1),
     "find_orphans": lambda store: store.find_orphans(host=HOST),
     "find_overdue": lambda store: store.find_overdue(),

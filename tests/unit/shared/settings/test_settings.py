@@ -128,7 +128,7 @@ def test_limits_are_read_with_patterns_whose_keys_may_hold_an_equals_sign(monkey
 
 def test_without_settings_one_job_of_a_key_runs_and_nothing_else_is_limited_or_deleted() -> None:
     settings = Settings.load()
-    assert settings.limits == Limits(per_key=1, by_key=(), total=None, reserve_gpus_after_seconds=600)
+    assert settings.limits == Limits(1, (), None, reserve_gpus_after_seconds=600, waiting_per_caller=10_000)
     assert (settings.retention_days, settings.host_lost_after_seconds, settings.retrain_gpus) == (None, 900, "")
 
 

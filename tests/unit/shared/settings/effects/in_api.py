@@ -113,6 +113,14 @@ def quota(settings: Settings) -> str:
     return ask(settings, "GET", "/jobs", token="t").headers.get("RateLimit-Policy", "")
 
 
+def second_job(settings: Settings) -> int:
+    """Its status."""
+    client = app(settings).test_client()
+    given: dict[str, Any] = {"json": BODY, "headers": {"Authorization": "Bearer t"}}
+    client.post("/retrain", **given)
+    return client.post("/retrain", **given).status_code
+
+
 def per_peer(settings: Settings) -> int:
     following = app(settings).extensions["retrain"].following
     number: int = following._per_peer
@@ -130,6 +138,8 @@ EFFECTS = {
     "api_followers_per_caller": Effect("5", per_caller),
     "caller_requests_per_second": Effect("5", quota, TOKENS),
     "caller_burst_seconds": Effect("5", quota, TOKENS),
+    "caller_jobs_queued": Effect("1", second_job, TOKENS),
+    "queues": Effect("gpu", lambda s: posted(s, queue="default")),
     "api_connections": Effect("50", bounds),
     "api_connections_per_peer": Effect("50", bounds),
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),
