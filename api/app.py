@@ -4,6 +4,7 @@ from flask import Flask, Response
 
 from api import metrics
 from api.access import authentication, rates, refused
+from api.access.authorisation import TEAMS_ISOLATED
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
@@ -58,6 +59,7 @@ def create_app(
         known=known,
         administered_by_tokens_only=authentication.is_administered_by_tokens_only(settings),
     )
+    app.config[TEAMS_ISOLATED] = settings.teams_isolated
     app.url_map.strict_slashes = False  # as the predecessor, which took POST /retrain/, too
     metrics.register(app, settings, store)
     request_ids.register(app)

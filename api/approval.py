@@ -13,11 +13,10 @@ from shared.jobs.promotion_store import Promotions
 from shared.jobs.promotions import Event, Promotion, PromotionState
 from shared.promoting import expire, settle
 
-ACTOR = "api"  # until callers have names
 NOT_SCORED = Unscorable("champion", "it became champion after this model was scored")
 
 
-def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, reason: str) -> Promotion:
+def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, actor: str, reason: str) -> Promotion:
     """Let the version become champion; return the promotion as it is then. Raises PromotionSettled if it is over."""
     waiting = _waiting(store, promotion_id)
 
@@ -25,10 +24,12 @@ def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, re
         again = _decide_again(registry, waiting, holder) if holder != waiting.before else None
         if again is not None and not again.promoted:
             late = f"{again.reason} (another version became champion before the approval)"
-            return _settle(store, waiting, PromotionState.NOT_PROMOTED, Event.DECIDED, late)
+            return store.settle(
+                promotion_id, PromotionState.NOT_PROMOTED, event=Event.DECIDED, actor=actor, reason=late
+            )
         state, word = PromotionState.MOVING, reason or "by a person"
         return store.settle(
-            promotion_id, state, event=Event.APPROVED, actor=ACTOR, reason=word, seen=seen, before=holder
+            promotion_id, state, event=Event.APPROVED, actor=actor, reason=word, seen=seen, before=holder
         )
 
     done = settle(store, registry, waiting.model, waiting.alias, step)
@@ -37,9 +38,10 @@ def approve(store: Promotions, registry: ModelRegistry, promotion_id: str, *, re
     return done
 
 
-def reject(store: Promotions, promotion_id: str, *, reason: str) -> Promotion:
+def reject(store: Promotions, promotion_id: str, *, actor: str, reason: str) -> Promotion:
     """Refuse the version. Raises PromotionSettled if it is over."""
-    return _settle(store, _waiting(store, promotion_id), PromotionState.REJECTED, Event.REJECTED, reason)
+    _waiting(store, promotion_id)
+    return store.settle(promotion_id, PromotionState.REJECTED, event=Event.REJECTED, actor=actor, reason=reason)
 
 
 def _waiting(store: Promotions, promotion_id: str) -> Promotion:
@@ -53,10 +55,6 @@ def _waiting(store: Promotions, promotion_id: str) -> Promotion:
         )
         raise PromotionSettled(message, promotion_id=promotion_id)
     return found
-
-
-def _settle(store: Promotions, waiting: Promotion, state: PromotionState, event: Event, reason: str) -> Promotion:
-    return store.settle(waiting.id, state, event=event, actor=ACTOR, reason=reason)
 
 
 def _decide_again(registry: ModelRegistry, waiting: Promotion, holder: str | None) -> Decision:

@@ -39,6 +39,8 @@ REQUESTS: dict[str, Any] = {
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "retry_of": None,
+    "submitted_by": "ann",
+    "team": "vision",
     "trigger": "iris-nightly",
     "triggered_by": {
         "trigger": "iris-nightly",
@@ -131,6 +133,8 @@ JOB: dict[str, Any] = {
 
 NEW_JOB: dict[str, Any] = {
     **JOB,
+    "submitted_by": "ann",
+    "team": "vision",
     "trigger": None,
     "triggered_by": None,
     "state": "queued",

@@ -7,8 +7,6 @@ from shared.jobs.observation_store import ModelRecord
 from shared.jobs.observations import NewObservation, Observation, Verdict
 from shared.probation import find_champion, move_back
 
-ACTOR = "api"  # until callers have names
-
 
 @dataclass(frozen=True)
 class Observed:

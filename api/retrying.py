@@ -32,9 +32,8 @@ class RetryRequest(RequestBody):
     )
 
 
-def retry(job_id: str, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:
+def retry(job: Job, wish: RetryRequest, *, idempotency_key: str | None, services: Services) -> Submission:
     """Record the new job and send it; if the key was used for the same repetition, return that job."""
-    job = services.store.get(job_id)
     if not job.state.is_terminal:
         raise JobNotEnded(f"Job {job.id} is {job.state}. Wait for its end or cancel it, then repeat it.", job_id=job.id)
     new = replace(

@@ -14,8 +14,6 @@ from shared.jobs.promotion_store import Promotions
 from shared.jobs.promotions import Kind, NewPromotion, Promotion, PromotionState
 from shared.promoting import look_for_foreign, settle
 
-ACTOR = "api"  # until callers have names
-
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +27,9 @@ class Champion(AnswerBody):
     changed: bool = Field(description="false when this version was champion already.")
 
 
-def roll_back(store: Promotions, registry: ModelRegistry, model: str, *, version: str, reason: str) -> Champion:
+def roll_back(
+    store: Promotions, registry: ModelRegistry, model: str, *, version: str, actor: str, reason: str
+) -> Champion:
     """Make the version champion. Safe to repeat after a failure at any point: the champion moves last."""
     registry.require_version(model, version)
     champion = registry.find_version(model, CHAMPION)
@@ -42,7 +42,7 @@ def roll_back(store: Promotions, registry: ModelRegistry, model: str, *, version
         if holder == version and (last := store.champion_at(model, CHAMPION)):  # an earlier request's move, made now
             return store.get_promotion(last.promotion_id)
         _tag(registry, model, version, holder, reason)
-        new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, holder, PromotionState.MOVING, ACTOR, reason)
+        new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, holder, PromotionState.MOVING, actor, reason)
         return store.propose(new, seen=seen)
 
     done = settle(store, registry, model, CHAMPION, step)

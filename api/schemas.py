@@ -143,6 +143,11 @@ class JobSummary(AnswerBody):
 
     id: str
     retry_of: str | None = Field(description="The job that this one repeats (POST /jobs/<id>/retry).")
+    submitted_by: str | None = Field(
+        description="The caller that sent its request or, of a trigger's job, that made the trigger; null for jobs of "
+        "an older version."
+    )
+    team: str | None = Field(description="That caller's team; null for none.")
     trigger: str | None = Field(description="The trigger that fired it (POST /triggers); null for a person's request.")
     triggered_by: Mapping[str, Any] | None = Field(
         description="What fired it: the trigger, the kind (fire: somebody asked for it), the occurrence's key, its "

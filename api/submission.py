@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from api.access.authorisation import current_caller
+from api.access.finding import check_models
 from api.http.errors import FieldError, InvalidRequest
 from api.http.request_ids import request_id
 from api.services import Services
@@ -56,8 +57,8 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
     check_git_uri_is_allowed(request.git_uri, services.settings)
     check_queue(request.queue, services)
     clean, secrets = request.without_credentials()
-    caller = current_caller()
-    maker = {"submitted_by": caller.name, "team": caller.team, "roles": tuple(sorted(caller.roles))}
+    check_models(services.store, (clean.model_name, clean.base_model))
+    maker = vars(current_caller().as_maker)
     return new_job(clean, services.settings, secret=services.vault.seal(secrets), request_id=request_id(), **maker)
 
 

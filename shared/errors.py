@@ -94,6 +94,11 @@ class InternalError(AttemptError):
 class JobNotFound(RetrainError):
     """No job has this id."""
 
+    @classmethod
+    def of(cls, job_id: str) -> "JobNotFound":
+        """Return the error for this id."""
+        return cls(f"There is no job {job_id!r}. GET /jobs lists those that exist.", job_id=job_id)
+
 
 class HostNotFound(RetrainError):
     """No worker of this host ever sent a heartbeat."""
@@ -127,6 +132,11 @@ class JobNotEnded(RetrainError):
 
 class TriggerNotFound(RetrainError):
     """No trigger has this name."""
+
+    @classmethod
+    def of(cls, name: str) -> "TriggerNotFound":
+        """Return the error for this name."""
+        return cls(f"There is no trigger {name!r}. GET /triggers lists those that exist.", trigger=name)
 
 
 class TriggerExists(RetrainError):

@@ -2,15 +2,17 @@
 
 from typing import cast
 
-from flask import g, request
+from flask import current_app, g, has_request_context, request
 
 from api.http.errors import NotAllowed, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
 from api.http.request_ids import request_id
 from shared.access.acts import Act
-from shared.access.callers import NOBODY, Caller
+from shared.access.callers import FILES, NOBODY, Caller, Owned
 from shared.access.roles import Right, roles_with
 
 Unknown = NotAuthenticated | NotFromThisMachine | TooManyWrongTokens  # why a sender is nobody so far
+TEAMS_ISOLATED = "TEAMS_ISOLATED"  # in the app's config
+OPERATORS = " or ".join(roles_with(Right.OPERATE))
 
 
 def remember_caller(caller: Caller, refusal: Unknown | None = None) -> None:
@@ -19,7 +21,9 @@ def remember_caller(caller: Caller, refusal: Unknown | None = None) -> None:
 
 
 def current_caller() -> Caller:
-    """Return who sends this request."""
+    """Return who sends this request; without one, triggers are kept as their files say."""
+    if not has_request_context():
+        return FILES
     return cast(Caller, g.get("caller", NOBODY))
 
 
@@ -42,6 +46,41 @@ def require(right: Right) -> None:
         raise NotAllowed(f"This needs the role {roles}; {caller.name} has {has}. An administrator gives roles.")
 
 
+def team_seen() -> str | None:
+    """Return the only team whose things exist for the caller of this request; None if all exist."""
+    caller = current_caller()
+    return caller.team if _teams_are_isolated() and not caller.is_of_all_teams else None
+
+
+def may_see(thing: Owned) -> bool:
+    """Return whether the caller may know of it."""
+    return current_caller().may_see(thing, isolated=_teams_are_isolated())
+
+
+def require_acting_on(thing: Owned, what: str) -> None:
+    """Raise NotAllowed unless the caller, who sees it, may also change it."""
+    caller = current_caller()
+    if not caller.may_act_on(thing, isolated=_teams_are_isolated()):
+        raise NotAllowed(f"{what} is not {caller.name}'s own. It takes the role {OPERATORS} to change another's.")
+
+
+def require_own_team(thing: Owned, what: str) -> None:
+    """Raise NotAllowed if it runs with the rights of a team that is not the caller's."""
+    caller = current_caller()
+    if thing.team not in (None, caller.team) and not caller.is_of_all_teams:
+        raise NotAllowed(f"{what} runs with the rights of another team, which alone says what it does.")
+
+
+def require_all_teams(what: str) -> None:
+    """Raise NotAllowed if teams are isolated and the caller is of one: what belongs to none is not for it to change."""
+    if team_seen() is not None:
+        raise NotAllowed(f"{what} belong to all teams, which are isolated (TEAMS_ISOLATED). Ask somebody of no team.")
+
+
 def act(action: str) -> Act:
     """Return the act that this request is."""
     return Act(current_caller(), action, request.remote_addr or "", request_id())
+
+
+def _teams_are_isolated() -> bool:
+    return has_request_context() and bool(current_app.config[TEAMS_ISOLATED])

@@ -2,6 +2,7 @@
 
 from werkzeug.datastructures import Headers
 
+from api.access.finding import find_trigger
 from api.hooks.proofs import Bearer, Proof, hex_signature, is_old
 from api.hooks.receiving import NOT_SIGNED, Receiver, Result
 from api.hooks.sent import Sent, digest
@@ -40,7 +41,7 @@ def receive_signal(by: Receiver, name: str, sent: Sent, *, refusal: Refusal | No
 
 
 def _wanted_by(by: Receiver, name: str) -> Signalled:
-    trigger = by.store.get_trigger(name)
+    trigger = find_trigger(by.store, name)
     if (when := when_of(trigger.when).signal) is None:
         raise NotASignal(f"Trigger {name!r} is of the kind {trigger.kind}: it takes no signals.")
     return when

@@ -58,6 +58,8 @@ class TriggerSummary(AnswerBody):
     state: TriggerState
     paused_at: Timestamp | None
     paused_reason: str
+    submitted_by: str | None = Field(description="The caller that made it; its jobs are that caller's.")
+    team: str | None = Field(description="That caller's team; null for none.")
     source: str | None = Field(description="The file in TRIGGERS_DIR that it is from; only that changes it.")
     template: Mapping[str, Any] = Field(
         description="The request of its jobs, without credentials and what has its default."

@@ -29,6 +29,7 @@ class Asked:
     data: Sequence[Change] = ()
     code: Sequence[Change] = ()
     job_seconds: float | None = None
+    team: str | None = None  # whose jobs alone count; None for all
     is_recorded: bool
 
     def try_policy(self, policy: Policy, past: Past) -> Backtested:
@@ -57,7 +58,7 @@ def read_past(asked: Asked, store: JobStore) -> Past:
 def _jobs_like(asked: Asked, store: JobStore) -> Sequence[Job]:
     """Return the trigger's own jobs, else those of its model or, without one, of its experiment."""
     model, experiment = asked.template.model_name, asked.template.experiment_name
-    like = JobFilter(model_name=model) if model else JobFilter(experiment_name=experiment)
+    like = JobFilter(model_name=model, experiment_name=None if model else experiment, team=asked.team)
     own = store.list(JobFilter(trigger=asked.name), limit=MOST_JOBS) if asked.is_recorded else ()
     return own if any(job.state is JobState.SUCCEEDED for job in own) else store.list(like, limit=MOST_JOBS)
 
@@ -66,7 +67,9 @@ def _known(asked: Asked, store: JobStore) -> Sequence[Occurrence]:
     """Return what came to the recorded trigger or, for jobs after which it fires, when they ended."""
     after = asked.when.job
     if after is not None:
-        where = JobFilter(frozenset({JobState.SUCCEEDED}), model_name=after.model, trigger=after.trigger)
+        where = JobFilter(
+            frozenset({JobState.SUCCEEDED}), model_name=after.model, trigger=after.trigger, team=asked.team
+        )
         ended = ((job.id, job.ended_at) for job in store.list(where, limit=MOST_JOBS))
         return [Occurrence(f"job {job_id}", at) for job_id, at in ended if at is not None]
     if not asked.is_recorded or asked.when.kind.is_tick:

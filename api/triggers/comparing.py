@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Any
 
+from api.access.authorisation import may_see
 from api.services import Services
 from api.triggers.bodies import TriggerRequest
 from api.triggers.writing import differences, draft_of
-from shared.errors import TriggerNotFound
+from shared.errors import TriggerExists, TriggerNotFound
 from shared.jobs.triggers import Trigger
 
 
@@ -21,8 +22,12 @@ class Plan(StrEnum):
 def plan_of(wish: TriggerRequest, services: Services) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
     """Return what writing the trigger would do, and which fields would have other values."""
     before = find_trigger(wish.name, services)
+    if before is not None and not may_see(before):
+        raise TriggerExists(f"The name {wish.name!r} is taken. Choose another one.", trigger=wish.name)
     source = before.source if before else None
-    found = differences(before, draft_of(wish.name, wish, before, services, source=source), services)
+    team = before.team if before else None
+    draft = draft_of(wish.name, wish, before, services, source=source, team=team)
+    found = differences(before, draft, services)
     return (Plan.CREATE if before is None else Plan.CHANGE if found else Plan.NOTHING), found
 
 

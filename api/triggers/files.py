@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from api.http.json_request import MAX_VALUES
 from api.http.validation import errors_of
 from api.triggers.bodies import TriggerRequest
+from shared.requests.texts import Word
 
 SUFFIXES = (".yaml", ".yml")
 POLICIES = "policies"  # for `retrain triggers backtest`; no part of the trigger
@@ -24,11 +25,17 @@ class WrongFile(Exception):
     """The file has no trigger; the message says why."""
 
 
+class TriggerOfFile(TriggerRequest):
+    """A trigger as a file says it: it may be a team's."""
+
+    team: Word | None = None
+
+
 @dataclass(frozen=True)
 class Files:
     """What a folder has: the triggers of its files, and what is wrong with the others, both by the files' names."""
 
-    triggers: Mapping[str, TriggerRequest] = field(repr=False)
+    triggers: Mapping[str, TriggerOfFile] = field(repr=False)
     wrong: Mapping[str, str]
 
 
@@ -40,7 +47,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 
 def read_files(folder: Path, environment: Mapping[str, str]) -> Files:
     """Read all files; raise OSError if the folder cannot be read."""
-    triggers: dict[str, TriggerRequest] = {}
+    triggers: dict[str, TriggerOfFile] = {}
     wrong: dict[str, str] = {}
     for path in _files(folder):
         try:
@@ -58,16 +65,16 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(names)
 
 
-def _read(path: Path, environment: Mapping[str, str]) -> TriggerRequest:
+def _read(path: Path, environment: Mapping[str, str]) -> TriggerOfFile:
     written = {name: value for name, value in _parse(path).items() if name != POLICIES}
     try:
         body = _with_variables(written, environment, count(1))
     except RecursionError:
         raise WrongFile("it is nested too deep") from None
     try:
-        trigger = TriggerRequest.model_validate(body)
+        trigger = TriggerOfFile.model_validate(body)
     except ValidationError as error:
-        raise WrongFile("; ".join(each.message for each in errors_of(error, TriggerRequest, "body", body))) from None
+        raise WrongFile("; ".join(each.message for each in errors_of(error, TriggerOfFile, "body", body))) from None
     if trigger.when.kind.is_sent and trigger.secret is None:
         raise WrongFile("it has no secret for its senders; write secret: ${TRIGGER_…}, and set that variable")
     return trigger

@@ -12,7 +12,7 @@ from shared.jobs.records import Submission
 from shared.jobs.triggers import Occurrence
 from shared.logs import job_context
 from shared.requests.retrain_request import RetrainRequest
-from shared.triggers.new_jobs import new_job, with_gpus
+from shared.triggers.new_jobs import made_by, new_job, with_gpus
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def fire(name: str, *, reason: str, key: str | None, services: Services) -> Subm
         services.settings,
         secret=services.store.secret_of_trigger(name),
         request_id=request_id(),
+        **made_by(trigger),
         trigger_name=name,
         triggered_by={**by, "facts": dict(occurrence.facts)},
     )

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from api.http.errors import InvalidRequest
 from api.services import Services
-from api.triggers.bodies import TriggerRequest
-from api.triggers.files import Files, read_files, stamps
+from api.triggers.files import Files, TriggerOfFile, read_files, stamps
 from api.triggers.writing import create, rewrite
 from shared.access.acts import act_of_service, acting
 from shared.errors import (
@@ -99,7 +98,7 @@ def _apply(files: Files, services: Services) -> bool:
     return all(written)
 
 
-def _write(name: str, wish: TriggerRequest, before: Trigger | None, services: Services) -> bool:
+def _write(name: str, wish: TriggerOfFile, before: Trigger | None, services: Services) -> bool:
     facts = {"trigger": wish.name, "file": name}
     if before is not None and before.source is None:
         cause = "another trigger has its name; delete that one, or give this one another name"
@@ -107,9 +106,9 @@ def _write(name: str, wish: TriggerRequest, before: Trigger | None, services: Se
         return True
     try:
         if before is None:
-            create(wish, services, source=name)
+            create(wish, services, source=name, team=wish.team)
             logger.info("trigger created from its file", extra=facts)
-        elif rewrite(before, wish, version=None, services=services, source=name).trigger.version != before.version:
+        elif _rewrite(name, wish, before, services).version != before.version:
             logger.info("trigger changed after its file", extra=facts)
     except (TriggerExists, TriggerChanged, TriggerNotFound):
         return False
@@ -120,6 +119,10 @@ def _write(name: str, wish: TriggerRequest, before: Trigger | None, services: Se
     except RetrainError as error:
         logger.error("a trigger's file could not be applied", extra={**facts, "cause": error.message})
     return True
+
+
+def _rewrite(name: str, wish: TriggerOfFile, before: Trigger, services: Services) -> Trigger:
+    return rewrite(before, wish, version=None, services=services, source=name, team=wish.team).trigger
 
 
 def _delete_gone(files: Files, known: Mapping[str, Trigger], services: Services) -> None:

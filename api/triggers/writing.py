@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from api.access.authorisation import current_caller, require_own_team
+from api.access.finding import check_models, list_seen_triggers
 from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, TriggerOfFile
 from api.services import Services
 from api.submission import check_alert_channels, check_git_uri_is_allowed, check_queue, check_resources
 from api.triggers.bodies import TriggerChange, TriggerRequest
+from shared.access.callers import Maker
 from shared.addresses.public_text import require_no_credentials
 from shared.errors import ConfigurationError
 from shared.jobs.triggers import Kind, NewTrigger, Trigger
@@ -38,9 +41,9 @@ class Draft:
     secret: str | None = field(repr=False)
 
 
-def create(wish: TriggerRequest, services: Services, *, source: str | None = None) -> Written:
-    """Record the trigger; raise InvalidRequest, or TriggerExists if its name is taken."""
-    draft = draft_of(wish.name, wish, None, services, source=source)
+def create(wish: TriggerRequest, services: Services, *, source: str | None = None, team: str | None = None) -> Written:
+    """Record the trigger as the caller's; raise InvalidRequest, or TriggerExists if its name is taken."""
+    draft = draft_of(wish.name, wish, None, services, source=source, team=team)
     made = None if wish.secret else draft.secret
     return Written(services.store.create_trigger(_sealed(draft, services)), made)
 
@@ -48,15 +51,22 @@ def create(wish: TriggerRequest, services: Services, *, source: str | None = Non
 def change(name: str, wish: TriggerChange, *, version: int | None, services: Services) -> Written:
     """Replace what the trigger does; credentials and secret that are not sent stay."""
     before = services.store.get_trigger(name)
+    require_own_team(before, f"Trigger {name!r}")
     require_no_file(before, services)
     return rewrite(before, wish, version=version, services=services)
 
 
 def rewrite(
-    before: Trigger, wish: TriggerChange, *, version: int | None, services: Services, source: str | None = None
+    before: Trigger,
+    wish: TriggerChange,
+    *,
+    version: int | None,
+    services: Services,
+    source: str | None = None,
+    team: str | None = None,
 ) -> Written:
     """Replace it, whoever may change it; do nothing if it is the same."""
-    draft = draft_of(before.name, wish, before, services, source=source)
+    draft = draft_of(before.name, wish, before, services, source=source, team=team)
     if version in (None, before.version) and not differences(before, draft, services):
         return Written(before)
     # The version that was read, where none was sent: the stored credentials belong to its addresses.
@@ -82,13 +92,20 @@ def require_no_file(trigger: Trigger, services: Services) -> None:
 
 
 def draft_of(
-    name: str, wish: TriggerChange, before: Trigger | None, services: Services, *, source: str | None
+    name: str,
+    wish: TriggerChange,
+    before: Trigger | None,
+    services: Services,
+    *,
+    source: str | None,
+    team: str | None = None,
 ) -> Draft:
     """Check what was written; return it with the credentials that it has from now on."""
     check_alert_channels(wish.template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(wish.template.resources, services.settings, below="/template")
     check_queue(wish.template.queue, services, below="/template")
     check_git_uri_is_allowed(wish.template.git_uri, services.settings, below="/template")
+    check_models(services.store, _models_in(wish))
     kind = wish.when.kind
     if problem := _problem_with_secret(wish, kind) or _problem_with_dataset(wish):
         raise InvalidRequest([problem])
@@ -100,6 +117,7 @@ def draft_of(
         policy=as_record(wish.policy),
         kind=kind,
         source=source,
+        **vars(_maker(before, team)),
     )
     if problem := _problem_with_chain(new, services):
         raise InvalidRequest([problem])
@@ -107,6 +125,20 @@ def draft_of(
     credentials = JobSecrets(sent.source or kept.source, sent.dataset or kept.dataset)
     needs_secret = kind.is_sent and (before is None or not before.had_hook_secret)
     return Draft(new, credentials, wish.secret or (secrets.token_urlsafe(32) if needs_secret else None))
+
+
+def _maker(before: Trigger | None, team: str | None) -> Maker:
+    """Return whose it is from now on: who made it, with the roles of who wrote it last. A file may say a team."""
+    writer = current_caller().as_maker
+    if before is None or before.submitted_by is None or before.source is not None:
+        return replace(writer, team=team or writer.team)
+    return Maker(before.submitted_by, before.team, writer.roles)
+
+
+def _models_in(wish: TriggerChange) -> Iterator[str | None]:
+    template, when = wish.template, wish.when
+    yield from (template.model_name, template.base_model)
+    yield from (each.model for each in (when.registry, when.job, when.observations) if each is not None)
 
 
 def differences(before: Trigger | None, draft: Draft, services: Services) -> dict[str, tuple[Any, Any]]:
@@ -117,6 +149,8 @@ def differences(before: Trigger | None, draft: Draft, services: Services) -> dic
         return found
     if before.source != draft.new.source:
         found["/source"] = (before.source, draft.new.source)
+    if before.team != draft.new.team:
+        found["/team"] = (before.team, draft.new.team)
     if _stored(before, services) != draft.credentials:
         found["/template's credentials"] = ("…", "…")
     if draft.secret is not None and draft.secret != _secret_of(before, services):
@@ -203,7 +237,7 @@ def _problem_with_own_dataset(wish: TriggerChange, place: str) -> FieldError | N
 
 def _problem_with_chain(new: NewTrigger, services: Services) -> FieldError | None:
     follows = new.kind in (Kind.JOB, Kind.REGISTRY)
-    circle = find_circle(new, services.store.list_triggers()) if follows else None
+    circle = find_circle(new, list_seen_triggers(services.store)) if follows else None
     if circle is None:
         return None
     message = f"when.{new.kind} closes a circle of triggers that start each other for ever: {' → '.join(circle)}"

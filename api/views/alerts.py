@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from api.access.authorisation import require_all_teams
 from api.alert_trials import AlertTestResult, try_channels
 from api.http.errors import NoAlertChannel
 from api.http.models import AnswerBody, RequestBody
@@ -41,4 +42,5 @@ def test_alerts(body: AlertTestRequest) -> AlertTestResults:
     It goes the way that alerts go: a worker takes it and posts it, once. The answer comes as soon as all outcomes are
     known, after half a minute at the latest. Without a body, the channels are those of a job that names none.
     """
+    require_all_teams("Alert channels")
     return AlertTestResults(results=tuple(try_channels(body.to, services())))

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
+from api.access.authorisation import team_seen
+from api.access.finding import find_trigger
 from api.http.errors import FieldError, InvalidRequest
 from api.http.models import AnswerBody, RequestBody
 from api.operations.answers import Answer, Tag
@@ -162,7 +164,7 @@ def _asked(body: BacktestRequest) -> tuple[Asked, Policy]:
     until = datetime.now(UTC)
     if not until - timedelta(days=MOST_DAYS) <= body.since < until:
         raise _refused(f"since is not within the last {MOST_DAYS} days")
-    recorded = services().store.get_trigger(body.trigger) if body.trigger and body.template is None else None
+    recorded = find_trigger(services().store, body.trigger) if body.trigger and body.template is None else None
     template = body.template or RetrainRequest.from_record(recorded.template if recorded else {})
     asked = Asked(
         name=body.trigger or template.experiment_name,
@@ -173,6 +175,7 @@ def _asked(body: BacktestRequest) -> tuple[Asked, Policy]:
         data=_sent(body, "data"),
         code=_sent(body, "code"),
         job_seconds=body.job_seconds,
+        team=team_seen(),
         is_recorded=recorded is not None,
     )
     return asked, body.policy or (policy_of(recorded.policy) if recorded else Policy())

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from api.access.authorisation import current_caller, team_seen
 from api.http.models import Query
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.operation import operation
@@ -15,6 +16,7 @@ from api.representation import summary
 from api.schemas import JobPage
 from api.services import links, services
 from shared.access.roles import Right
+from shared.access.tokens import ME
 from shared.jobs.model import JobState
 from shared.jobs.records import Cursor, JobFilter
 
@@ -60,6 +62,8 @@ class JobsQuery(Query):
     experiment: Filter | None = Field(None, description="Jobs of this MLflow experiment.")
     model: Filter | None = Field(None, description="Jobs of this registered model.")
     trigger: Filter | None = Field(None, description="Jobs that this trigger fired.")
+    submitted_by: Filter | None = Field(None, description="Jobs of this caller; me for your own.")
+    team: Filter | None = Field(None, description="Jobs of this team.")
     label: Filter | None = Field(None, description="A label's name, or name=value.")
     created_after: Time | None = Field(None, description="Jobs accepted after this RFC 3339 time.")
     limit: int = Field(50, ge=1, le=200, description="Jobs on a page.")
@@ -79,7 +83,8 @@ def list_jobs(query: JobsQuery) -> Response:
     not shift the pages. Jobs in a list have no transitions, and their `queue` has only its name.
     """
     here = services()
-    found = here.store.list(job_filter(query), limit=query.limit + 1, after=query.cursor)
+    where = job_filter(query)
+    found = here.store.list(where, limit=query.limit + 1, after=query.cursor) if _may_be_seen(where) else ()
     shown, more = found[: query.limit], len(found) > query.limit
     following = next_page(shown[-1]) if more else None
     response = json_response(JobPage(jobs=[summary(job, links()) for job in shown], next=following))
@@ -96,6 +101,12 @@ def job_filter(query: JobsQuery) -> JobFilter:
         experiment_name=query.experiment,
         model_name=query.model,
         trigger=query.trigger,
+        submitted_by=current_caller().name if query.submitted_by == ME else query.submitted_by,
+        team=query.team or team_seen(),
         label=(name, value if has_value else None) if query.label else None,
         created_after=query.created_after,
     )
+
+
+def _may_be_seen(where: JobFilter) -> bool:
+    return team_seen() in (None, where.team)

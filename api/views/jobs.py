@@ -10,6 +10,7 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import AfterValidator, BaseModel, Field, StrictBool
 
+from api.access.finding import find_job_id, find_job_to_change, without_others
 from api.examples import JOB
 from api.http.models import Query, RequestBody
 from api.operations.answers import Answer, Tag, json_response
@@ -21,7 +22,6 @@ from shared.access.roles import Right
 from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
-from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
 from shared.queue import send_for_flower
 from shared.scheduling.queue_position import QueuePosition
@@ -29,7 +29,6 @@ from shared.scheduling.queue_position import QueuePosition
 MAX_WAIT_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 5
 JOB_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
-SHORT_ID = re.compile(r"[0-9a-f-]{6,35}")
 JOB_HEADERS = {
     "ETag": "Changes with all that is answered of the job; send it as If-None-Match.",
     "Retry-After": "Seconds until it is worth asking again.",
@@ -98,7 +97,7 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     While the job is `queued`, `queue` says what it waits for.
     """
     here = services()
-    job_id = whole_id(here.store, path.job_id)
+    job_id = find_job_id(here.store, path.job_id)
     here.long_poll.wait(job_id, seconds=query.wait, seen=request.if_none_match)
     job, place = find_job(here.store, job_id)
     response = job_response(job, place)
@@ -122,9 +121,10 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     A waiting job is cancelled at once and never starts. A running one is told to stop (SIGTERM), and is killed after a
     grace period; it is `cancelling` until then, and ends as `cancelled` unless it succeeded meanwhile. With
     `{"force": true}` it is killed without the grace period. The body may be omitted, and the request may be repeated.
+    A submitter cancels its own jobs, an operator any.
     """
     here = services()
-    job = here.store.cancel(whole_id(here.store, path.job_id), force=body.force)
+    job = here.store.cancel(find_job_to_change(here.store, path.job_id).id, force=body.force)
     logger.info("cancel requested", extra={"job_id": job.id, "state": job.state, "force": body.force})
     if job.state.is_terminal:
         send_for_flower(job, queue=here.queue)
@@ -133,23 +133,15 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     return response
 
 
-def whole_id(store: JobStore, given: str) -> str:
-    """Return the id of the only job whose id begins so; what is given, if none does; JobNotFound if several do."""
-    if not SHORT_ID.fullmatch(given):
-        return given
-    found = store.list(JobFilter(id_start=given), limit=2)
-    if len(found) > 1:
-        raise JobNotFound(f"The ids of several jobs begin with {given!r}; give more of it.", job_id=given)
-    return found[0].id if found else given
-
-
 def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:
     """Return the job and, while it is queued, its position."""
     job = store.get(job_id)
     if job.state is not JobState.QUEUED:
         return job, None
     place = store.find_queue_position(job_id)
-    return (job, place) if place else (store.get(job_id), None)  # it was claimed between the two reads
+    return (
+        (job, without_others(store, place)) if place else (store.get(job_id), None)
+    )  # it was claimed between the two reads
 
 
 def job_response(job: records.Job, place: QueuePosition | None = None) -> Response:

@@ -7,6 +7,7 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from api.access.authorisation import current_caller
+from api.access.finding import find_job_id
 from api.http.errors import AttemptNotFound, TooManyFollowers
 from api.http.models import Query
 from api.live.following import Position
@@ -15,7 +16,7 @@ from api.live.log_text import LONGEST, skip_partial_start, without_partial_end
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import Services, services
-from api.views.jobs import JobPath, whole_id
+from api.views.jobs import JobPath
 from shared.access.roles import Right
 from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job
@@ -106,7 +107,7 @@ def get_job_log(path: JobPath, query: LogQuery, header: LogHeaders) -> Response:
     """
     as_events = request.accept_mimetypes.best_match([PLAIN_TEXT, EVENT_STREAM]) == EVENT_STREAM
     here = services()
-    job_id = whole_id(here.store, path.job_id)
+    job_id = find_job_id(here.store, path.job_id)
     if query.follow or as_events:
         return follow_log(here, job_id, query, header.last_event_id, as_events=as_events)
     return read_part(here.store, job_id, query)

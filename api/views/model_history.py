@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from api.access.authorisation import team_seen
+from api.access.finding import require_model
 from api.http.errors import ChampionUnknown, ModelVersionNotFound, RegistryUnavailable
 from api.http.models import AnswerBody, NoQuery, Query
 from api.model_registry import ModelVersion, RegisteredModel
@@ -125,8 +127,10 @@ def list_models(query: NoQuery) -> Models:
 
     They are MLflow's, by name, whoever made them. A champion that is on probation says until when, and how it does.
     """
-    found, probations = services().registry.list_models(), services().store.probations()
-    return Models(models=[_summary(each, probations) for each in found])
+    here, team = services(), team_seen()
+    found, probations = here.registry.list_models(), here.store.probations()
+    seen = None if team is None else here.store.models_of(team)
+    return Models(models=[_summary(each, probations) for each in found if seen is None or each.name in seen])
 
 
 @operation(
@@ -142,6 +146,7 @@ def get_model(path: ModelPath, query: NoQuery) -> Model:
     Aliases and versions are as MLflow has them now. A champion that is on probation says until when, and how it does.
     """
     registry = services().registry
+    require_model(services().store, path.model)
     found = registry.find_model(path.model)
     if found is None:
         raise ModelVersionNotFound(f"There is no model '{path.model}' in MLflow. GET /models lists those that exist.")
@@ -154,13 +159,21 @@ def get_model(path: ModelPath, query: NoQuery) -> Model:
     )
 
 
-@operation("GET /models/<model>/history", Answer("A page of events.", History), tag=Tag.MODELS, needs=Right.READ)
+@operation(
+    "GET /models/<model>/history",
+    Answer("A page of events.", History),
+    tag=Tag.MODELS,
+    needs=Right.READ,
+    raises=[ModelVersionNotFound],
+)
 def get_history(path: ModelPath, query: HistoryQuery) -> History:
     """Get what was decided about a model's versions, and every move of an alias: when, by whom, and why.
 
     A move that somebody made in MLflow itself is there as soon as it was noticed, as kind `foreign`.
     """
-    found = services().store.history(path.model, alias=query.alias, limit=query.limit + 1, before_number=query.before)
+    store = services().store
+    require_model(store, path.model)
+    found = store.history(path.model, alias=query.alias, limit=query.limit + 1, before_number=query.before)
     page = found[: query.limit]
     following = next_history(page[-1].number) if len(found) > len(page) else None
     return History(events=[HistoryEvent.model_validate(each) for each in page], next=following)
@@ -171,14 +184,16 @@ def get_history(path: ModelPath, query: HistoryQuery) -> History:
     Answer("The move.", ChampionThen),
     tag=Tag.MODELS,
     needs=Right.READ,
-    raises=[ChampionUnknown],
+    raises=[ChampionUnknown, ModelVersionNotFound],
 )
 def get_champion(path: ModelPath, query: ChampionQuery) -> ChampionThen:
     """Get who was champion at a time, since when, and what for.
 
     The answer is the event of the history with which that version got the alias.
     """
-    found = services().store.champion_at(path.model, query.alias, query.at)
+    store = services().store
+    require_model(store, path.model)
+    found = store.champion_at(path.model, query.alias, query.at)
     if found is None or found.version is None:
         raise ChampionUnknown(_unknown(path.model, query, found))
     return ChampionThen.model_validate(found)

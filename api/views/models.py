@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictStr
 
+from api.access.authorisation import current_caller
+from api.access.finding import require_model
 from api.http.errors import ModelVersionNotFound, RegistryUnavailable
 from api.http.models import RequestBody
 from api.operations.answers import Answer, Tag
@@ -60,4 +62,7 @@ def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
 
     The next training is compared with this champion.
     """
-    return roll_back(services().store, services().registry, path.model, version=body.version, reason=body.reason)
+    here = services()
+    require_model(here.store, path.model)
+    actor = current_caller().name
+    return roll_back(here.store, here.registry, path.model, version=body.version, actor=actor, reason=body.reason)

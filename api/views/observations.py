@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictFloat, StrictInt
 
-from api.http.errors import RegistryUnavailable
+from api.access.authorisation import current_caller
+from api.access.finding import require_model
+from api.http.errors import ModelVersionNotFound, RegistryUnavailable
 from api.http.models import AnswerBody, Query, RequestBody
-from api.observing import ACTOR, observe
+from api.observing import observe
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.paging import next_history
@@ -86,7 +88,7 @@ class ObservationsQuery(Query):
     Answer("The observation.", Observed),
     tag=Tag.MODELS,
     needs=Right.OPERATE,
-    raises=[NotChampion, ObservationRefused, RegistryUnavailable],
+    raises=[ModelVersionNotFound, NotChampion, ObservationRefused, RegistryUnavailable],
 )
 def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
     """Report how the champion does in use, from monitoring.
@@ -96,8 +98,9 @@ def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
 
     The same version, metric and time twice is one observation, so it is safe to repeat.
     """
-    said = body.model_dump()
-    done = observe(services().store, services().registry, NewObservation(path.model, actor=ACTOR, **said))
+    here, new = services(), NewObservation(path.model, actor=current_caller().name, **body.model_dump())
+    require_model(here.store, path.model)
+    done = observe(here.store, here.registry, new)
     return Observed(**Observation.model_validate(done.observation).model_dump(), champion=done.champion)
 
 
@@ -106,13 +109,16 @@ def add_observation(path: ModelPath, body: ObservationRequest) -> Observed:
     Answer("A page of observations.", Observations),
     tag=Tag.MODELS,
     needs=Right.READ,
+    raises=[ModelVersionNotFound],
 )
 def list_observations(path: ModelPath, query: ObservationsQuery) -> Observations:
     """List what was reported about a model's champions, and what each report meant.
 
     Observations are kept for 90 days, and the newest 100,000 of each version.
     """
-    found = services().store.observations(
+    store = services().store
+    require_model(store, path.model)
+    found = store.observations(
         path.model, version=query.version, metric=query.metric, limit=query.limit + 1, before_number=query.before
     )
     page = found[: query.limit]

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from api.access.authorisation import current_caller
+from api.access.finding import find_promotion
 from api.approval import approve, reject
 from api.http.errors import RegistryUnavailable
 from api.http.models import AnswerBody, NoQuery, RequestBody
@@ -13,8 +15,9 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
 from shared.access.roles import Right
-from shared.errors import PromotionNotFound, PromotionSettled
-from shared.jobs.promotions import Kind, PromotionState
+from shared.errors import JobNotFound, PromotionNotFound, PromotionSettled
+from shared.jobs.promotions import Kind, Promotion, PromotionState
+from shared.jobs.store import JobStore
 from shared.requests.texts import Text
 
 
@@ -34,9 +37,11 @@ class PromotionAnswer(AnswerBody):
     before: str | None = Field(description="The version that had the alias when it was decided.")
     kind: Kind
     state: PromotionState
-    actor: str
+    actor: str = Field(description="Who proposed it: a job, a caller, or unknown.")
     reason: str
     job_id: str | None
+    submitted_by: str | None = Field(description="The caller whose job it is; null for none, or once that is deleted.")
+    team: str | None = Field(description="The team that the model belongs to; null for none.")
     decision: Mapping[str, Any] = Field(description="As promotion in GET /jobs/<id>.")
     created_at: datetime
     ended_at: datetime | None
@@ -64,7 +69,8 @@ def get_promotion(path: PromotionPath, query: NoQuery) -> PromotionAnswer:
 
     The numbers and rules that decided are in `decision`.
     """
-    return PromotionAnswer.model_validate(services().store.get_promotion(path.promotion_id))
+    store = services().store
+    return _shown(find_promotion(store, path.promotion_id), store)
 
 
 @operation(
@@ -80,8 +86,10 @@ def approve_promotion(path: PromotionPath, body: ApprovalRequest) -> PromotionAn
     If another version became champion meanwhile, it is compared with that one, by the same rules and the logged
     values, and may not be promoted: see `state` and `reason`. Of two answers at the same time, one counts.
     """
-    here = services()
-    return PromotionAnswer.model_validate(approve(here.store, here.registry, path.promotion_id, reason=body.reason))
+    here, actor = services(), current_caller().name
+    find_promotion(here.store, path.promotion_id)
+    done = approve(here.store, here.registry, path.promotion_id, actor=actor, reason=body.reason)
+    return _shown(done, here.store)
 
 
 @operation(
@@ -96,4 +104,18 @@ def reject_promotion(path: PromotionPath, body: RejectionRequest) -> PromotionAn
 
     It stays registered, without the alias.
     """
-    return PromotionAnswer.model_validate(reject(services().store, path.promotion_id, reason=body.reason))
+    store, actor = services().store, current_caller().name
+    find_promotion(store, path.promotion_id)
+    return _shown(reject(store, path.promotion_id, actor=actor, reason=body.reason), store)
+
+
+def _shown(promotion: Promotion, store: JobStore) -> PromotionAnswer:
+    owners = {"submitted_by": _submitter(promotion.job_id, store), "team": store.team_of_model(promotion.model)}
+    return PromotionAnswer.model_validate({**vars(promotion), **owners})
+
+
+def _submitter(job_id: str | None, store: JobStore) -> str | None:
+    try:
+        return store.get(job_id).submitted_by if job_id is not None else None
+    except JobNotFound:  # deleted since, or another program's
+        return None

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
+from api.access.finding import require_model
+from api.http.errors import ModelVersionNotFound
 from api.http.models import AnswerBody, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
@@ -59,14 +61,22 @@ class Replay(AnswerBody):
     differing: Sequence[ReplayLine] = Field(description="All that are not the same, the oldest first.")
 
 
-@operation("POST /models/<model>/replay", Answer("The replay.", Replay), tag=Tag.MODELS, needs=Right.READ)
+@operation(
+    "POST /models/<model>/replay",
+    Answer("The replay.", Replay),
+    tag=Tag.MODELS,
+    needs=Right.READ,
+    raises=[ModelVersionNotFound],
+)
 def replay_decisions(path: ModelPath, body: ReplayRequest) -> Replay:
     """Make recorded decisions about a model again, under other rules; nothing is changed.
 
     Each decision meets the champion that it really met, not the one that the other rules would have left: if an earlier
     decision differs, later ones are shown as if it had not.
     """
-    found = services().store.decisions(path.model, since=body.since, limit=MOST_DECISIONS + 1)
+    store = services().store
+    require_model(store, path.model)
+    found = store.decisions(path.model, since=body.since, limit=MOST_DECISIONS + 1)
     asked = body.rules.as_rules
     done = replay(reversed(found[:MOST_DECISIONS]), {name: asked[name] for name in asked if name not in NO_PART})
     counts = Counter(str(each.outcome) for each in done)

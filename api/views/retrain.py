@@ -6,6 +6,7 @@ from http import HTTPStatus
 from flask import Response
 from pydantic import BaseModel, Field
 
+from api.access.finding import find_job_to_change
 from api.examples import NEW_JOB, REQUESTS
 from api.http.errors import CredentialsNeeded, RequestOutdated
 from api.operations.answers import Answer, Tag
@@ -14,9 +15,9 @@ from api.retrying import RetryRequest, retry
 from api.schemas import Job
 from api.services import links, services
 from api.submission import submit
-from api.views.jobs import JOB_HEADERS, JobPath, job_response, whole_id
+from api.views.jobs import JOB_HEADERS, JobPath, job_response
 from shared.access.roles import Right
-from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound, TooManyJobsQueued
+from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.records import Submission
 from shared.requests.retrain_request import RetrainRequest
 
@@ -50,7 +51,7 @@ class SubmitHeaders(BaseModel):
     replace(ACCEPTED, example=NEW_JOB),
     tag=Tag.JOBS,
     needs=Right.SUBMIT,
-    raises=[IdempotencyKeyReused, TooManyJobsQueued],
+    raises=[IdempotencyKeyReused, TooManyJobsQueued, ModelOfAnotherTeam],
     body_examples=REQUESTS,
 )
 def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
@@ -73,7 +74,15 @@ def retrain(header: SubmitHeaders, body: RetrainRequest) -> Response:
     ACCEPTED,
     tag=Tag.JOBS,
     needs=Right.SUBMIT,
-    raises=[JobNotFound, JobNotEnded, RequestOutdated, CredentialsNeeded, IdempotencyKeyReused, TooManyJobsQueued],
+    raises=[
+        JobNotFound,
+        JobNotEnded,
+        RequestOutdated,
+        CredentialsNeeded,
+        IdempotencyKeyReused,
+        TooManyJobsQueued,
+        ModelOfAnotherTeam,
+    ],
 )
 def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Response:
     """Repeat a job that has ended.
@@ -84,11 +93,13 @@ def retry_job(path: JobPath, header: SubmitHeaders, body: RetryRequest) -> Respo
     A job's credentials are deleted when it ends. If it came with any, send the address with them again:
     `{"git_uri": "https://TOKEN@host/path.git"}`. Otherwise no body is needed.
 
+    A submitter repeats its own jobs, an operator any; the new job belongs to who repeats it.
+
     `Location` and `Idempotency-Key` work as for `POST /retrain`.
     """
     here = services()
-    job_id = whole_id(here.store, path.job_id)
-    return accepted(retry(job_id, body, idempotency_key=header.idempotency_key, services=here))
+    job = find_job_to_change(here.store, path.job_id)
+    return accepted(retry(job, body, idempotency_key=header.idempotency_key, services=here))
 
 
 def accepted(submission: Submission) -> Response:

@@ -5,6 +5,8 @@ import logging
 from flask import Response
 from pydantic import BaseModel, Field
 
+from api.access.authorisation import require_all_teams
+from api.access.finding import find_trigger
 from api.http.models import Query
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
@@ -17,7 +19,7 @@ from api.views.job_list import Time
 from api.views.retrain import ACCEPTED, accepted
 from api.views.triggers import TriggerPath
 from shared.access.roles import Right
-from shared.errors import TooManyJobsQueued, TriggerNotFound
+from shared.errors import ModelOfAnotherTeam, TooManyJobsQueued, TriggerNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ def pause_triggers(body: ActionRequest) -> AllTriggers:
     What happens meanwhile starts nothing, not even later. `POST /triggers/<name>/fire` still works. If they are paused
     already, `since` stays, and the reason is the new one.
     """
+    require_all_teams("All triggers at once")
     pause = services().store.pause_triggers(reason=body.reason)
     logger.info("triggers paused by request", extra={"reason": body.reason})
     return AllTriggers.model_validate({"pause": pause})
@@ -65,6 +68,7 @@ def resume_triggers(body: ActionRequest) -> AllTriggers:
 
     Those that are paused themselves stay so.
     """
+    require_all_teams("All triggers at once")
     services().store.resume_triggers()
     logger.info("triggers resumed by request", extra={"reason": body.reason})
     return AllTriggers(pause=None)
@@ -78,6 +82,7 @@ def pause_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     already, `paused_at` stays, and the reason is the new one.
     """
     store = services().store
+    find_trigger(store, path.name)
     paused = store.pause_trigger(path.name, reason=body.reason)
     logger.info("trigger paused by request", extra={"trigger": path.name, "reason": body.reason})
     return whole_trigger(paused, store)
@@ -90,6 +95,7 @@ def resume_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     Failures before this do not count for `disable_after` any more.
     """
     store = services().store
+    find_trigger(store, path.name)
     resumed = store.resume_trigger(path.name)
     logger.info("trigger resumed by request", extra={"trigger": path.name, "reason": body.reason})
     return whole_trigger(resumed, store)
@@ -100,13 +106,14 @@ def resume_trigger(path: TriggerPath, body: ActionRequest) -> Trigger:
     ACCEPTED,
     tag=Tag.TRIGGERS,
     needs=Right.OPERATE,
-    raises=[TriggerNotFound, TooManyJobsQueued],
+    raises=[TriggerNotFound, TooManyJobsQueued, ModelOfAnotherTeam],
 )
 def fire_trigger(path: TriggerPath, header: FireHeaders, body: ActionRequest) -> Response:
     """Submit the trigger's job now, whatever its policy says, and even while it is paused.
 
     The answer is as for `POST /retrain`. With an `Idempotency-Key`, it is safe to repeat.
     """
+    find_trigger(services().store, path.name)
     return accepted(fire(path.name, reason=body.reason, key=header.idempotency_key, services=services()))
 
 
@@ -123,9 +130,9 @@ def list_trigger_events(path: TriggerPath, query: EventsQuery) -> TriggerEvents:
     Every look and every occurrence is there with its reason, also if nothing came of it. With `until`, the first event
     says why it had, or had not, fired at that time. The newest thousand are kept, for 90 days.
     """
-    found = services().store.trigger_events(
-        path.name, limit=query.limit + 1, before_number=query.before, until=query.until
-    )
+    store = services().store
+    find_trigger(store, path.name)
+    found = store.trigger_events(path.name, limit=query.limit + 1, before_number=query.before, until=query.until)
     page = found[: query.limit]
     following = next_history(page[-1].number) if len(found) > len(page) else None
     return TriggerEvents.model_validate({"events": page, "next": following})

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel, Field
 
+from api.access.finding import find_trigger, list_seen_triggers
 from api.http.errors import CredentialsNeeded, TriggerOfFile
 from api.http.models import AnswerBody, NoQuery
 from api.operations.answers import Answer, Tag, json_response
@@ -16,7 +17,7 @@ from api.triggers.bodies import TriggerChange, TriggerRequest
 from api.triggers.comparing import Plan, plan_of
 from api.triggers.writing import Written, change, create, delete
 from shared.access.roles import Right
-from shared.errors import TriggerChanged, TriggerExists, TriggerNotFound
+from shared.errors import ModelOfAnotherTeam, TriggerChanged, TriggerExists, TriggerNotFound
 
 ETAG = {"ETag": "Its version; send it as If-Match with a change."}
 LOCATION = {"Location": "The trigger's address."}
@@ -65,7 +66,7 @@ class TriggerPlan(AnswerBody):
     Answer("The trigger.", WrittenTrigger, HTTPStatus.CREATED, {**LOCATION, **ETAG}),
     tag=Tag.TRIGGERS,
     needs=Right.OPERATE,
-    raises=[TriggerExists],
+    raises=[TriggerExists, ModelOfAnotherTeam],
 )
 def add_trigger(body: TriggerRequest) -> Response:
     """Let retrainings start by themselves.
@@ -82,7 +83,13 @@ def add_trigger(body: TriggerRequest) -> Response:
     return response
 
 
-@operation("POST /triggers/check", Answer("What would happen.", TriggerPlan), tag=Tag.TRIGGERS, needs=Right.SUBMIT)
+@operation(
+    "POST /triggers/check",
+    Answer("What would happen.", TriggerPlan),
+    tag=Tag.TRIGGERS,
+    needs=Right.SUBMIT,
+    raises=[TriggerExists, ModelOfAnotherTeam],
+)
 def check_trigger(body: TriggerRequest) -> TriggerPlan:
     """Tell what writing a trigger would change, without writing it.
 
@@ -101,7 +108,7 @@ def list_triggers(query: NoQuery) -> TriggerList:
     its `state`.
     """
     store = services().store
-    found = [summary(each) for each in store.list_triggers()]
+    found = [summary(each) for each in list_seen_triggers(store)]
     return TriggerList.model_validate({"triggers": found, "pause": store.triggers_pause()})
 
 
@@ -118,7 +125,7 @@ def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
     Its credentials and its secret are not in the answer.
     """
     store = services().store
-    found = whole_trigger(store.get_trigger(path.name), store)
+    found = whole_trigger(find_trigger(store, path.name), store)
     return _with_etag(json_response(found), found.version)
 
 
@@ -127,15 +134,17 @@ def get_trigger(path: TriggerPath, query: NoQuery) -> Response:
     Answer("The trigger.", WrittenTrigger, headers=ETAG),
     tag=Tag.TRIGGERS,
     needs=Right.OPERATE,
-    raises=[TriggerNotFound, TriggerChanged, TriggerOfFile, CredentialsNeeded],
+    raises=[TriggerNotFound, TriggerChanged, TriggerOfFile, CredentialsNeeded, ModelOfAnotherTeam],
 )
 def put_trigger(path: TriggerPath, header: ChangeHeaders, body: TriggerChange) -> Response:
     """Change a trigger: the body replaces template, condition and policy.
 
     The stored credentials stay for an address that is sent without any and is otherwise the same; so does the secret,
-    unless another one is sent. If `when` changes, what happened before counts no more. Send the trigger's `ETag` as
-    `If-Match`, so that you do not undo what somebody else changed meanwhile. Nothing changes if it is as it was.
+    unless another one is sent. The trigger and its jobs stay its maker's. If `when` changes, what happened before
+    counts no more. Send the trigger's `ETag` as `If-Match`, so that you do not undo what somebody else changed
+    meanwhile. Nothing changes if it is as it was.
     """
+    find_trigger(services().store, path.name)
     return _written(change(path.name, body, version=header.version, services=services()), HTTPStatus.OK)
 
 
@@ -151,6 +160,7 @@ def delete_trigger(path: TriggerPath, query: NoQuery) -> Response:
 
     Its jobs stay, and go on.
     """
+    find_trigger(services().store, path.name)
     delete(path.name, services())
     return Response(status=HTTPStatus.NO_CONTENT)
 

@@ -1,10 +1,13 @@
 """GET /workers, and draining a host."""
 
 import logging
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from api.access.authorisation import require_all_teams
+from api.access.finding import ids_seen
 from api.http.models import AnswerBody, NoQuery, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
@@ -53,7 +56,7 @@ class Worker(AnswerBody):
     refused: Refused | None = Field(
         description="Another machine that asked for the name: it needs its own WORKER_HOST."
     )
-    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs.")
+    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs; of other teams' jobs none is told.")
 
 
 class WorkerList(AnswerBody):
@@ -89,7 +92,10 @@ def list_workers(query: NoQuery) -> WorkerList:
     that its jobs go to other hosts, as new attempts. A worker that has `left` signed off. Its jobs may go on training:
     the next worker on that host takes them over.
     """
-    return WorkerList(workers=[represent(worker) for worker in services().store.list_workers()])
+    store = services().store
+    found = store.list_workers()
+    seen = ids_seen(store, (job.id for worker in found for job in worker.running))
+    return WorkerList(workers=[represent(worker, seen) for worker in found])
 
 
 @operation("POST /workers/<host>/drain", DRAINED, tag=Tag.WORKERS, needs=Right.OPERATE, raises=[HostNotFound])
@@ -101,6 +107,7 @@ def drain_host(path: HostPath, body: DrainRequest) -> Worker:
     say so (`DRAINED`). The body may be omitted. If the host is already drained, `since` stays, and so does the reason,
     unless another one is sent.
     """
+    require_all_teams("Hosts")
     worker = services().store.drain(path.host, reason=body.reason)
     logger.info("host drained by request", extra={"host": path.host, "reason": body.reason})
     return represent(worker)
@@ -112,13 +119,14 @@ def undrain_host(path: HostPath, query: NoQuery) -> Worker:
 
     If it is not drained, nothing changes.
     """
+    require_all_teams("Hosts")
     worker = services().store.undrain(path.host)
     logger.info("host no longer drained", extra={"host": path.host})
     return represent(worker)
 
 
-def represent(worker: statistics.Worker) -> Worker:
-    """Return the worker as the API answers it."""
+def represent(worker: statistics.Worker, seen: Collection[str] | None = None) -> Worker:
+    """Return the worker as the API answers it, of its jobs those that are seen; None for all."""
     host, lost_after_seconds = worker.host, services().settings.host_lost_after_seconds
     return Worker(
         host=host.name,
@@ -135,5 +143,5 @@ def represent(worker: statistics.Worker) -> Worker:
         drain=Drain.model_validate(host.drain) if host.drain else None,
         machine=host.machine.says if host.machine else None,
         refused=Refused.model_validate(worker.refused) if worker.refused else None,
-        jobs=tuple(job.id for job in worker.running),
+        jobs=tuple(job.id for job in worker.running if seen is None or job.id in seen),
     )

@@ -34,6 +34,15 @@ class Owned(Protocol):
 
 
 @dataclass(frozen=True)
+class Maker:
+    """Who made a job or a trigger, as both record it."""
+
+    submitted_by: str | None
+    team: str | None
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who asks. Names of different kinds never collide: see each kind's way to make them."""
 
@@ -58,12 +67,18 @@ class Caller:
         return self.may_see(thing, isolated=isolated) and (Right.OPERATE in self.rights or own)
 
     @property
+    def as_maker(self) -> Maker:
+        """Return the caller as what it makes records it."""
+        return Maker(self.name, self.team, tuple(sorted(self.roles)))
+
+    @property
     def is_of_all_teams(self) -> bool:
         """Whether teams do not bound it: it has none, or administers."""
         return self.team is None or Right.ADMINISTER in self.rights
 
 
 ENVIRONMENT = "env-"
+FILES = Caller("file", CallerKind.SERVICE, frozenset({Role.ADMIN}))  # whoever writes the triggers of TRIGGERS_DIR
 MACHINE = Caller("local", CallerKind.MACHINE, frozenset({Role.ADMIN}))  # without tokens, whoever is here may do all
 NOBODY = Caller("nobody", CallerKind.NOBODY)
 METRICS_READER = Caller("metrics", CallerKind.ENVIRONMENT, frozenset({Role.VIEWER}))  # kept to GET /metrics

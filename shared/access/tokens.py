@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.access.callers import ENVIRONMENT, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
+from shared.access.callers import ENVIRONMENT, FILES, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
 from shared.access.roles import Role
 
 PREFIX = "art_"  # by which scanners for secrets find it
@@ -18,7 +18,8 @@ SIGNS = string.ascii_letters + string.digits
 LENGTH = 43  # 256 bits
 TOKEN = re.compile(rf"^{PREFIX}[A-Za-z0-9]{{{LENGTH}}}$")
 TOKEN_NAME = TEAM = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern
-RESERVED = frozenset({MACHINE.name, METRICS_READER.name, NOBODY.name})
+ME = "me"  # where callers are named: whoever asks
+RESERVED = frozenset({FILES.name, MACHINE.name, ME, METRICS_READER.name, NOBODY.name})
 HINT_LENGTH = len(PREFIX) + 4
 
 

@@ -47,7 +47,7 @@ def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False)
     """Return the job's row, locked if it is to be changed; raise JobNotFound."""
     row = transaction.one(LOCKED_JOB if for_update else JOB, of_id=job_id)
     if row is None:
-        raise JobNotFound(f"There is no job {job_id!r}. GET /jobs lists those that exist.", job_id=job_id)
+        raise JobNotFound.of(job_id)
     return row
 
 

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from shared.jobs.model import NewJob
+from shared.jobs.triggers import Trigger
 from shared.requests.retrain_request import RetrainRequest
 from shared.settings import Settings
 
@@ -13,6 +14,11 @@ def with_gpus(request: RetrainRequest, default: int) -> RetrainRequest:
     if "gpus" in request.resources.model_fields_set:
         return request
     return request.model_copy(update={"resources": request.resources.model_copy(update={"gpus": default})})
+
+
+def made_by(trigger: Trigger) -> dict[str, Any]:
+    """Return whose the trigger's jobs are: its maker's, whoever fires it."""
+    return {"submitted_by": trigger.submitted_by, "team": trigger.team, "roles": trigger.roles}
 
 
 def new_job(clean: RetrainRequest, settings: Settings, *, secret: bytes | None, **facts: Any) -> NewJob:

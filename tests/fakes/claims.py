@@ -154,7 +154,7 @@ class MemoryClaims(MemoryOutbox, MemoryPromotions, MemoryHosts):
 
     def _record(self, job_id: str) -> Record:
         if job_id not in self._records:
-            raise JobNotFound(f"There is no job {job_id!r}.", job_id=job_id)
+            raise JobNotFound.of(job_id)
         return self._records[job_id]
 
     def _running(self) -> Sequence[Running]:

@@ -251,7 +251,7 @@ class MemoryTriggers(MemoryAudit):
 
     def _kept_trigger(self, name: str) -> Kept:
         if name not in self._triggers:
-            raise TriggerNotFound(f"There is no trigger {name!r}.", trigger=name)
+            raise TriggerNotFound.of(name)
         return self._triggers[name]
 
     def _in_order(self) -> Sequence[Kept]:

@@ -15,7 +15,7 @@ from shared.logs import job_context
 from shared.queue import JobQueue, send_for_flower, send_or_leave_to_sweep
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
-from shared.triggers.new_jobs import new_job, with_gpus
+from shared.triggers.new_jobs import made_by, new_job, with_gpus
 from shared.triggers.records import policy_of, when_of
 from worker.credentials.keys import Keyring
 from worker.interruption import WorkerStopping
@@ -127,6 +127,7 @@ class TriggerLooking:
             request,
             self.around.settings,
             secret=look.due.secret,
+            **made_by(look.due.trigger),
             trigger_name=look.due.trigger.name,
             triggered_by=_by(look.due.trigger, occurrence, inputs),
             commit_sha=inputs.commit_sha,

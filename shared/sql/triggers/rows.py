@@ -25,7 +25,7 @@ def read_trigger(transaction: Transaction, name: str, *, for_update: bool = Fals
     statement = sa.select(triggers).where(triggers.c.name == name)
     row = transaction.one(statement.with_for_update() if for_update else statement)
     if row is None:
-        raise TriggerNotFound(f"There is no trigger {name!r}. GET /triggers lists those that exist.", trigger=name)
+        raise TriggerNotFound.of(name)
     return row
 
 

@@ -28,7 +28,7 @@ def test_a_model_belongs_to_the_first_team_whose_job_names_it(store: JobStore) -
     submit(store, **SPEECH)
     submit(store, **{**SPEECH, "model_name": "digits"})
     assert (store.team_of_model("iris"), store.team_of_model("digits")) == ("vision", "speech")
-    assert (store.models_of("vision"), store.models_of("speech")) == ({"iris"}, {"digits"})
+    assert [*store.models_of("vision"), *store.models_of("speech")] == ["iris", "digits"]
 
 
 def test_with_isolation_a_job_that_names_another_teams_model_is_not_recorded(isolated: JobStore) -> None:

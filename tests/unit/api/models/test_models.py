@@ -82,7 +82,7 @@ def test_the_history_is_paged_and_says_who_was_champion_when(bench: Bench) -> No
     assert [each["number"] for each in page["events"] + rest] == [8, 7, 6, 5]
     assert told(bench.api.get("/models/iris/history?limit=200"))["next"] is None
     first = told(bench.api.get("/models/iris/champion"))
-    assert (first["version"], first["actor"], first["kind"]) == ("1", "api", "rollback")
+    assert (first["version"], first["actor"], first["kind"]) == ("1", "local", "rollback")
     assert told(bench.api.get("/models/iris/champion?at=2001-01-01T00:00:00Z"))["code"] == "CHAMPION_UNKNOWN"
     assert told(bench.api.get("/models/roses/history")) == {"events": [], "next": None}
 
@@ -197,7 +197,9 @@ DOCUMENTED: Documented = {
     "GET /models": _with_mlflow("/models"),
     "GET /models/<model>": _with_mlflow("/models/iris", **{"404": lambda api: lambda: _other_model(api)}),
     "GET /models/<model>/champion": _champion,
-    "GET /models/<model>/history": lambda _api: Asking("/models/iris/history"),
+    "GET /models/<model>/history": lambda api: Asking(
+        "/models/iris/history", others={"404": lambda: api.client().get("/models/a:b/history")}
+    ),
     "GET /promotions/<promotion_id>": _promotion,
     "POST /promotions/<promotion_id>/approve": _answered("approve"),
     "POST /promotions/<promotion_id>/reject": _answered("reject"),

@@ -99,7 +99,7 @@ def test_a_bad_value_makes_the_version_before_champion_again(bench: Bench) -> No
     assert bench.mlflow.aliases == {"champion": "2", "previous": "3"}
     line = bench.store.history("iris", limit=1)[0]
     assert (line.event, line.kind, line.version, line.before) == (Event.MOVED, Kind.PROBATION, "2", "3")
-    assert line.actor == "probation (observed by api)"
+    assert line.actor == "probation (observed by local)"
     assert line.reason == (
         "version 3 broke its probation: accuracy 0.7 is worse than 0.9 by 0.2, and 0.05 is allowed "
         "(at 2030-01-01T00:00:00+00:00, n 450)"
@@ -225,10 +225,16 @@ def _reported(api: Api) -> Asking:
     begin(api.store, "2", "1")
     settings, body = {"mlflow_tracking_uri": mlflow.served.url}, {"metric": "accuracy", "value": 0.9}
     other = {**body, "version": "1"}
-    return Asking(PATH, body, settings, {"409": lambda: api.client(**settings).post(PATH, json=other)})
+    others = {
+        "404": lambda: api.client(**settings).post("/models/a:b/observations", json=body),
+        "409": lambda: api.client(**settings).post(PATH, json=other),
+    }
+    return Asking(PATH, body, settings, others)
 
 
 DOCUMENTED: Documented = {
     "POST /models/<model>/observations": _reported,
-    "GET /models/<model>/observations": lambda _api: Asking(PATH),
+    "GET /models/<model>/observations": lambda api: Asking(
+        PATH, others={"404": lambda: api.client().get("/models/a:b/observations")}
+    ),
 }

@@ -232,4 +232,8 @@ def test_a_replay_that_makes_no_sense_is_refused(api: FlaskClient, body: dict[st
     assert api.post(PATH, json=body).status_code == 422
 
 
-DOCUMENTED: Documented = {"POST /models/<model>/replay": lambda _api: Asking(PATH)}
+DOCUMENTED: Documented = {
+    "POST /models/<model>/replay": lambda api: Asking(
+        PATH, others={"404": lambda: api.client().post("/models/a:b/replay")}
+    )
+}

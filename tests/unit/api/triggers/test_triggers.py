@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api.app import create_app
+from shared.access.roles import Role
 from shared.jobs.triggers import Kind, NewTrigger
 from shared.secrets.vault import Vault
 from shared.settings import Settings
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.unit.api.access.callers import sent_by
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, MakeApp
 
@@ -271,9 +274,18 @@ def _delete(api: Api) -> Asking:
     return Asking(asking.path, others={"404": lambda: api.client().delete("/triggers/gone"), "409": of_file})
 
 
+def _check(api: Api) -> Asking:
+    def of_another_team() -> TestResponse:
+        api.client().post("/triggers", json=NIGHTLY)
+        headers = sent_by(api.store, "ann", Role.SUBMITTER, team="vision")
+        return api.client(teams_isolated=True).post("/triggers/check", json=NIGHTLY, headers=headers)
+
+    return Asking("/triggers/check", NIGHTLY, others={"409": of_another_team})
+
+
 DOCUMENTED: Documented = {
     "POST /triggers": _post,
-    "POST /triggers/check": lambda _api: Asking("/triggers/check", NIGHTLY),
+    "POST /triggers/check": _check,
     "GET /triggers/<name>": _get,
     "PUT /triggers/<name>": _put,
     "DELETE /triggers/<name>": _delete,
