@@ -51,6 +51,14 @@ class Cache:
         """
         if self._folder is None or key is None:
             return _bring_uncached(target, fill)
+        try:
+            return self._bring_cached(key, target, fill)
+        except PermissionError as error:
+            print(f"The cache of datasets is not used: {error}", flush=True)  # noqa: T201
+            return _bring_uncached(target, fill)
+
+    def _bring_cached(self, key: str, target: Path, fill: Fill) -> str:
+        assert self._folder is not None  # noqa: S101 - for the type checker: bring() has looked
         name = hashlib.sha256(key.encode()).hexdigest()
         entry = self._folder / "entries" / name
         while not (digest := self._copy(entry, target)):

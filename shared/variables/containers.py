@@ -1,6 +1,7 @@
 """The settings of training containers: their limits, what confines them, and what they share."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -33,6 +34,22 @@ class ContainerVariables(ApiVariables):
     )
     attempt_pids: int = Field(4096, ge=64, le=2**22, description="Processes and threads of a container at most.")
     container_network: str = Field("", description="Docker network of training containers; empty for Docker's default.")
+    container_runtime: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]*)?$",
+        description="OCI runtime of training containers, such as runsc or crun; the engine must know it. Empty for the "
+        "engine's default.",
+    )
+    container_user: str = Field(
+        "",
+        pattern=r"^([1-9][0-9]{0,8}:[0-9]{1,9})?$",
+        description="uid:gid that training runs as, such as 1000:1000, unless the image's USER is another number than "
+        "0; empty for the image's USER.",
+        examples=["1000:1000"],
+    )
+    container_read_only_root: bool = Field(
+        False, description="Whether training can change nothing of its image: it writes to its project, HOME and /tmp."
+    )
     container_host_address: str = Field(
         "",
         pattern=r"^([0-9.]{7,15})?$",
@@ -54,8 +71,13 @@ class ContainerVariables(ApiVariables):
     dataset_cache: str = Field(
         "",
         pattern=r"^(/.*|[A-Za-z0-9][A-Za-z0-9_.-]*)?$",
-        description="Host folder or Docker volume that all training shares as a cache of datasets; empty for none.",
+        description="Host folder, or beginning of Docker volumes' names, for caches of datasets; empty for none.",
+    )
+    dataset_cache_of: Literal["project", "team", "all"] = Field(
+        "project",
+        description="Who shares a cache in DATASET_CACHE: the trainings of one repository and team, of one team, or "
+        "all. Whoever shares it can change what the others train on. (The process runner: always all.)",
     )
     dataset_cache_bytes: int = Field(
-        10**11, ge=1, description="Size limit of that cache; least recently used entries go first."
+        10**11, ge=1, description="Size limit of each cache; least recently used entries go first."
     )

@@ -108,7 +108,8 @@ class FakeWorker:
 
     def submit(self, *, token: str | None = None, job: dict[str, Any] | None = None, **request: Any) -> str:
         """Submit a job, with credentials if there is a token."""
-        body = RetrainRequest(experiment_name="iris", git_uri="https://git.example/iris.git", **request)
+        iris = {"experiment_name": "iris", "git_uri": "https://git.example/iris.git"}
+        body = RetrainRequest(**{**iris, **request})
         secrets = JobSecrets(Credentials("https://git.example", "robot", token) if token else None)
         secret = self.vault.seal(secrets)
         new = new_job(**{"request": body.as_record(), "secret": secret, **(job or {})})

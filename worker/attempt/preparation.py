@@ -234,7 +234,8 @@ class Preparation:
         own = {**self._surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}
         token = self._surroundings.token(assigned.claim, run)
         data = assigned.secrets.to_read_data(assigned.request.dataset_repo)
-        return self._surroundings.give(loaded.project, own, data, token=token)
+        cache = self._surroundings.cache_volume(assigned.claim.job)
+        return self._surroundings.give(loaded.project, own, data, token=token, cache=cache)
 
     def _specify(
         self,

@@ -1,5 +1,7 @@
 """Puts together what a training finds around itself: its variables, its private files, and its volumes."""
 
+import hashlib
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from mypackage.protocol import (
     PROMOTION_VARIABLE,
     REQUEST_VARIABLE,
 )
+from shared.jobs.model import Job
 from shared.jobs.records import Claim
 from shared.proxies import prelude_of_training
 from shared.secrets.attempt_tokens import Grant, issue
@@ -38,6 +41,8 @@ AS_IT_IS_PRINTED = {"PYTHONUNBUFFERED": "1"}
 # MLflow imports GitPython, which prints 45 lines where an image has no git. It ends a run with a link to the tracking
 # server under the name that containers know, where no person gets: the job has the one for people.
 WITHOUT_NOISE = {"GIT_PYTHON_REFRESH": "quiet", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+KEY_CHARACTERS = 32  # of a cache's name: too many to find another repository that has the same
+OWN_CACHE = "datasets"  # a folder in the volume, since an engine gives the volume itself to root
 UNGUARDED = (
     "echo 'This training has the password of the MLflow server: no guard protects it (TRACKING_GUARD_URI).' >&2\n"
 )
@@ -85,8 +90,33 @@ class Surroundings:
         )
         return issue(grant, self.settings.attempt_key())
 
+    def cache_volume(self, job: Job) -> tuple[Volume, ...]:
+        """Return the cache of datasets that the job's training may use, as it is mounted there.
+
+        A training can put anything into the cache that it sees, and what it trained on is nobody's proof: those who
+        do not trust each other have caches of their own. Anybody may name another team's repository, so a cache is a
+        team's, too; and a user's, who might not be able to read what another one wrote.
+        """
+        folder, place = self.settings.dataset_cache, self.inside.cache_folder
+        if not (folder and place):
+            return ()
+        if self.settings.dataset_cache_of == "all":
+            return (Volume(folder, place),)
+        sharing = [self.settings.container_user, job.team]
+        if self.settings.dataset_cache_of == "project":
+            sharing.append(job.request["git_uri"])
+        key = hashlib.sha256(json.dumps(sharing).encode()).hexdigest()[:KEY_CHARACTERS]
+        name = f"{folder}/{key}" if folder.startswith("/") else f"{folder}-{key}"
+        return (Volume(name, place, own_folder=OWN_CACHE),)
+
     def give(
-        self, project: Project, own: Mapping[str, str], data: DataKeys = NO_DATA_KEYS, *, token: str = ""
+        self,
+        project: Project,
+        own: Mapping[str, str],
+        data: DataKeys = NO_DATA_KEYS,
+        *,
+        token: str = "",
+        cache: tuple[Volume, ...] = (),
     ) -> Given:
         """Combine what the project asks for and may have with the service's ``own`` variables, which win.
 
@@ -103,7 +133,7 @@ class Surroundings:
             env={**AS_IT_IS_PRINTED, **WITHOUT_NOISE, **permitted.shown, **own},
             private=private,
             prelude=self._notice + self._notice_of_packages(project) + private.prelude + self._way_past_proxies,
-            volumes=(*permit_volumes(project, self.settings.volume_allowlist), *self._cache_volume()),
+            volumes=(*permit_volumes(project, self.settings.volume_allowlist), *cache),
         )
 
     def _tracking_variables(self, run: Run) -> dict[str, str]:
@@ -115,11 +145,10 @@ class Surroundings:
         folder, most = self.settings.dataset_cache, self.settings.dataset_cache_bytes
         if not folder:
             return {}
-        return {CACHE_VARIABLE: self.inside.cache_folder or folder, CACHE_BYTES_VARIABLE: str(most)}
-
-    def _cache_volume(self) -> tuple[Volume, ...]:
-        folder, place = self.settings.dataset_cache, self.inside.cache_folder
-        return (Volume(folder, place),) if folder and place else ()
+        if self.inside.cache_folder:
+            is_own = self.settings.dataset_cache_of != "all"
+            folder = f"{self.inside.cache_folder}/{OWN_CACHE}" if is_own else self.inside.cache_folder
+        return {CACHE_VARIABLE: folder, CACHE_BYTES_VARIABLE: str(most)}
 
     @property
     def _tracking_uri(self) -> str:

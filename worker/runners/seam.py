@@ -58,6 +58,7 @@ class Volume:
     source: str
     target: str
     mode: str = "rw"
+    own_folder: str = ""  # a folder in it, to be made, that belongs to the user as whom the training runs
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,19 @@ def test_a_dataset_is_fetched_once_and_given_to_every_job_as_its_own_copy(tmp_pa
     assert files_in(tmp_path / "two") == files_in(tmp_path / "three") == {"a": "content"}
 
 
+def test_a_cache_that_another_user_owns_is_done_without(
+    tmp_path: Path, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "entries")
+
+    cache = Cache(tmp_path / "cache")
+    cache._made = refuse  # type: ignore[method-assign, assignment]
+    assert cache.bring("key", tmp_path / "one", source.fill) == "digest of content"
+    assert files_in(tmp_path / "one") == {"a": "content"}
+    assert "The cache of datasets is not used" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("is_on", [True, False])
 def test_what_the_training_has_in_its_folder_stays(tmp_path: Path, source: Source, is_on: bool) -> None:
     (tmp_path / "out").mkdir()

@@ -1,11 +1,13 @@
 """Builds the errors for what can go wrong with a container; `DockerRunner` turns the engine's errors into these."""
 
 import errno
+import re
 
 from shared.errors import AttemptTimeout, Code, InfrastructureError, UserError
 from worker.runners.seam import AttemptSpec, Handle
 
 REASON_CHARACTERS = 500
+UNKNOWN_RUNTIME = re.compile(r"(?i)unknown (or invalid )?runtime")
 
 
 def no_image() -> UserError:
@@ -35,6 +37,8 @@ def refused(spec: AttemptSpec, *, status: int | None, why: str) -> UserError | I
     message = f"Docker did not start a container of image '{spec.image}': {why[:REASON_CHARACTERS]}."
     if "no space left on device" in why:
         return InfrastructureError(Code.DISK_FULL, f"{message} Free space on the engine's disk.", **facts)
+    if UNKNOWN_RUNTIME.search(why):
+        return InfrastructureError(Code.CONTAINER_FAILED, f"{message} Correct CONTAINER_RUNTIME.", **facts)
     if status == 400:
         return UserError(Code.CONTAINER_FAILED, f"{message} Check the image and the resources asked for.", **facts)
     return InfrastructureError(Code.CONTAINER_FAILED, f"{message} Check the engine's set-up on this host.", **facts)

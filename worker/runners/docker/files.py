@@ -1,9 +1,10 @@
-"""Reads single files of a container, running or not."""
+"""Reads single files of a container, running or not, and measures all that it has written."""
 
 import io
 import logging
+import re
 import tarfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import cast
 
@@ -14,6 +15,7 @@ from docker.models.containers import Container
 from worker.runners.docker.project_archive import Owner, find_owner
 
 USERS_FILE_BYTES = 1024**2
+ANONYMOUS = re.compile(r"^[0-9a-f]{64}$")  # a volume that ends with its container
 
 logger = logging.getLogger(__name__)
 
@@ -56,3 +58,22 @@ def owner_in(api: APIClient, container: Container) -> Owner:
     paths = ("/etc/passwd", "/etc/group")
     passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
     return find_owner(user, passwd=passwd, group=group)
+
+
+def container_bytes(api: APIClient, container_id: str) -> int:
+    """Return the size of the container's layer and its anonymous volumes, which an image may declare, too."""
+    found = api.containers(all=True, size=True, filters={"id": container_id})
+    layers = sum(int(each.get("SizeRw") or 0) for each in found)
+    return layers + _volume_bytes(api, {name for each in found for name in _anonymous(each.get("Mounts") or ())})
+
+
+def _anonymous(mounts: Iterable[dict[str, str]]) -> Iterable[str]:
+    return (each["Name"] for each in mounts if each.get("Type") == "volume" and ANONYMOUS.match(each.get("Name", "")))
+
+
+def _volume_bytes(api: APIClient, names: set[str]) -> int:
+    """Ask for all volumes, which takes the engine a while, only if there is one to be measured."""
+    if not names:
+        return 0
+    volumes = api.df().get("Volumes") or []
+    return sum(max(0, int((each.get("UsageData") or {}).get("Size") or 0)) for each in volumes if each["Name"] in names)

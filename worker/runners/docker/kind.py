@@ -9,6 +9,7 @@ from docker.utils import kwargs_from_env
 from shared.settings import Settings
 from worker.findings.finding import Finding
 from worker.runners.docker.checks.engine_set_up import check_docker
+from worker.runners.docker.confinement import Confinement
 from worker.runners.docker.engine import ENGINE_ERRORS
 from worker.runners.docker.inside import in_containers
 from worker.runners.docker.networks import DEFAULT_BRIDGE, BridgeNetwork
@@ -32,6 +33,7 @@ class Docker:
             pulled=PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json"),
             log_bounds=log_bounds(settings),
             inside=in_containers(settings),
+            confinement=Confinement.of(settings),
         )
 
     @staticmethod

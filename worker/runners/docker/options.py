@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.own_addresses import HOST_FROM_CONTAINER
+from worker.runners.docker.confinement import AS_USUAL, Confinement
 from worker.runners.docker.project_archive import PRIVATE_FOLDER
 from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
@@ -30,9 +31,14 @@ NO_GPUS = "void"
 
 
 def container_options(
-    spec: AttemptSpec, labels: Mapping[str, str], log_bounds: LogBounds = LOG_BOUNDS
+    spec: AttemptSpec,
+    labels: Mapping[str, str],
+    log_bounds: LogBounds = LOG_BOUNDS,
+    *,
+    confinement: Confinement = AS_USUAL,
+    image_user: str = "",
 ) -> dict[str, Any]:
-    """Return docker-py's options for the attempt's container."""
+    """Return docker-py's options for the attempt's container, of an image with that USER."""
     paths = {spec.private_env[name]: f"{PRIVATE_FOLDER}/{name}" for name in spec.private_files}
     about = {"retrain.job": spec.job_id, "retrain.attempt": str(spec.attempt)}
     gpus = ",".join(spec.gpu_ids)
@@ -40,7 +46,7 @@ def container_options(
     options: dict[str, Any] = {
         "name": spec.name,
         "labels": {**about, **({GPUS_LABEL: gpus} if gpus else {}), **labels},
-        "environment": {**INIT_ENV, **spec.env, **paths, GPUS_VARIABLE: visible},
+        "environment": {**INIT_ENV, **confinement.variables(image_user), **spec.env, **paths, GPUS_VARIABLE: visible},
         "working_dir": PROJECT_FOLDER,
         "init": True,
         "stop_signal": "SIGTERM",
@@ -54,7 +60,8 @@ def container_options(
         "log_config": _log_config(log_bounds),
         "volumes": {each.source: {"bind": each.target, "mode": each.mode} for each in spec.volumes},
     }
-    return options | _limits(spec) | network_options(spec.network, spec.host_address)
+    confined = confinement.options(spec, image_user)
+    return options | _limits(spec) | network_options(spec.network, spec.host_address) | confined
 
 
 def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:

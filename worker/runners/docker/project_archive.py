@@ -2,8 +2,8 @@
 
 import io
 import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO
 
 from worker.interruption import NEVER, Interruption
@@ -40,9 +40,16 @@ def start_folder(name: str) -> str:
 
 
 def write_archive(
-    archive: IO[bytes], spec: AttemptSpec, owner: Owner, interruption: Interruption = NEVER, *, start: bytes
+    archive: IO[bytes],
+    spec: AttemptSpec,
+    owner: Owner,
+    interruption: Interruption = NEVER,
+    *,
+    start: bytes,
+    under: str = "/",
+    home: str = "",
 ) -> None:
-    """Write a tar for the container's root folder, with the script that starts the attempt.
+    """Write a tar for one of the container's folders; the script that starts the attempt is in one of them.
 
     All users of the container may use that script's folder, because an ENTRYPOINT may switch to another user, who then
     adds the proof of start. The archive has no entry for the folders above the project: the engine creates missing
@@ -56,23 +63,46 @@ def write_archive(
         return _owned(member, owner, mode=0o755 if is_open else 0o644)
 
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        files = ProjectFiles(tar, spec.repository or spec.source, own=normalise)
-        files.add(spec.source, PROJECT_FOLDER.lstrip("/"))
-        _add_folder(tar, start_folder(spec.name), {START: start}, owner, modes=(0o1777, 0o755))
-        if spec.private_files:
-            _add_folder(tar, PRIVATE_FOLDER, spec.private_files, owner, modes=(0o700, 0o600))
+        if PROJECT_FOLDER.startswith(under):
+            files = ProjectFiles(tar, spec.repository or spec.source, own=normalise)
+            files.add(spec.source, PROJECT_FOLDER.removeprefix(under).lstrip("/"))
+        for folder in _service_folders(spec, start, home):
+            if folder.path.startswith(under):
+                _add_folder(tar, folder, folder.path.removeprefix(under).lstrip("/"), owner)
 
 
-def _add_folder(
-    tar: tarfile.TarFile, path: str, files: Mapping[str, bytes], owner: Owner, *, modes: tuple[int, int]
-) -> None:
-    folder = tarfile.TarInfo(path.lstrip("/"))
+@dataclass(frozen=True)
+class _Folder:
+    path: str
+    mode: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    mode_of_files: int = 0
+
+
+def _service_folders(spec: AttemptSpec, start: bytes, home: str) -> Iterator[_Folder]:
+    yield _Folder(start_folder(spec.name), 0o1777, {START: start}, 0o755)
+    if spec.private_files:
+        yield _Folder(PRIVATE_FOLDER, 0o700, spec.private_files, 0o600)
+    if home:
+        yield _Folder(home, 0o700)
+
+
+def owned_folder(name: str, owner: Owner) -> bytes:
+    """Return a tar with a folder that belongs to the training; where it exists, nothing in it changes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add_folder(tar, _Folder(name, 0o755), name, owner)
+    return archive.getvalue()
+
+
+def _add_folder(tar: tarfile.TarFile, added: _Folder, name: str, owner: Owner) -> None:
+    folder = tarfile.TarInfo(name)
     folder.type = tarfile.DIRTYPE
-    tar.addfile(_owned(folder, owner, mode=modes[0]))
-    for name, content in files.items():
-        member = tarfile.TarInfo(f"{folder.name}/{name}")
+    tar.addfile(_owned(folder, owner, mode=added.mode))
+    for file, content in added.files.items():
+        member = tarfile.TarInfo(f"{name}/{file}")
         member.size = len(content)
-        tar.addfile(_owned(member, owner, mode=modes[1]), io.BytesIO(content))
+        tar.addfile(_owned(member, owner, mode=added.mode_of_files), io.BytesIO(content))
 
 
 def _owned(member: tarfile.TarInfo, owner: Owner, *, mode: int) -> tarfile.TarInfo:

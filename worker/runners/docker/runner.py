@@ -2,7 +2,6 @@
 
 import logging
 import math
-import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,14 +15,15 @@ from requests.exceptions import RequestException
 
 from worker.credentials.pulling import ANYBODY, Pull
 from worker.interruption import NEVER, Interruption
+from worker.runners.docker.confinement import AS_USUAL, Confinement
 from worker.runners.docker.engine import Engine, engine_answers, why
 from worker.runners.docker.engine_logs import EngineLogs
 from worker.runners.docker.failures import lost, not_packed, pull_failed, refused
-from worker.runners.docker.files import owner_in
+from worker.runners.docker.files import container_bytes
+from worker.runners.docker.filling import fill
 from worker.runners.docker.image_reference import require_image
 from worker.runners.docker.images import DockerImages, PullLimits
 from worker.runners.docker.options import container_options, gpus_in
-from worker.runners.docker.project_archive import write_archive
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.start import Start, find_why_not_begun, plan_start
 from worker.runners.gpus import cdi_gpus, find_gpus
@@ -44,7 +44,7 @@ class DockerRunner:
 
     kind = "docker"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a name and a default
         self,
         environment: Mapping[str, str],
         *,
@@ -54,6 +54,7 @@ class DockerRunner:
         pulled: PulledImages | None = None,
         log_bounds: LogBounds = LOG_BOUNDS,
         inside: Inside = IN_IMAGES,
+        confinement: Confinement = AS_USUAL,
     ) -> None:
         self.inside = inside
         self._engine = Engine(environment, timeout_seconds=timeout_seconds)
@@ -61,6 +62,7 @@ class DockerRunner:
         self._host = host
         self._mine = {HOST_LABEL: host, SERVICE_LABEL: service}
         self._log_bounds = log_bounds
+        self._confinement = confinement
         self._logs = EngineLogs(self._engine, log_bounds)
 
     def prepare_image(
@@ -172,10 +174,9 @@ class DockerRunner:
         return Capacity(memory_bytes=int(info["MemTotal"]), cpus=int(info["NCPU"]))
 
     def disk_bytes(self, handle: Handle) -> int:
-        """Return the size of the container's own layer; its log is bounded, and volumes are shared."""
+        """Return the size of its own layer and volumes; its log is bounded, and other volumes are shared."""
         with engine_answers(f"measure '{handle.name}'", name=handle.name):
-            found = self._engine.client.api.containers(size=True, filters={"id": handle.id})
-        return sum(int(each.get("SizeRw") or 0) for each in found)
+            return container_bytes(self._engine.client.api, handle.id)
 
     def find_disk(self) -> Path | None:
         """Return the engine's data folder if it is on this machine."""
@@ -206,7 +207,13 @@ class DockerRunner:
 
     def _create_or_find(self, spec: AttemptSpec, start: Start) -> Container:
         image = require_image(spec.image)
-        options = container_options(spec, {**self._mine, **start.labels}, self._log_bounds)
+        options = container_options(
+            spec,
+            {**self._mine, **start.labels},
+            self._log_bounds,
+            confinement=self._confinement,
+            image_user=start.image_user,
+        )
         try:
             return self._engine.client.containers.create(image, start.argv, entrypoint=start.entrypoint, **options)
         except ImageNotFound as error:
@@ -222,7 +229,8 @@ class DockerRunner:
     ) -> None:
         try:
             with interruption.cleaning(partial(self._remove, str(container.id))):
-                self._fill(container, spec, start, interruption)
+                api = self._engine.client.api
+                fill(api, container, spec, start, self._confinement, interruption=interruption)
                 interruption.begin()
             container.start()
         except APIError as error:
@@ -232,14 +240,6 @@ class DockerRunner:
             if isinstance(error, RequestException):
                 raise
             raise not_packed(spec, error) from error
-
-    def _fill(self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption) -> None:
-        interruption.check()
-        owner = owner_in(self._engine.client.api, container)
-        with tempfile.TemporaryFile() as archive:
-            write_archive(archive, spec, owner, interruption, start=start.script)
-            archive.seek(0)
-            container.put_archive("/", archive)
 
     def _remove(self, container_id: str) -> None:
         try:

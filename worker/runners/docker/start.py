@@ -36,6 +36,7 @@ class Start:
     argv: list[str]
     labels: Mapping[str, str]
     script: bytes
+    image_user: str = ""
 
 
 def plan_start(client: DockerClient, spec: AttemptSpec) -> Start:
@@ -55,6 +56,7 @@ def plan_start(client: DockerClient, spec: AttemptSpec) -> Start:
         argv=[f"{folder}/{START}"],
         labels={PROOF_LABEL: f"{folder}/{PROOF}"},
         script=start_script(plan.command, prelude=spec.prelude, options=plan.options),
+        image_user=config.get("User") or "",
     )
 
 

@@ -43,6 +43,17 @@ def test_a_missing_network_and_gpus_without_a_runtime_are_named(settings: MakeSe
     assert "nvidia-ctk" in found["GPUs"].advice
 
 
+@pytest.mark.usefixtures("engine")
+def test_a_runtime_that_the_engine_does_not_know_is_named(settings: MakeSettings) -> None:
+    found = by_subject(check_docker(settings(container_runtime="no-such", retrain_gpus="none"), os.environ))
+    assert found["runtime of containers"].state is State.FAILURE
+    assert "CONTAINER_RUNTIME" in found["runtime of containers"].advice
+    assert "The engine knows: " in found["runtime of containers"].advice
+    known = by_subject(check_docker(settings(container_runtime="runc", retrain_gpus="none"), os.environ))
+    assert known["runtime of containers"].seen == "runc"
+    assert "root on this host" in known["root in containers"].seen
+
+
 def test_an_engine_whose_restart_ends_training_is_warned_of(tmp_path: Path, settings: MakeSettings) -> None:
     with own_engine(tmp_path / "engine", live_restore=False) as engine:
         found = list(check_docker(settings(retrain_gpus="none"), {"DOCKER_HOST": engine.url}))

@@ -1,11 +1,13 @@
 """What surrounds a training: variables, passwords, the guard, the cache and git's configuration."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mypackage.dataset.cache import Cache
 from shared.addresses.git_uri import Credentials
 from tests.fakes.worker import FakeWorker
 from tests.unit.worker.attempt.preparing import PROJECT, DockerWorker, started, train_as
@@ -13,7 +15,6 @@ from worker.attempt.surroundings import Surroundings
 from worker.credentials.keys import Keys
 from worker.project.entry_points import EnvironmentVariable, Project
 from worker.runners.docker.inside import seen_from_container
-from worker.runners.seam import Volume
 
 
 @pytest.fixture
@@ -125,7 +126,53 @@ def test_credentials_of_the_data_reach_the_training_in_a_private_file_only(worke
     assert "Basic" not in shown
 
 
-@pytest.mark.parametrize(("kind", "place"), [("docker", "/mnt/retrain-cache"), ("process", "/data/cache")])
+def cache_given(worker: FakeWorker, repository: str) -> Cache:
+    _, spec = started(worker, git_uri=f"https://git.example/{repository}.git")
+    (volume,) = spec.volumes
+    return Cache(Path(volume.source) / volume.own_folder)
+
+
+def filling(text: str) -> Callable[[Path], str]:
+    def fill(folder: Path) -> str:
+        (folder / "files").mkdir(parents=True)
+        (folder / "files" / "data.csv").write_text(text)
+        return "sha256:abc"
+
+    return fill
+
+
+def test_what_one_project_puts_into_the_cache_no_other_trains_on(tmp_path: Path) -> None:
+    worker = DockerWorker.new(tmp_path, dataset_cache=str(tmp_path / "cache"), project_env_allowlist="REGION")
+    cache_given(worker, "mallory").bring("sha256 abc", tmp_path / "hers", filling("poison"))
+    cache_given(worker, "iris").bring("sha256 abc", tmp_path / "ours", filling("honest"))
+    assert (tmp_path / "ours" / "data.csv").read_text() == "honest"
+    cache_given(worker, "iris").bring("sha256 abc", tmp_path / "again", filling("fetched again"))
+    assert (tmp_path / "again" / "data.csv").read_text() == "honest"
+
+
+@pytest.mark.parametrize("folder", ["/data/cache", "cache"])
+def test_who_shares_a_cache_is_said_by_a_setting(tmp_path: Path, folder: str) -> None:
+    worker = DockerWorker.new(tmp_path)
+    job = worker.store.get(worker.submit())
+    jobs = {
+        "same": job,
+        "other repository": replace(job, request={**job.request, "git_uri": "https://git.example/other.git"}),
+        "other team": replace(job, team="vision"),
+    }
+
+    def caches(of: str) -> dict[str, str]:
+        settings = worker.settings.model_copy(update={"dataset_cache": folder, "dataset_cache_of": of})
+        surroundings = Surroundings(settings, {}, worker.runner.inside)
+        return {name: surroundings.cache_volume(job)[0].source for name, job in jobs.items()}
+
+    by_project, by_team, of_all = caches("project"), caches("team"), caches("all")
+    assert len(set(by_project.values())) == 3
+    assert by_team["same"] == by_team["other repository"] != by_team["other team"]
+    assert set(of_all.values()) == {folder}
+    assert all(each.startswith(folder) for each in (*by_project.values(), *by_team.values()))
+
+
+@pytest.mark.parametrize(("kind", "place"), [("docker", "/mnt/retrain-cache/datasets"), ("process", "/data/cache")])
 def test_training_shares_the_cache_of_datasets_only_where_the_operator_names_one(
     tmp_path: Path, kind: str, place: str
 ) -> None:
@@ -135,7 +182,7 @@ def test_training_shares_the_cache_of_datasets_only_where_the_operator_names_one
     train_as(kind, worker)
     _, spec = started(worker)
     assert (spec.env["RETRAIN_CACHE"], spec.env["RETRAIN_CACHE_MAX_BYTES"]) == (place, "7")
-    assert list(spec.volumes) == ([Volume("/data/cache", place)] if kind == "docker" else [])
+    assert [f"{each.target}/datasets" for each in spec.volumes] == ([place] if kind == "docker" else [])
 
 
 def test_without_such_a_setting_no_training_shares_anything(worker: FakeWorker) -> None:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,13 @@ from worker.runners.firewall import is_fresh
 SUBJECT = "Docker"
 FIREWALL = "training firewall"
 TIMEOUT_SECONDS = 8
+RUNTIME = "runtime of containers"
+SHIM = "io.containerd."  # an engine takes the name of a shim in its PATH, too
+ROOT = "root in containers"
+USER_NAMESPACES = {
+    "rootless": "nobody on this host: the engine is rootless",
+    "userns": "nobody on this host: the engine has userns-remap",
+}
 BUILT_IN = ("bridge", "default", "host", "none")
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 NOT_RUNNING = "Start Docker (sudo systemctl start docker; journalctl -u docker says why not), or correct DOCKER_HOST."
@@ -99,7 +107,8 @@ def _set_up(info: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
 
 
 def _containers(engine: Engine, info: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
-    trial = TrialContainers(engine).first_output
+    yield from _isolation(info, settings)
+    trial = partial(TrialContainers(engine).first_output, **_runtime_options(settings))
     network = settings.container_network
     if network and not _has_network(engine, network):
         yield failure("training network", f"the engine has no network '{network}'", _advice_on(network))
@@ -109,6 +118,31 @@ def _containers(engine: Engine, info: Mapping[str, Any], settings: Settings) -> 
         yield check_from_container(trial, settings)
     yield _firewall(settings)
     yield check_gpus(trial, info, settings.retrain_gpus)
+
+
+def _isolation(info: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
+    """Check that the engine knows the runtime; say who is root in a container."""
+    wanted, known = settings.container_runtime, sorted(info.get("Runtimes") or {})
+    if wanted and wanted not in known and not wanted.startswith(SHIM):
+        advice = (
+            "Install it, name it under runtimes in /etc/docker/daemon.json, and let the daemon read that (systemctl "
+            f"reload docker); or correct CONTAINER_RUNTIME. The engine knows: {', '.join(known)}."
+        )
+        yield failure(RUNTIME, f"the engine has no runtime '{wanted}'", advice)
+    else:
+        yield ok(RUNTIME, wanted or f"the engine's default, {info.get('DefaultRuntime')}")
+    options = {each.partition(",")[0].removeprefix("name=") for each in info.get("SecurityOptions") or []}
+    if found := sorted(options & USER_NAMESPACES.keys()):
+        yield ok(ROOT, USER_NAMESPACES[found[0]])
+    else:
+        yield ok(ROOT, "root on this host as well, without its capabilities (userns-remap would change that)")
+    if found and settings.container_network == "host":
+        advice = "Unset CONTAINER_NETWORK, or turn user namespaces off in the engine."
+        yield failure("training network", "an engine with user namespaces refuses the host's network", advice)
+
+
+def _runtime_options(settings: Settings) -> dict[str, Any]:
+    return {"runtime": settings.container_runtime} if settings.container_runtime else {}
 
 
 def _firewall(settings: Settings) -> Finding:

@@ -162,7 +162,9 @@ def given(settings: Settings, **asked: Any) -> Any:
 
 
 def cache(settings: Settings) -> Any:
-    return Surroundings(settings, {}, Inside(cache_folder="/cache"))._cache_variables()
+    around = Surroundings(settings, {}, Inside(cache_folder="/cache"))
+    store = MemoryStore()
+    return around._cache_variables(), around.cache_volume(store.get(submit(store)))
 
 
 def metrics(settings: Settings) -> Any:
@@ -196,6 +198,7 @@ def credentials(settings: Settings) -> Any:
 
 
 of_store = built(lambda process: (process.store.limits, process.store.alerting, str(process.store.engine.url)))
+of_confinement = built(lambda process: vars(process.parts.supervisor.runner)["_confinement"])
 of_runner = built(lambda process: process.parts.supervisor.runner.kind)
 PORT = {"WORKER_METRICS_PORT": "5006"}
 
@@ -228,11 +231,15 @@ EFFECTS = {
     "attempt_cpus": Effect("2", limits),
     "attempt_pids": Effect("77", spec),
     "container_network": Effect("trainings", spec),
+    "container_runtime": Effect("runsc", of_confinement),
+    "container_user": Effect("1000:1000", of_confinement),
+    "container_read_only_root": Effect("true", of_confinement),
     "container_host_address": Effect("10.1.2.3", spec),
     "project_env_allowlist": Effect("REGION", lambda s: given(s, environment=(EnvironmentVariable("REGION", None),))),
     "volume_allowlist": Effect("/srv", lambda s: given(s, volumes=("/srv:/srv",))),
     "trigger_folders": Effect("{folder}", may_look),
     "dataset_cache": Effect("/srv/cache", cache),
+    "dataset_cache_of": Effect("team", cache, {"DATASET_CACHE": "/srv/cache"}),
     "dataset_cache_bytes": Effect("7", cache, {"DATASET_CACHE": "/srv/cache"}),
     "source_max_files": Effect("7", built(source)),
     "source_max_bytes": Effect("1000000", built(source)),
