@@ -8,6 +8,7 @@ import click
 from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
 from .alerts import alerts
+from .audit import audit
 from .doctor import doctor
 from .gate import gate
 from .init import init
@@ -77,7 +78,8 @@ def main(ctx: click.Context, url: str | None) -> None:
     \b
     Exit codes:
       0  done; for wait, --wait and --follow: the job succeeded
-      1  the job failed; for alerts test: a message was not sent; for doctor: a check failed
+      1  the job failed; for alerts test: a message was not sent; for doctor: a check failed;
+         for audit verify: the record was changed
       2  wrong usage, or the service does not answer or refuses
       3  the job was cancelled
       4  the time of wait was up before the job had ended
@@ -95,5 +97,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, doctor):
+for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, audit, doctor):
     main.add_command(command)

@@ -13,6 +13,7 @@ from json import dumps
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from .audit import list_audit
 from .hosts import await_drained, drain, list_workers, undrain
 from .http import Call, Http, past_proxies
 from .job import JobHandle, job_path, submit
@@ -199,6 +200,22 @@ class Client:
         body = dumps({"version": version, "reason": reason})
         answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/champion", body=body))
         return answer
+
+    def audit(
+        self,
+        *,
+        caller: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+        outcome: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield who did what (GET /audit), the newest first; each entry must match all filters."""
+        query = {"caller": caller, "action": action, "subject": subject, "outcome": outcome}
+        query |= {"since": as_time(since), "until": as_time(until)}
+        return list_audit(self._http, {name: value for name, value in query.items() if value}, limit)
 
     def _pages(self, query: Mapping[str, Any], limit: int | None) -> Iterator["JobHandle"]:
         cursor: dict[str, str] = {}

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mypackage.cli.alerts import alerts
+from mypackage.cli.audit import audit
 from mypackage.cli.gate import gate
 from mypackage.cli.main import main
 from mypackage.cli.triggers import triggers
@@ -34,7 +35,7 @@ EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 NIGHTLY = {"name": "iris-nightly", "template": BODY, "when": {"cron": "30 2 * * *"}}
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-WITH_COMMANDS = (alerts, gate, triggers, workers)
+WITH_COMMANDS = (alerts, audit, gate, triggers, workers)
 GROUPS = {f"{group.name} {name}": each for group in WITH_COMMANDS for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
