@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from shared.access.variables import CallerVariables
+from shared.caller_variables import CallerVariables
 from shared.requests.parts import MOST_GPUS
 from shared.setting_types import ListenAddress, Networks, PublicAddress, split_words
 
