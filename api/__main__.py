@@ -28,7 +28,11 @@ def prepare() -> tuple[Server, Services]:
     logs.configure(settings.log_level, settings.log_format, redactor)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
     store = SqlStore(
-        settings.store_url, limits=settings.limits, alerting=settings.alerting, teams_isolated=settings.teams_isolated
+        settings.store_url,
+        limits=settings.limits,
+        alerting=settings.alerting,
+        teams_isolated=settings.teams_isolated,
+        audit_log=settings.audit_log,
     )
     schema.check(store)
     require_tokens_on_public_address(settings, store)

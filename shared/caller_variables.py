@@ -22,6 +22,12 @@ class CallerVariables(EnvironmentSettings):
     caller_jobs_queued: int = Field(
         10_000, ge=0, le=10_000_000, description="Jobs that wait at the same time for one caller; 0 for no limit."
     )
+    audit_log: str = Field(
+        "",
+        description="File for the audit as lines of JSON, written by the API and the workers of this machine, or "
+        "stdout; empty for none.",
+        examples=["/var/log/retrain/audit.jsonl"],
+    )
     api_followers_per_caller: int = Field(
         50, ge=1, le=1000, description="Log followers of one caller, from all addresses."
     )

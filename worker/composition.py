@@ -209,6 +209,7 @@ def build_process(
         limits=settings.limits,
         alerting=settings.alerting,
         teams_isolated=settings.teams_isolated,
+        audit_log=settings.audit_log,
     )
     credentials = CredentialsFile(settings.credentials_file, lambda named: logs.hide(named.secrets))
     credentials.load()

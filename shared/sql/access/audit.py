@@ -1,12 +1,13 @@
 """Stores the audit: entries without a gap, each with a hash of itself and of the one before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.access.audit import NO_HASH, AuditEntry, AuditFilter, NewEntry
+from shared.sql.access.audit_log import log_to
 from shared.sql.access.tables import audit
 from shared.sql.engine import Database, Lock, Transaction
 
@@ -18,11 +19,9 @@ INSERT = sa.insert(audit)
 class Audit(Database):
     """The part of the JobStore that is about the audit."""
 
-    def __init__(
-        self, url: str, *, on_audit: Callable[[Sequence[AuditEntry]], None] | None = None, **options: Any
-    ) -> None:
+    def __init__(self, url: str, *, audit_log: str = "", **options: Any) -> None:
         super().__init__(url, **options)
-        self._on_audit = on_audit
+        self._log = log_to(audit_log)
 
     def record_entries(self, entries: Sequence[NewEntry]) -> None:
         """Add entries about what changed nothing."""
@@ -50,8 +49,7 @@ class Audit(Database):
         return written
 
     def _audit_was_written(self, entries: Sequence[AuditEntry]) -> None:
-        if self._on_audit is not None:
-            self._on_audit(entries)
+        self._log(entries)
 
 
 def _matching(where: AuditFilter) -> list[sa.ColumnElement[bool]]:

@@ -2,6 +2,8 @@
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -13,12 +15,16 @@ from api.http.serving import Server, listen
 from api.services import EXTENSION, Services
 from api.submission import make_job
 from api.triggers.folder import TriggerFolder
+from shared.access.acts import Act
+from shared.access.audit import NO_HASH, AuditEntry, NewEntry
+from shared.access.callers import NOBODY
 from shared.addresses.git_uri import Credentials
 from shared.errors import ConfigurationError
 from shared.jobs.model import NewJob
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.vault import JobSecrets, Vault
 from shared.settings import Settings
+from shared.sql import SqlStore
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.network.ports import free_port
@@ -29,6 +35,7 @@ SEALED = Vault(KEY).seal(JobSecrets(Credentials("https://git.example", "robot", 
 BODY = {"experiment_name": "iris", "git_uri": "https://github.com/user/iris.git"}
 TRIGGER = {"name": "nightly", "template": BODY, "when": {"every": 3600}}
 TOKENS = {"API_TOKENS": "t"}
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def app(settings: Settings) -> Api:
@@ -127,7 +134,16 @@ def per_peer(settings: Settings) -> int:
     return number
 
 
+def audit_lines(settings: Settings) -> bool:
+    """Whether an act leaves a line there."""
+    store = SqlStore(settings.store_url, audit_log=settings.audit_log)
+    store._audit_was_written([AuditEntry.after(0, NO_HASH, NewEntry.of(Act(NOBODY, "a", "", ""), ""), NOON)])
+    store.close()
+    return bool(settings.audit_log) and bool(Path(settings.audit_log).read_text())
+
+
 EFFECTS = {
+    "audit_log": Effect("{folder}/audit.jsonl", audit_lines),
     "api_host": Effect("127.0.0.2", place, {"API_PORT": str(free_port())}),
     "api_port": Effect(str(free_port()), place),
     "api_public_url": Effect("https://ml.example.com/retrain", location, TOKENS),
