@@ -1,9 +1,9 @@
 """The settings of the API: where it listens and is reached, whom it serves, and what requests get by default."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from shared.caller_variables import CallerVariables
@@ -68,3 +68,14 @@ class ApiVariables(CallerVariables):
         le=MOST_GPUS,
         description="GPUs of a job whose request does not say; 1 to train on a GPU as the predecessor always did.",
     )
+
+    @model_validator(mode="after")
+    def _sign_on_is_whole(self) -> Self:
+        """Refuse half of a sign-on: a header that nobody may send, or tokens that are made for any service."""
+        if self.auth_header and not self.api_trusted_proxies:
+            raise ValueError("AUTH_HEADER needs API_TRUSTED_PROXIES: it is believed only from addresses that are there")
+        if self.oidc_issuer and not self.oidc_audience:
+            raise ValueError(
+                "OIDC_ISSUER needs OIDC_AUDIENCE: the issuer's tokens for other services open nothing here"
+            )
+        return self

@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from shared.environment_settings import EnvironmentSettings
+from shared.access.sign_on import SignOnVariables
 from shared.requests.texts import Word
 from shared.setting_types import split_words
 
 
-class CallerVariables(EnvironmentSettings):
+class CallerVariables(SignOnVariables):
     """Each field is one environment variable of the same name in capitals."""
 
     caller_requests_per_second: float = Field(

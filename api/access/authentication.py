@@ -1,4 +1,6 @@
-"""Finds out who sends a request: the holder of a token or, where nothing is set up, a program on this machine.
+"""Finds out who sends a request: the holder of a token, or a person of single sign-on.
+
+Where neither is set up, it is a program on this machine.
 
 A web page of another origin may not change anything, tokens or not: a browser sends what any page asks it to.
 """
@@ -18,7 +20,9 @@ from api.access.known_tokens import KnownTokens
 from api.access.wrong_tokens import LONG, WrongTokens
 from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
+from api.sign_on.signing_on import SignOn
 from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
+from shared.access.roles import Role
 from shared.access.tokens import TOKEN, Tokens, hash_of
 from shared.errors import ConfigurationError
 from shared.own_addresses import LOOPBACK
@@ -49,23 +53,22 @@ class Authentication:
 
     def __init__(
         self,
+        settings: Settings,
         known: KnownTokens,
-        tokens: Collection[str] = (),
         *,
-        serves_machine: bool = True,
-        metrics_tokens: Collection[str] = (),
-        public_url: str = "",
         open_paths: Collection[str] = (),
         provable: Collection[str] = (),
     ) -> None:
+        tokens, metrics_tokens = _texts(settings.api_tokens), _texts(settings.metrics_tokens)
         self._known = known
-        self._serves_machine = serves_machine
+        self._sign_on = SignOn.of(settings)
+        self._serves_machine = serves_machine(settings)
         self._open_paths = DOCUMENTATION | set(open_paths)
         self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
         self._hashes = [_hash(token) for token in tokens]
         self._wrong = WrongTokens(_hash(token) for token in (*tokens, *metrics_tokens) if len(token) >= LONG)
-        public = urlsplit(public_url)
+        public = urlsplit(settings.api_public_url)
         self._public_origin = f"{public.scheme}://{public.netloc}".lower()
         self._own_names = LOOPBACK | ({public.hostname} if public.hostname else set())
 
@@ -88,8 +91,10 @@ class Authentication:
         if self._serves_machine and not is_of_record:
             self._check_machine(asked)
             return MACHINE
+        if person := self._sign_on.find_caller(asked, token):
+            return person
         if not token:
-            raise NotAuthenticated(NEEDS_TOKEN)
+            raise NotAuthenticated(NEEDS_TOKEN + self._sign_on.proxy.hint(asked))
         hashed = _hash(token)
         self._wrong.check(asked.remote_addr, hashed, is_of_record=is_of_record)
         try:
@@ -151,15 +156,7 @@ def register(
     provable: Collection[str] = (),
 ) -> None:
     """Identify the sender of every request except those for the documentation and these paths."""
-    authentication = Authentication(
-        known,
-        _texts(settings.api_tokens),
-        serves_machine=serves_machine(settings),
-        metrics_tokens=_texts(settings.metrics_tokens),
-        public_url=settings.api_public_url,
-        open_paths=open_paths,
-        provable=provable,
-    )
+    authentication = Authentication(settings, known, open_paths=open_paths, provable=provable)
 
     @app.before_request
     def identify() -> None:
@@ -179,23 +176,28 @@ def _texts(secrets: Iterable[SecretStr]) -> list[str]:
 
 def serves_machine(settings: Settings) -> bool:
     """Return whether a program on this machine needs no token: nobody else is served, and nobody is told apart."""
-    return not (settings.api_tokens or settings.serves_public_address)
+    return not (settings.api_tokens or settings.serves_public_address or _has_sign_on(settings))
+
+
+def _has_sign_on(settings: Settings) -> bool:
+    return bool(settings.auth_header or settings.oidc_issuer)
 
 
 def is_administered_by_tokens_only(settings: Settings) -> bool:
     """Return whether only a token of the record can be an administrator's."""
-    return not (settings.api_tokens or serves_machine(settings))
+    signs_on = _has_sign_on(settings) and any(role is Role.ADMIN for _, role in settings.auth_roles)
+    return not (settings.api_tokens or serves_machine(settings) or signs_on)
 
 
 def require_tokens_on_public_address(settings: Settings, store: Tokens) -> None:
     """Refuse to start if nobody could be served; log a warning if everybody on this machine can send jobs."""
     if serves_machine(settings):
         logger.warning("no API_TOKENS: serving this machine only", extra={"api_host": settings.api_host})
-    elif not (settings.api_tokens or store.has_admin_token()):
+    elif not (settings.api_tokens or _has_sign_on(settings) or store.has_admin_token()):
         raise ConfigurationError(
             f"API_HOST is {settings.api_host}, which other machines can reach, API_TOKENS is empty, and there is no "
-            "token of an administrator. Set API_TOKENS to one or more secret words; or set API_HOST to 127.0.0.1, "
-            "create a token (retrain tokens create NAME --role admin), and start again."
+            "token of an administrator, nor a single sign-on. Set API_TOKENS to one or more secret words; or set "
+            "API_HOST to 127.0.0.1, create a token (retrain tokens create NAME --role admin), and start again."
         )
 
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -18,6 +18,8 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+TRUSTED = "retrain.came_from_trusted_proxy"  # no header of a client is called so
 
 Network = IPv4Network | IPv6Network
 
@@ -41,7 +43,7 @@ class BehindProxy:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer as a WSGI app."""
-        is_trusted = is_among(environ.get("REMOTE_ADDR", ""), self._trusted)
+        environ[TRUSTED] = is_trusted = is_among(environ.get("REMOTE_ADDR", ""), self._trusted)
         return (self._as_told if is_trusted else self._at_its_path)(environ, start_response)
 
     def _at_its_path(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -71,6 +73,11 @@ def register(app: Flask, settings: Settings) -> None:
     trusted, public_url = settings.api_trusted_proxies, settings.api_public_url
     layer = BehindProxy(app.wsgi_app, trusted=trusted, public_url=public_url, is_served=is_served)
     app.wsgi_app = layer  # type: ignore[method-assign]  # Flask's documented way
+
+
+def came_from_trusted_proxy(asked: Request) -> bool:
+    """Return whether the peer itself is a trusted proxy, whatever it and its headers say about others."""
+    return asked.environ.get(TRUSTED) is True
 
 
 def is_among(address: str, networks: Collection[Network]) -> bool:

@@ -26,6 +26,8 @@ RetrainError
     ├── ModelVersionNotFound MLflow has no such version of a model
     ├── ChampionUnknown      nobody is known to have had the alias then
     ├── TriggerOfFile        only the file that the trigger is from changes it
+    ├── LastAdministrator    without this token nobody could administer
+    ├── IssuerUnavailable    the issuer of single sign-on does not answer
     ├── NoSecurityContact    nobody is named to whom a vulnerability could be reported
     ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
     └── NotReady             the store or Redis does not answer
@@ -247,6 +249,14 @@ class NoSecurityContact(Refusal):
 
     status = HTTPStatus.NOT_FOUND
     code = "NO_SECURITY_CONTACT"
+
+
+class IssuerUnavailable(Refusal):
+    """The issuer of single sign-on does not answer, so its tokens cannot be checked. Other tokens open as ever."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "ISSUER_UNAVAILABLE"
+    headers = {"Retry-After": "10"}  # noqa: RUF012
 
 
 class LastAdministrator(Refusal):

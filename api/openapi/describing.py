@@ -17,7 +17,8 @@ Models = dict[type[BaseModel], dict[str, Any]]  # a reference for each, or the w
 BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "One of API_TOKENS. If none are set, the API serves only its own machine, without a token.",
+    "description": "A token of POST /tokens (art_…), one of API_TOKENS, or a signed token (JWT) of OIDC_ISSUER. Where "
+    "none is set up, the API serves only its own machine, without a token.",
 }
 FAULT = "A bug in the API; its log has the reason under the request_id."
 REQUEST_ID = {"X-Request-Id": "This request's id: the one that you sent, or a new one."}

@@ -14,6 +14,7 @@ from api.http.errors import (
     BodyTooLarge,
     ForeignPage,
     InvalidRequest,
+    IssuerUnavailable,
     MalformedBody,
     MetricsOnly,
     NotAllowed,
@@ -91,6 +92,7 @@ class Operation:
             *((ForeignPage,) if self.signed_in and not self.needs else ()),
             *self.raises,
             *((StoreUnavailable,) if self.needs or self.signed_in else ()),
+            *((IssuerUnavailable,) if self.needs else ()),
         )
 
 

@@ -12,15 +12,19 @@ from typing import Protocol
 
 from shared.access.callers import ENVIRONMENT, FILES, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
 from shared.access.roles import Role
+from shared.secrets.token_form import LENGTH, PREFIX
 
-PREFIX = "art_"  # by which scanners for secrets find it
 SIGNS = string.ascii_letters + string.digits
-LENGTH = 43  # 256 bits
 TOKEN = re.compile(rf"^{PREFIX}[A-Za-z0-9]{{{LENGTH}}}$")
 TOKEN_NAME = TEAM = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern
 ME = "me"  # where callers are named: whoever asks
 RESERVED = frozenset({FILES.name, MACHINE.name, ME, METRICS_READER.name, NOBODY.name})
 HINT_LENGTH = len(PREFIX) + 4
+
+
+def is_team(word: str) -> bool:
+    """Return whether a team may be called so."""
+    return re.match(TEAM, word) is not None
 
 
 def new_token() -> str:

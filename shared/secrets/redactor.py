@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from shared.access.tokens import LENGTH, PREFIX
 from shared.addresses.git_uri import Credentials
 from shared.secrets.forms import SHORT, forms_of
+from shared.secrets.token_form import LENGTH, PREFIX
 
 MASK = "***"
 WORD_CHARACTER = b"[A-Za-z0-9_]"

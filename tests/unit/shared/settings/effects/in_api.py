@@ -13,6 +13,7 @@ from api.__main__ import make_server
 from api.app import Api, create_app
 from api.http.serving import Server, listen
 from api.services import EXTENSION, Services
+from api.sign_on.signed_tokens import SignedTokens
 from api.submission import make_job
 from api.triggers.folder import TriggerFolder
 from shared.access.acts import Act
@@ -144,6 +145,30 @@ def audit_lines(settings: Settings) -> bool:
 
 EFFECTS = {
     "audit_log": Effect("{folder}/audit.jsonl", audit_lines),
+def person(settings: Settings) -> Any:
+    """Who it takes a person for whom a proxy names."""
+    return ask(settings, "GET", "/whoami", headers={"X-User": "ann", "X-Groups": "ml"}).json
+
+
+def signed(settings: Settings) -> Any:
+    """How it reads signed tokens."""
+    found = SignedTokens.of(settings.model_copy(update={"oidc_issuer": "https://login.example.com"}))
+    return found and (found.audience, found.name_claim, found.groups_claim)
+
+
+PROXY = {"API_TRUSTED_PROXIES": "127.0.0.0/8", "AUTH_HEADER": "X-User", "AUTH_GROUPS_HEADER": "X-Groups"}
+EFFECTS = {
+    "auth_header": Effect("X-User", person, PROXY),
+    "auth_groups_header": Effect("X-Groups", person, {**PROXY, "AUTH_ROLES": "ml=operator"}),
+    "auth_roles": Effect("ml=operator", person, PROXY),
+    "auth_teams": Effect("ml=vision", person, PROXY),
+    "auth_default_role": Effect("operator", person, PROXY),
+    "oidc_issuer": Effect(
+        "https://login.example.com", lambda s: ask(s, "GET", "/jobs").status_code, {"OIDC_AUDIENCE": "retrain"}
+    ),
+    "oidc_audience": Effect("retrain", signed),
+    "oidc_name_claim": Effect("email", signed),
+    "oidc_groups_claim": Effect("realm_access.roles", signed),
     "api_host": Effect("127.0.0.2", place, {"API_PORT": str(free_port())}),
     "api_port": Effect(str(free_port()), place),
     "api_public_url": Effect("https://ml.example.com/retrain", location, TOKENS),
