@@ -143,8 +143,6 @@ def audit_lines(settings: Settings) -> bool:
     return bool(settings.audit_log) and bool(Path(settings.audit_log).read_text())
 
 
-EFFECTS = {
-    "audit_log": Effect("{folder}/audit.jsonl", audit_lines),
 def person(settings: Settings) -> Any:
     """Who it takes a person for whom a proxy names."""
     return ask(settings, "GET", "/whoami", headers={"X-User": "ann", "X-Groups": "ml"}).json
@@ -158,6 +156,7 @@ def signed(settings: Settings) -> Any:
 
 PROXY = {"API_TRUSTED_PROXIES": "127.0.0.0/8", "AUTH_HEADER": "X-User", "AUTH_GROUPS_HEADER": "X-Groups"}
 EFFECTS = {
+    "audit_log": Effect("{folder}/audit.jsonl", audit_lines),
     "auth_header": Effect("X-User", person, PROXY),
     "auth_groups_header": Effect("X-Groups", person, {**PROXY, "AUTH_ROLES": "ml=operator"}),
     "auth_roles": Effect("ml=operator", person, PROXY),
