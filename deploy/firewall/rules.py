@@ -37,7 +37,7 @@ class Place:
 class Plan:
     """What trainings on the bridge may reach beside the internet.
 
-    ``beside``: containers on the bridge itself, which is the guard before MLflow in Compose. ``elsewhere``: the guard
+    ``beside``: containers on the bridge itself, which is MLflow with its guard in Compose. ``elsewhere``: the guard
     on this host, or MLflow on another. ``networks``: what the operator names, on this host too, but never another
     network of Docker.
     """
@@ -69,7 +69,7 @@ class Plan:
         away = ("!", "-o", self.bridge)
         return [
             KNOWN,
-            # The guard's own way to MLflow, where Docker leads that over this bridge.
+            # Its own way to database and files, or to MLflow, where Docker leads that over this bridge.
             *(("-s", f"{place.address}/32", *away, "-j", "RETURN") for place in self.beside),
             *((*same_bridge, *place.match, "-j", "ACCEPT") for place in self.beside),
             (*same_bridge, "-j", "DROP"),
@@ -83,6 +83,7 @@ class Plan:
     def _to_host(self) -> list[tuple[str, ...]]:
         return [
             KNOWN,
+            *(("-s", f"{place.address}/32", "-j", "RETURN") for place in self.beside),  # MLflow's own way, as above
             *((*place.match, "-j", "RETURN") for place in self.elsewhere),
             *(("-d", network, "-j", "RETURN") for network in self.networks),
             ("-j", "DROP"),

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from deploy.mlflow_guard.headers import passed_on
 from deploy.mlflow_guard.layer import Gone, Receive, Refused, Scope, Send
 from deploy.mlflow_guard.owners import Answer
 from shared.own_addresses import is_loopback
@@ -24,15 +25,6 @@ CONNECT_SECONDS = 10
 KEEP_ALIVE_SECONDS = 1.0  # less than any server's, which could close a connection just as it is reused
 ASK_SECONDS = 60.0  # for a question of the guard's own
 ANSWER_SECONDS = 3600  # an upload is answered once it is in MLflow's storage
-# All headers that MLflow uses, except those for proxies only (X-Forwarded-*), the choice of another workspace, and the
-# authorization: an attempt's token is for the guard alone.
-PASSED_ON = frozenset(
-    {
-        *(b"accept", b"accept-encoding", b"content-encoding", b"content-length", b"content-type"),
-        *(b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"range", b"user-agent"),
-        *(b"x-mlflow-experiment-id", b"x-mlflow-run-id"),
-    }
-)
 OF_THE_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"set-cookie", b"trailer", b"transfer-encoding", b"upgrade"}
 )
@@ -119,7 +111,7 @@ class Upstream:
             raise _away(error) from error
 
     def _headers(self, scope: Scope) -> list[tuple[str, str]]:
-        sent = [(name.lower(), value) for name, value in scope["headers"] if name.lower() in PASSED_ON]
+        sent = passed_on(scope)
         if self._credentials:
             sent.append((b"authorization", self._credentials))
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]

@@ -14,7 +14,7 @@ from honcho.environ import parse_procfile
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment as environment_with_file
-from shared.own_addresses import HOST_FROM_CONTAINER, is_loopback, reachable_at
+from shared.own_addresses import EVERYWHERE, HOST_FROM_CONTAINER, is_loopback, reachable_at
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
@@ -70,7 +70,10 @@ def plan() -> Stack:
     settings = Settings.load()
     bridge = network or find_network()
     if bridge and _wants_guard(settings) and (address := bridge.find_address(os.environ)):
-        processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
+        if "mlflow" in processes:  # which is then the guard, too
+            processes["mlflow"] += f" {address}"
+        else:
+            processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
         environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
         environment["TRACKING_GUARD_KEY"] = settings.attempt_key()
         environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
@@ -133,10 +136,14 @@ def _wants_guard(settings: Settings) -> bool:
 
 
 def _guard_uri(settings: Settings) -> str:
-    """Return the guard's address for containers; with the port of our own server if it guards that."""
+    """Return the guard's address for containers; with the port of our own server if it guards that.
+
+    Where that listens at all addresses of this machine, it has the port at the bridge's, too.
+    """
     asked = urlsplit(settings.mlflow_tracking_uri)
-    port = asked.port if is_loopback(asked.hostname) else None
-    return f"http://{HOST_FROM_CONTAINER}:{port or MLFLOW_PORT}"
+    port = (asked.port if is_loopback(asked.hostname) else None) or MLFLOW_PORT
+    is_taken = is_loopback(asked.hostname) and settings.mlflow_server_host in EVERYWHERE
+    return f"http://{HOST_FROM_CONTAINER}:{port + is_taken}"
 
 
 def _choose_runner(asked: str, seen: Mapping[str, str]) -> tuple[str, str]:

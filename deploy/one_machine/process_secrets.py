@@ -16,7 +16,7 @@ SECRETS = {  # and which processes need them; of alert channels the API needs to
     "MLFLOW_TRACKING_PASSWORD": {"guard", "worker"},
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
-    "TRACKING_GUARD_KEY": {"guard"},
+    "TRACKING_GUARD_KEY": {"guard", "mlflow"},
 }
 
 

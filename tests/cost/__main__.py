@@ -26,7 +26,7 @@ def main() -> int:
             elif what == "guard":
                 guard.measure(folder, options.rounds)
             else:
-                upload.measure(folder, options.rounds, options.megabytes)
+                upload.measure(folder, options.rounds, options.megabytes, process=options.process)
     return 0
 
 
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--examples", type=int, nargs="+", default=[1000, 100_000], help="scores of each model")
     parser.add_argument("--rounds", type=int, default=5, help="jobs, pairs of jobs, pairs of uploads (5)")
     parser.add_argument("--megabytes", type=int, default=1000, help="size of the artifact (1000)")
+    parser.add_argument("--process", action="store_true", help="upload: by the guard as a process before MLflow")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the guard costs a job: two stacks before one MLflow, one with the guard and one without, take turns."""
+"""What the guard costs a job: two stacks with one MLflow, the first one's, take turns, one of them past the guard."""
 
 import os
 import uuid
@@ -12,8 +12,8 @@ from tests.acceptance.support.checkout import ROOT
 from tests.acceptance.support.projects import mlproject, repository
 from tests.cost.evaluation import DOCKERS_POOLS
 from tests.cost.tables import pair_titles, paired, say
+from tests.support.network.ports import free_port
 from tests.support.servers.example_image import build_example_image
-from tests.support.servers.mlflow_server import MlflowServer
 from tests.support.servers.stack import Stack
 from worker.runners.docker.networks import bridge_address
 
@@ -25,20 +25,21 @@ Seen = tuple[float, float]  # from the request to the first line, and to the job
 def measure(folder: Path, rounds: int) -> None:
     """Print a row for the first line, for a job that does nothing, and for the example's whole job."""
     build_example_image("sklearn-dummy")
-    (folder / "mlflow").mkdir()
     host = bridge_address(os.environ)
     assert host, "Docker has no default bridge"
-    # Not by its loopback address: then each stack would start a server of its own.
-    server = MlflowServer(folder / "mlflow", "0.0.0.0", known_as=(host,))
     with ExitStack() as at_end:
-        at_end.callback(server.stop)
-        server.start()
-        shared = {"MLFLOW_TRACKING_URI": f"http://{host}:{server.port}", "TRAINING_ALLOWED_NETWORKS": DOCKERS_POOLS}
-        past = {"CONTAINER_TRACKING_URI": f"http://host.docker.internal:{server.port}"}
+        port = free_port()
+        # Not by its loopback address: then the second stack would start a server of its own.
+        past = {
+            "MLFLOW_TRACKING_URI": f"http://{host}:{port}",
+            "CONTAINER_TRACKING_URI": f"http://host.docker.internal:{port}",
+        }
+        own = {"MLFLOW_SERVER_HOST": "0.0.0.0", "MLFLOW_ALLOWED_HOSTS": f"{host}:{port}"}
         stacks = []
-        for name, more in (("with", {}), ("without", past)):
-            stacks.append(Stack(folder / name, "docker", {**shared, "SLOTS": "1", **more}))
-            stacks[-1].ports["mlflow"] = server.port
+        for name, more in (("with", own), ("without", past)):
+            settings = {"TRAINING_ALLOWED_NETWORKS": DOCKERS_POOLS, "SLOTS": "1", **more}
+            stacks.append(Stack(folder / name, "docker", settings))
+            stacks[-1].ports["mlflow"] = port
             at_end.callback(_end, stacks[-1])
             stacks[-1].start()
         nothing = repository(folder / "nothing", {"MLproject": mlproject(SAY_WHEN)})

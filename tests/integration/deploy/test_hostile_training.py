@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from mypackage.protocol import ATTEMPT_TAG, CHAMPION, EVALUATED_TAG, JOB_TAG, REFUSED_TAG
 from tests.integration.deploy.hostile_calls import API, ATTACKS, FILES, Call, Job
 from tests.support.servers.mlflow_guard import RunningGuard, running_guard, token_of
+from tests.support.servers.own_mlflow import running_own_mlflow
 from tests.support.waiting import wait_until
 from worker.tracking.client import Tracking
 
@@ -72,10 +74,16 @@ def job_of(url: str, name: str) -> Job:
     return job
 
 
-@pytest.fixture(scope="module")
-def world(mlflow_url: str) -> Iterator[World]:
-    with running_guard(mlflow_url) as guard:
-        yield World(guard, mlflow_url, job_of(mlflow_url, "ours"), job_of(mlflow_url, "theirs"))
+@pytest.fixture(scope="module", params=["in MLflow's own process", "in a process before MLflow"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with ExitStack() as at_end:
+        if request.param == "in MLflow's own process":
+            own = at_end.enter_context(running_own_mlflow(tmp_path_factory.mktemp("own-mlflow")))
+            url, guard = own.url, own.guard
+        else:
+            url = request.getfixturevalue("mlflow_url")
+            guard = at_end.enter_context(running_guard(url))
+        yield World(guard, url, job_of(url, "ours"), job_of(url, "theirs"))
 
 
 def listed(run_id: str, url: str) -> list[Mapping[str, Any]]:

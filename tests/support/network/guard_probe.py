@@ -29,6 +29,21 @@ for method, path, body in json.load(sys.stdin):
         print(json.dumps([method, path, expected, answer.status, said]))
         connection.close()
 """
+ASK_ONCE = """
+import http.client, sys
+from urllib.parse import urlsplit
+server = urlsplit(sys.argv[1])
+connection = http.client.HTTPConnection(server.hostname, server.port, timeout=20)
+connection.request("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0")
+print(connection.getresponse().status)
+"""
+
+
+def answered_at(container: Any, url: str) -> int:
+    """The status with which an MLflow server there answers the container, which shows no token."""
+    code, said = container.exec_run(["python3", "-c", ASK_ONCE, url])
+    assert code == 0, said.decode()
+    return int(said)
 
 
 def attacks(folder: str) -> list[tuple[str, str, str]]:

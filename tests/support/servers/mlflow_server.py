@@ -70,10 +70,7 @@ class MlflowServer:
     def answers(self) -> bool:
         """Whether it answers /health."""
         assert self._process is None or self._process.poll() is None, (self.folder / "mlflow-server.log").read_text()
-        try:
-            return requests.get(f"{self.url}/health", timeout=5).ok
-        except requests.RequestException:
-            return False
+        return answers(self.url)
 
     def _options(self) -> list[str]:
         hosts = [f"{name}:{self.port}" for name in (*NAMES, *self.known_as)]
@@ -88,6 +85,14 @@ class MlflowServer:
         assert self._process is not None
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def answers(url: str) -> bool:
+    """Whether a server there answers /health."""
+    try:
+        return requests.get(f"{url}/health", timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 @contextmanager

@@ -20,7 +20,14 @@ for name, module in sys.modules.items():
 COPY = re.compile(r"^COPY (?!--)(.+)$", re.MULTILINE)
 
 
-@pytest.mark.parametrize(("stage", "program"), [("api-build", "api.__main__"), ("worker-build", "worker.__main__")])
+@pytest.mark.parametrize(
+    ("stage", "program"),
+    [
+        ("api-build", "api.__main__"),
+        ("worker-build", "worker.__main__"),
+        ("mlflow-build", "deploy.mlflow_guard.own_server"),
+    ],
+)
 def test_an_image_holds_all_that_its_program_imports(tmp_path: Path, stage: str, program: str) -> None:
     copy_as_the_image(stage, tmp_path)
     command = [sys.executable, "-c", OURS.format(program=program)]
