@@ -19,6 +19,7 @@ from api.views import operations
 from shared.jobs.store import JobStore
 from shared.links import Links
 from shared.logs import log_context
+from shared.policy.file import PolicyFile
 from shared.queue import JobQueue
 from shared.secrets.redactor import Redactor
 from shared.secrets.vault import Vault
@@ -54,6 +55,7 @@ def create_app(
             per_caller=settings.api_followers_per_caller,
         ),
         links=Links.of(settings),
+        policy=PolicyFile(settings.policy_file),
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
         known=known,

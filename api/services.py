@@ -12,6 +12,7 @@ from api.live.long_poll import LongPoll
 from api.model_registry import ModelRegistry
 from shared.jobs.store import JobStore
 from shared.links import Links
+from shared.policy.file import PolicyFile
 from shared.queue import JobQueue
 from shared.secrets.vault import Vault
 from shared.settings import Settings
@@ -33,6 +34,7 @@ class Services:
     registry: ModelRegistry
     receiver: Receiver
     known: KnownTokens
+    policy: PolicyFile
     administered_by_tokens_only: bool  # of the record: nobody else could administer
 
     def send_away(self) -> None:

@@ -10,6 +10,7 @@ from api.access.authorisation import current_caller
 from api.access.finding import check_models
 from api.http.errors import FieldError, InvalidRequest
 from api.http.request_ids import request_id
+from api.permission import permitted
 from api.services import Services
 from shared.access.callers import CallerKind
 from shared.addresses.git_uri import AllowedAddresses, parse_git_uri
@@ -56,6 +57,7 @@ def make_job(request: RetrainRequest, services: Services) -> NewJob:
     """Return the requested job, with credentials encrypted; raise InvalidRequest for a forbidden address."""
     check_git_uri_is_allowed(request.git_uri, services.settings)
     check_queue(request.queue, services)
+    request = permitted(request, services)
     clean, secrets = request.without_credentials()
     check_models(services.store, (clean.model_name, clean.base_model))
     maker = vars(current_caller().as_maker)

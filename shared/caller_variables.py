@@ -1,5 +1,6 @@
 """The settings about callers: how much one may take, and what may be asked."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -7,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from shared.access.sign_on import SignOnVariables
 from shared.requests.texts import Word
-from shared.setting_types import split_words
+from shared.setting_types import Words, split_words
 
 
 class CallerVariables(SignOnVariables):
@@ -36,4 +37,15 @@ class CallerVariables(SignOnVariables):
         description="Queues that requests may name, comma separated; empty for default, those that workers serve, and "
         "twenty others at a time.",
         examples=["default,gpu"],
+    )
+    image_allowlist: Words = Field(
+        frozenset(),
+        description="Images that projects may name, as patterns, comma separated; empty for any.",
+        examples=["registry.example.com/ml/*,python:3.12"],
+    )
+    policy_file: Path | None = Field(
+        None,
+        description="TOML file that says by team and role what may be asked; the same one for the API and all "
+        "workers. Empty for no such rules.",
+        examples=["/etc/retrain/policy.toml"],
     )

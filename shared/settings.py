@@ -33,6 +33,7 @@ class Settings(Variables):
         "training_firewall_file",
         "alert_secrets_folder",
         "triggers_dir",
+        "policy_file",
     )
     @classmethod
     def _tilde_is_the_users_home(cls, value: Path | None) -> Path | None:

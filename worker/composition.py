@@ -14,6 +14,7 @@ from celery import Celery
 from shared import logs
 from shared.jobs.model import Job
 from shared.jobs.store import JobStore
+from shared.policy.file import PolicyFile
 from shared.promoting import Time
 from shared.queue import CeleryQueue, JobQueue, make_celery
 from shared.scheduling.hosts import Machine
@@ -101,6 +102,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     """Put the parts together."""
     store, runner, source, tracking = outside.store, outside.runner, outside.source, outside.tracking
     keyring = Keyring(outside.vault, outside.credentials, isolated=settings.teams_isolated)
+    policy = PolicyFile(settings.policy_file)
     here, active, verdicts = HostOffer(settings, runner, outside.machine), Active(), Verdicts()
     preparation = Preparation(
         settings=settings,
@@ -110,6 +112,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         runner=runner,
         host_environment=outside.environment,
         here=here,
+        policy=policy,
     )
     evaluating = Evaluating(
         settings=settings,
@@ -168,6 +171,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
             redactor=redactor,
             report=outside.report,
             stopping=running.stopping,
+            policy=policy,
         ),
         triggers=TriggerLooking(
             around=Around(
@@ -180,6 +184,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
             queue=outside.queue,
             keyring=keyring,
             redactor=redactor,
+            policy=policy,
         ),
         tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
         heartbeat=Heartbeat(settings, store, runner, here, running.clock, on_refused=running.on_refused),

@@ -5,6 +5,7 @@ import uuid
 from datetime import UTC, datetime
 
 from api.http.request_ids import request_id
+from api.permission import permitted_for
 from api.services import Services
 from api.submission import check_alert_channels, check_git_uri_is_allowed, check_resources, own_key, send
 from shared.errors import JobNotFound
@@ -24,6 +25,7 @@ def fire(name: str, *, reason: str, key: str | None, services: Services) -> Subm
     check_alert_channels(template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(template.resources, services.settings, below="/template")
     check_git_uri_is_allowed(template.git_uri, services.settings, below="/template")
+    template = permitted_for(trigger.team, trigger.roles, template, services, below="/template")
     # Apart from the keys of ticks and senders, so that no request can take the place of one of those.
     own = str(uuid.uuid4()) if key is None else own_key(key)
     occurrence = Occurrence(

@@ -8,6 +8,7 @@ from typing import Any
 from api.access.authorisation import current_caller, require_own_team
 from api.access.finding import check_models, list_seen_triggers
 from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, TriggerOfFile
+from api.permission import permitted
 from api.services import Services
 from api.submission import check_alert_channels, check_git_uri_is_allowed, check_queue, check_resources
 from api.triggers.bodies import TriggerChange, TriggerRequest
@@ -104,6 +105,8 @@ def draft_of(
     check_alert_channels(wish.template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(wish.template.resources, services.settings, below="/template")
     check_queue(wish.template.queue, services, below="/template")
+    if source is None:  # a file is the operator's own
+        permitted(wish.template, services, below="/template")
     check_git_uri_is_allowed(wish.template.git_uri, services.settings, below="/template")
     check_models(services.store, _models_in(wish))
     kind = wish.when.kind

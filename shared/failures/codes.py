@@ -38,6 +38,11 @@ class Code(StrEnum):
         "a parameter, `base_model` or resource of the request",
         "Correct the request's parameters and send it again.",
     )
+    NOT_PERMITTED = (
+        "NOT_PERMITTED",
+        "the image, a variable or a volume of the project, or what the request asks for, is not for its sender",
+        "Ask for what the message says is allowed, or have the operator change IMAGE_ALLOWLIST or POLICY_FILE.",
+    )
     GIT_AUTH_FAILED = (
         "GIT_AUTH_FAILED",
         "the git host asks for a login, or refused the one that came",

@@ -10,7 +10,7 @@ from worker.attempt_name import attempt_name
 from worker.credentials.keys import Keys
 from worker.interruption import Interruption
 from worker.project.entry_points import EntryPoint, Project, Rendered, assemble, render
-from worker.source.checkout import Checkout
+from worker.source.checkout import Checkout, SourceRequest
 
 REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 
@@ -50,6 +50,18 @@ class Pins:
 
     base_model: str | None
     dataset: str | None
+
+
+def source_of(assigned: Assignment) -> SourceRequest:
+    """Return what to check out."""
+    request = assigned.request
+    return SourceRequest(
+        uri=request.git_uri,
+        ref=request.commit_hash,
+        commit_sha=assigned.claim.job.commit_sha,
+        subfolder=request.MLproject_location,
+        credentials=assigned.secrets.source,
+    )
 
 
 def has_registry_of_its_own(project: Project) -> bool:

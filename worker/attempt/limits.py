@@ -1,8 +1,10 @@
 """Decides how much of its host an attempt may use: as requested, else a share by slots, up to the maximum. Pure."""
 
+import math
 from dataclasses import dataclass
 
 from shared.errors import Code, UserError
+from shared.policy.rules import NO_RULES, Rules
 from shared.requests.parts import Resources, memory_bytes
 from shared.settings import Settings
 from worker.runners.seam import Capacity, Exit
@@ -20,14 +22,24 @@ class AttemptLimits:
     cpus: float | None
 
 
-def limits_of(resources: Resources, settings: Settings, capacity: Capacity | None, *, slots: int) -> AttemptLimits:
+def limits_of(
+    resources: Resources,
+    settings: Settings,
+    capacity: Capacity | None,
+    *,
+    slots: int,
+    rules: Rules = NO_RULES,
+) -> AttemptLimits:
     """Return the limits of an attempt; raise UserError if the request exceeds the maximum.
 
-    If the runner cannot limit anything (``capacity`` is None), the request's values are passed on.
+    What ``rules`` allow is the most that the service's own defaults give. If the runner cannot limit anything
+    (``capacity`` is None), the request's values are passed on.
     """
     if capacity is None:
         return AttemptLimits(_asked_bytes(resources), resources.cpus)
-    return AttemptLimits(_memory(resources, settings, capacity, slots), _cpus(resources, settings, capacity))
+    memory, cpus = _memory(resources, settings, capacity, slots), _cpus(resources, settings, capacity)
+    most_cpus = min(cpus or math.inf, rules.most("cpus"))  # what the request says itself was checked before
+    return AttemptLimits(int(min(memory, rules.most("memory"))), most_cpus if most_cpus < math.inf else None)
 
 
 def usable_bytes(capacity: Capacity) -> int:

@@ -5,7 +5,7 @@ surroundings.py puts together what the training then finds around itself.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from shared.errors import Code, LeaseLost, UserError
@@ -13,11 +13,13 @@ from shared.jobs.model import Job
 from shared.jobs.records import Claim, Resolution
 from shared.jobs.store import Claims
 from shared.links import Links
+from shared.policy.file import PolicyFile
+from shared.policy.rules import Rules
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 from worker.attempt import dataset_pin
-from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_its_own, no_image, render_for
+from worker.attempt.assignment import Assignment, Loaded, Pins, has_registry_of_its_own, no_image, render_for, source_of
 from worker.attempt.course import takeovers
 from worker.attempt.limits import AttemptLimits, limits_of
 from worker.attempt.surroundings import Given, Surroundings
@@ -28,9 +30,10 @@ from worker.interruption import NEVER, Interruption
 from worker.project.entry_points import Rendered
 from worker.project.evaluation import Evaluand, check_evaluation, evaluation_command, find_evaluate
 from worker.project.loading import load_project
+from worker.project.permission import check_image, check_request
 from worker.runners.registry import worker_redactor
 from worker.runners.seam import AttemptSpec, Handle, Image, Runner
-from worker.source.checkout import Checkout, GitSource, SourceRequest
+from worker.source.checkout import Checkout, GitSource
 from worker.tracking import base_model
 from worker.tracking.client import Run, Tracking
 from worker.tracking.run_tags import RunRequest
@@ -49,6 +52,7 @@ class Preparation:
     runner: Runner
     host_environment: Mapping[str, str]
     here: HostOffer
+    policy: PolicyFile = field(default_factory=PolicyFile)
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -93,7 +97,7 @@ class Preparation:
 
     def _prepare_evaluation(self, assigned: Assignment, run: Run, models: Sequence[Evaluand]) -> AttemptSpec:
         limits = self._limit(assigned)
-        trained = _load(assigned, self._find_checkout(assigned) or self._check_out(assigned))
+        trained = self._load(assigned, self._find_checkout(assigned) or self._check_out(assigned))
         evaluate = find_evaluate(trained.project)
         if evaluate is None:
             raise UserError(Code.INVALID_PROJECT, "the project has no entry point 'evaluate' with a 'model_uri'.")
@@ -106,7 +110,7 @@ class Preparation:
 
     def _prepare(self, assigned: Assignment) -> "_Prepared":
         limits = self._limit(assigned)
-        loaded = _load(assigned, self._check_out(assigned))
+        loaded = self._load(assigned, self._check_out(assigned))
         pins = Pins(self._pin_base_model(assigned, loaded), self._pin_dataset(assigned, loaded))
         rendered = render_for(assigned, loaded, pins)
         if evaluate := find_evaluate(loaded.project):
@@ -128,12 +132,16 @@ class Preparation:
         self.store.resolve(assigned.claim, found)
 
     def _limit(self, assigned: Assignment) -> AttemptLimits:
-        capacity = self.runner.find_capacity()
-        return limits_of(assigned.request.resources, self.settings, capacity, slots=self.here.slots)
+        rules, capacity = self._rules(assigned), self.runner.find_capacity()
+        check_request(assigned.request, rules)
+        return limits_of(assigned.request.resources, self.settings, capacity, slots=self.here.slots, rules=rules)
+
+    def _rules(self, assigned: Assignment) -> Rules:
+        return self.policy.rules_of(assigned.claim.job.team, assigned.claim.job.roles)
 
     def _check_out(self, assigned: Assignment) -> Checkout:
         checkout = self.source.checkout(
-            _source_of(assigned),
+            source_of(assigned),
             name=assigned.name,
             timeout_seconds=self._git_seconds(assigned.request),
             interruption=assigned.interruption,
@@ -141,11 +149,17 @@ class Preparation:
         self._record(assigned, Resolution(commit_sha=checkout.commit_sha))
         return checkout
 
+    def _load(self, assigned: Assignment, checkout: Checkout) -> Loaded:
+        project = load_project(checkout.project_folder, checkout.folder)
+        if self.runner.inside.runs_images:
+            check_image(project, self._rules(assigned), self.settings)
+        return Loaded(checkout, project, project.entry_point(assigned.request.entry_point))
+
     def _find_checkout(self, assigned: Assignment) -> Checkout | None:
         """Return what the attempt itself checked out: after hours of training, the git host may be away."""
         if self.runner.inside.shares_checkout:  # then the training may have changed it
             return None
-        return self.source.find(_source_of(assigned), name=attempt_name(assigned.claim.job))
+        return self.source.find(source_of(assigned), name=attempt_name(assigned.claim.job))
 
     def _pin_base_model(self, assigned: Assignment, loaded: Loaded) -> str | None:
         """Return the project's base_model: for an alias, the version that it meant at the first attempt."""
@@ -234,8 +248,8 @@ class Preparation:
         own = {**self._surroundings.variables(assigned.claim, run), **dataset_pin.environment(pins.dataset)}
         token = self._surroundings.token(assigned.claim, run)
         data = assigned.secrets.to_read_data(assigned.request.dataset_repo)
-        cache = self._surroundings.cache_volume(assigned.claim.job)
-        return self._surroundings.give(loaded.project, own, data, token=token, cache=cache)
+        cache, rules = self._surroundings.cache_volume(assigned.claim.job), self._rules(assigned)
+        return self._surroundings.give(loaded.project, own, data, token=token, cache=cache, rules=rules)
 
     def _specify(
         self,
@@ -274,19 +288,3 @@ class _Prepared:
 
     spec: AttemptSpec
     evaluates: bool
-
-
-def _source_of(assigned: Assignment) -> SourceRequest:
-    request = assigned.request
-    return SourceRequest(
-        uri=request.git_uri,
-        ref=request.commit_hash,
-        commit_sha=assigned.claim.job.commit_sha,
-        subfolder=request.MLproject_location,
-        credentials=assigned.secrets.source,
-    )
-
-
-def _load(assigned: Assignment, checkout: Checkout) -> Loaded:
-    project = load_project(checkout.project_folder, checkout.folder)
-    return Loaded(checkout, project, project.entry_point(assigned.request.entry_point))

@@ -18,6 +18,7 @@ from mypackage.protocol import (
 )
 from shared.jobs.model import Job
 from shared.jobs.records import Claim
+from shared.policy.rules import NO_RULES, Rules
 from shared.proxies import prelude_of_training
 from shared.secrets.attempt_tokens import Grant, issue
 from shared.settings import Settings
@@ -117,23 +118,25 @@ class Surroundings:
         *,
         token: str = "",
         cache: tuple[Volume, ...] = (),
+        rules: Rules = NO_RULES,
     ) -> Given:
         """Combine what the project asks for and may have with the service's ``own`` variables, which win.
 
-        ``token`` is what the training shows our guard.
+        ``token`` is what the training shows our guard; ``rules`` are those of the job's sender.
         """
         permitted = permit_environment(
             project,
             self.settings.project_env_allowlist,
             self.host_environment,
             set_anyway={*AS_IT_IS_PRINTED, *own, *LOGIN, *({AZURE_VARIABLE} if data.account else ())},
+            rules=rules,
         )
         private = self._private_files(permitted, own, data, token)
         return Given(
             env={**AS_IT_IS_PRINTED, **WITHOUT_NOISE, **permitted.shown, **own},
             private=private,
             prelude=self._notice + self._notice_of_packages(project) + private.prelude + self._way_past_proxies,
-            volumes=(*permit_volumes(project, self.settings.volume_allowlist), *cache),
+            volumes=(*permit_volumes(project, self.settings.volume_allowlist, rules=rules), *cache),
         )
 
     def _tracking_variables(self, run: Run) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
 from shared.own_files import CHOSEN_BY_MAKE_UP
+from shared.policy.file import read_policy
 from shared.settings import Settings
 from worker.findings.disk import disk
 from worker.findings.finding import Finding, failure, ok, skipped, warning
@@ -29,6 +30,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     yield _key(settings)
     yield _data_folder(settings.data_dir.resolve())
     yield disk("disk of DATA_DIR", settings.data_dir.resolve(), settings.disk_low_bytes)
+    if settings.policy_file is not None:
+        yield _policy(settings.policy_file)
     if settings.trigger_folders:
         yield _trigger_folders(sorted(settings.trigger_folders))
 
@@ -70,6 +73,16 @@ def _key_as_read(settings: Settings, found: str, wrong: str) -> Finding:
     except OSError as error:
         return failure(SUBJECT, f"the key of credentials cannot be read: {error.strerror}", ACCESS)
     return ok(SUBJECT, found)
+
+
+def _policy(path: Path) -> Finding:
+    try:
+        document = read_policy(path)
+    except ConfigurationError as error:
+        advice = "Correct the file; what was read before holds until then, and no process starts with it as it is."
+        return failure("POLICY_FILE", error.message, advice)
+    tables = [*(f"team.{name}" for name in document.team), *(f"role.{name}" for name in document.role)]
+    return ok("POLICY_FILE", f"{path}: default{''.join(f', {name}' for name in tables)}")
 
 
 def _trigger_folders(folders: Sequence[str]) -> Finding:

@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from shared.errors import Code, UserError
+from shared.policy.rules import ANYTHING, NO_RULES, Rules
 from shared.requests.lent_values import is_private
 from worker.project.entry_points import EnvironmentVariable, Project
+from worker.project.permission import refused
 from worker.runners.seam import PROJECT_FOLDER, Volume
 
 MODES = ("rw", "ro")
@@ -31,6 +33,7 @@ def permit_environment(
     host_environment: Mapping[str, str],
     *,
     set_anyway: Collection[str] = (),
+    rules: Rules = NO_RULES,
 ) -> Environment:
     """Return the variables that the project asks for; one of the worker's own only if PROJECT_ENV_ALLOWLIST names it.
 
@@ -38,6 +41,10 @@ def permit_environment(
     permission, and is not copied.
     """
     wanted = [v for v in project.environment if v.value is not None or v.name not in set_anyway]
+    for each in wanted:
+        if each.value is None and not rules.allows("variables", each.name):
+            what = f"copies the variable '{each.name}' of the worker"
+            raise refused(f"Project '{project.name}' {what} ({rules.why('variables')})", what=each.name)
     values = {v.name: _value(v, project, allowlist, host_environment) for v in wanted}
     lent = {v.name for v in wanted if v.value is None and is_private(v.name)}
     return Environment(
@@ -46,9 +53,15 @@ def permit_environment(
     )
 
 
-def permit_volumes(project: Project, allowlist: Collection[str]) -> tuple[Volume, ...]:
+def permit_volumes(project: Project, allowlist: Collection[str], *, rules: Rules = NO_RULES) -> tuple[Volume, ...]:
     """Return the project's volumes, each of which must be an entry of VOLUME_ALLOWLIST or lie inside one."""
-    return tuple(_volume(text, project, allowlist) for text in project.volumes)
+    volumes = tuple(_volume(text, project, allowlist) for text in project.volumes)
+    allowed = rules.table.volumes
+    for each in volumes:
+        if allowed != ANYTHING and not any(_is_under(each.source, folder) for folder in allowed):
+            what = f"mounts '{each.source}'"
+            raise refused(f"Project '{project.name}' {what} ({rules.why('volumes')})", what=each.source)
+    return volumes
 
 
 def _value(

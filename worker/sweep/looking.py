@@ -6,13 +6,15 @@ It takes no slot and decides nothing that the start does not decide again: a bra
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.errors import AttemptError, FailureType, RetrainError, UserError
 from shared.jobs.model import Job, JobState, Reason
 from shared.jobs.records import ToLookAt
 from shared.jobs.store import JobStore
 from shared.logs import job_context
+from shared.policy.file import PolicyFile
+from shared.policy.rules import Rules
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
@@ -22,6 +24,7 @@ from worker.host.offer import HostOffer
 from worker.interruption import UntilStopping, WorkerStopping
 from worker.project.loading import project_of
 from worker.project.mlproject_file import parse_document
+from worker.project.permission import check_image, check_request
 from worker.resilience import survive
 from worker.runners.seam import Runner
 from worker.source.checkout import GitSource, SourceRequest
@@ -47,6 +50,7 @@ class Looking:
     redactor: Redactor
     report: Callable[[Job], None]  # to Celery's results
     stopping: threading.Event
+    policy: PolicyFile = field(default_factory=PolicyFile)
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
@@ -72,6 +76,7 @@ class Looking:
         if FailureType.USER_ERROR in self.settings.retry_policy(request.retry).on:
             return  # somebody expects that it may work later
         try:
+            check_request(request, self.policy.rules_of(job.team, job.roles))
             file = self._read(job, request, secrets)
         except UserError as error:
             self._fail(job, error, secrets, where="")
@@ -79,7 +84,7 @@ class Looking:
         if file is None:
             return
         try:
-            self._check(file, request)
+            self._check(file, request, self.policy.rules_of(job.team, job.roles))
         except UserError as error:
             self._fail(job, error, secrets, where=f" at commit {file.commit_sha[:10]}")
 
@@ -94,13 +99,15 @@ class Looking:
         until = UntilStopping(self.stopping)
         return self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until)
 
-    def _check(self, file: ProjectFile, request: RetrainRequest) -> None:
+    def _check(self, file: ProjectFile, request: RetrainRequest, rules: Rules) -> None:
         """Raise what the start would raise about the file and the request's values."""
         document = parse_document(file.text, has_file=lambda _name: True)  # only a work tree could tell
         project = project_of(document, has_file=lambda _name: False)
         render_request(request, project.entry_point(request.entry_point), Pins(request.base_model, None))
         if self.runner.inside.runs_images and project.image is None:
             raise no_image(project)
+        if self.runner.inside.runs_images:
+            check_image(project, rules, self.settings)
 
     def _fail(self, job: Job, error: AttemptError, secrets: Keys, *, where: str) -> None:
         message = f"{error.message} This was seen{where} while the job waited; it was not started."

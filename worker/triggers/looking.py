@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from shared.errors import AttemptError, ConfigurationError, LeaseLost
 from shared.jobs.triggers import Due, Entry, Kind, Occurrence, Outcome, Settled, Settlement, Trigger, Verdict
 from shared.logs import job_context
+from shared.policy.asked import bounded
+from shared.policy.file import PolicyFile
 from shared.queue import JobQueue, send_for_flower, send_or_leave_to_sweep
 from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
@@ -50,6 +52,7 @@ class TriggerLooking:
     queue: JobQueue
     keyring: Keyring
     redactor: Redactor
+    policy: PolicyFile = field(default_factory=PolicyFile)
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
@@ -118,6 +121,8 @@ class TriggerLooking:
         changes = dict(occurrence.changes)
         pinned = changes.pop("dataset_repo", None)  # beside the request, which keeps the address that its project knows
         request = with_gpus(look.template.model_copy(update=changes), self.around.settings.default_gpus)
+        maker = look.due.trigger
+        request = bounded(request, self.policy.rules_of(maker.team, maker.roles), self.around.settings)
         inputs = seen_inputs(request, pinned=pinned, seen=found.data)
         if look.policy.skip_if_same_inputs:
             same = (repr(sorted(changes.items())), pinned)

@@ -180,6 +180,9 @@ EFFECTS = {
     "caller_burst_seconds": Effect("5", quota, TOKENS),
     "caller_jobs_queued": Effect("1", second_job, TOKENS),
     "queues": Effect("gpu", lambda s: posted(s, queue="default")),
+    "policy_file": Effect(
+        "{folder}/policy.toml", lambda s: posted(s, queue="gpu"), files={"policy.toml": '[default]\nqueues = ["cpu"]'}
+    ),
     "api_connections": Effect("50", bounds),
     "api_connections_per_peer": Effect("50", bounds),
     "api_tokens": Effect("t", lambda s: ask(s, "GET", "/jobs").status_code),

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.logs import formatter_of
+from shared.policy.rules import NO_RULES
 from shared.requests.parts import Resources, Retry
 from shared.scheduling.hosts import Machine
 from shared.settings import Settings
@@ -24,6 +25,7 @@ from worker.composition import Outside, Parts, Running, WorkerProcess, build, bu
 from worker.host.disk import DiskGuard
 from worker.host.disk_watch import DiskWatch, Room, Verdicts
 from worker.project.entry_points import EnvironmentVariable, Project
+from worker.project.permission import check_image
 from worker.runners.seam import AttemptSpec, Capacity, Inside, log_bounds
 from worker.triggers.origins.folder import _permitted
 
@@ -161,6 +163,14 @@ def given(settings: Settings, **asked: Any) -> Any:
         return refusal.code
 
 
+def in_image(settings: Settings) -> str:
+    try:
+        check_image(Project("iris", image="iris:1"), NO_RULES, settings)
+    except UserError as refusal:
+        return refusal.code
+    return "allowed"
+
+
 def cache(settings: Settings) -> Any:
     around = Surroundings(settings, {}, Inside(cache_folder="/cache"))
     store = MemoryStore()
@@ -236,6 +246,7 @@ EFFECTS = {
     "container_read_only_root": Effect("true", of_confinement),
     "container_host_address": Effect("10.1.2.3", spec),
     "project_env_allowlist": Effect("REGION", lambda s: given(s, environment=(EnvironmentVariable("REGION", None),))),
+    "image_allowlist": Effect("other/*", in_image),
     "volume_allowlist": Effect("/srv", lambda s: given(s, volumes=("/srv:/srv",))),
     "trigger_folders": Effect("{folder}", may_look),
     "dataset_cache": Effect("/srv/cache", cache),
