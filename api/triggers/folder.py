@@ -12,7 +12,8 @@ from api.http.errors import InvalidRequest
 from api.services import Services
 from api.triggers.files import Files, TriggerOfFile, read_files, stamps
 from api.triggers.writing import create, rewrite
-from shared.access.acts import act_of_service, acting
+from shared.access.acts import Act, acting
+from shared.access.callers import FILES
 from shared.errors import (
     ConfigurationError,
     RetrainError,
@@ -71,7 +72,7 @@ class TriggerFolder:
             now = stamps(self._folder)
             if now == self._applied:
                 return
-            with acting(act_of_service("TRIGGERS_DIR", "applyTriggers")):
+            with acting(Act(FILES, "applyTriggers", "", "")):
                 is_done = _apply(read_files(self._folder, environment()), self._services)
         except OSError as error:
             self._tell("the folder of triggers cannot be read", f"{error.filename or self._folder}: {error.strerror}")

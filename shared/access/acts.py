@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-from shared.access.callers import Caller, CallerKind
+from shared.access.callers import Caller
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def acting_as(caller: Caller) -> Iterator[None]:
         yield
 
 
-def act_of_service(name: str, action: str, *, team: str | None = None) -> Act:
-    """Return what the service does by itself, in the name of a trigger or of its gate."""
+def act_of_service(caller: Caller, action: str) -> Act:
+    """Return what the service does by itself, as a trigger or as its gate."""
     asked = _current.get()
-    return Act(Caller(name, CallerKind.SERVICE, team=team), action, "", asked.request_id if asked else "")
+    return Act(caller, action, "", asked.request_id if asked else "")
 
 
 def current_act() -> Act | None:

@@ -78,10 +78,16 @@ class Caller:
 
 
 ENVIRONMENT = "env-"
+GATE = Caller("gate", CallerKind.SERVICE)  # what moves aliases, once it is decided
 FILES = Caller("file", CallerKind.SERVICE, frozenset({Role.ADMIN}))  # whoever writes the triggers of TRIGGERS_DIR
 MACHINE = Caller("local", CallerKind.MACHINE, frozenset({Role.ADMIN}))  # without tokens, whoever is here may do all
 NOBODY = Caller("nobody", CallerKind.NOBODY)
 METRICS_READER = Caller("metrics", CallerKind.ENVIRONMENT, frozenset({Role.VIEWER}))  # kept to GET /metrics
+
+
+def firing(trigger: str, team: str | None) -> Caller:
+    """Return a trigger that fires in a worker."""
+    return Caller(f"trigger:{trigger}", CallerKind.SERVICE, team=team)
 
 
 def signer(trigger: str) -> Caller:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.access.callers import ENVIRONMENT, FILES, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
+from shared.access.callers import ENVIRONMENT, FILES, GATE, MACHINE, METRICS_READER, NOBODY, Caller, CallerKind
 from shared.access.roles import Role
 from shared.secrets.token_form import LENGTH, PREFIX
 
@@ -18,7 +18,7 @@ SIGNS = string.ascii_letters + string.digits
 TOKEN = re.compile(rf"^{PREFIX}[A-Za-z0-9]{{{LENGTH}}}$")
 TOKEN_NAME = TEAM = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # noqa: S105 - a pattern
 ME = "me"  # where callers are named: whoever asks
-RESERVED = frozenset({FILES.name, MACHINE.name, ME, METRICS_READER.name, NOBODY.name})
+RESERVED = frozenset({FILES.name, GATE.name, MACHINE.name, ME, METRICS_READER.name, NOBODY.name})
 HINT_LENGTH = len(PREFIX) + 4
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.access.acts import act_of_service
+from shared.access.callers import firing
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.model import TERMINAL, JobState
@@ -97,17 +98,17 @@ class MemoryLooks(MemoryTriggers):
         except (ModelOfAnotherTeam, TooManyJobsQueued) as error:
             return Settled(self._note_entry(kept, entry, Verdict(Outcome.SKIPPED, error.message), now))
         older = facts.unfinished if if_running(policy, kind) == "cancel_older" else ()
-        by, team = f"trigger:{name}", kept.trigger.team
+        by = firing(name, kept.trigger.team)
         for job_id in older:
             version = self._records[job_id].job.version
             self._cancel_record(self._records[job_id], now, force=False)
             if self._records[job_id].job.version != version:
-                self._record_act(f"job:{job_id}", now, act=act_of_service(by, "cancelJob", team=team))
+                self._record_act(f"job:{job_id}", now, act=act_of_service(by, "cancelJob"))
         job = self._insert_job(entry.new, now)
         event = self._write(kept, entry.occurrence, verdict, now, job_id=job.id)
         kept.change(fired_at=now)
         _supersede(kept, event, now)
-        self._record_act(f"job:{job.id}", now, act=act_of_service(by, "fireTrigger", team=team))
+        self._record_act(f"job:{job.id}", now, act=act_of_service(by, "fireTrigger"))
         cancelled = [self._records[job_id].job for job_id in older]
         return Settled(event, job, tuple(each for each in cancelled if each.state is JobState.CANCELLED))
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.access.acts import Act, act_of_service
+from shared.access.callers import firing
 from shared.alerts.model import AlertEvent
 from shared.errors import LeaseLost, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState
@@ -108,15 +109,13 @@ class Looking(Database):
         except (ModelOfAnotherTeam, TooManyJobsQueued) as error:
             return Settled(_note(transaction, row, entry, Verdict(Outcome.SKIPPED, error.message)))
         older = facts.unfinished if if_running(policy, row.kind) == "cancel_older" else ()
-        by = f"trigger:{row.name}"
-        cancelled = [
-            self._cancel(transaction, job_id, act_of_service(by, "cancelJob", team=row.team)) for job_id in older
-        ]
+        by = firing(row.name, row.team)
+        cancelled = [self._cancel(transaction, job_id, act_of_service(by, "cancelJob")) for job_id in older]
         job = insert_job(transaction, entry.new)
         event = write_event(transaction, row, entry.occurrence, verdict, job_id=job.id)
         change_trigger(transaction, row, fired_at=transaction.now)
         supersede(transaction, row, event)
-        transaction.record_act(f"job:{job.id}", act=act_of_service(by, "fireTrigger", team=row.team))
+        transaction.record_act(f"job:{job.id}", act=act_of_service(by, "fireTrigger"))
         return Settled(event, job, tuple(each for each in cancelled if each.state == JobState.CANCELLED))
 
     def _cancel(self, transaction: Transaction, job_id: str, act: Act) -> Job:

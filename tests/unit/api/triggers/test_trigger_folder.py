@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from api.services import EXTENSION, Services
 from api.triggers.files import read_files
 from api.triggers.folder import TriggerFolder
+from shared.access.audit import AuditFilter
 from shared.errors import ConfigurationError
 from shared.secrets.vault import Vault
 from tests.fakes.store import MemoryStore
@@ -55,6 +56,17 @@ def write(file: Path, **fields: Any) -> None:
 
 def sources(store: MemoryStore) -> Mapping[str, str | None]:
     return {each.name: each.source for each in store.list_triggers()}
+
+
+def test_the_audit_says_that_the_files_made_and_deleted_it(
+    folder: TriggerFolder, files: Path, store: MemoryStore
+) -> None:
+    write(files / "a.yaml")
+    folder.look()
+    (files / "a.yaml").unlink()
+    folder.look()
+    told = [(each.caller, each.kind, each.subject) for each in store.list_audit(AuditFilter(), limit=9)]
+    assert told == [("file", "service", "trigger:nightly")] * 2
 
 
 def test_policies_for_a_backtest_are_no_part_of_the_trigger(
