@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class AuditEntry(NewEntry):
 
     def record(self) -> dict[str, Any]:
         """Return it as it is hashed, answered and exported."""
-        return asdict(self) | {"at": f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"}
+        return vars(self) | {"at": f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"}
 
 
 @dataclass(frozen=True)
