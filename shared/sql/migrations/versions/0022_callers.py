@@ -53,8 +53,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_caller_number", "audit", ["caller", "number"])
     op.create_index("ix_audit_subject_number", "audit", ["subject", "number"])
-    op.create_index("ix_audit_action_number", "audit", ["action", "number"])
-    op.create_index("ix_audit_at", "audit", ["at"])
     op.create_table(
         "model_teams",
         sa.Column("model", sa.String(256), primary_key=True),
