@@ -35,8 +35,9 @@ class WaitTimeout(ClientError, TimeoutError):
 class Refused(ClientError):
     """The service answered with a problem document (RFC 9457)."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(status, problem)
+    def __init__(self, status: int, problem: Mapping[str, Any], after_seconds: int | None = None) -> None:
+        super().__init__(status, problem, after_seconds)
+        self.after_seconds = after_seconds  # until it is worth asking again, if the service says so
         self.status = status
         self.problem = problem
         self.code = str(problem.get("code", ""))

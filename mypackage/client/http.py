@@ -18,6 +18,7 @@ READ_SECONDS = 60
 # How long a call is repeated: a query fails soon if nothing is there, a wait outlives a restart.
 CALL_PATIENCE_SECONDS = 3.0
 WAIT_PATIENCE_SECONDS = 300.0
+TOLD_PATIENCE_SECONDS = 60.0  # where the service says when to come back
 FIRST_PAUSE_SECONDS = 0.25
 LAST_PAUSE_SECONDS = 5.0
 AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -63,14 +64,16 @@ class Http:
     def send(self, call: Call) -> requests.Response:
         """Return a successful answer; raise ServerUnreachable, Refused or UnexpectedAnswer."""
         patience = CALL_PATIENCE_SECONDS if call.patience_seconds is None else call.patience_seconds
-        deadline, pause = time.monotonic() + patience, FIRST_PAUSE_SECONDS
+        began, pause = time.monotonic(), FIRST_PAUSE_SECONDS
         while True:
             try:
                 return self._answer(call)
             except (ServerUnreachable, Refused, UnexpectedAnswer) as error:
-                if not _may_pass(error) or time.monotonic() + pause > deadline:
+                told = _told_seconds(error)
+                wait, most = (pause, patience) if told is None else (told, max(patience, TOLD_PATIENCE_SECONDS))
+                if not _may_pass(error) or time.monotonic() + wait > began + most:
                     raise
-            time.sleep(pause)
+            time.sleep(wait)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
     def read_object(self, call: Call) -> tuple[dict[str, Any], requests.Response]:
@@ -126,7 +129,8 @@ class Http:
     def _error(self, response: requests.Response) -> ClientError:
         if response.headers.get("Content-Type", "").startswith("application/problem+json"):
             kind = NotAuthenticated if response.status_code == HTTPStatus.UNAUTHORIZED else Refused
-            return kind(response.status_code, self.object_of(response))
+            after = response.headers.get("Retry-After", "")
+            return kind(response.status_code, self.object_of(response), int(after) if after.isdecimal() else None)
         return self._unexpected(response)
 
     def _unexpected(self, response: requests.Response) -> UnexpectedAnswer:
@@ -172,10 +176,19 @@ def checked_token(token: str | None) -> str | None:
     return token or None
 
 
+def _told_seconds(error: ClientError) -> float | None:
+    """Return after how many seconds a caller who asked too often may come back, if the service says so."""
+    if isinstance(error, Refused) and error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return error.after_seconds
+    return None
+
+
 def _may_pass(error: ClientError) -> bool:
     match error:
         case ServerUnreachable():
             return True
+        case Refused(status=HTTPStatus.TOO_MANY_REQUESTS):
+            return _told_seconds(error) is not None
         case Refused(status=status) | UnexpectedAnswer(status=status):
             return status in AWAY
     return False

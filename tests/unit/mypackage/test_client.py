@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from mypackage.client import (
 )
 from shared.jobs.model import JobState
 from shared.jobs.records import Ending
+from shared.scheduling.limits import Limits
 from tests.fakes.store import MemoryStore
 from tests.support.servers.served_app import ServedApp, served
 from tests.support.waiting import wait_until
@@ -143,6 +145,30 @@ def test_a_store_that_is_away_is_waited_for(server: ServedApp, service: Client, 
         service.retrain(**BODY)
     assert caught.value.code == "STORE_UNAVAILABLE"
     assert len(server.requests) > 1
+
+
+def test_a_caller_who_asks_too_often_comes_back_when_the_service_says(
+    serve: Callable[..., ServedApp], monkeypatch: pytest.MonkeyPatch, store: MemoryStore
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("mypackage.client.http.CALL_PATIENCE_SECONDS", 0)
+    server = serve(api_tokens="t", caller_requests_per_second=2, caller_burst_seconds=1)
+    client, pause = Client(server.url, token="t"), time.sleep
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        pause(seconds)
+
+    monkeypatch.setattr("mypackage.client.http.time.sleep", sleep)
+    assert len({client.retrain(**BODY).id for _ in range(3)}) == len(store._records) == 3
+    assert 1 in waited
+
+
+def test_too_many_waiting_jobs_are_told_at_once(serve: Callable[..., ServedApp], store: MemoryStore) -> None:
+    store.limits = Limits(waiting_per_caller=0)
+    server = serve(api_tokens="t")
+    with pytest.raises(Refused, match="CALLER_JOBS_QUEUED"):
+        Client(server.url, token="t").retrain(**BODY)
 
 
 def test_what_is_wrong_with_a_request_is_told_line_by_line(service: Client) -> None:

@@ -247,3 +247,13 @@ def test_what_a_running_make_up_chose_counts_unless_it_is_given(tmp_path: Path) 
     assert chosen_by_make_up(settings(tmp_path)) == {}
     (tmp_path / CHOSEN_BY_MAKE_UP).write_text('{"RUNNER": "docker", "CONTAINER_NETWORK": "retrain-1"}')
     assert chosen_by_make_up(settings(tmp_path, runner="process")) == {"CONTAINER_NETWORK": "retrain-1"}
+
+
+def test_the_policy_is_named_with_its_tables_or_with_what_is_wrong_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("[team.vision]\ngpus = 1")
+    *_, good = check_settings(settings(tmp_path, policy_file=file))
+    file.write_text("[team.vision]\ngpu = 1")
+    *_, wrong = check_settings(settings(tmp_path, policy_file=file))
+    assert (good.subject, good.state, good.seen) == ("POLICY_FILE", State.OK, f"{file}: default, team.vision")
+    assert (wrong.state, "[team.vision] has the unknown key gpu" in wrong.seen) == (State.FAILURE, True)
