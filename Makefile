@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity check format bench cost scale openapi settings
+.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings
 .PHONY: sbom known-vulnerabilities digests
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
@@ -76,6 +76,9 @@ mutants: .venv-mutants/ready ## Change the pure decisions in a thousand ways; ea
 
 parity: .venv/ready ## Run project files with mlflow run and with this service; compare in build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)
+
+fuzz: .venv/ready ## Ask the API what its document allows and what not, as a caller of each role (ARGS="--examples 100 --isolated")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: .venv/ready ## Lint, format, types, import layers, generated files, API compatibility
 	@$(BIN)/ruff check .

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from api import API_VERSION
 from api.http.problems import Problem
@@ -20,6 +21,20 @@ INFO = {
 }
 Schemas = dict[str, Any]
 Used = tuple[type[BaseModel], JsonSchemaMode]
+
+
+class _AsAccepted(GenerateJsonSchema):
+    """Says of a set what is accepted as one: an item that comes twice counts once."""
+
+    def set_schema(self, schema: core_schema.SetSchema) -> JsonSchemaValue:
+        return _with_repetitions(super().set_schema(schema))
+
+    def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> JsonSchemaValue:
+        return _with_repetitions(super().frozenset_schema(schema))
+
+
+def _with_repetitions(schema: JsonSchemaValue) -> JsonSchemaValue:
+    return {name: value for name, value in schema.items() if name != "uniqueItems"}
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
@@ -47,7 +62,7 @@ def as_text(operations: Iterable[Operation]) -> str:
 def _schemas(operations: Iterable[Operation]) -> tuple[Models, Schemas]:
     """Return each model's schema, and the document's components: all except those that become parameters."""
     used: list[Used] = [*_used(operations), (Problem, "serialization")]
-    found, schema = models_json_schema(used, ref_template=f"{SCHEMAS}{{model}}")
+    found, schema = models_json_schema(used, ref_template=f"{SCHEMAS}{{model}}", schema_generator=_AsAccepted)
     components: Schemas = schema["$defs"]
     models: Models = {model: found[model, mode] for model, mode in used}
     for operation in operations:

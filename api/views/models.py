@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictStr, WithJsonSchema
 
 from api.access.authorisation import current_caller
 from api.access.finding import require_model
@@ -29,7 +29,11 @@ def _check_model(value: str) -> str:
     return value
 
 
-VersionNumber = Annotated[StrictStr, BeforeValidator(_as_text), Field(pattern=r"^[1-9][0-9]{0,8}$")]
+VERSION = r"^[1-9][0-9]{0,8}$"
+SCHEMA = {"anyOf": [{"type": "string", "pattern": VERSION}, {"type": "integer", "minimum": 1, "maximum": 999_999_999}]}
+VersionNumber = Annotated[
+    StrictStr, BeforeValidator(_as_text), Field(pattern=VERSION), WithJsonSchema(SCHEMA, mode="validation")
+]
 
 
 class ModelPath(BaseModel):

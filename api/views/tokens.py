@@ -73,14 +73,20 @@ class TokenRequest(RequestBody):
     )
     roles: frozenset[Role] = Field(min_length=1, description="What it may do.", examples=[["submitter"]])
     team: str | None = Field(None, pattern=TEAM, description="Whose jobs, triggers and models; left out: all teams'.")
-    expires_in_days: float | None = Field(None, gt=0, le=MOST_DAYS, description="Left out: it does not expire.")
+    expires_in_days: float | None = Field(
+        None, strict=True, gt=0, le=MOST_DAYS, description="Left out: it does not expire."
+    )
 
 
 class Rotation(RequestBody):
     """How a token's secret is replaced."""
 
     overlap_hours: float = Field(
-        0, ge=0, le=MOST_OVERLAP_HOURS, description="How long the secret before opens, too, while programs are changed."
+        0,
+        strict=True,
+        ge=0,
+        le=MOST_OVERLAP_HOURS,
+        description="How long the secret before opens, too, while programs are changed.",
     )
 
 

@@ -33,6 +33,8 @@ def status(client: Client, job_id: str, as_json: bool) -> None:
 @click.option("--experiment", metavar="NAME", help="Of this MLflow experiment.")
 @click.option("--model", metavar="NAME", help="Of this registered model.")
 @click.option("--trigger", metavar="NAME", help="Fired by this trigger.")
+@click.option("--mine", "submitted_by", flag_value="me", help="Your own.")
+@click.option("--team", metavar="NAME", help="Of this team.")
 @click.option("--label", metavar="NAME[=VALUE]", help="With this label.")
 @click.option("--created-after", metavar="TIME", help="Accepted after this RFC 3339 time.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
@@ -46,6 +48,7 @@ def list_jobs(client: Client, /, *, as_json: bool, **filters: Any) -> None:
       retrain list
       retrain list --state running --state queued --model iris-classifier
       retrain list --trigger iris-nightly
+      retrain list --mine --state running
       retrain list --label team=vision --created-after 2026-01-31T12:00:00Z --limit 5 --json
     """
     show_jobs(client.jobs(**filters), as_json=as_json)

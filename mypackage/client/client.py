@@ -56,26 +56,31 @@ class Client:
         record, response = self._http.read_object(Call("GET", job_path(job_id.rstrip("…"))))
         return JobHandle(self._http, record, etag=response.headers.get("ETag"))
 
-    def jobs(
+    def jobs(  # noqa: PLR0913 - a filter each, by name
         self,
         *,
         state: str | Iterable[str] = (),
         experiment: str | None = None,
         model: str | None = None,
         trigger: str | None = None,
+        submitted_by: str | None = None,
+        team: str | None = None,
         label: str | None = None,
         created_after: datetime | str | None = None,
         limit: int | None = None,
     ) -> Iterator["JobHandle"]:
         """Yield the jobs that match all filters, newest first, at most ``limit``; pages are read as needed.
 
-        ``label`` is a label's name, or name=value. These records have no transitions.
+        ``submitted_by`` is a caller's name, or me; ``label`` is a label's name, or name=value. These records have no
+        transitions.
         """
         query = {
             "state": state if isinstance(state, str) else ",".join(state),
             "experiment": experiment,
             "model": model,
             "trigger": trigger,
+            "submitted_by": submitted_by,
+            "team": team,
             "label": label,
             "created_after": as_time(created_after),
         }

@@ -22,8 +22,7 @@ FIELDS_AS_PARAMETERS = ("experiment_name", "base_model", "dataset_repo", "model_
 def _document_dataset_uri(schema: dict[str, Any]) -> None:
     """Document in the schema that dataset_repo's other name is accepted, too."""
     schema["properties"]["dataset_uri"] = {
-        "type": "string",
-        "maxLength": 2048,
+        "anyOf": [{"type": "string", "maxLength": 2048}, {"type": "null"}],
         "deprecated": True,
         "description": "The same as dataset_repo, under the name that older instructions gave.",
     }
@@ -109,7 +108,7 @@ class RetrainRequest(Strict):
             return body
         body = dict(body)
         alias = body.pop("dataset_uri")
-        if (body.get("dataset_repo") or alias) != alias:
+        if body.get("dataset_repo") not in (None, "", alias):
             raise ValueError("dataset_uri and dataset_repo are the same field: give one of them")
         return {**body, "dataset_repo": alias}
 

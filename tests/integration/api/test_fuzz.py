@@ -1,0 +1,23 @@
+"""Whatever the API's document allows is answered as it says, and what it does not is refused: the short form."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.timeout(120)
+def test_answers_are_as_documented_and_none_is_a_5xx() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--examples",
+        "1",
+        "--roles",
+        "operator",
+        "--phases",
+        "fuzzing,stateful",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
