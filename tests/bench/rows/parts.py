@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.sql import SqlStore, schema
 from tests.bench.row import Options, Row
-from tests.bench.rows import followers, hostile
+from tests.bench.rows import followers, hasty, hostile
 from tests.bench.samples import Sample
 from tests.support.jobs import a_host, new_job, submit
 
@@ -100,9 +100,16 @@ def _beset(_: None) -> Iterator[Sample]:
         yield Sample(ours.p99_seconds * 1000, alone.p99_seconds * 1000)
 
 
+def _polled(_: None) -> Iterator[Sample]:
+    while True:
+        ours, alone = hasty.costs()
+        yield Sample(ours * 1000, alone * 1000)
+
+
 API, WORKER = _imports("api.app", "flask"), _imports("worker.__main__", "mlflow")
 FOLLOWED = "GET a job whose log 50 follow"
 BESET = "p99 of GET beside hostile clients"
+POLLED = "p99 of 5 beside one who polls and 200 slow"
 ROWS = [
     Row("record-job", "store.submit, SQLite", "ms", INSERT, two_databases, _record, samples=50, warm_up=5),
     Row("claim-job", "store.claim, SQLite", "ms", INSERT, two_databases, _claim, samples=50, warm_up=5),
@@ -111,4 +118,5 @@ ROWS = [
     Row("followed", FOLLOWED, "ms", "followed by none", nowhere, _followed, samples=1, warm_up=0),
     Row("followed-memory", "PSS of the API then", "MB", "followed by none", nowhere, _followed_memory, 1, 0),
     Row("beset", BESET, "ms", "alone", nowhere, _beset, samples=1, warm_up=0),
+    Row("polled", POLLED, "ms", "alone", nowhere, _polled, samples=1, warm_up=0),
 ]
