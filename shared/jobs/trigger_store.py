@@ -98,9 +98,15 @@ class Triggers(Protocol):
         """
 
     def succeeded_since(
-        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+        self,
+        since: datetime,
+        *,
+        trigger: str | None = None,
+        model: str | None = None,
+        team: str | None = None,
+        limit: int,
     ) -> Sequence[Succeeded]:
-        """Return the jobs that succeeded after that time, the earliest first: of a trigger, or with a model_name."""
+        """Return the jobs that succeeded after that time, the earliest first: of a trigger, model_name or team."""
 
     def pause_failing_triggers(self) -> Sequence[Trigger]:
         """Pause those whose last ``disable_after`` jobs have all failed, and tell it; return them."""

@@ -49,7 +49,13 @@ class MemoryWatching(MemoryHosts):
         )
 
     def succeeded_since(
-        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+        self,
+        since: datetime,
+        *,
+        trigger: str | None = None,
+        model: str | None = None,
+        team: str | None = None,
+        limit: int,
     ) -> Sequence[Succeeded]:
         with self._transaction():
             found = [
@@ -57,6 +63,7 @@ class MemoryWatching(MemoryHosts):
                 for job in (record.job for record in self._records.values())
                 if job.state is JobState.SUCCEEDED and job.ended_at is not None and job.ended_at > since
                 if (trigger is None or job.trigger_name == trigger) and (model is None or job.model_name == model)
+                if team in (None, job.team)
             ]
             return sorted(found, key=lambda each: (each.ended_at, each.job_id))[:limit]
 

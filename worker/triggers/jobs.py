@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.access.roles import Role
 from shared.errors import TriggerNotFound
-from shared.jobs.triggers import Occurrence, Outcome, Succeeded, Verdict
+from shared.jobs.triggers import Occurrence, Outcome, Succeeded, Trigger, Verdict
 from shared.triggers.fields import JobSucceeded
 from worker.triggers.seam import Around, Found, Look
 
@@ -22,7 +23,8 @@ def look(at: Look, around: Around) -> Found:
     assert after is not None  # noqa: S101 - the kind says so
     known = frozenset(trigger.seen.get("jobs", ()))
     since = _since(trigger.since, trigger.seen, at.due.now)
-    page = around.store.succeeded_since(since, trigger=after.trigger, model=after.model, limit=PAGE)
+    team = _only_team(trigger, around)
+    page = around.store.succeeded_since(since, trigger=after.trigger, model=after.model, team=team, limit=PAGE)
     is_whole = len(page) < PAGE
     until = at.due.now if is_whole else page[-1].ended_at
     recent = [each.job_id for each in page if each.ended_at > until - OVERLAP]
@@ -42,10 +44,18 @@ def _none(after: JobSucceeded, at: Look, around: Around) -> tuple[Occurrence, Ve
     reason = f"no other job of {what} has succeeded"
     if after.trigger:
         try:
-            around.store.get_trigger(after.trigger)
+            there_is = _only_team(at.due.trigger, around) in (None, around.store.get_trigger(after.trigger).team)
         except TriggerNotFound:
+            there_is = False
+        if not there_is:
             reason = f"there is no trigger {after.trigger!r} that it could come after"
     return Occurrence("", at.due.now), Verdict(Outcome.UNCHANGED, reason)
+
+
+def _only_team(trigger: Trigger, around: Around) -> str | None:
+    """Return whose jobs alone exist for the trigger; None if all teams' do."""
+    is_bound = around.settings.teams_isolated and Role.ADMIN not in trigger.roles
+    return trigger.team if is_bound else None
 
 
 def _since(since: datetime, seen: Mapping[str, Any], now: datetime) -> datetime:

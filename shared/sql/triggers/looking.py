@@ -128,13 +128,20 @@ class Looking(Database):
         return job
 
     def succeeded_since(
-        self, since: datetime, *, trigger: str | None = None, model: str | None = None, limit: int
+        self,
+        since: datetime,
+        *,
+        trigger: str | None = None,
+        model: str | None = None,
+        team: str | None = None,
+        limit: int,
     ) -> Sequence[Succeeded]:
         """Return the jobs that succeeded after that time."""
         here = jobs.c
         where = [here.ended_at > since, _unindexed(here.state) == JobState.SUCCEEDED]
         where += [_unindexed(here.trigger_name) == trigger] if trigger is not None else []
         where += [_unindexed(here.model_name) == model] if model is not None else []
+        where += [_unindexed(here.team) == team] if team is not None else []
         columns = (here.id.label("job_id"), here.ended_at, here.model_name, here.trigger_name, here.triggered_by)
         with self.reading() as transaction:
             first = sa.select(*columns).where(*where).order_by(here.ended_at, here.id).limit(limit)

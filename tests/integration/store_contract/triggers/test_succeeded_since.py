@@ -33,13 +33,14 @@ def test_only_successes_after_a_time_are_told_the_earliest_first(store: JobStore
 
 def test_they_are_of_one_trigger_or_one_model(store: JobStore) -> None:
     by = {"kind": "cron", "facts": {"chain": 1}}
-    mine = ended(store, trigger_name="nightly", triggered_by=by, model_name="iris")
+    mine = ended(store, trigger_name="nightly", triggered_by=by, model_name="iris", team="vision")
     other = ended(store, trigger_name="weekly", model_name="iris")
     ended(store)
     since = store.get(mine).created_at - timedelta(minutes=1)
     (found,) = store.succeeded_since(since, trigger="nightly", limit=9)
     assert (found.job_id, found.trigger_name, found.model_name, found.triggered_by) == (mine, "nightly", "iris", by)
     assert [each.job_id for each in store.succeeded_since(since, model="iris", limit=9)] == [mine, other]
+    assert [each.job_id for each in store.succeeded_since(since, team="vision", limit=9)] == [mine]
 
 
 def test_sqlite_reads_the_newest_ones_only(sqlite_url: str) -> None:

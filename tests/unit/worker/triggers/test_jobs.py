@@ -128,3 +128,16 @@ def test_of_many_successes_at_once_the_git_host_is_asked_once(worker: FakeWorker
     look(worker)
     assert len(made(worker)) == 3
     assert len(asked) == 1
+
+
+def test_where_teams_are_isolated_another_teams_success_starts_nothing(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, teams_isolated=True)
+    worker.store.create_trigger(a_trigger("nightly", team="speech"))
+    create(worker, team="vision", roles=("operator",))
+    ended(worker.store, trigger_name="nightly", team="speech")
+    look(worker)
+    assert made(worker) == []
+    assert "there is no trigger 'nightly'" in events(worker.store, "after")[0].reason
+    mine = ended(worker.store, trigger_name="nightly", team="vision")
+    look(worker)
+    assert outcomes(worker) == [(f"job {mine}", "fired")]
