@@ -25,17 +25,13 @@ def fire(name: str, *, reason: str, key: str | None, services: Services) -> Subm
     check_alert_channels(template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(template.resources, services.settings, below="/template")
     check_git_uri_is_allowed(template.git_uri, services.settings, below="/template")
-    template = permitted_for(trigger.team, trigger.roles, template, services, below="/template")
+    request = permitted_for(trigger, with_gpus(template, services.settings.default_gpus), services, below="/template")
     # Apart from the keys of ticks and senders, so that no request can take the place of one of those.
     own = str(uuid.uuid4()) if key is None else own_key(key)
-    occurrence = Occurrence(
-        f"fire {own}",
-        datetime.now(UTC),
-        facts={"reason": reason} if reason else {},
-    )
+    occurrence = Occurrence(f"fire {own}", datetime.now(UTC), facts={"reason": reason} if reason else {})
     by = {"trigger": name, "kind": "fire", "key": occurrence.key, "at": f"{occurrence.at:%Y-%m-%dT%H:%M:%SZ}"}
     new = new_job(
-        with_gpus(template, services.settings.default_gpus),
+        request,
         services.settings,
         secret=services.store.secret_of_trigger(name),
         request_id=request_id(),

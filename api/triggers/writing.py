@@ -8,7 +8,7 @@ from typing import Any
 from api.access.authorisation import current_caller, require_own_team
 from api.access.finding import check_models, list_seen_triggers
 from api.http.errors import CredentialsNeeded, FieldError, InvalidRequest, TriggerOfFile
-from api.permission import permitted
+from api.permission import permitted_for
 from api.services import Services
 from api.submission import check_alert_channels, check_git_uri_is_allowed, check_queue, check_resources
 from api.triggers.bodies import TriggerChange, TriggerRequest
@@ -20,6 +20,7 @@ from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.vault import JobSecrets
 from shared.triggers.chains import find_circle
 from shared.triggers.fields import check_address
+from shared.triggers.new_jobs import with_gpus
 from shared.triggers.records import as_record
 
 PARTS = ("template", "when", "policy")
@@ -105,8 +106,8 @@ def draft_of(
     check_alert_channels(wish.template.alerts.to or (), services.settings, pointer="/template/alerts/to")
     check_resources(wish.template.resources, services.settings, below="/template")
     check_queue(wish.template.queue, services, below="/template")
-    if source is None:  # a file is the operator's own
-        permitted(wish.template, services, below="/template")
+    maker = _maker(before, team)
+    permitted_for(maker, with_gpus(wish.template, services.settings.default_gpus), services, below="/template")
     check_git_uri_is_allowed(wish.template.git_uri, services.settings, below="/template")
     check_models(services.store, _models_in(wish))
     kind = wish.when.kind
@@ -120,7 +121,7 @@ def draft_of(
         policy=as_record(wish.policy),
         kind=kind,
         source=source,
-        **vars(_maker(before, team)),
+        **vars(maker),
     )
     if problem := _problem_with_chain(new, services):
         raise InvalidRequest([problem])

@@ -114,3 +114,22 @@ def test_a_job_is_repeated_under_the_rules_of_who_repeats_it(client: FlaskClient
     client.post(f"/jobs/{job_id}/cancel", headers=vision)
     answer = client.post(f"/jobs/{job_id}/retry", headers=token_of(store, None, Role.OPERATOR))
     assert [each["pointer"] for each in (answer.json or {})["errors"]] == ["/resources/gpus"]
+
+
+def test_the_default_of_gpus_is_held_to_the_rules_of_a_triggers_maker_too(
+    make_app: MakeApp, store: MemoryStore, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    client = make_app(api_tokens="admin", policy_file=tmp_path / "policy.toml", default_gpus=1).test_client()
+    body = {"name": "nightly", "template": BODY, "when": {"every": 3600}}
+    answer = client.post("/triggers", json=body, headers=token_of(store, None, Role.OPERATOR))
+    assert [each["pointer"] for each in (answer.json or {})["errors"]] == ["/template/resources/gpus"]
+
+
+def test_a_trigger_that_is_fired_by_hand_has_the_rules_of_its_maker(client: FlaskClient, store: MemoryStore) -> None:
+    body = {"name": "nightly", "template": {**BODY, "resources": {"gpus": 2}}, "when": {"every": 3600}}
+    made = client.post("/triggers", json=body, headers=token_of(store, "vision", Role.OPERATOR))
+    fired = client.post("/triggers/nightly/fire", headers=token_of(store, None, Role.OPERATOR))
+    assert (made.status_code, fired.status_code) == (201, 202)
+    [record] = store._records.values()
+    assert (record.job.gpus, record.job.request["timeouts"]["run_seconds"]) == (2, 3600)
