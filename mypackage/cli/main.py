@@ -7,6 +7,7 @@ import click
 
 from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
+from .access.tokens import tokens, whoami
 from .alerts import alerts
 from .audit import audit
 from .doctor import doctor
@@ -97,5 +98,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, audit, doctor):
+for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, tokens, whoami, audit, doctor):
     main.add_command(command)

@@ -18,6 +18,7 @@ from .hosts import await_drained, drain, list_workers, undrain
 from .http import Call, Http, past_proxies
 from .job import JobHandle, job_path, submit
 from .times import as_time
+from .tokens import Tokens
 from .triggers import Triggers
 
 DEFAULT_URL = "http://127.0.0.1:5005"
@@ -38,6 +39,16 @@ class Client:
     def triggers(self) -> Triggers:
         """The triggers, which let retrainings start by themselves."""
         return Triggers(self._http)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens by which callers are known, for administrators."""
+        return Tokens(self._http)
+
+    def whoami(self) -> dict[str, Any]:
+        """Return who you are to the service: ``name``, ``kind``, ``roles`` and ``team``."""
+        answer, _ = self._http.read_object(Call("GET", "/whoami"))
+        return answer
 
     @property
     def is_here(self) -> bool:

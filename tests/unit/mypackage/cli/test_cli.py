@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from mypackage.cli.access.tokens import tokens
 from mypackage.cli.alerts import alerts
 from mypackage.cli.audit import audit
 from mypackage.cli.gate import gate
@@ -35,7 +36,7 @@ EXAMPLE_ID = "5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b"
 NIGHTLY = {"name": "iris-nightly", "template": BODY, "when": {"cron": "30 2 * * *"}}
 EVIL = "\x1b]0;title\x07[bold]\x1b[31mred\x9b2J\r\x08"
 FAILURE = Reason(Code.NONZERO_EXIT, FailureType.USER_ERROR, f"exit code 1 {EVIL}")
-WITH_COMMANDS = (alerts, audit, gate, triggers, workers)
+WITH_COMMANDS = (alerts, audit, gate, tokens, triggers, workers)
 GROUPS = {f"{group.name} {name}": each for group in WITH_COMMANDS for name, each in group.commands.items()}
 COMMANDS = {"main": main, **main.commands, **GROUPS}
 NO_SERVICE = {"RUNNER": "process", "REDIS_URL": "redis://127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
@@ -236,6 +237,13 @@ def in_checkout(run: RetrainCommand, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(folder)
 
 
+def make_what_is_named(words: list[str], run: RetrainCommand, store: MemoryStore) -> None:
+    if {"rotate", "revoke"} & set(words) and not store.list_tokens():
+        run("tokens", "create", "ci", "--role", "submitter")
+    if "triggers" in words and "add" not in words:
+        run("triggers", "add", "nightly.yaml", "--replace")
+
+
 @pytest.mark.usefixtures("in_checkout")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_every_help_work(
@@ -252,8 +260,7 @@ def test_the_examples_of_every_help_work(
         if {"approve", "reject", "champion"} & set(words):
             job_id = promotion(store, PromotionState.PROMOTED if "champion" in words else AWAITING)
         words = [job_id if word == EXAMPLE_ID else word for word in words]
-        if "triggers" in words and "add" not in words:
-            run("triggers", "add", "nightly.yaml", "--replace")
+        make_what_is_named(words, run, store)
         if "alerts" in words:
             with alert_worker(store, {"team-a": AnsweringChannel(), "discord": AnsweringChannel()}):
                 run(*words)

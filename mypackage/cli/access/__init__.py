@@ -1,0 +1,1 @@
+"""The subcommands about who may do what: tokens and whoami."""
