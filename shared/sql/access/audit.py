@@ -14,6 +14,10 @@ from shared.sql.engine import Database, Lock, Transaction
 FIELDS = [field.name for field in fields(AuditEntry)]
 HEAD = sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)
 INSERT = sa.insert(audit)
+LOCKED_HEAD = (
+    f"SELECT pg_advisory_xact_lock({Lock.AUDIT.value}, hashtext('audit')); "  # noqa: S608 - a number of our own
+    "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
+)
 
 
 class Audit(Database):
@@ -38,9 +42,7 @@ class Audit(Database):
 
     def _write_audit(self, transaction: Transaction) -> Sequence[AuditEntry]:
         """Give them numbers and hashes. From here to the commit, nobody else records anything."""
-        transaction.lock("audit", Lock.AUDIT)
-        head = transaction.one(HEAD)
-        number, hashed = (head.number, head.hash) if head is not None else (0, NO_HASH)
+        number, hashed = _take_head(transaction)
         written: list[AuditEntry] = []
         for new in transaction.entries:
             written.append(AuditEntry.after(number, hashed, new, transaction.now))
@@ -50,6 +52,17 @@ class Audit(Database):
 
     def _audit_was_written(self, entries: Sequence[AuditEntry]) -> None:
         self._log(entries)
+
+
+def _take_head(transaction: Transaction) -> tuple[int, str]:
+    """Return the last entry's number and hash, which stay the last ones until this transaction adds to them."""
+    if transaction.connection.dialect.name != "postgresql":
+        row = transaction.one(HEAD)
+        return (row.number, row.hash) if row is not None else (0, NO_HASH)
+    # One round trip for two statements, because all wait for who has the lock. Each sees what is committed by then.
+    cursor = transaction.connection.exec_driver_sql(LOCKED_HEAD).cursor
+    cursor.nextset()
+    return cursor.fetchone() or (0, NO_HASH)
 
 
 def _matching(where: AuditFilter) -> list[sa.ColumnElement[bool]]:

@@ -1,23 +1,33 @@
 """Who did what: what the API records, and GET /audit."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from api.access.authentication import SAFE_METHODS
 from api.access.refused import MOST_OF_ADDRESS, MOST_OF_CALLER, MOST_OF_NOBODY, WINDOW_SECONDS, Bounded
+from api.operations.operation import Operation
+from api.views import operations
 from shared.access.acts import Act
 from shared.access.audit import AuditFilter, NewEntry, Outcome
 from shared.access.callers import NOBODY, Caller, CallerKind
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, hash_of, hint_of, new_token
+from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
-from tests.unit.api.documented import Asking, Documented
-from tests.unit.conftest import BODY, MakeApp
+from tests.support.kept_triggers import BY_THE_MINUTE, a_trigger
+from tests.unit.api.documented import Api, Asking, Documented, asks
+from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
 DOCUMENTED: Documented = {"GET /audit": lambda _api: Asking("/audit")}
+CHANGES = [each for each in operations() if each.method not in SAFE_METHODS]
+ONLY_LOOKING = {"checkTrigger", "backtestTrigger", "replayDecisions"}
+ELSEWHERE_TRIED = {"testAlerts"}  # without a worker it asks for nothing: tests/integration/store_contract/test_audit.py
 ELSEWHERE = {"REMOTE_ADDR": "10.1.2.3"}
 
 
@@ -123,6 +133,47 @@ def test_a_store_that_is_away_does_not_change_the_answer(make_app: MakeApp, stor
     assert ask(client, "GET", "/jobs") == 401
     store.down = False
     assert told(store) == []
+
+
+@pytest.fixture
+def api(
+    make_app: MakeApp,
+    submit: Submit,
+    claim_job: ClaimJob,
+    store: MemoryStore,
+    queue: RecordingQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Api]:
+    with ExitStack() as stack:
+        yield Api(make_app, store, queue, submit, claim_job, monkeypatch, stack)
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in CHANGES if each.id not in ELSEWHERE_TRIED], ids=lambda each: each.id
+)
+def test_every_operation_that_changes_something_is_recorded_and_those_that_only_look_are_not(
+    api: Api, operation: Operation
+) -> None:
+    way = asks(operation, api)[str(int(operation.answers[0].status))]
+    _let_it_change_something(api.store, operation.id)
+    before = len(told(api.store))
+    assert way().status_code < 300
+    actions = [(action, outcome) for _, action, outcome, _ in told(api.store)[before:]]
+    assert ((operation.id, "done") in actions) == (operation.id not in ONLY_LOOKING)
+
+
+def _let_it_change_something(store: MemoryStore, operation: str) -> None:
+    """Bring what the documented request finds into another state than the one that it asks for."""
+    names = [trigger.name for trigger in store.list_triggers()]
+    match operation:
+        case "putTrigger":
+            store.change_trigger(names[0], a_trigger(names[0], when=BY_THE_MINUTE))
+        case "resumeTrigger":
+            store.pause_trigger(names[0], reason="")
+        case "resumeTriggers":
+            store.pause_triggers(reason="")
+        case "undrainHost":
+            store.drain(store.list_workers()[0].host.name, reason="")
 
 
 def refusal(address: str = "10.0.0.1", caller: Caller = NOBODY) -> NewEntry:
