@@ -25,7 +25,7 @@ from shared.jobs.store import JobStore
 
 DEFAULT_LIMIT_BYTES = 2**20
 MAX_LOG_BYTES = 8 * 2**20
-EVENT_ID = r"^(\d{1,6}:)?\d{1,18}$"
+EVENT_ID = r"^((\d{1,6}:)?\d{1,18})?$"  # empty: no event yet
 LOG_HEADERS = {
     "X-Log-Attempt": "The attempt whose log this is; 0 while there is none.",
     "X-Log-Offset": "Where in the log the answer begins, in bytes.",
