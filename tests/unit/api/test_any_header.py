@@ -20,7 +20,7 @@ CURSORS = ANY | st.builds(
     st.datetimes().map(lambda at: at.isoformat()) | st.text(max_size=40),
     st.uuids().map(str) | st.text(max_size=40),
 )
-NAMES = (
+NAMES: tuple[str, ...] = (
     "Accept",
     "Authorization",
     "Content-Type",
