@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings
+.PHONY: help setup demo up secrets rotate-key backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings
 .PHONY: sbom known-vulnerabilities digests
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
@@ -32,6 +32,9 @@ up: .venv/ready ## Start Redis, MLflow, API, worker and Flower on this machine; 
 
 secrets: ## Create deploy/secrets for docker compose; overwrites nothing
 	@$(PYTHON) -m deploy.make_secrets
+
+rotate-key: $(if $(COMPOSED),,.venv/ready) ## Give SECRET_KEY's place to a new key while all runs; repeat until the old one is dropped
+	@$(if $(COMPOSED),deploy/compose-rotate-key.sh,$(BIN)/python -m shared.sql.keys)
 
 backup: $(if $(COMPOSED),,.venv/ready) ## Back up records and models, of Compose if there is deploy/.env (FOLDER=backups/...)
 	@$(if $(COMPOSED),deploy/compose-backup.sh,$(BIN)/python -m deploy.one_machine.data_backup save) $(or $(FOLDER),backups/$(shell date -u +%Y%m%dT%H%M%SZ))

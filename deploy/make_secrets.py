@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.secrets.attempt_key import attempt_key
+from shared.secrets.keys import KeyFile
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
 WORD_BYTES = 24
@@ -76,12 +77,36 @@ def _write(path: Path, value: str) -> None:
     path.chmod(0o644)  # whatever the umask
 
 
+def rotate(folder: Path, *, uses: bool, drops: bool) -> None:
+    """Take one step of the rotation of secret_key; the guards' key, which is made of it, goes first."""
+    key, guards = KeyFile(folder / "secret_key"), KeyFile(folder / "tracking_guard_key")
+    if drops:
+        key.drop()
+        guards.drop()
+        return
+    if len(key.keys) == 1:
+        new = made_up()["secret_key"]
+        guards.add(attempt_key(new))
+        key.add(new)
+    if uses and (new_key := key.waiting):
+        guards.use(attempt_key(new_key))
+        key.use(new_key)
+
+
 def main() -> int:
-    """Make the folder."""
+    """Make the folder, or change its keys."""
     parser = argparse.ArgumentParser(prog="make secrets", description="Write deploy/secrets; overwrites nothing.")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    folder = parser.parse_args().folder
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument("--add-key", action="store_true", help="add a second secret_key, which only opens yet")
+    steps.add_argument("--use-key", action="store_true", help="add it if it is not there, and seal with it from now on")
+    steps.add_argument("--drop-key", action="store_true", help="forget the secret_key before it")
+    chosen = parser.parse_args()
+    folder = chosen.folder
     try:
+        if chosen.add_key or chosen.use_key or chosen.drop_key:
+            rotate(folder, uses=chosen.use_key, drops=chosen.drop_key)
+            return 0
         made = fill(folder)
     except OSError as error:
         sys.stderr.write(f"{error}\n")

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from shared.requests.lent_values import is_private
 from shared.secrets.addresses import SECRET_NAME, secrets_in_address
 from shared.secrets.forms import SHORT
+from shared.secrets.keys import keys_in
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
 
@@ -56,6 +57,8 @@ def _of_setting(name: str, value: object) -> Iterator[str]:
             if name not in ONLY_ADDRESSES or list(secrets_in_address(secret)):
                 yield secret
             yield from _within(secret)
+            if name in ("secret_key", "tracking_guard_key"):
+                yield from keys_in(secret)
             if name == "flower_basic_auth":
                 yield secret.partition(":")[2]
         case str():
@@ -64,7 +67,7 @@ def _of_setting(name: str, value: object) -> Iterator[str]:
 
 def _of_key_file(settings: Settings) -> Iterator[str]:
     with suppress(OSError, UnicodeError):  # created at the first start; readable by its owner only
-        yield (settings.secret_key_file or settings.data_dir / "secret.key").read_text().strip()
+        yield from keys_in((settings.secret_key_file or settings.data_dir / "secret.key").read_text())
 
 
 def _of_variables(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:

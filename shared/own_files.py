@@ -6,6 +6,7 @@ from pathlib import Path
 from stat import S_IRWXG, S_IRWXO, S_ISVTX, S_IWOTH
 
 LAST_BACKUP = "last-backup.json"  # in DATA_DIR: when make backup last ran
+GUARD_KEY = "tracking-guard-key"  # in DATA_DIR: what make up's guard knows trainings' tokens by
 CHOSEN_BY_MAKE_UP = "chosen-settings.json"  # in DATA_DIR, while make up runs
 # What the service creates in DATA_DIR. Other things there, such as a cache of datasets, are not ours to close.
 MADE_IN_DATA_DIR = (

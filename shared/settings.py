@@ -15,6 +15,7 @@ from shared.own_addresses import is_loopback
 from shared.requests.parts import Retry
 from shared.scheduling.limits import Limits
 from shared.secrets.attempt_key import attempt_key
+from shared.secrets.keys import keys_in
 from shared.secrets.vault import Vault
 from shared.variables import Variables
 
@@ -91,15 +92,20 @@ class Settings(Variables):
         return f"postgresql+psycopg://{rest}" if scheme.lower() in ("postgres", "postgresql") else url
 
     @property
+    def store_place(self) -> str:
+        """Where the job store is, without a login."""
+        scheme, _, rest = self.store_url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @property
     def service_id(self) -> str:
         """The same for all that share a job store and the secret key: tells two services on one host apart.
 
         Each stack of containers calls its database by the same name, so the address alone does not. Its password is no
         part, and the key cannot be told from the result.
         """
-        scheme, _, rest = self.store_url.partition("://")
-        store = f"{scheme}://{rest.rpartition('@')[2]}"
-        return hmac.new(self._secret_key().strip(), store.encode(), hashlib.sha256).hexdigest()[:16]
+        oldest = keys_in(self._secret_key().decode())[:1] or ("",)  # of two while it is rotated
+        return hmac.new(oldest[0].encode(), self.store_place.encode(), hashlib.sha256).hexdigest()[:16]
 
     @property
     def serves_public_address(self) -> bool:
@@ -108,16 +114,22 @@ class Settings(Variables):
 
     def vault(self) -> Vault:
         """Return the vault with the configured key."""
-        return Vault(self._secret_key())
+        if self.secret_key:
+            return Vault(*(key.encode() for key in keys_in(self.secret_key.get_secret_value())))
+        return Vault.from_file(self._key_file)
 
     def attempt_key(self) -> str:
-        """Return the key of attempts' tokens."""
+        """Return the key of attempts' tokens, or both while it is rotated."""
         return self.tracking_guard_key.get_secret_value() or attempt_key(self._secret_key().decode())
 
     def _secret_key(self) -> bytes:
         if key := self.secret_key.get_secret_value():
             return key.encode()
-        return Vault.key_in(self.secret_key_file or self.data_dir / "secret.key")
+        return Vault.key_in(self._key_file)
+
+    @property
+    def _key_file(self) -> Path:
+        return self.secret_key_file or self.data_dir / "secret.key"
 
     def retry_policy(self, request: Retry) -> RetryPolicy:
         """Return the request's retry settings over the service's defaults."""

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from deploy.mlflow_guard.attempt_keys import attempt_keys
 from deploy.mlflow_guard.layer import Guard
 from deploy.mlflow_guard.routes import decide_for_training
 from deploy.mlflow_guard.trainings import Trainings
@@ -30,10 +31,10 @@ def main() -> int:
     if not key:
         sys.stderr.write("Set TRACKING_GUARD_KEY: `make secrets` makes it from SECRET_KEY, which the workers have.\n")
         return 2
-    address = sys.argv[1]
+    address, keys = sys.argv[1], attempt_keys(key, environment())
     logs.configure(settings.log_level, settings.log_format, redactor_of(settings, environment()))
     upstream = Upstream(settings, address)
-    app = Guard(upstream, decide=decide_for_training, policy=Trainings(upstream, key))
+    app = Guard(upstream, decide=decide_for_training, policy=Trainings(upstream, keys))
     uvicorn.run(
         app,
         host=address,

@@ -9,6 +9,7 @@ import os
 from typing import cast
 from urllib.parse import urlsplit
 
+from deploy.mlflow_guard.attempt_keys import attempt_keys
 from deploy.mlflow_guard.beside import Beside
 from deploy.mlflow_guard.inside import Inside
 from deploy.mlflow_guard.layer import App, Guard, Message, Receive, Scope, Send
@@ -69,7 +70,7 @@ def with_trainings(people: App, mlflow: App, address: str) -> App:
     inner: Inside | Upstream = Upstream(settings)
     if is_own(settings):
         inner = Inside(mlflow, f"localhost:{port_of(settings)}")
-    policy = Trainings(inner, settings.tracking_guard_key.get_secret_value())
+    policy = Trainings(inner, attempt_keys(settings.tracking_guard_key.get_secret_value(), os.environ))
     trainings = Guard(inner, decide=decide_for_training, policy=policy)
     beside = Beside(trainings, lifespan="off" if isinstance(inner, Inside) else "on")
     return BothSides(people, trainings, side_at(address, port), beside)

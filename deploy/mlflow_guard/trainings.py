@@ -25,9 +25,9 @@ BEARER = "bearer "
 
 
 class Trainings:
-    """Knows attempts by their tokens, which ``key`` signed."""
+    """Knows attempts by their tokens, which ``key`` signed; it is asked for each time, as it may be rotated."""
 
-    def __init__(self, mlflow: Mlflow, key: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, mlflow: Mlflow, key: Callable[[], str], *, clock: Callable[[], float] = time.time) -> None:
         self._key, self._clock = key, clock
         self._owners = Owners(mlflow)
         self._write_once = WriteOnce(self._owners)
@@ -41,7 +41,7 @@ class Trainings:
         if len(sent) != 1 or not sent[0].lower().startswith(BEARER):
             raise _unauthorized(f"it shows no token. {HOW}")
         try:
-            return verify(sent[0][len(BEARER) :].strip(), self._key, now=self._clock())
+            return verify(sent[0][len(BEARER) :].strip(), self._key(), now=self._clock())
         except InvalidToken as error:
             raise _unauthorized(f"{error}. {HOW}") from error
 

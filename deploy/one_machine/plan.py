@@ -15,6 +15,7 @@ from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment as environment_with_file
 from shared.own_addresses import EVERYWHERE, HOST_FROM_CONTAINER, is_loopback, reachable_at
+from shared.own_files import GUARD_KEY
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.kind import TrainingNetwork
@@ -75,7 +76,8 @@ def plan() -> Stack:
         else:
             processes["guard"] = f"exec python -m deploy.mlflow_guard {address}"
         environment["TRACKING_GUARD_URI"] = os.environ["TRACKING_GUARD_URI"] = guard = _guard_uri(settings)
-        environment["TRACKING_GUARD_KEY"] = settings.attempt_key()
+        environment.pop("TRACKING_GUARD_KEY", None)
+        environment["TRACKING_GUARD_KEY_FILE"] = str(_written(data / GUARD_KEY, settings.attempt_key()))
         environment["TRACKING_GATEWAY"] = guard.replace(HOST_FROM_CONTAINER, address)
         settings = Settings.load()
     return Stack(settings, environment, processes, f"{announcement}{confinement}", network)
@@ -165,6 +167,14 @@ def _choose_runner(asked: str, seen: Mapping[str, str]) -> tuple[str, str]:
 
 def _kept_secret(path: Path) -> str:
     return _kept(path, secrets.token_urlsafe(24))
+
+
+def _written(path: Path, text: str) -> Path:
+    """Write a file that only its owner can read; return it."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(f"{text}\n")
+    return path
 
 
 def _kept(path: Path, first: str) -> str:

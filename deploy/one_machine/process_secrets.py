@@ -17,6 +17,7 @@ SECRETS = {  # and which processes need them; of alert channels the API needs to
     "REDIS_URL": {"api", "flower", "redis", "worker"},
     "SECRET_KEY": {"api", "worker"},
     "TRACKING_GUARD_KEY": {"guard", "mlflow"},
+    "TRACKING_GUARD_KEY_FILE": {"guard", "mlflow"},  # the worker derives what it signs with
 }
 
 

@@ -1,11 +1,13 @@
-"""Derives the key of attempts' tokens from SECRET_KEY. Needs only Python: `make secrets` runs before installation."""
+"""Derives the keys of attempts' tokens from SECRET_KEY. Needs only Python: `make secrets` runs before installation."""
 
 import hashlib
 import hmac
+
+from shared.secrets.keys import keys_in
 
 PURPOSE = b"retrain: tokens of attempts"
 
 
 def attempt_key(secret_key: str) -> str:
-    """Return the key; it says nothing about the key that it is derived from."""
-    return hmac.new(secret_key.strip().encode(), PURPOSE, hashlib.sha256).hexdigest()
+    """Return the key, or one for each of several; it says nothing about the key that it is derived from."""
+    return ",".join(hmac.new(key.encode(), PURPOSE, hashlib.sha256).hexdigest() for key in keys_in(secret_key))

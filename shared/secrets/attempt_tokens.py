@@ -10,6 +10,8 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from shared.secrets.keys import keys_in
+
 SALT = b"retrain.attempt"
 
 
@@ -30,8 +32,13 @@ class InvalidToken(ValueError):
 
 
 def issue(grant: Grant, key: str) -> str:
-    """Return the attempt's token."""
+    """Return the attempt's token; of several keys the last one signs it."""
     return str(_serializer(key).dumps(asdict(grant)))
+
+
+def issued(grant: Grant, key: str) -> tuple[str, ...]:
+    """Return every token that the attempt may have got: before or after the key was rotated."""
+    return tuple(issue(grant, each) for each in keys_in(key))
 
 
 def verify(token: str, key: str, *, now: float) -> Grant:
@@ -50,6 +57,7 @@ def _grant(said: Any) -> Grant:
 
 
 def _serializer(key: str) -> URLSafeSerializer:
-    if not key:
+    keys = keys_in(key)
+    if not keys:
         raise ValueError("The key of attempts' tokens is empty.")
-    return URLSafeSerializer(key, salt=SALT, signer_kwargs={"digest_method": hashlib.sha256})
+    return URLSafeSerializer(list(keys), salt=SALT, signer_kwargs={"digest_method": hashlib.sha256})

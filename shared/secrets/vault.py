@@ -4,13 +4,15 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from shared.addresses.git_uri import Credentials
 from shared.errors import ConfigurationError
+from shared.secrets.keys import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +34,23 @@ class JobSecrets:
 
 
 class Vault:
-    """Encrypts a job's credentials under one key (Fernet: AES-128-CBC with HMAC-SHA256)."""
+    """Encrypts a job's credentials under one key (Fernet: AES-128-CBC with HMAC-SHA256), and opens by several.
 
-    def __init__(self, key: bytes) -> None:
+    The last key seals. Of a file they are read again when it changes.
+    """
+
+    def __init__(self, *keys: bytes, file: Path | None = None) -> None:
+        self._all: MultiFernet | None = None
+        self._reader = Reader(file, lambda found: self._take([key.encode() for key in found])) if file else None
+        if file is None:
+            self._take(keys)
+        else:
+            self._look()
+
+    def _take(self, keys: Sequence[bytes]) -> None:
         try:
-            self._fernet = Fernet(key)
+            self._newest, *older = [Fernet(key) for key in reversed(keys)]
+            self._all = MultiFernet([self._newest, *older])
         except ValueError as error:
             raise ConfigurationError(
                 "SECRET_KEY is not a Fernet key. Make one with: "
@@ -46,7 +60,38 @@ class Vault:
     @classmethod
     def from_file(cls, path: Path) -> "Vault":
         """Read the key file, creating it if missing."""
-        return cls(cls.key_in(path))
+        cls.key_in(path)
+        return cls(file=path)
+
+    def _look(self) -> MultiFernet:
+        """Return what opens and seals now; while a changed file is unusable, what did before."""
+        try:
+            if self._reader:
+                self._reader.look()
+        except (OSError, ValueError, ConfigurationError):
+            if self._all is None:
+                raise
+        assert self._all is not None  # noqa: S101 - else the line above has raised
+        return self._all
+
+    def resealed(self, sealed: bytes) -> bytes | None:
+        """Return the same under the key that seals now; None if it already is. Raise as `open` does."""
+        everything = self._look()
+        try:
+            self._newest.decrypt(sealed)
+        except InvalidToken:
+            return self._opened(lambda: everything.rotate(sealed), "What is stored")
+        return None
+
+    @staticmethod
+    def _opened(work: Callable[[], bytes], what: str, advice: str = "") -> bytes:
+        try:
+            return work()
+        except InvalidToken as error:
+            raise ConfigurationError(
+                f"{what} was encrypted under another key. Give the API and all workers the same SECRET_KEY, or the "
+                f"same key file{advice}."
+            ) from error
 
     @staticmethod
     def key_in(path: Path) -> bytes:
@@ -68,31 +113,20 @@ class Vault:
 
     def seal(self, secrets: JobSecrets) -> bytes | None:
         """Encrypt the credentials; return None if there are none."""
-        return self._fernet.encrypt(json.dumps(asdict(secrets)).encode()) if secrets else None
+        return self._look().encrypt(json.dumps(asdict(secrets)).encode()) if secrets else None
 
     def open(self, sealed: bytes | None) -> JobSecrets:
         """Decrypt what `seal` returned; raise ConfigurationError if it was encrypted under another key."""
         if sealed is None:
             return JobSecrets()
-        try:
-            values = json.loads(self._fernet.decrypt(sealed))
-        except InvalidToken as error:
-            raise ConfigurationError(
-                "The job's credentials were encrypted under another key. Give the API and all workers the same "
-                "SECRET_KEY, or the same key file."
-            ) from error
+        values = json.loads(self._opened(lambda: self._look().decrypt(sealed), "The job's credentials"))
         return JobSecrets(**{name: Credentials(**value) if value else None for name, value in values.items()})
 
     def seal_text(self, text: str) -> bytes:
         """Encrypt a secret of a trigger's senders."""
-        return self._fernet.encrypt(text.encode())
+        return self._look().encrypt(text.encode())
 
     def open_text(self, sealed: bytes) -> str:
         """Decrypt what `seal_text` returned; raise ConfigurationError if it was encrypted under another key."""
-        try:
-            return self._fernet.decrypt(sealed).decode()
-        except InvalidToken as error:
-            raise ConfigurationError(
-                "A trigger's secret was encrypted under another key. Give the API and all workers the same SECRET_KEY, "
-                "or the same key file; or change the trigger with its secret again."
-            ) from error
+        advice = "; or change the trigger with its secret again"
+        return self._opened(lambda: self._look().decrypt(sealed), "A trigger's secret", advice).decode()

@@ -66,7 +66,7 @@ class Preparation:
     def redactor_of(self, claim: Claim, job: Job, redactor: Redactor) -> Redactor:
         """Return a redactor that also knows the token of the attempt, whose run the job's record has by now."""
         run = Run(job.run_id or "", job.experiment_id or "", None)
-        return redactor.hiding(self._surroundings.token(claim, run))
+        return redactor.hiding(*self._surroundings.tokens(claim, run))
 
     def start(self, claim: Claim, secrets: Keys, interruption: Interruption = NEVER) -> Handle:
         """Do everything up to the start of the container, recording what is resolved. Raises AttemptError.

@@ -20,7 +20,7 @@ from shared.jobs.model import Job
 from shared.jobs.records import Claim
 from shared.policy.rules import NO_RULES, Rules
 from shared.proxies import prelude_of_training
-from shared.secrets.attempt_tokens import Grant, issue
+from shared.secrets.attempt_tokens import Grant, issue, issued
 from shared.settings import Settings
 from worker.attempt.git_files import git_files
 from worker.credentials.keys import NO_DATA_KEYS, DataKeys
@@ -77,11 +77,16 @@ class Surroundings:
         return {**about, **self._cache_variables(), **self._tracking_variables(run)}
 
     def token(self, claim: Claim, run: Run) -> str:
-        """Return what the training shows our guard; the same whenever it is asked for, and empty without a guard."""
-        if not self.inside.is_guarded:
-            return ""
+        """Return what the training shows our guard; empty without a guard. The same until SECRET_KEY is rotated."""
+        return issue(self._grant(claim, run), self.settings.attempt_key()) if self.inside.is_guarded else ""
+
+    def tokens(self, claim: Claim, run: Run) -> tuple[str, ...]:
+        """Return what it may be, whichever key an earlier worker had."""
+        return issued(self._grant(claim, run), self.settings.attempt_key()) if self.inside.is_guarded else ()
+
+    def _grant(self, claim: Claim, run: Run) -> Grant:
         seconds = claim.request.timeouts.run_seconds or self.settings.run_timeout_seconds
-        grant = Grant(
+        return Grant(
             job_id=claim.job.id,
             attempt=claim.attempt.number,
             run_id=run.run_id,
@@ -89,7 +94,6 @@ class Surroundings:
             model_name=claim.request.model_name,
             expires_at=int(claim.attempt.started_at.timestamp() + seconds + TOKEN_SECONDS),
         )
-        return issue(grant, self.settings.attempt_key())
 
     def cache_volume(self, job: Job) -> tuple[Volume, ...]:
         """Return the cache of datasets that the job's training may use, as it is mounted there.

@@ -200,7 +200,7 @@ def _sent(mlflow: Mlflow, path: str, body: bytes, headers: list[tuple[str, str]]
         answers.append(message)
 
     async def story() -> None:
-        policy = Trainings(mlflow, "key", clock=lambda: 0.0)
+        policy = Trainings(mlflow, lambda: "key", clock=lambda: 0.0)
         raw = [(name.encode(), value.encode()) for name, value in headers]
         scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         await Guard(behind, decide=decide_for_training, policy=policy)({**scope, "headers": raw}, receive, send)

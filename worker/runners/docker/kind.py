@@ -15,6 +15,7 @@ from worker.runners.docker.inside import in_containers
 from worker.runners.docker.networks import DEFAULT_BRIDGE, BridgeNetwork
 from worker.runners.docker.pulled_images import PulledImages
 from worker.runners.docker.runner import DockerRunner
+from worker.runners.docker.service_name import service_name
 from worker.runners.seam import log_bounds
 
 PROBE_SECONDS = 10
@@ -29,7 +30,7 @@ class Docker:
         return DockerRunner(
             environment,
             host=settings.worker_host,
-            service=settings.service_id,
+            service=service_name(settings),
             pulled=PulledImages(settings.data_dir / f"pulled-images-{settings.worker_host}.json"),
             log_bounds=log_bounds(settings),
             inside=in_containers(settings),

@@ -1,0 +1,1 @@
+"""Rotates SECRET_KEY: `python -m shared.sql.keys`."""
