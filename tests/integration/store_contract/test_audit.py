@@ -11,12 +11,12 @@ from shared.access.audit import NO_HASH, AuditEntry, AuditFilter, NewEntry, Outc
 from shared.access.callers import Caller, CallerKind
 from shared.access.roles import Role
 from shared.access.tokens import NewToken
-from shared.errors import HostNotFound, JobEnded, RetrainError
+from shared.errors import HostNotFound, RetrainError
 from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Event, Kind, NewPromotion, PromotionState
 from shared.jobs.store import JobStore
 from tests.support.clocks import HeldClock
-from tests.support.jobs import a_host, new_job, submit
+from tests.support.jobs import a_host, new_job, running, submit
 from tests.support.kept_triggers import BY_SIGNAL, a_trigger, add, occurrence, report, send
 from tests.support.stores import MakeStore
 from tests.support.threads import at_once
@@ -77,11 +77,10 @@ def test_a_repeated_submit_is_recorded_once(store: JobStore) -> None:
 
 
 def _cancel(store: JobStore) -> str:
-    job_id = submit(store)
+    job_id = running(store).job.id
     with by_ann("x"):
         store.cancel(job_id, force=False)
-        with suppress(JobEnded):
-            store.cancel(job_id, force=False)
+        store.cancel(job_id, force=False)
     return f"job:{job_id}"
 
 

@@ -90,7 +90,7 @@ def test_a_change_that_is_refused_or_fails_is_recorded(client: FlaskClient, stor
     ]
 
 
-@pytest.mark.parametrize("path", ["/jobs/{}", "/retrain?token={}", "/{}"])
+@pytest.mark.parametrize("path", ["/jobs/{}/cancel", "/retrain?token={}", "/{}"])
 def test_nothing_that_an_unknown_sender_chose_is_kept(make_app: MakeApp, store: MemoryStore, path: str) -> None:
     client, secret = make_app(api_tokens="t").test_client(), "s3cret-t0ken"
     assert ask(client, "POST", path.format(secret), headers=bearer(secret), json={"token": secret}) == 401
