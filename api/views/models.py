@@ -1,5 +1,6 @@
-"""POST /models/<name>/champion."""
+"""POST /models/<name>/champion, and PUT /models/<name>/team."""
 
+import logging
 import re
 from typing import Annotated, Any
 
@@ -8,13 +9,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictSt
 from api.access.authorisation import current_caller
 from api.access.finding import require_model
 from api.http.errors import ModelVersionNotFound, RegistryUnavailable
-from api.http.models import RequestBody
+from api.http.models import AnswerBody, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.rollback import Champion, roll_back
 from api.services import services
 from shared.access.roles import Right
+from shared.access.tokens import TEAM
 from shared.requests.texts import Text
+
+logger = logging.getLogger(__name__)
 
 MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff/:]{1,256}")
 
@@ -51,6 +55,19 @@ class ChampionRequest(RequestBody):
     )
 
 
+class TeamRequest(RequestBody):
+    """Whose a model is from now on."""
+
+    team: str | None = Field(description="The team; null for none.", pattern=TEAM, examples=["vision"])
+
+
+class ModelTeam(AnswerBody):
+    """Whose a model is."""
+
+    model: str
+    team: str | None = Field(description="Null: nobody's.")
+
+
 @operation(
     "POST /models/<model>/champion",
     Answer("The champion.", Champion),
@@ -70,3 +87,22 @@ def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
     require_model(here.store, path.model)
     actor = current_caller().name
     return roll_back(here.store, here.registry, path.model, version=body.version, actor=actor, reason=body.reason)
+
+
+@operation(
+    "PUT /models/<model>/team",
+    Answer("Whose the model is.", ModelTeam),
+    tag=Tag.MODELS,
+    needs=Right.ADMINISTER,
+    raises=[ModelVersionNotFound],
+)
+def set_model_team(path: ModelPath, body: TeamRequest) -> ModelTeam:
+    """Say whose a model is.
+
+    A model is the team's whose job names it first. One that a job without a team has named first, or that was trained
+    before there were teams, is nobody's: where teams are isolated, no team's job may name it until it is assigned. It
+    may also be assigned before any job names it. Jobs and triggers stay whose they are.
+    """
+    services().store.assign_model(path.model, body.team)
+    logger.info("model assigned", extra={"model": path.model, "team": body.team})
+    return ModelTeam(model=path.model, team=body.team)

@@ -13,22 +13,54 @@ model_argument = click.argument("model")
 promotion_argument = click.argument("promotion_id", metavar="ID")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
-@click.pass_obj
-def models(client: Client, as_json: bool) -> None:
+@click.pass_context
+def models(ctx: click.Context, as_json: bool) -> None:
     """List the registered models, with their champions, and those of these that are on probation.
+
+    The subcommand says which team a model belongs to.
 
     \b
     Examples:
       retrain models
+      retrain models assign iris-classifier --team vision
     """
-    found = client.models()
+    if ctx.invoked_subcommand is not None:
+        return
+    found = ctx.ensure_object(Client).models()
     if as_json:
         show_json(found)
         return
     rows = [(each["name"], each["champion"] or "", _aliases(each), _probation(each)) for each in found]
     _show(("model", "champion", "aliases", "probation"), rows, empty="No models are registered yet.")
+
+
+@models.command()
+@model_argument
+@click.option("--team", metavar="NAME", help="The team that it belongs to from now on.")
+@click.option("--no-team", is_flag=True, help="It belongs to no team.")
+@json_option
+@click.pass_obj
+def assign(client: Client, /, *, model: str, team: str | None, no_team: bool, as_json: bool) -> None:
+    """Say which team a model belongs to; for administrators.
+
+    A model belongs to the team whose job names it first. One of a job without a team, or from before there were teams,
+    belongs to none: where teams are isolated, no team's job may name it until it is assigned.
+
+    \b
+    Examples:
+      retrain models assign iris-classifier --team vision
+      retrain models assign iris-classifier --no-team
+    """
+    if (team is None) != no_team:
+        raise click.UsageError("say either --team NAME or --no-team")
+    answer = client.assign_model(model, team)
+    if as_json:
+        show_json(answer)
+        return
+    whose = f"team {answer['team']}" if answer["team"] else "no team"
+    click.echo(plain_line(f"Model {answer['model']} belongs to {whose}."))
 
 
 @click.command()

@@ -217,6 +217,12 @@ class Client:
         answer, _ = self._http.read_object(Call("POST", f"{_model_path(model_name)}/champion", body=body))
         return answer
 
+    def assign_model(self, model_name: str, team: str | None) -> dict[str, Any]:
+        """Say which team the model belongs to from now on; None for none."""
+        call = Call("PUT", f"{_model_path(model_name)}/team", body=dumps({"team": team}))
+        answer, _ = self._http.read_object(call)
+        return answer
+
     def audit(
         self,
         *,

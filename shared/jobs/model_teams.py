@@ -1,4 +1,4 @@
-"""Says whose a model is: the first team's whose job names it."""
+"""Says whose a model is: the team's whose job named it first, or nobody's if that job had none."""
 
 from typing import Protocol
 
@@ -16,17 +16,21 @@ class ModelTeams(Protocol):
     def models_of(self, team: str) -> frozenset[str]:
         """Return the models that belong to the team."""
 
+    def assign_model(self, model: str, team: str | None) -> None:
+        """Say whose the model is from now on; None for nobody's."""
+
 
 def require_model_of(new: NewJob, owner: str | None) -> None:
-    """Raise ModelOfAnotherTeam if the job's model belongs to another team than its maker's, who is bound by one."""
+    """Raise ModelOfAnotherTeam if the job's model is not that of its maker's team, who is bound by one."""
     is_bound = new.team is not None and Role.ADMIN not in new.roles
-    if is_bound and owner not in (None, new.team):
+    if is_bound and owner != new.team:
         raise model_of_another_team(str(new.model_name))
 
 
 def model_of_another_team(model: str) -> ModelOfAnotherTeam:
     """Return the error; whose the model is, it does not tell."""
     return ModelOfAnotherTeam(
-        f"Model {model!r} belongs to another team (TEAMS_ISOLATED). Choose another name, or ask that team or an admin.",
+        f"Model {model!r} belongs to another team, or to none (TEAMS_ISOLATED). Choose another name, or ask an admin "
+        "to assign it.",
         model=model,
     )

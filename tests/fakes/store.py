@@ -85,7 +85,7 @@ class MemoryStore(
         self._pause: Pause | None = None
         self._last_trigger_event = 0
         self._tokens: dict[str, KeptToken] = {}
-        self._model_teams: dict[str, str] = {}
+        self._model_teams: dict[str, str | None] = {}
         self._audit: list[AuditEntry] = []
 
     def submit(self, new: NewJob, *, idempotency_key: str | None = None, payload_hash: str = "") -> Submission:

@@ -102,10 +102,10 @@ class MemoryTokens(MemoryAudit):
             return any(Role.ADMIN in each.token.roles and each.opens(each.hash, now) for each in kept)
 
 
-class MemoryModelTeams:
+class MemoryModelTeams(MemoryAudit):
     """The part of the MemoryStore about whose models are."""
 
-    _model_teams: dict[str, str]
+    _model_teams: dict[str, str | None]
     teams_isolated: bool
 
     def _transaction(self) -> AbstractContextManager[datetime]:
@@ -119,8 +119,14 @@ class MemoryModelTeams:
         with self._transaction():
             return frozenset(model for model, owner in self._model_teams.items() if owner == team)
 
+    def assign_model(self, model: str, team: str | None) -> None:
+        with self._transaction() as now:
+            if model not in self._model_teams or self._model_teams[model] != team:
+                self._model_teams[model] = team
+                self._record_act(f"model:{model}", now, f"of team {team}" if team else "of no team")
+
     def _take_model(self, new: NewJob) -> None:
-        if new.model_name is None or new.team is None:
+        if new.model_name is None:
             return
         owner = self._model_teams.setdefault(new.model_name, new.team)
         if self.teams_isolated:

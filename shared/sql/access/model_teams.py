@@ -1,7 +1,9 @@
 """Keeps whose a model is, in SQL."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Insert as InsertInPostgresql
 from sqlalchemy.dialects.postgresql import insert as insert_in_postgresql
+from sqlalchemy.dialects.sqlite import Insert as InsertInSqlite
 from sqlalchemy.dialects.sqlite import insert as insert_in_sqlite
 
 from shared.jobs.model import NewJob
@@ -27,24 +29,39 @@ class ModelTeams(Database):
                 row.model for row in transaction.all(sa.select(model_teams.c.model).where(model_teams.c.team == team))
             )
 
+    def assign_model(self, model: str, team: str | None) -> None:
+        """Say whose the model is from now on."""
+        with self.writing() as transaction:
+            owned = transaction.one(OWNER, name=model)
+            if owned is not None and owned.team == team:
+                return
+            said = {"team": team, "since": transaction.now}
+            insert = _insert(transaction).values(model=model, **said)
+            transaction.execute(insert.on_conflict_do_update(index_elements=["model"], set_=said))
+            transaction.record_act(f"model:{model}", f"of team {team}" if team else "of no team")
+
 
 def take_model(transaction: Transaction, new: NewJob, *, isolated: bool) -> None:
-    """Record that the new job's model is its team's, unless it is a team's already.
+    """Record whose the new job's model is, unless that is known: its team's; nobody's if it has no team.
 
-    Raise ModelOfAnotherTeam if it is another's, and teams are isolated.
+    Raise ModelOfAnotherTeam if it is not its team's, and teams are isolated.
     """
-    if new.model_name is None or new.team is None:
+    if new.model_name is None:
         return
-    owner = _owner(transaction, new.model_name)
-    if owner is None:
-        insert = insert_in_postgresql if transaction.connection.dialect.name == "postgresql" else insert_in_sqlite
-        mine = {"model": new.model_name, "team": new.team, "since": transaction.now}
-        transaction.execute(insert(model_teams).values(**mine).on_conflict_do_nothing())
-        owner = _owner(transaction, new.model_name)  # another's, if its job was first by a moment
+    owned = transaction.one(OWNER, name=new.model_name)
+    if owned is None:
+        insert = _insert(transaction).values(model=new.model_name, team=new.team, since=transaction.now)
+        transaction.execute(insert.on_conflict_do_nothing())
+        owned = transaction.one(OWNER, name=new.model_name)  # another's, if its job was first by a moment
     if isolated:
-        require_model_of(new, owner)
+        require_model_of(new, owned.team if owned is not None else None)
+
+
+def _insert(transaction: Transaction) -> InsertInPostgresql | InsertInSqlite:
+    on_postgresql = transaction.connection.dialect.name == "postgresql"
+    return insert_in_postgresql(model_teams) if on_postgresql else insert_in_sqlite(model_teams)
 
 
 def _owner(transaction: Transaction, model: str) -> str | None:
     row = transaction.one(OWNER, name=model)
-    return str(row.team) if row is not None else None
+    return row.team if row is not None else None

@@ -44,10 +44,10 @@ audit = Table(  # only ever added to; numbers have no gap
     Index(None, "subject", "number"),
 )
 
-model_teams = Table(  # of models that a team's job has named first
+model_teams = Table(  # of every model that a job has named
     "model_teams",
     metadata,
     Column("model", CleanString(256), primary_key=True),
-    Column("team", CleanString(63), nullable=False),
+    Column("team", CleanString(63)),
     Column("since", UtcDateTime, nullable=False),
 )

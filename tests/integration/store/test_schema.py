@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.sql import SqlStore, schema
+from shared.sql.access.tables import model_teams
 from shared.sql.engine import Database
 from shared.sql.tables import metadata
 from tests.support.jobs import submit
@@ -123,6 +124,18 @@ def test_workers_of_an_older_version_go_on_writing_while_and_after_the_schema_is
     assert [job.attempt.gpu_ids for job in read] == [(), ()]
     assert store.live_workers(within_seconds=LONG_SECONDS) == 2
     store.close()
+
+
+def test_a_model_from_before_there_were_teams_is_no_teams_after_the_upgrade(empty: Database) -> None:
+    with empty.writing() as transaction:
+        schema.migrate(transaction, OLD_VERSION)
+    _write_as_before(empty, "before", secret=None)
+    with empty.writing() as transaction:
+        schema.migrate(transaction, "0021")
+        transaction.execute(sa.text("UPDATE jobs SET model_name = 'iris'"))
+    schema.upgrade(empty)
+    with empty.reading() as transaction:
+        assert [*map(tuple, transaction.all(sa.select(model_teams.c.model, model_teams.c.team)))] == [("iris", None)]
 
 
 @pytest.mark.usefixtures("next_version")

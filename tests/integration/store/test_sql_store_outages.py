@@ -99,6 +99,7 @@ READS: dict[str, Call] = {
 }
 WRITES: dict[str, Call] = {
     "record_entries": lambda store: store.record_entries([REFUSED]),
+    "assign_model": lambda store: store.assign_model("iris", "vision"),
     "propose": lambda store: store.propose(PROMOTION, seen=0),
     "observe": lambda store: store.observe(OBSERVATION),
     "forget_observations": lambda store: store.forget_observations(older_than_days=1, most=1),

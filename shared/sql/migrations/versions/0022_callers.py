@@ -13,6 +13,16 @@ depends_on = None
 
 TIME = sa.DateTime(timezone=True)
 IS_QUEUED = sa.text("state = 'queued'")
+# What was trained before there were teams is nobody's, until an administrator assigns it: else it would be that team's
+# whose job names it first from now on.
+MODELS_OF_NOBODY = """
+    INSERT INTO model_teams (model, since)
+    SELECT model, min(since) FROM (
+        SELECT model_name AS model, created_at AS since FROM jobs WHERE model_name IS NOT NULL
+        UNION ALL SELECT model, created_at FROM promotions
+        UNION ALL SELECT model, at FROM model_events
+    ) AS named GROUP BY model
+"""
 MAKER = (("submitted_by", 255), ("team", 63), ("roles", 100))
 
 
@@ -56,9 +66,10 @@ def upgrade() -> None:
     op.create_table(
         "model_teams",
         sa.Column("model", sa.String(256), primary_key=True),
-        sa.Column("team", sa.String(63), nullable=False),
+        sa.Column("team", sa.String(63)),
         sa.Column("since", TIME, nullable=False),
     )
+    op.execute(MODELS_OF_NOBODY)
     for table in ("jobs", "triggers"):
         for name, length in MAKER:
             op.add_column(table, sa.Column(name, sa.String(length)))

@@ -1,9 +1,13 @@
-"""Whose a model is: the first team's whose job names it; with isolation, no other team's job may."""
+"""Whose a model is: the team's whose job names it first; with isolation, no other team's job may."""
 
 from typing import Any
 
 import pytest
 
+from shared.access.acts import Act, acting
+from shared.access.audit import AuditFilter
+from shared.access.callers import Caller, CallerKind
+from shared.access.roles import Role
 from shared.errors import ModelOfAnotherTeam
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Entry, Outcome, Settlement
@@ -22,7 +26,6 @@ def isolated(make_store: MakeStore) -> JobStore:
 
 
 def test_a_model_belongs_to_the_first_team_whose_job_names_it(store: JobStore) -> None:
-    submit(store, **{**VISION, "team": None})
     assert store.team_of_model("iris") is None
     submit(store, **VISION)
     submit(store, **SPEECH)
@@ -38,6 +41,37 @@ def test_with_isolation_a_job_that_names_another_teams_model_is_not_recorded(iso
         isolated.submit(refused, idempotency_key="k", payload_hash="h")
     assert "vision" not in str(error.value)
     assert isolated.submit(new_job(), idempotency_key="k", payload_hash="h").created
+
+
+def test_a_model_that_a_job_without_a_team_named_first_is_no_teams_until_it_is_assigned(isolated: JobStore) -> None:
+    submit(isolated, **{**VISION, "team": None})
+    with pytest.raises(ModelOfAnotherTeam, match="ask an admin"):
+        submit(isolated, **VISION)
+    assert isolated.team_of_model("iris") is None
+    isolated.assign_model("iris", "vision")
+    submit(isolated, **VISION)
+    with pytest.raises(ModelOfAnotherTeam):
+        submit(isolated, **SPEECH)
+
+
+def test_a_model_is_assigned_to_another_team_or_to_none(isolated: JobStore) -> None:
+    isolated.assign_model("digits", "speech")  # before any job names it
+    submit(isolated, **VISION)
+    isolated.assign_model("iris", "speech")
+    assert isolated.models_of("speech") == {"digits", "iris"}
+    isolated.assign_model("iris", None)
+    assert isolated.team_of_model("iris") is None
+    with pytest.raises(ModelOfAnotherTeam):
+        submit(isolated, **VISION)
+
+
+def test_an_assignment_is_in_the_audit_once(store: JobStore) -> None:
+    admin = Caller("boss", CallerKind.TOKEN, frozenset({Role.ADMIN}))
+    with acting(Act(admin, "assignModel", "", "r-1")):
+        for team in ("vision", "vision", None):
+            store.assign_model("iris", team)
+    found = [(each.subject, each.reason) for each in store.list_audit(AuditFilter(), limit=9)]
+    assert found == [("model:iris", "of no team"), ("model:iris", "of team vision")]
 
 
 @pytest.mark.parametrize("maker", [{"team": None}, {"roles": ("admin",)}])

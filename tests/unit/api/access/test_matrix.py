@@ -91,6 +91,7 @@ RULES = {
     "GET /models/{model}/history": Rule(READ, MODEL),
     "GET /models/{model}/champion": Rule(READ, MODEL),
     "POST /models/{model}/champion": Rule(APPROVE, MODEL, body={**REASON, "version": "1"}),
+    "PUT /models/{model}/team": Rule(ADMINISTER, MODEL, body={"team": "vision"}),
     "GET /models/{model}/observations": Rule(READ, MODEL),
     "POST /models/{model}/observations": Rule(OPERATE, MODEL, body={"metric": "accuracy", "value": 0.5}),
     "POST /models/{model}/replay": Rule(READ, MODEL),

@@ -112,3 +112,12 @@ def test_a_job_whose_model_waits_says_how_to_approve_it(
     store.finish(claim_job(job_id), Ending(JobState.SUCCEEDED, exit_code=0, result=result))
     assert f"to approve: retrain approve {waits} " in run("status", job_id).stdout
     assert "promotion.id of the job" in run("approve", job_id, code=2).stderr
+
+
+def test_a_model_is_assigned_to_a_team_or_to_none(run: RetrainCommand, store: MemoryStore) -> None:
+    assert run("models", "assign", "iris", "--team", "vision").stdout == "Model iris belongs to team vision.\n"
+    assert store.team_of_model("iris") == "vision"
+    assert run("models", "assign", "iris", "--no-team").stdout == "Model iris belongs to no team.\n"
+    assert json.loads(run("models", "assign", "iris", "--team", "a", "--json").stdout)["team"] == "a"
+    for wrong in ((), ("--team", "a", "--no-team")):
+        assert "either --team NAME or --no-team" in run("models", "assign", "iris", *wrong, code=2).stderr
