@@ -108,3 +108,13 @@ def test_first_characters_that_another_teams_job_has_too_are_enough() -> None:
         scene.store.submit(new_job(id=f"5c2f7c1e-3a4b-4b2e-9a6d-00000000000{end}", team=team))
     answer = scene.client.get("/jobs/5c2f7c1e", headers=scene.tokens[Role.VIEWER])
     assert (answer.status_code, (answer.json or {})["team"]) == (200, "vision")
+
+
+def test_what_runs_with_the_rights_of_all_teams_is_not_rewritten_by_one_of_them() -> None:
+    scene = make_scene(isolated=False)
+    operator, admin = scene.tokens[Role.OPERATOR], {"Authorization": "Bearer operators"}
+    scene.client.post("/triggers", json={**NIGHTLY, "name": "of-all"}, headers=admin)
+    answer = scene.client.put("/triggers/of-all", json=NIGHTLY, headers=operator)
+    assert (answer.status_code, (answer.json or {})["code"]) == (403, "FORBIDDEN")
+    assert "rights of all teams" in (answer.json or {})["detail"]
+    assert scene.client.put("/triggers/of-all", json=NIGHTLY, headers=admin).status_code == 200
