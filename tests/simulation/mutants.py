@@ -17,7 +17,7 @@ from shared.sql import SqlStore
 from shared.sql.engine import Transaction
 from shared.sql.rows import read_job
 from shared.sql.tables import jobs
-from tests.fakes.records import Record, nobody_holds
+from tests.fakes.records import Record, is_due, nobody_holds
 from tests.fakes.runner import FakeHost, FakeRunner, Script
 from tests.fakes.store import MemoryStore
 from worker.attempt.deciding import Deciding
@@ -61,6 +61,17 @@ class HastyStore(MemoryStore):
         super().beat(host, gap_seconds=gap_seconds)
         known = self._beats[host.name]
         self._beats[host.name] = replace(known, watching_since=known.seen_at - LONG)
+
+
+class ImpatientStore(MemoryStore):
+    """Puts a job that is tried again behind all that came in the meantime."""
+
+    def wake_retries(self) -> int:
+        with self._transaction() as now:
+            due = [record for record in self._records.values() if is_due(record.job, now)]
+            for record in due:
+                record.job = replace(record.job, created_at=now)
+        return super().wake_retries()
 
 
 class NamesakeStore(MemoryStore):

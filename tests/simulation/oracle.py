@@ -1,7 +1,7 @@
 """What must hold whatever happens, checked at each write from what the writes themselves say."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ class Known:
     """What the writes said of a job so far."""
 
     job: Job
+    queued_at: float  # first
+    sent_at: float  # at the latest
     token: int | None = None  # the holder's; None when nobody may write
     lease_until: float = 0.0
     attempt: int = 0
@@ -39,6 +41,7 @@ class Oracle:
         self.known: dict[str, Known] = {}
         self.violations: list[str] = []
         self.never_begin: set[str] = set()  # jobs whose command never begins
+        self.is_waiting: Callable[[str], bool] = lambda _job_id: False
         self.on_lost: Callable[[str, str], None] = lambda _job_id, _host: None
 
     def expect(self, holds: bool, what: str) -> None:
@@ -55,7 +58,8 @@ class Oracle:
 
     def submitted(self, submission: Submission) -> None:
         """A client got its 202."""
-        self.known[submission.job.id] = Known(submission.job)
+        now = self._clock.seconds
+        self.known[submission.job.id] = Known(submission.job, queued_at=now, sent_at=now)
 
     def cancelled(self, job: Job) -> None:
         """A client asked for the end."""
@@ -92,6 +96,22 @@ class Oracle:
             self._took(known, claim, lease_seconds)
             self.expect(known.host is not None, f"{job_id} was taken from a lost host and ran nowhere")
             self.on_lost(job_id, claim.job.host or "")
+
+    def _after_take_sendable(self, sent: Sequence[Job], _host: Host, *, resend_after_seconds: float) -> None:
+        chosen = [self.known[job.id] for job in sent]
+        self.expect(chosen == sorted(chosen, key=_rank), f"not in their order: {[job.id for job in sent]}")
+        passed = {each.job.id for each in self.known.values() if self._is_passed(each, chosen, resend_after_seconds)}
+        self.expect(not passed, f"{sorted(passed)} are passed by jobs of their key that came later: {sent}")
+        for each in chosen:
+            each.sent_at = self._clock.seconds
+
+    def _is_passed(self, waiting: Known, chosen: Sequence[Known], resend_after_seconds: float) -> bool:
+        """Whether one is sent that may start nowhere where this one may not; not told of what was sent lately."""
+        is_open = waiting.ended_as is None and waiting.host is None
+        if not is_open or waiting in chosen or self._clock.seconds - waiting.sent_at <= resend_after_seconds:
+            return False
+        later = [each for each in chosen if _goes_before(waiting, each)]
+        return bool(later) and self.is_waiting(waiting.job.id)
 
     def _took(self, known: Known, claim: Claim, lease_seconds: float) -> None:
         is_free = known.token is None or known.lease_until <= self._clock.seconds
@@ -147,6 +167,17 @@ class Oracle:
         self.expect(set(new.gpu_ids) <= set(host.gpus), f"{new.job.id} got devices that {host.name} did not offer")
         held = Counter(gpu for known in here for gpu in known.gpu_ids)
         self.expect(all(count == 1 for count in held.values()), f"devices given twice on {host.name}: {held}")
+
+
+def _rank(known: Known) -> tuple[int, float]:
+    """A job's place in the line, whatever became of it since: by priority, then by when it was first queued."""
+    return -known.job.priority, known.queued_at
+
+
+def _goes_before(one: Known, other: Known) -> bool:
+    """Whether nothing but its place could have kept this one from being sent: devices may be kept for the other."""
+    same_key = one.job.concurrency_key == other.job.concurrency_key
+    return same_key and not one.job.gpus and _rank(one) < _rank(other)
 
 
 def _is_one(one: Host, other: Host) -> bool:

@@ -7,6 +7,7 @@ from itertools import count
 from random import Random
 
 from shared.errors import Code, JobEnded, JobNotFound, UserError
+from shared.jobs.model import JobState
 from shared.jobs.records import JobFilter
 from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Machine
@@ -86,6 +87,7 @@ class World:
         self.workers: list[Worker] = []
         self._numbers = count(1)
         oracle.on_lost = self._lose_host
+        oracle.is_waiting = lambda job_id: store.get(job_id).state is JobState.QUEUED
         for host in self.hosts:
             self.start(host)
         self.sweep_all()
