@@ -19,6 +19,21 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def own_loopback() -> str:
+    """Return the address of loopback: IPv4's, except on a machine that has IPv6 only."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError:
+            return "::1"
+    return "127.0.0.1"
+
+
+def listener(address: str, port: int) -> socket.socket:
+    """Return a socket that listens there; 0 for any port that is free."""
+    return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+
+
 def is_this_machine(host: str | None) -> bool:
     """Return whether the host is this machine: loopback, its own name, or one of its addresses."""
     if is_loopback(host):

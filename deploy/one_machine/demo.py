@@ -4,7 +4,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from deploy.one_machine.ports import is_taken
 from deploy.one_machine.readiness import missing
 from deploy.one_machine.stack import running_stack
 from shared.errors import RetrainError
+from shared.own_addresses import listener, own_loopback, reachable_at
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
 from worker.runners.registry import RUNNERS
@@ -133,15 +133,16 @@ def _stack(data: Path, runner: str) -> Iterator[dict[str, str]]:
 
 def _environment(runner: str) -> tuple[dict[str, str], dict[str, str]]:
     ports = {name: _usual_or_free(name, usual) for name, usual in DEFAULT_PORTS.items()}
+    here = reachable_at(own_loopback())
     urls = {
-        "api": f"http://127.0.0.1:{ports['API_PORT']}",
-        "mlflow": f"http://127.0.0.1:{ports['MLFLOW_PORT']}",
-        "flower": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
+        "api": f"http://{here}:{ports['API_PORT']}",
+        "mlflow": f"http://{here}:{ports['MLFLOW_PORT']}",
+        "flower": f"http://{here}:{ports['FLOWER_PORT']}",
         "runner": runner,
     }
     told = {
         "RUNNER": runner,
-        "API_HOST": "127.0.0.1",
+        "API_HOST": own_loopback(),
         "API_PORT": str(ports["API_PORT"]),
         "REDIS_PORT": str(ports["REDIS_PORT"]),
         "MLFLOW_TRACKING_URI": urls["mlflow"],
@@ -155,8 +156,7 @@ def _environment(runner: str) -> tuple[dict[str, str], dict[str, str]]:
 def _usual_or_free(name: str, usual: int) -> int:
     if not is_taken(usual):
         return usual
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with listener(own_loopback(), 0) as probe:
         port: int = probe.getsockname()[1]
     _say(f"Port {usual} is taken; {name} is {port} for this demo.")
     return port

@@ -14,7 +14,7 @@ from honcho.environ import parse_procfile
 from deploy.firewall.iptables import tables
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment as environment_with_file
-from shared.own_addresses import EVERYWHERE, HOST_FROM_CONTAINER, is_loopback, reachable_at
+from shared.own_addresses import EVERYWHERE, HOST_FROM_CONTAINER, is_loopback, own_loopback, reachable_at
 from shared.own_files import GUARD_KEY
 from shared.proxies import go_directly_to_own_parts
 from shared.settings import Settings
@@ -57,7 +57,7 @@ def plan() -> Stack:
         del processes["redis"]
     else:
         password = _kept_secret(data / "redis-password")
-        environment["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{asked.redis_port}/0"
+        environment["REDIS_URL"] = f"redis://:{password}@{reachable_at(own_loopback())}:{asked.redis_port}/0"
     if "flower_basic_auth" not in given:
         environment["FLOWER_BASIC_AUTH"] = f"admin:{_kept_secret(data / 'flower-password')}"
     if "worker_metrics_port" not in given:

@@ -8,6 +8,7 @@ import psutil
 from deploy.flower_dashboard import listens_at
 from deploy.one_machine.plan import Stack
 from shared.errors import ConfigurationError
+from shared.own_addresses import own_loopback
 
 
 def ports(stack: Stack) -> dict[str, int]:
@@ -43,10 +44,11 @@ def refuse_taken_ports(stack: Stack) -> None:
 
 def is_taken(port: int) -> bool:
     """Return whether something listens on this port of this machine."""
-    with socket.socket() as probe:
+    address = own_loopback()
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return True
     return False

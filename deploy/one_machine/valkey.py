@@ -10,11 +10,11 @@ from shared.own_files import keep_files_private
 from shared.settings import Settings
 
 
-def write_configuration(folder: Path, *, port: int, password: str) -> Path:
+def write_configuration(folder: Path, *, host: str = "127.0.0.1", port: int, password: str) -> Path:
     """Write the server's configuration; a file, because a password must not stand in argv."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
-        "bind 127.0.0.1",
+        f"bind {host}",
         f"port {port}",
         "dir .",  # the server starts there: a path may hold what this file's syntax cannot
         "appendonly yes",
@@ -35,7 +35,10 @@ def main() -> None:
     settings = Settings.load()
     url = urlsplit(settings.redis_url.get_secret_value())
     configuration = write_configuration(
-        settings.data_dir / "valkey", port=url.port or 6379, password=url.password or ""
+        settings.data_dir / "valkey",
+        host=url.hostname or "127.0.0.1",
+        port=url.port or 6379,
+        password=url.password or "",
     )
     binary = str(get_binary_path())
     os.chdir(configuration.parent)

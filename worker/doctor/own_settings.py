@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
+from shared.own_addresses import own_loopback, reachable_at
 from shared.own_files import CHOSEN_BY_MAKE_UP
 from shared.policy.file import read_policy
 from shared.settings import Settings
@@ -50,7 +51,7 @@ def as_make_up_has_it(settings: Settings) -> Settings:
     file = settings.data_dir / "redis-password"
     if "redis_url" in settings.model_fields_set or not os.access(file, os.R_OK):
         return settings
-    url = f"redis://:{file.read_text().strip()}@127.0.0.1:{settings.redis_port}/0"
+    url = f"redis://:{file.read_text().strip()}@{reachable_at(own_loopback())}:{settings.redis_port}/0"
     return settings.model_copy(update={"redis_url": SecretStr(url)})
 
 

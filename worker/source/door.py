@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.addresses.git_uri import AddressRefusal, AllowedAddresses
+from shared.own_addresses import listener, own_loopback, reachable_at
 from worker.source.proxy_request import ProxyRequest
 
 HEAD_BYTES = 64 * 1024
@@ -63,8 +64,9 @@ class Door:
         self._is_closed = False
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://git:{self._token}@127.0.0.1:{self._listener.getsockname()[1]}"
+        here = own_loopback()
+        self._listener = listener(here, 0)
+        self.url = f"http://git:{self._token}@{reachable_at(here)}:{self._listener.getsockname()[1]}"
         self._start(self._accept)
         return self
 
