@@ -90,3 +90,32 @@ def test_the_first_host_opens_two_ports_on_its_private_address_only() -> None:
     ports = [port for service in opened.values() for port in service["ports"]]
     assert all(port.startswith("${MAIN_HOST") for port in ports)
     assert [port.rsplit("}", 1)[1] for port in ports] == [":5432:5432", ":6379:6379"]
+
+
+def test_an_override_as_the_page_shows_it_is_read_by_the_pages_own_commands(tmp_path: Path) -> None:
+    page = (DEPLOY.parent / "docs/operate/network.md").read_text()
+    shown = page.partition("docker-compose.override.yml`:\n\n```yaml\n")[2].partition("```")[0]
+    shutil.copy(DEPLOY / "docker-compose.yml", tmp_path)
+    (tmp_path / "docker-compose.override.yml").write_text(shown)
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "DOCKER_GID": "998"}
+    for files in ([], ["-f", "docker-compose.yml", "-f", "docker-compose.override.yml"]):
+        done = subprocess.run(
+            ["docker", "compose", *files, "config"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=CONFIG_SECONDS,
+            check=True,
+        )
+        worker = yaml.safe_load(done.stdout)["services"]["worker"]
+        assert worker["environment"]["SSL_CERT_FILE"] == "/run/ca.crt"
+        assert "/run/ca.crt" in [each["target"] for each in worker["volumes"]]
+
+
+def test_no_page_has_a_command_that_leaves_an_override_out_without_saying_so() -> None:
+    pages = [DEPLOY.parent / "README.md", *(DEPLOY.parent / "docs").rglob("*.md")]
+    named = [line.strip() for page in pages for line in page.read_text().splitlines() if "docker compose -" in line]
+    alone = [line for line in named if "-f docker-compose.yml" in line and line.count("-f ") == 1]
+    assert alone == []
+    assert not any("docker compose --file" in line for line in named)
