@@ -3,13 +3,16 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
-from shared.access.tokens import TokenRecord, Tokens
+from shared.access.tokens import TOKEN, TokenRecord, Tokens, hash_of
+from shared.errors import StoreUnavailable
 
 KEPT_SECONDS = 2.0
 MOST_KEPT = 1000
+LOOK_SECONDS = 5.0  # between two looks for each answer that lasts
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,21 @@ class KnownTokens:
                 if len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
         return found
+
+    def watch(self, token: str | None) -> Callable[[], bool]:
+        """Return what says whether this token has ended since, for answers that last; None never does."""
+        hashed, looked_at, has_ended = hash_of(token) if token and TOKEN.match(token) else None, self._clock(), False
+
+        def look() -> bool:
+            nonlocal looked_at, has_ended
+            now = self._clock()
+            if hashed is not None and not has_ended and now - looked_at >= LOOK_SECONDS:
+                looked_at = now
+                with suppress(StoreUnavailable):  # nobody knows: the next look tells
+                    has_ended = self.find(hashed) is None
+            return has_ended
+
+        return look
 
     def forget(self) -> None:
         """Ask the store again for each: one was rotated or revoked."""

@@ -95,6 +95,10 @@ class Feed:
         return Part(data, Position(place.attempt, place.offset + len(data))) if data else None
 
 
+def _never() -> bool:
+    return False
+
+
 class Following:
     """Lets at most ``limit`` followers read at the same time: ``per_peer`` from one address, ``per_caller`` of one."""
 
@@ -109,7 +113,7 @@ class Following:
         self._changing = threading.Lock()
         self._is_stopping = False
 
-    def join(self, job: Job, *, peer: str, caller: str) -> "Follower":
+    def join(self, job: Job, *, peer: str, caller: str, is_shut_out: Callable[[], bool] = _never) -> "Follower":
         """Return a follower of the job, which must be closed; raise TooManyFollowers if there is no room."""
         with self._changing:
             self._require_room(peer, caller)
@@ -117,7 +121,11 @@ class Following:
             self._callers[caller] += 1
             feed = self._feeds.setdefault(job.id, Feed(job, self._store))
             feed.followers += 1
-        return Follower(feed, is_stopping=lambda: self._is_stopping, leave=lambda: self._leave(job.id, peer, caller))
+        return Follower(
+            feed,
+            is_stopping=lambda: self._is_stopping or is_shut_out(),
+            leave=lambda: self._leave(job.id, peer, caller),
+        )
 
     def _require_room(self, peer: str, caller: str) -> None:
         if self._peers.total() >= self._limit:
@@ -162,8 +170,8 @@ class Follower:
     def news(self, place: Position, *, is_one_attempt: bool) -> Iterator[Part | Begun | Ended | None]:
         """Yield what comes after the position, as it is written; None now and then while there is nothing.
 
-        Later attempts follow, unless only one is asked for. It stops after Ended or, without it, if the server stops
-        or the job is deleted.
+        Later attempts follow, unless only one is asked for. It stops after Ended or, without it, if the server stops,
+        the job is deleted, or the caller's token has ended.
         """
         while not self._is_stopping() and (job := self._feed.look()):
             news = self._next(job, place, is_one_attempt=is_one_attempt)

@@ -6,6 +6,7 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from api.access.authentication import bearer_token
 from api.access.authorisation import current_caller
 from api.access.finding import find_job_id
 from api.http.errors import AttemptNotFound, TooManyFollowers
@@ -122,7 +123,12 @@ def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str 
     else:
         attempt = find_attempt(job, query.attempt)
         place = Position(attempt.number if attempt else 1, first_byte(here.store, job_id, query))
-    follower = here.following.join(job, peer=request.remote_addr or "", caller=current_caller().name)
+    follower = here.following.join(
+        job,
+        peer=request.remote_addr or "",
+        caller=current_caller().name,
+        is_shut_out=here.known.watch(bearer_token(request)),
+    )
     return log_stream(follower, place, is_one_attempt=query.attempt is not None, as_events=as_events)
 
 

@@ -40,6 +40,8 @@ def tokens() -> None:
 
     \b
     Examples:
+      retrain tokens create ann --role admin
+      retrain tokens create ci --role submitter --team vision --expires 90d
       retrain tokens list
     """
 

@@ -1,16 +1,18 @@
 """A token costs the store one look in two seconds, and a revoked one opens nothing more here."""
 
 from collections.abc import Callable
+from itertools import islice
 
 import pytest
 from flask.testing import FlaskClient
 
-from api.access.known_tokens import KEPT_SECONDS, MOST_KEPT, KnownTokens
+from api.access.known_tokens import KEPT_SECONDS, LOOK_SECONDS, MOST_KEPT, KnownTokens
 from shared.access.roles import Role
 from shared.access.tokens import NewToken, TokenRecord, hash_of, hint_of, new_token
 from shared.errors import StoreUnavailable
 from tests.fakes.store import MemoryStore
 from tests.support.clocks import HeldClock
+from tests.support.jobs import new_job
 from tests.unit.conftest import MakeApp
 
 
@@ -124,3 +126,28 @@ def test_a_token_once_found_serves_on_while_the_store_is_away(store: CountingSto
     assert known.find(hashed) is not None
     with pytest.raises(StoreUnavailable):
         known.find("another")
+
+
+def test_an_answer_that_lasts_learns_that_its_token_has_ended(
+    store: CountingStore, known: KnownTokens, clock: HeldClock
+) -> None:
+    has_ended, never_ends = known.watch(add(store)), known.watch("one of API_TOKENS")
+    clock.pass_seconds(LOOK_SECONDS)
+    assert not has_ended()
+    store.revoke_token("ci")  # by another process
+    assert (has_ended(), store.looks) == (False, 1)  # it does not ask all the time
+    clock.pass_seconds(LOOK_SECONDS)
+    assert (has_ended(), never_ends()) == (True, False)
+
+
+def test_a_followed_log_ends_with_its_callers_token(
+    store: CountingStore, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.access.known_tokens.LOOK_SECONDS", 0)
+    client, headers = make_app().test_client(), {"Authorization": f"Bearer {add(store)}"}
+    job_id = store.submit(new_job()).job.id
+    answer = client.get(f"/jobs/{job_id}/logs?follow=true", headers=headers, buffered=False)
+    assert answer.status_code == 200
+    client.delete("/tokens/ci")
+    parts = list(islice(answer.iter_encoded(), 50))
+    assert len(parts) < 50
