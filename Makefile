@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets rotate-key backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings
+.PHONY: help setup demo up secrets rotate-key backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings attacks
 .PHONY: sbom known-vulnerabilities digests
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
@@ -70,6 +70,9 @@ mutants: .venv-mutants/ready ## Change the pure decisions in a thousand ways; ea
 	@rm -rf mutants
 	@env -u PYTHONPATH .venv-mutants/bin/python -m tests.mutants
 
+attacks: .venv/ready ## Take each defence of the attack table out, in a copy; its test must fail (ARGS="hook CSRF" for some)
+	@$(BIN)/python -m tests.attacks $(ARGS)
+
 .venv-mutants/ready: .venv/ready requirements-mutants.txt
 	@$(BIN)/python -m venv .venv-mutants
 	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-mutants.txt
@@ -116,8 +119,9 @@ released-openapi: openapi ## For a release: update docs/openapi.json and the pag
 settings: .venv/ready ## Regenerate the tables of settings in docs/reference and deploy/.env.example
 	@$(BIN)/python -m deploy.settings_table
 
-reference: .venv/ready ## Regenerate the reference pages: API, request, command line
+reference: .venv/ready ## Regenerate the reference pages: API, request, command line, attacks
 	@$(BIN)/python -m deploy.docs
+	@$(BIN)/python -m tests.attacks --page
 
 docs: .venv-docs/ready ## Build the documentation site in build/site; warnings, dead links and misspellings fail
 	@$(PYTHON) -m deploy.docs.site

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from shared.secrets.redactor import Redactor
 logger = logging.getLogger(__name__)
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 UNWRITABLE = "a line cannot be written"
 NOT_CAUGHT = "exception that nobody caught"
 
@@ -42,6 +44,11 @@ def job_context(job: NewJob, *, attempt: int | None = None) -> AbstractContextMa
     return log_context(job_id=job.id, attempt=attempt, request_id=job.request_id)
 
 
+def _on_one_line(text: str) -> str:
+    """Write control characters as Python does: none of them ends the line or does anything to a terminal."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
     """Return the context's facts, then the line's own; a line about another job has only its own."""
     own = {name: value for name, value in vars(record).items() if name not in STANDARD}
@@ -64,9 +71,13 @@ class FactsFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, the facts before any traceback."""
+        line, *traceback = super().format(record).split("\n")
+        return self._redactor.text("\n".join([line, *(f"  {_on_one_line(each)}" for each in traceback)]))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """Return what comes before any traceback, on one line: what a value holds makes no line of its own."""
         facts = " ".join(f"{name}={value}" for name, value in facts_of(record).items())
-        line, _, traceback = super().format(record).partition("\n")
-        return self._redactor.text(f"{line} {facts}".rstrip() + (f"\n{traceback}" if traceback else ""))
+        return _on_one_line(f"{super().formatMessage(record)} {facts}".rstrip())
 
 
 class JsonFormatter(logging.Formatter):

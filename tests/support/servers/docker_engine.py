@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,8 @@ class OwnEngine:
     bridge: str
     bridge_address: str
     live_restore: bool = True
+    more: Sequence[str] = ()
+    command: Sequence[str] = ("dockerd",)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -67,7 +69,7 @@ class OwnEngine:
             (self.run / left).unlink(missing_ok=True)
         with (self.folder / "dockerd.log").open("ab") as output:
             self._process = subprocess.Popen(
-                ["dockerd", *self._options()], stdout=output, stderr=output, start_new_session=True
+                [*self.command, *self._options()], stdout=output, stderr=output, start_new_session=True
             )
         wait_until(self._answers_or_ended, timeout_seconds=START_SECONDS, every_seconds=0.1, what="an engine's answer")
         assert self._process.poll() is None, self.log[-3000:]
@@ -139,6 +141,7 @@ class OwnEngine:
             *("--cgroup-parent", f"/{self.cgroup}", "--exec-opt", "native.cgroupdriver=cgroupfs"),
             *("--containerd-namespace", self.cgroup, "--containerd-plugins-namespace", f"{self.cgroup}-plugins"),
             *(["--live-restore"] if self.live_restore else []),
+            *self.more,
         ]
 
     def _configuration(self) -> str:
@@ -168,14 +171,21 @@ class OwnEngine:
 
 
 @contextmanager
-def own_engine(folder: Path, *, live_restore: bool = True) -> Iterator[OwnEngine]:
-    """An engine that keeps its images in the folder; at the end it is gone, with all that it ran."""
+def own_engine(
+    folder: Path, *, live_restore: bool = True, more: Sequence[str] = (), command: Sequence[str] = ("dockerd",)
+) -> Iterator[OwnEngine]:
+    """An engine that keeps its images in the folder; at the end it is gone, with all that it ran.
+
+    ``more`` are options of its daemon; ``command`` starts that.
+    """
     require_root("dockerd", "containerd")
     require(CGROUPS.is_dir(), "control groups")
     folder.mkdir(parents=True, exist_ok=True)
     run = RUN / f"engine-{secrets.token_hex(4)}"  # not tempfile's name: containerd refuses some of them
     run.mkdir(mode=0o700)
-    engine = OwnEngine(folder, run, f"rtb{secrets.token_hex(4)}", str(next(free_subnet().hosts())), live_restore)
+    engine = OwnEngine(
+        folder, run, f"rtb{secrets.token_hex(4)}", str(next(free_subnet().hosts())), live_restore, more, command
+    )
     try:
         ip("link", "add", engine.bridge, "type", "bridge")
         ip("address", "add", f"{engine.bridge_address}/24", "dev", engine.bridge)
@@ -184,7 +194,8 @@ def own_engine(folder: Path, *, live_restore: bool = True) -> Iterator[OwnEngine
         yield engine
     finally:
         engine.close()
-        shutil.rmtree(run)
+        for each in RUN.glob(f"{run.name}*"):  # with user namespaces, there are two
+            shutil.rmtree(each)
         shutil.rmtree(folder / "data", ignore_errors=True)
 
 

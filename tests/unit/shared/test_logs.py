@@ -124,7 +124,21 @@ def test_text_has_the_facts_behind_the_message_and_the_traceback_below() -> None
             log.logger.exception("broke", extra={"step": "sweep"})
     first, second, *_ = log.text.splitlines()
     assert first == "ERROR iris: broke job_id=j1 step=sweep"
-    assert second == "Traceback (most recent call last):"
+    assert second == "  Traceback (most recent call last):"
+
+
+def test_in_text_no_value_makes_a_line_of_its_own_or_moves_the_cursor() -> None:
+    log = Log(FactsFormatter("%(levelname)s %(name)s: %(message)s"))
+    hostile = "a\nERROR iris: forged\r\x1b[2K\x9b\u2028\u202e"
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        log.logger.exception(hostile, extra={"cause": hostile})
+    first, *others = log.text.splitlines()
+    assert first.startswith("ERROR iris: a\\nERROR iris: forged\\r\\x1b[2K\\x9b\\u2028\\u202e cause=a\\nERROR")
+    assert all(each.startswith("  ") for each in others)
+    assert log.text.isascii()
+    assert log.text.replace("\n", "").isprintable()
 
 
 def test_lines_of_a_jobs_work_say_which_job_attempt_and_request(log: Log) -> None:

@@ -69,6 +69,15 @@ chroot / true || echo no chroot
     assert [line for line in log.splitlines() if line.startswith("no ")] == ["no device", "no raw socket", "no chroot"]
 
 
+def test_a_setuid_program_gives_no_rights(
+    runner: DockerRunner, spec: Callable[..., AttemptSpec], image: Callable[[str], str]
+) -> None:
+    own = image("RUN cp /usr/bin/id /usr/bin/as-root && chmod u+s /usr/bin/as-root\nUSER nobody")
+    command = "as-root -u; grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status"
+    code, log = run(runner, spec(command, image=own))
+    assert (code, log.split()) == (0, ["65534", "NoNewPrivs:", "1", "Seccomp:", "2"])
+
+
 def test_a_fork_bomb_ends_at_the_limit_of_processes(runner: DockerRunner, spec: Callable[..., AttemptSpec]) -> None:
     code = "import os, time\nfor n in range(200):\n    if os.fork() == 0:\n        time.sleep(60)\n"
     exit_code, log = run(runner, spec(f"python3 -c {shlex.quote(code)}", pids=64))
