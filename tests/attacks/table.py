@@ -11,7 +11,8 @@ PAGE = ROOT / "docs" / "explain" / "attacks.md"
 HEAD = """\
 # Attacks, and what stands in the way
 
-`make attacks` takes each defence out, in a copy of the source: the test beside it must then fail. The table is made of `tests/attacks/attacks.toml` (`make reference`). Who is trusted with what: [Security](../security.md).
+`make attacks` takes each defence out, in a copy of the source: the test beside it must then fail. The table is made of
+`tests/attacks/attacks.toml` (`make reference`). Who is trusted with what: [Security](../security.md).
 
 | attack | defence | test |
 |---|---|---|
