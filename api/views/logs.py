@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from flask import Response, request
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from api.access.authentication import bearer_token
 from api.access.authorisation import current_caller
@@ -26,7 +26,9 @@ from shared.jobs.store import JobStore
 
 DEFAULT_LIMIT_BYTES = 2**20
 MAX_LOG_BYTES = 8 * 2**20
-EVENT_ID = r"^((\d{1,6}:)?\d{1,18})?$"  # empty: no event yet
+EVENT_ID = r"^(\d{1,6}:)?\d{1,18}$"
+AFTER_NOTHING = {"type": "string", "maxLength": 0}  # no event yet
+EVENT_ID_SCHEMA = {"anyOf": [{"type": "string", "pattern": EVENT_ID}, AFTER_NOTHING, {"type": "null"}]}
 LOG_HEADERS = {
     "X-Log-Attempt": "The attempt whose log this is; 0 while there is none.",
     "X-Log-Offset": "Where in the log the answer begins, in bytes.",
@@ -60,7 +62,9 @@ class LogQuery(Query):
 class LogHeaders(BaseModel):
     """Headers of a read of a log."""
 
-    last_event_id: Annotated[str | None, BeforeValidator(lambda sent: sent or None)] = Field(  # empty: no event yet
+    last_event_id: Annotated[
+        str | None, BeforeValidator(lambda sent: sent or None), WithJsonSchema(EVENT_ID_SCHEMA)
+    ] = Field(
         None,
         alias="Last-Event-ID",
         pattern=EVENT_ID,

@@ -34,7 +34,7 @@ def _check_model(value: str) -> str:
 
 
 VERSION = r"^[1-9][0-9]{0,8}$"
-SCHEMA = {"anyOf": [{"type": "string", "pattern": VERSION}, {"type": "integer", "minimum": 1, "maximum": 999_999_999}]}
+SCHEMA = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1, "maximum": 999_999_999}]}
 VersionNumber = Annotated[
     StrictStr, BeforeValidator(_as_text), Field(pattern=VERSION), WithJsonSchema(SCHEMA, mode="validation")
 ]
