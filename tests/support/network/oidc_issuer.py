@@ -72,6 +72,7 @@ class OidcIssuer:
                 body = json.dumps(issuer._answer(self.path)).encode()
                 self.send_response(issuer.status)
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("Location", f"{issuer.url}/elsewhere")  # where its status sends somebody there
                 self.end_headers()
                 self.wfile.write(body)
 
