@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 COMPOSED := $(wildcard deploy/.env)
 
-.PHONY: help setup demo up secrets rotate-key backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings attacks
+.PHONY: help setup demo up secrets rotate-key canaries backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings attacks
 .PHONY: sbom known-vulnerabilities digests
 .PHONY: released-openapi reference docs docs-screenshot lock release clean
 
@@ -62,6 +62,9 @@ LEAST_COVERED = $(BIN)/coverage report --sort=cover > build/coverage/table.txt \
 
 drill: .venv/ready ## Break everything under load; check that nothing is lost (FAULTS=200 SEED=7)
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
+
+canaries: .venv/ready ## Let every kind of secret in and look for each everywhere: files, databases, logs, answers, processes
+	@$(BIN)/python -m pytest tests/acceptance/test_canaries.py $(ARGS)
 
 upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)

@@ -18,6 +18,7 @@ from redis import Redis
 
 from tests.acceptance.support.checkout import ROOT
 from tests.acceptance.support.leaks import Secret, command_lines, docker_with, files_with
+from tests.acceptance.support.process_sampler import ProcessSampler
 from tests.acceptance.support.projects import IMAGE, let_go
 from tests.support.engines import docker_or_skip
 from tests.support.servers.git_server import GitServer
@@ -28,7 +29,7 @@ HTTP_SECONDS = 30
 ENDED_SECONDS = 180
 ALERTS_OF_A_FAILURE = 4  # started and failed, on two channels
 ENOUGH = 10  # places where the same search must find something when nothing is masked
-NAMES = ("lent", "git", "dataset", "mlflow", "webhook", "discord", "signature", "registry")
+NAMES = ("lent", "git", "dataset", "named", "mlflow", "webhook", "discord", "signature", "registry")
 CANARIES = {name: Secret("robot", f"canary/{name}+'7Q\"é{number}kX9") for number, name in enumerate(NAMES)}
 API_TOKEN = Secret("canary-api-Zq7eXw93kLmN0pRs", "")  # the API's alone: a training is not told, and cannot print it
 PROJECT = f"""\
@@ -66,6 +67,27 @@ if sys.argv[1] == "wait":
 if sys.argv[1] == "fail":
     raise RuntimeError(f"{{os.environ['CANARY']}} {{sorted(found)}}")
 """
+HOOK = Secret("canary-of-a-sender-Jw81hQz5tR", "")
+# Where something is that opens a part, and why it may be there. All else is a leak.
+FILES_OF_THEIR_OWN = {
+    "SECRET_KEY": {"secret.key"},  # made at the first start, for its owner only
+    "Redis": {"redis-password", "valkey/valkey.conf"},  # likewise
+    "Flower": {"flower-password"},  # likewise
+}
+# Which program's environment may have what; environments can be read by their own user only.
+ENVIRONMENTS = {
+    "lent": {"worker", "stack", "shell"},  # lent to projects by the worker's environment
+    "git": {"git"},  # GIT_CONFIG_*: a command whose host asked for the login
+    "dataset": {"git"},  # likewise
+    "named": {"git"},  # likewise
+    "mlflow": {"worker", "guard", "mlflow", "stack", "shell"},
+    "webhook": {"worker", "api", "stack", "shell"},
+    "discord": {"worker", "api", "stack", "shell"},
+    "signature": {"worker", "stack", "shell"},
+    "API": {"api", "stack", "shell"},
+    "Redis": {"worker", "api", "flower", "redis", "stack", "shell"},
+    "Flower": {"flower", "stack", "shell"},
+}
 # What production has no switch for: each Python of the stack starts with a redactor that masks nothing.
 NOTHING_IS_MASKED = """\
 import shared.secrets.redactor
@@ -135,6 +157,9 @@ def canary_stack(folder: Path, posts: Posts, **more: str) -> Iterator[Stack]:
     stack = Stack(folder, "docker", settings(posts) | more)
     login = base64.b64encode(f"robot:{CANARIES['registry'].password}".encode()).decode()
     (folder / "home" / ".docker").mkdir(parents=True)
+    file = folder / "credentials.toml"
+    file.touch(mode=0o600)  # filled while the worker runs
+    stack.settings = {**stack.settings, "CREDENTIALS_FILE": str(file)}
     (folder / "home" / ".docker" / "config.json").write_text(json.dumps({"auths": {"r.example": {"auth": login}}}))
     try:
         stack.start()
@@ -193,9 +218,37 @@ def flower_content(stack: Stack, jobs: list[dict[str, Any]]) -> bytes:
     return b"\n".join(answer.content for answer in answers)
 
 
+def routes(api: Api) -> list[str]:
+    """Every GET route without a parameter, and those about the trigger."""
+    found = api.get("/openapi.json").json()["paths"]
+    plain = [path for path, methods in found.items() if "get" in methods and "{" not in path]
+    return [*plain, "/triggers/canary", "/triggers/canary/events", "/tokens", "/audit"]
+
+
+def opening(stack: Stack, api: Api) -> dict[str, Secret]:
+    """What opens parts of the service, and is told to no training."""
+    flower = (stack.data / "flower-password").read_text().strip()
+    token = api.post("/tokens", {"name": "canary", "roles": ["submitter"]})
+    return {
+        "API": API_TOKEN,
+        "token": Secret(max((str(each) for each in token.values() if str(each).startswith("art_")), key=len), ""),
+        "hook": HOOK,
+        "SECRET_KEY": Secret((stack.data / "secret.key").read_text().strip(), ""),
+        "Redis": Secret((stack.data / "redis-password").read_text().strip(), ""),
+        "Flower": Secret(flower, ""),
+    }
+
+
+def name_credentials(stack: Stack, place: str) -> None:
+    """Write an entry into the file of the worker that runs."""
+    lines = ["[[git]]", f"url = {json.dumps(place)}", 'username = "robot"']
+    lines += [f"password = {json.dumps(CANARIES['named'].password)}"]
+    (stack.folder / "credentials.toml").write_text("\n".join(lines))
+
+
 def content(stack: Stack, api: Api, posts: Posts, jobs: list[dict[str, Any]]) -> dict[str, bytes]:
     """What all sinks hold, but for files."""
-    paths = ["/jobs", "/workers", "/jobs/no-such-job", "/metrics"]
+    paths = [*routes(api), "/jobs/no-such-job"]
     paths += [path for job in jobs for path in (f"/jobs/{job['id']}", f"/jobs/{job['id']}/logs")]
     return {
         "services' lines": stack.log.encode(),
@@ -207,31 +260,38 @@ def content(stack: Stack, api: Api, posts: Posts, jobs: list[dict[str, Any]]) ->
     }
 
 
-def leaks(stack: Stack, found: Mapping[str, bytes]) -> dict[str, list[str]]:
-    """By canary, where it is."""
-    everywhere = {**CANARIES, "API": API_TOKEN}
-    return {
-        name: places
-        for name, canary in everywhere.items()
-        if (places := [*(at for at, text in found.items() if canary.is_in(text)), *files_with(canary, stack.data)])
-    }
+def leaks(stack: Stack, found: Mapping[str, bytes], opens: Mapping[str, Secret] = {}) -> dict[str, list[str]]:
+    """By canary, where it is and has no reason to be."""
+    places: dict[str, list[str]] = {}
+    for name, canary in {**CANARIES, "API": API_TOKEN, **opens}.items():
+        files = [each for folder in (stack.data, stack.folder / "tmp") for each in files_with(canary, folder)]
+        seen = [at for at, text in found.items() if canary.is_in(text)]
+        if left := [*seen, *(set(files) - FILES_OF_THEIR_OWN.get(name, set()))]:
+            places[name] = left
+    return places
 
 
 @contextmanager
 def git_hosts(folder: Path) -> Iterator[dict[str, str]]:
     """A host for the source and one for the data; their addresses, with what opens them."""
-    source, data = (GitServer(folder / name, "robot", CANARIES[name].password) for name in ("git", "dataset"))
-    with source, data:
+    names = ("git", "dataset", "named")
+    source, data, named = (GitServer(folder / name, "robot", CANARIES[name].password) for name in names)
+    with source, data, named:
+        # Its job is not told the other jobs' logins, so its log could not hide them.
+        known = CANARIES["named"].password
+        named.create("source", {"MLproject": PROJECT, "train.py": f"print({known[::-1]!r}[::-1])"})
         source.create("source", {"MLproject": PROJECT, "train.py": TRAIN})
         data.create("data", {"data.csv": "1,2"})
         yield {
             "git_uri": source.url("source", with_credentials=True),
             "dataset_uri": data.url("data", with_credentials=True),
+            "named": named.url("source"),
         }
 
 
 def submit(api: Api, addresses: Mapping[str, str], mode: str, **changes: Any) -> dict[str, Any]:
-    body = {"experiment_name": "canaries", **addresses, "parameters": {"mode": mode}}
+    uris = {name: addresses[name] for name in ("git_uri", "dataset_uri")}
+    body = {"experiment_name": "canaries", **uris, "parameters": {"mode": mode}}
     return api.post("/retrain", body | changes)
 
 
@@ -244,14 +304,29 @@ def kill_services(stack: Stack) -> None:
     wait_until(lambda: not stack.processes(training=False), what="an end of all services")
 
 
+# What ends a job before it trains.
+FAILING: tuple[dict[str, Any], ...] = (
+    {"commit_hash": "no-such-branch"},
+    {"MLproject_location": "no/such/folder"},
+    {"entry_point": "nothing"},
+)
 TWICE = {"max_attempts": 2, "on": ["user_error"], "initial_delay_seconds": 0}
 
 
 def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
     with hooks() as posts, git_hosts(tmp_path / "git") as addresses, canary_stack(tmp_path / "s", posts) as stack:
         api = Api(stack)
+        opens, sampler = opening(stack, api), ProcessSampler({**CANARIES, "API": API_TOKEN, "hook": HOOK})
+        sampler.watched |= opens
+        sampler.start()
+        name_credentials(stack, addresses["named"])
+        template = {"experiment_name": "canaries", "git_uri": addresses["git_uri"], "parameters": {"mode": "ok"}}
+        signal = {"name": "canary", "template": template, "when": {"signal": {}}, "secret": HOOK.username}
+        api.post("/triggers", signal)
         adopted = submit(api, addresses, "wait")
         ending = [submit(api, addresses, "ok"), submit(api, addresses, "fail", retry=TWICE)]
+        by_file = submit(api, addresses, "ok", git_uri=addresses["named"])
+        others = [submit(api, addresses, "ok", **changes) for changes in FAILING]
         assert api.wait(adopted, "running")["state"] == "running"
         ended = [api.wait(job) for job in ending]
         assert [(job["state"], len(job["attempts"])) for job in ended] == [("succeeded", 1), ("failed", 2)], ended
@@ -267,8 +342,15 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         api.post(f"/jobs/{adopted['id']}/cancel", {"force": True})
         assert api.wait(adopted)["state"] == "cancelled"
 
-        jobs = [adopted, *ending]
-        assert leaks(stack, content(stack, api, posts, jobs)) == {}
+        assert api.wait(by_file)["state"] == "succeeded"
+        failed = {api.wait(job)["reason"]["code"] for job in others}
+        assert failed == {"INVALID_PROJECT", "REF_NOT_FOUND"}
+        sampler.stop()
+        jobs = [adopted, *ending, by_file, *others]
+        assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
+        assert sampler.arguments == {}
+        assert sampler.unexpected(ENVIRONMENTS) == {}
+        assert sampler.samples > 100
         assert api.get(log).text.count("***") > len(CANARIES) * 10
         assert "***" in api.job(ending[1])["reason"]["message"]
         assert len(posts.bodies) >= 2 * len(jobs)
