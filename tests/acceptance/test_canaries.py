@@ -261,7 +261,7 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         assert sampler.arguments == {}
         sampler.environments.pop("lent")  # a variable of whoever says make up, whose processes all inherit it
         assert sampler.unexpected(ENVIRONMENTS) == {}
-        assert sampler.samples > 100
+        assert sampler.samples > 20
         assert api.get(log).text.count("***") > len(CANARIES) * 10
         assert "***" in api.job(ending[1])["reason"]["message"]
         assert len(posts.bodies) >= 2 * len(jobs)
