@@ -60,6 +60,8 @@ class ProcessSampler:
             line, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
         except OSError:
             return
+        if not line:  # it is becoming another program, or ending, and has no name to judge it by
+            return
         for content, found in ((line, self.arguments), (variables, self.environments)):
             if (role_of(line), content) in self._seen:
                 continue
