@@ -1,36 +1,6 @@
 """The API's own refusals, each with its HTTP status and a code for programs.
 
 The docstrings are part of the OpenAPI document, for callers.
-
-RetrainError
-└── Refusal
-    ├── InvalidRequest       a field, query parameter or header is wrong; ``errors`` point at each
-    │   └── CredentialsNeeded   the job's credentials are deleted: it can be repeated only with new ones
-    ├── MalformedBody        the body is not a JSON object
-    ├── BodyTooLarge         the body has more text or more values than any job needs
-    ├── WrongContentType     the body is not declared as JSON
-    ├── NotAuthenticated     no token, or an unknown one
-    ├── TooManyAtOnce        more than one caller may take; ``after_seconds`` is when to come back
-    │   ├── TooManyRequests     requests a second
-    │   └── TooManyWrongTokens  wrong tokens from one address
-    ├── NotSigned            what was sent is not signed by the secret of a trigger that waits for it
-    ├── NotASignal           the trigger waits for something else than a signal
-    ├── NotAllowed           the caller's roles do not include this, or it is another's
-    ├── NotFromThisMachine   without tokens, only this machine is served
-    ├── ForeignPage          a web page of another origin asks for a change
-    ├── MetricsOnly          the token reads /metrics and nothing else
-    ├── AttemptNotFound      the job has no attempt of this number
-    ├── NoAlertChannel       no channel is set up that a test message could be sent to
-    ├── RequestOutdated      this version does not accept the job's request
-    ├── TooManyFollowers     too many logs are already followed
-    ├── ModelVersionNotFound MLflow has no such version of a model
-    ├── ChampionUnknown      nobody is known to have had the alias then
-    ├── TriggerOfFile        only the file that the trigger is from changes it
-    ├── LastAdministrator    without this token nobody could administer
-    ├── IssuerUnavailable    the issuer of single sign-on does not answer
-    ├── NoSecurityContact    nobody is named to whom a vulnerability could be reported
-    ├── RegistryUnavailable  MLflow's model registry does not answer, or refuses
-    └── NotReady             the store or Redis does not answer
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from shared.errors import HostNameTaken, HostNotFound
 from shared.jobs.records import Claim
 from shared.jobs.statistics import Refused, Worker
 from shared.scheduling.hosts import LIVE_SECONDS, Drain, Host, Machine
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 from tests.fakes.records import Beat, Record, nobody_holds
 
 

@@ -19,7 +19,7 @@ from shared.jobs.observations import (
 )
 from shared.jobs.promotions import CHAMPION, Event, HistoryLine, Kind, Promotion
 from shared.sql.column_types import as_text
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 
 
 class MemoryObservations(MemoryAudit):

@@ -25,7 +25,7 @@ from shared.jobs.promotions import (
 from shared.jobs.records import Claim
 from shared.sql.column_types import as_json, as_text
 from shared.sql.promotions import ENDS_OF_MOVES, MOVES, OPEN
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 from tests.fakes.records import Record
 
 

@@ -32,11 +32,11 @@ from shared.scheduling.leases import Span
 from shared.scheduling.limits import Limits, Sending
 from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_any, position_of
 from shared.scheduling.waiting import NEWER_WORKER
+from tests.fakes.access.tokens import KeptToken, MemoryModelTeams, MemoryQueues, MemoryTokens
 from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
-from tests.fakes.tokens import KeptToken, MemoryModelTeams, MemoryQueues, MemoryTokens
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger

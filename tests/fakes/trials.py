@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.alerts.model import TRIAL_SECONDS, Trial, TrialState
 from shared.sql.test_notifications import KEPT_SECONDS
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 
 
 class MemoryTrials(MemoryAudit):

@@ -23,7 +23,7 @@ from shared.jobs.triggers import (
 )
 from shared.sql.column_types import as_json, as_text
 from shared.sql.triggers.people import ALL_TRIGGERS
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 from tests.fakes.records import Record
 
 WRITTEN = ("template", "when", "policy", "kind", "source", "submitted_by", "team", "roles")

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from shared.addresses.git_uri import AddressRefusal, AllowedAddresses, GitUri
 from shared.errors import Code, UserError
-from worker.source.door import look_up
+from worker.source.way_out.door import look_up
 
 SSH_PORT = 22
 

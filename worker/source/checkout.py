@@ -17,7 +17,6 @@ from worker.folder_tree import free_bytes, remove_tree
 from worker.interruption import NEVER, Interruption
 from worker.source.address_rules import AddressRules
 from worker.source.deadline import Deadline
-from worker.source.door import Door
 from worker.source.git import Git
 from worker.source.git_errors import disk_full, explain_os_error
 from worker.source.limits import DEFAULT as DEFAULT_LIMITS
@@ -27,6 +26,7 @@ from worker.source.mirror import Mirror
 from worker.source.project_file import ProjectFile
 from worker.source.unpacking import Unpacking
 from worker.source.unused_mirrors import remove_oldest_mirror, remove_unused_mirrors
+from worker.source.way_out.door import Door
 from worker.source.web_opener import WebOpener
 
 logger = logging.getLogger(__name__)

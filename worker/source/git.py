@@ -15,10 +15,10 @@ from shared.errors import AttemptError, AttemptTimeout, Code, UserError
 from shared.secrets.redactor import Redactor
 from worker.interruption import LOOK_SECONDS
 from worker.source.deadline import Deadline
-from worker.source.door import Door
 from worker.source.git_errors import REDIRECTED, explain, not_git, too_large
 from worker.source.git_output import MAX_STDOUT_BYTES, TooMuchOutput, read_output
 from worker.source.logins import Logins
+from worker.source.way_out.door import Door
 
 MEMORY_BYTES = 4 * 1024**3  # a delta of a few bytes may unpack to an object of any size
 # The limits are set by a shell, because Python may run nothing of ours between fork and exec in a process with threads.

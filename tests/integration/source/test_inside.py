@@ -16,8 +16,8 @@ from tests.support.engines import require
 from tests.support.servers.git_repository import RepositoryOnServer
 from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
-from worker.source.door import Door
 from worker.source.limits import SourceLimits
+from worker.source.way_out.door import Door
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from tests.support.servers.git_repository import RepositoryOnServer, bare_reposi
 from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
 from worker.source.deadline import Deadline
-from worker.source.door import Door
 from worker.source.git import Git
 from worker.source.limits import SourceLimits
 from worker.source.logins import Logins
+from worker.source.way_out.door import Door
 from worker.source.web_opener import WebOpener
 
 WEIGHTS, DATA = b"weights" * 1000, b"x,y\n1,2\n"

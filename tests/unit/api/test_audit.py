@@ -27,7 +27,9 @@ from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 DOCUMENTED: Documented = {"GET /audit": lambda _api: Asking("/audit")}
 CHANGES = [each for each in operations() if each.method not in SAFE_METHODS]
 ONLY_LOOKING = {"checkTrigger", "backtestTrigger", "replayDecisions"}
-ELSEWHERE_TRIED = {"testAlerts"}  # without a worker it asks for nothing: tests/integration/store_contract/test_audit.py
+ELSEWHERE_TRIED = {
+    "testAlerts"
+}  # without a worker it asks for nothing: tests/integration/store_contract/access/test_audit.py
 ELSEWHERE = {"REMOTE_ADDR": "10.1.2.3"}
 
 

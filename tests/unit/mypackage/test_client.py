@@ -1,7 +1,5 @@
 """mypackage.client against the API's own app, over HTTP."""
 
-import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -305,18 +303,3 @@ def test_a_retry_takes_the_address_with_its_token_again(service: Client) -> None
     with pytest.raises(Refused, match="had credentials in it"):
         job.retry()
     assert job.retry(git_uri=f"https://{TOKEN}@github.com/user/iris.git").state == "queued"
-
-
-def loaded_by(module: str) -> set[str]:
-    code = f"import sys, {module}; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
-
-
-def test_importing_the_client_loads_no_mlflow_and_no_command_line() -> None:
-    assert not {"mlflow", "click", "rich", "mypackage.cli"} & loaded_by("mypackage.client")
-
-
-def test_a_training_loads_no_client_and_no_command_line() -> None:
-    loaded = loaded_by("mypackage.utility")
-    assert not {"rich", "mypackage.cli", "mypackage.client"} & loaded
-    assert "click" not in loaded - loaded_by("mlflow")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.source.proxy_request import ProxyRequest
+from worker.source.way_out.proxy_request import ProxyRequest
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shared.jobs.model import Job, JobState, NewJob
 from shared.jobs.model_teams import require_model_of
 from shared.jobs.waiting_limits import KnownQueues, is_counted, too_many
 from shared.scheduling.limits import Limits
-from tests.fakes.audit import MemoryAudit
+from tests.fakes.access.audit import MemoryAudit
 from tests.fakes.records import Beat, Record
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 from shared.addresses.git_uri import AddressRefusal, AllowedAddresses
 from shared.own_addresses import listener, own_loopback, reachable_at
-from worker.source.proxy_request import ProxyRequest
+from worker.source.way_out.proxy_request import ProxyRequest
 
 HEAD_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024

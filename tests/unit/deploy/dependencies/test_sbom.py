@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.dependencies.lock import LOCK, part
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def test_the_parts_of_an_image_are_those_of_its_lock() -> None:

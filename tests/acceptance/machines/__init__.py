@@ -1,0 +1,1 @@
+"""Machines that are not as a developer's is."""

@@ -1,0 +1,1 @@
+"""Addresses of git and data."""
