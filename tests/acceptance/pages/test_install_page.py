@@ -1,8 +1,11 @@
-"""docs/operate/install.md, followed word for word: from a clone to the first job, which is the README's own project."""
+"""docs/operate/install.md, followed word for word: from a clone to the first job, which is the README's own project.
+
+Then docs/operate/uninstall.md, while something trains.
+"""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +21,10 @@ from worker.runners.docker.networks import bridge_address
 
 pytestmark = pytest.mark.timeout(900)  # the images' first build downloads all that they are made of
 
-README, PAGE = ROOT / "README.md", ROOT / "docs/operate/install.md"
+README, PAGE, END = ROOT / "README.md", ROOT / "docs/operate/install.md", ROOT / "docs/operate/uninstall.md"
 PAGE_SECONDS = 850
+SLOW = {"experiment_name": "slow"}
+Push = Callable[[str, dict[str, str | bytes]], str]
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +39,36 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
 
 
 @pytest.fixture(scope="module")
-def followed(stack: Compose) -> Iterator[list[Done]]:
-    """What the page's commands printed, with a git server in the place of GitHub."""
+def push(stack: Compose) -> Iterator[Push]:
+    """Makes a repository on a git server in the place of GitHub; its address."""
     address = bridge_address(os.environ)
     assert address
     with GitServer(stack.checkout.parent / "git") as server, forwarding(address, server.port):
-        image = f"{stack.name}-iris:1"
-        uri = server.create("iris", own_project(stack.checkout, image)).uri.replace("127.0.0.1", address)
-        keep_apart(stack)
-        words = {
-            "https://github.com/user/iris.git": uri,
-            "retrain.example.com": "127.0.0.1",
-            "5005": str(stack.api_port),
-            "5007": str(stack.mlflow_port),
-            "iris:1": image,
-        }
-        blocks = [replaced(block, words) for block in marked_blocks(PAGE)]
-        environment = {**os.environ, **ENVIRONMENT, "HOME": os.environ["HOME"], "PATH": os.environ["PATH"]}
-        for name in ("PYTHONPATH", "VIRTUAL_ENV"):
-            environment.pop(name, None)
-        yield run_all(blocks, folder=stack.checkout.parent, environment=environment, seconds=PAGE_SECONDS)
+        yield lambda name, files: server.create(name, files).uri.replace("127.0.0.1", address)
+
+
+@pytest.fixture(scope="module")
+def followed(stack: Compose, push: Push) -> list[Done]:
+    """What the page's commands printed."""
+    image = f"{stack.name}-iris:1"
+    words = {
+        "https://github.com/user/iris.git": push("iris", own_project(stack.checkout, image)),
+        "retrain.example.com": "127.0.0.1",
+        "5005": str(stack.api_port),
+        "5007": str(stack.mlflow_port),
+        "iris:1": image,
+    }
+    keep_apart(stack)
+    return follow(PAGE, words, stack.checkout.parent)
+
+
+def follow(page: Path, words: dict[str, str], folder: Path) -> list[Done]:
+    """Do what a page says, with words of this test's own."""
+    blocks = [replaced(block, words) for block in marked_blocks(page)]
+    environment = {**os.environ, **ENVIRONMENT, "HOME": os.environ["HOME"], "PATH": os.environ["PATH"]}
+    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+        environment.pop(name, None)
+    return run_all(blocks, folder=folder, environment=environment, seconds=PAGE_SECONDS)
 
 
 def own_project(checkout: Path, image: str) -> dict[str, str | bytes]:
@@ -106,3 +121,20 @@ def test_links_lead_where_people_are(followed: list[Done], stack: Compose) -> No
     shown = stack.get(f"/jobs/{job['id']}").text
     assert stack.mlflow_url in shown
     assert "http://mlflow:" not in shown
+
+
+def test_uninstalled_as_the_page_says_nothing_of_it_stays(followed: list[Done], stack: Compose, push: Push) -> None:
+    assert followed
+    project = (
+        f"name: slow\ndocker_env: {{image: {stack.name}-iris:1}}\nentry_points: {{main: {{command: sleep 600}}}}\n"
+    )
+    stack.wait(stack.post("/retrain", {"git_uri": push("slow", {"MLproject": project}), **SLOW}), "running")
+    follow(END, {"worker-1": stack.name}, stack.folder)
+    client = docker_or_skip()
+    try:
+        ours = [*client.containers.list(all=True), *client.networks.list(), *client.volumes.list()]
+        assert not [each.attrs["Name"] for each in ours if stack.name in each.attrs["Name"]]
+    finally:
+        client.close()
+    assert stack.training() == []
+    assert not (stack.folder / ".env").exists()
