@@ -63,8 +63,8 @@ LEAST_COVERED = $(BIN)/coverage report --sort=cover > build/coverage/table.txt \
 drill: .venv/ready ## Break everything under load; check that nothing is lost (FAULTS=200 SEED=7)
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
 
-canaries: .venv/ready ## Let every kind of secret in and look for each everywhere: files, databases, logs, answers, processes
-	@$(BIN)/python -m pytest tests/acceptance/test_canaries.py $(ARGS)
+canaries: .venv/ready ## Let every kind of secret in, end jobs in every way, and look for each secret everywhere
+	@LONG=1 $(BIN)/python -m pytest tests/acceptance/test_canaries.py $(ARGS)
 
 upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)

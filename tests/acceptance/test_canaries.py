@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import psutil
 import requests
-from redis import Redis
 
 from tests.acceptance.support.canaries import (
     ALERTS_OF_A_FAILURE,
@@ -23,6 +22,7 @@ from tests.acceptance.support.canaries import (
     FILES_OF_THEIR_OWN,
     HOOK,
     HTTP_SECONDS,
+    NO_IMAGE,
     NOTHING_IS_MASKED,
     PROJECT,
     TRAIN,
@@ -32,7 +32,9 @@ from tests.acceptance.support.hook_receiver import Posts, hooks
 from tests.acceptance.support.leaks import Secret, command_lines, docker_with, files_with
 from tests.acceptance.support.process_sampler import ProcessSampler
 from tests.acceptance.support.projects import let_go
+from tests.acceptance.support.sinks import flower_content, redis_content
 from tests.support.engines import docker_or_skip
+from tests.support.length import IS_LONG
 from tests.support.servers.git_server import GitServer
 from tests.support.servers.stack import Stack
 from tests.support.waiting import wait_until
@@ -105,29 +107,6 @@ class Api:
         return self.job(job)
 
 
-def redis_content(stack: Stack) -> bytes:
-    """Every key with what it holds; bodies of messages are JSON in base64, which the search knows."""
-    password = (stack.data / "redis-password").read_text().strip()
-    readers = {b"string": "get", b"list": "lrange", b"set": "smembers", b"hash": "hgetall", b"zset": "zrange"}
-    with Redis(port=stack.ports["redis"], password=password) as client:
-        whole = {b"list": (0, -1), b"zset": (0, -1)}
-        kinds = {key: client.type(key) for key in client.scan_iter()}
-        found = {key: getattr(client, readers[kind])(key, *whole.get(kind, ())) for key, kind in kinds.items()}
-    assert any(key.startswith(b"celery-task-meta") for key in found)
-    return b"\n".join(
-        key + b" " + (value if isinstance(value, bytes) else repr(value).encode()) for key, value in found.items()
-    )
-
-
-def flower_content(stack: Stack, jobs: list[dict[str, Any]]) -> bytes:
-    login = ("admin", (stack.data / "flower-password").read_text())
-    paths = ["/api/tasks", "/tasks", *(f"/task/{job['id']}" for job in jobs)]
-    answers = [requests.get(f"{stack.urls['flower']}{path}", auth=login, timeout=HTTP_SECONDS) for path in paths]
-    assert answers[0].ok
-    assert any(job["id"].encode() in answers[0].content for job in jobs)  # a Flower that was killed forgets the latest
-    return b"\n".join(answer.content for answer in answers)
-
-
 def routes(api: Api) -> list[str]:
     """Every GET route without a parameter, and those about the trigger."""
     found = api.get("/openapi.json").json()["paths"]
@@ -190,19 +169,24 @@ def git_hosts(folder: Path) -> Iterator[dict[str, str]]:
         # Its job is not told the other jobs' logins, so its log could not hide them.
         known = CANARIES["named"].password
         named.create("source", {"MLproject": PROJECT, "train.py": f"print({known[::-1]!r}[::-1])"})
-        source.create("source", {"MLproject": PROJECT, "train.py": TRAIN})
+        source.create("source", {"MLproject": PROJECT, "train.py": TRAIN, "no-image/MLproject": NO_IMAGE})
         data.create("data", {"data.csv": "1,2"})
         yield {
             "git_uri": source.url("source", with_credentials=True),
+            "refused": source.url("source", with_credentials=True).replace("robot:", "stranger:"),
             "dataset_uri": data.url("data", with_credentials=True),
             "named": named.url("source"),
         }
 
 
 def submit(api: Api, addresses: Mapping[str, str], mode: str, **changes: Any) -> dict[str, Any]:
+    return api.post("/retrain", body_of(addresses, mode) | changes)
+
+
+def body_of(addresses: Mapping[str, str], mode: str) -> dict[str, Any]:
+    """A request with both logins: a job masks those of others only if the service itself has them."""
     uris = {name: addresses[name] for name in ("git_uri", "dataset_uri")}
-    body = {"experiment_name": "canaries", **uris, "parameters": {"mode": mode}}
-    return api.post("/retrain", body | changes)
+    return {"experiment_name": "canaries", **uris, "parameters": {"mode": mode}}
 
 
 def kill_services(stack: Stack) -> None:
@@ -214,11 +198,19 @@ def kill_services(stack: Stack) -> None:
     wait_until(lambda: not stack.processes(training=False), what="an end of all services")
 
 
-# What ends a job before it trains.
-FAILING: tuple[dict[str, Any], ...] = (
-    {"commit_hash": "no-such-branch"},
-    {"MLproject_location": "no/such/folder"},
-    {"entry_point": "nothing"},
+# What ends a job in another way than its training's own, and how; with LONG each way that a request can bring about.
+Change = Mapping[str, Any]
+FAILING: tuple[tuple[str, Change], ...] = (
+    ("REF_NOT_FOUND", {"commit_hash": "no-such-branch"}),
+    ("INVALID_PROJECT", {"MLproject_location": "no/such/folder"}),
+)
+LONG_FAILING: tuple[tuple[str, Change], ...] = (
+    ("INVALID_PROJECT", {"entry_point": "nothing"}),
+    ("INVALID_PARAMETER", {"parameters": {}}),
+    ("IMAGE_PULL_FAILED", {"MLproject_location": "no-image"}),
+    ("RUN_TIMEOUT", {"parameters": {"mode": "wait"}, "timeouts": {"run_seconds": 3}}),
+    ("OOM_KILLED", {"parameters": {"mode": "greedy"}, "resources": {"memory": "128m"}}),
+    ("QUEUE_TIMEOUT", {"resources": {"host_labels": ["nowhere"]}, "timeouts": {"queue_seconds": 2}}),
 )
 TWICE = {"max_attempts": 2, "on": ["user_error"], "initial_delay_seconds": 0}
 
@@ -230,13 +222,15 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         sampler.watched |= opens
         sampler.start()
         name_credentials(stack, addresses["named"])
-        template = {"experiment_name": "canaries", "git_uri": addresses["git_uri"], "parameters": {"mode": "ok"}}
+        template = body_of(addresses, "ok")
         signal = {"name": "canary", "template": template, "when": {"signal": {}}, "secret": HOOK.username}
         api.post("/triggers", signal)
         adopted = submit(api, addresses, "wait")
         ending = [submit(api, addresses, "ok"), submit(api, addresses, "fail", retry=TWICE)]
         by_file = submit(api, addresses, "ok", git_uri=addresses["named"])
-        others = [submit(api, addresses, "ok", **changes) for changes in FAILING]
+        ways = [*FAILING, *(LONG_FAILING if IS_LONG else ()), ("GIT_AUTH_FAILED", {"git_uri": addresses["refused"]})]
+        others = [submit(api, addresses, "ok", **changes) for _, changes in ways]
+        api.post("/triggers/canary/signal", {"metric": "drift", "value": 1})
         assert api.wait(adopted, "running")["state"] == "running"
         ended = [api.wait(job) for job in ending]
         assert [(job["state"], len(job["attempts"])) for job in ended] == [("succeeded", 1), ("failed", 2)], ended
@@ -245,18 +239,19 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
 
         kill_services(stack)
         stack.start()
-        (container,) = stack.containers()
-        let_go(container)
+        let_go(*(each for each in stack.containers() if adopted["id"] in each.name))
         log = f"/jobs/{adopted['id']}/logs"
         wait_until(lambda: "told again" in api.get(log).text, timeout_seconds=120, what="output after the adoption")
         api.post(f"/jobs/{adopted['id']}/cancel", {"force": True})
         assert api.wait(adopted)["state"] == "cancelled"
 
         assert api.wait(by_file)["state"] == "succeeded"
-        failed = {api.wait(job)["reason"]["code"] for job in others}
-        assert failed == {"INVALID_PROJECT", "REF_NOT_FOUND"}
+        reasons = [api.wait(job)["reason"] or {} for job in others]
+        assert [each.get("code") for each in reasons] == [code for code, _ in ways], reasons
+        (fired,) = api.get("/jobs?trigger=canary").json()["jobs"]
+        api.wait(fired)
         sampler.stop()
-        jobs = [adopted, *ending, by_file, *others]
+        jobs = [adopted, *ending, by_file, *others, fired]
         assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
         assert sampler.arguments == {}
         sampler.environments.pop("lent")  # a variable of whoever says make up, whose processes all inherit it

@@ -33,11 +33,13 @@ def tell():
         print(*(base64.b64encode(b"x" * n + raw).decode() for n in range(3)), base64.urlsafe_b64encode(raw).decode())
     print(os.environ, json.dumps(dict(os.environ)), base64.b64encode(repr(os.environ).encode()).decode())
 
-if sys.argv[1] == "fail":
+if sys.argv[1] in ("fail", "greedy"):
     sys.stdout = sys.stderr
 tell()
 while sys.argv[1] == "wait" and not os.path.exists("/tmp/go"):
     time.sleep(0.1)
+if sys.argv[1] == "greedy":
+    hoard = [os.urandom(2**20) for _ in range(2000)]
 if sys.argv[1] == "wait":
     tell()
     print("told again")
@@ -45,6 +47,8 @@ if sys.argv[1] == "wait":
 if sys.argv[1] == "fail":
     raise RuntimeError(f"{{os.environ['CANARY']}} {{sorted(found)}}")
 """
+# A project whose image nobody has: its registry is this machine's, where nothing listens.
+NO_IMAGE = PROJECT.replace(IMAGE, "127.0.0.1:9/canaries:1")
 HOOK = Secret("canary-of-a-sender-Jw81hQz5tR", "")
 # Where something is that opens a part, and why it may be there. All else is a leak.
 FILES_OF_THEIR_OWN = {

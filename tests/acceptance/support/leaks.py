@@ -129,13 +129,20 @@ def docker_with(secret: Secret, stack: Stack) -> list[str]:
             image = client.images.get(each.attrs["Image"])
             shown |= {
                 f"inspect {each.name}": each.attrs,
-                f"top {each.name}": each.top() if each.status == "running" else None,
+                f"top {each.name}": _processes_of(each),
                 f"inspect {image.id}": image.attrs,
                 f"history {image.id}": image.history(),
             }
         return [what for what, said in shown.items() if secret.is_in(json.dumps(said))]
     finally:
         client.close()
+
+
+def _processes_of(container: Any) -> Any:
+    try:
+        return container.top()
+    except docker.errors.APIError:  # it does not run, or not any more
+        return None
 
 
 def git_configurations(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ import requests
 from requests import Response
 
 from shared.alerts.model import AlertEvent
-from shared.sql import SqlStore
+from shared.sql import SqlStore, schema
 from tests.support.network.ports import free_port
 from tests.support.servers.api_server import ApiServer, running_api
 from tests.support.servers.valkey import Valkey, running_valkey
@@ -209,7 +209,6 @@ def test_without_tokens_the_start_says_that_only_this_machine_is_served(api_with
     ("variables", "said"),
     [
         ({}, "Run: python -m shared.sql.schema"),
-        ({"API_HOST": "0.0.0.0"}, "API_TOKENS"),
         ({"API_THREADS": "many"}, "API_THREADS"),
         ({"DATABASE_URL": "mysql://host/db"}, "DATABASE_URL"),
     ],
@@ -219,6 +218,15 @@ def test_what_is_wrong_keeps_it_from_starting_and_is_said(tmp_path: Path, variab
     assert server.launch().wait(TIMEOUT_SECONDS) == 1
     assert said in server.log
     assert "Traceback" not in server.log
+
+
+def test_it_does_not_start_for_other_machines_while_nobody_could_be_let_in(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    schema.upgrade(store)
+    store.close()
+    server = ApiServer(tmp_path, {"API_HOST": "0.0.0.0"})
+    assert server.launch().wait(TIMEOUT_SECONDS) == 1
+    assert "API_TOKENS is empty" in server.log
 
 
 def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
