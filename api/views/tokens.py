@@ -137,7 +137,10 @@ def list_tokens(query: NoQuery) -> TokenList:
     "GET /tokens/<name>", Answer("The token.", Token), tag=Tag.ACCESS, needs=Right.ADMINISTER, raises=[TokenNotFound]
 )
 def get_token(path: TokenPath, query: NoQuery) -> Token:
-    """Read what is known of a token."""
+    """Read what is known of a token.
+
+    The token itself is not: it was answered once, when it was made or replaced.
+    """
     return represent(services().store.get_token(path.name))
 
 
@@ -183,7 +186,10 @@ def delete_token(path: TokenPath, query: NoQuery) -> Token:
 
 @operation("GET /whoami", Answer("The caller.", Whoami), tag=Tag.ACCESS, needs=Right.READ)
 def whoami(query: NoQuery) -> Whoami:
-    """Say who you are to this service, and what you may do."""
+    """Say who you are to this service, and what you may do.
+
+    `kind` is how you showed it: by a token, by the proxy of a single sign-on, or by being on the API's own machine.
+    """
     caller = current_caller()
     return Whoami(name=caller.name, kind=caller.kind, roles=tuple(sorted(caller.roles)), team=caller.team)
 
