@@ -4,7 +4,9 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 export COMPOSE_FILE=${COMPOSE_FILE:-$here/docker-compose.yml}
-folder=${SECRETS_DIR:-$here/secrets}
+# Where .env says that the secrets are: Compose knows.
+folder=$(docker compose config --format json | "${PYTHON:-python3}" -c \
+    'import json, os, sys; print(os.path.dirname(json.load(sys.stdin)["secrets"]["secret_key"]["file"]))')
 step() { (cd "$here/.." && "${PYTHON:-python3}" -m deploy.make_secrets --folder "$folder" "$1"); }
 
 step --use-key

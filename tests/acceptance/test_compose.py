@@ -11,6 +11,7 @@ import docker
 import pytest
 import requests
 
+from shared.secrets.keys import keys_in
 from tests.acceptance.support.checkout import ROOT, fresh_clone
 from tests.acceptance.support.compose_stack import (
     AZURITE,
@@ -200,6 +201,19 @@ def test_it_retrains_with_its_records_on_postgresql_its_artifacts_on_blobs_and_a
     assert "digits" in json.dumps(discord.messages[-1])
 
 
+def test_the_key_is_rotated_while_everything_runs(stack: Compose) -> None:
+    files = [stack.secrets / name for name in ("secret_key", "tracking_guard_key")]
+    before = [keys_in(each.read_text()) for each in files]
+    running = {name: each["ID"] for name, each in stack.services().items()}
+    assert "The old key is dropped." in stack.make("rotate-key")
+    after = [keys_in(each.read_text()) for each in files]
+    assert [len(each) for each in after] == [1, 1]
+    assert not {*before[0], *before[1]} & {*after[0], *after[1]}
+    assert {name: each["ID"] for name, each in stack.services().items()} == running
+    digits = stack.get("/jobs?model=digits&state=succeeded").json()["jobs"][0]
+    assert stack.wait(stack.post(f"/jobs/{digits['id']}/retry", {}))["state"] == "succeeded"  # by tokens of the new key
+
+
 def test_training_reaches_mlflow_by_the_guard_and_nothing_else_of_the_stack(
     stack: Compose, engine: docker.DockerClient, git_server: GitServer, host_address: str
 ) -> None:
@@ -297,5 +311,5 @@ def test_what_was_backed_up_is_there_again_after_all_volumes_are_destroyed(stack
     stack.make("restore", f"FOLDER={tmp_path / 'backup'}")
     sys.stdout.write(f"backup: {saved - began:.0f} s, down and restore: {time.monotonic() - saved:.0f} s\n")
     assert kept(stack) == before
-    (digits,) = (job_id for job_id, (_, log) in before.jobs.items() if "promoted" in log)
+    digits = next(job_id for job_id, (_, log) in before.jobs.items() if "promoted" in log)
     assert stack.wait(stack.post(f"/jobs/{digits}/retry", {}))["state"] == "succeeded"
