@@ -2,8 +2,9 @@
 
 from flask import Flask, Response
 
-from api import metrics
+from api import metrics, ui
 from api.access import authentication, rates, refused
+from api.access.authentication import Authentication
 from api.access.authorisation import TEAMS_ISOLATED
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
@@ -68,14 +69,16 @@ def create_app(
     refused.register(app, store)
     served = operations()
     behind_proxy.register(app, settings)
-    authentication.register(
-        app,
+    callers = Authentication(
         settings,
         known,
+        store,
         open_paths={each.path for each in served if each.needs is None},
         provable={each.path for each in served if each.signed_in},
     )
+    authentication.register(app, callers)
     rates.register(app, settings)
+    ui.register(app, callers)
     problems.register(app, redactor or Redactor())
     for each in served:
         app.add_url_rule(each.path, endpoint=each.id, view_func=each, methods=[each.method])

@@ -62,7 +62,7 @@ def request_of(job: Job, wish: RetryRequest) -> RetrainRequest:
     try:
         request = RetrainRequest.model_validate({**job.request, **given})
     except ValidationError as error:
-        refuse(error, RetrainRequest, "body")  # only what was sent now can be wrong
+        refuse(error, RetrainRequest, "body", given)  # only what was sent now can be wrong
     require_the_same_addresses(job, stored, request)
     return request
 

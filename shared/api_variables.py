@@ -47,6 +47,9 @@ class ApiVariables(CallerVariables):
     metrics_tokens: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words)] = Field(
         (), description="Tokens that may read /metrics and nothing else, even if API_TOKENS has them too."
     )
+    ui_session_hours: float = Field(
+        12, gt=0, le=24 * 365, description="How long a person who showed a token stays signed in at /ui/."
+    )
     teams_isolated: bool = Field(
         False, description="Whether callers of a team see only what belongs to it: jobs, logs, triggers and models."
     )

@@ -17,12 +17,15 @@ from pydantic import SecretStr
 
 from api.access.authorisation import Unknown, remember_caller
 from api.access.known_tokens import KnownTokens
+from api.access.signed_in import SignedIn
 from api.access.wrong_tokens import LONG, WrongTokens
 from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
+from api.sign_on.signed_tokens import is_signed_token
 from api.sign_on.signing_on import SignOn
 from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
 from shared.access.roles import Role
+from shared.access.sessions import Sessions
 from shared.access.tokens import TOKEN, Tokens, hash_of
 from shared.errors import ConfigurationError
 from shared.own_addresses import LOOPBACK
@@ -30,8 +33,8 @@ from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-DOCUMENTATION = frozenset({"/", "/openapi.json", "/docs"})
-OPEN_FOLDER = "/docs/"
+OPEN = frozenset({"/", "/openapi.json", "/docs", "/ui/sign-in"})
+OPEN_FOLDERS = ("/docs/", "/ui/static/")
 METRICS_PATH = "/metrics"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})  # none: a person, through the address bar or a bookmark
@@ -55,6 +58,7 @@ class Authentication:
         self,
         settings: Settings,
         known: KnownTokens,
+        sessions: Sessions,
         *,
         open_paths: Collection[str] = (),
         provable: Collection[str] = (),
@@ -63,10 +67,11 @@ class Authentication:
         self._known = known
         self._sign_on = SignOn.of(settings)
         self._serves_machine = serves_machine(settings)
-        self._open_paths = DOCUMENTATION | set(open_paths)
+        self._open_paths = OPEN | set(open_paths)
         self._provable = frozenset(provable)
         self._metrics_hashes = [_hash(token) for token in metrics_tokens]
         self._hashes = [_hash(token) for token in tokens]
+        self.signed_in = SignedIn(sessions, self._hashes, seconds=settings.ui_session_hours * 3600)
         self._wrong = WrongTokens(_hash(token) for token in (*tokens, *metrics_tokens) if len(token) >= LONG)
         public = urlsplit(settings.api_public_url)
         self._public_origin = f"{public.scheme}://{public.netloc}".lower()
@@ -76,7 +81,7 @@ class Authentication:
         """Return who sends it. Raises ForeignPage, NotAuthenticated, MetricsOnly or NotFromThisMachine."""
         if asked.method not in SAFE_METHODS:
             self._refuse_foreign_page(asked)
-        if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDER):
+        if asked.path in self._open_paths or asked.path.startswith(OPEN_FOLDERS):
             return Identified(NOBODY)
         try:
             return Identified(self._identify(asked))
@@ -87,6 +92,8 @@ class Authentication:
 
     def _identify(self, asked: Request) -> Caller:
         token = bearer_token(asked)
+        if token is None and (person := self.signed_in.find_caller(asked)):
+            return person
         is_of_record = token is not None and TOKEN.match(token) is not None
         if self._serves_machine and not is_of_record:
             self._check_machine(asked)
@@ -95,7 +102,16 @@ class Authentication:
             return person
         if not token:
             raise NotAuthenticated(NEEDS_TOKEN + self._sign_on.proxy.hint(asked))
-        hashed = _hash(token)
+        return self._holder(asked, token)
+
+    def sign_in(self, asked: Request, token: str) -> str:
+        """Return the cookie of a new session for who holds the token. Raises as ``identify`` does."""
+        if is_signed_token(token):
+            raise NotAuthenticated("This is a signed token of single sign-on, for programs. Enter one of this service.")
+        return self.signed_in.begin(asked, self._holder(asked, token), token)
+
+    def _holder(self, asked: Request, token: str) -> Caller:
+        hashed, is_of_record = _hash(token), TOKEN.match(token) is not None
         self._wrong.check(asked.remote_addr, hashed, is_of_record=is_of_record)
         try:
             found = self._holder_of(token) if is_of_record else self._holder_of_setting(asked, hashed)
@@ -147,16 +163,8 @@ class Authentication:
             return False
 
 
-def register(
-    app: Flask,
-    settings: Settings,
-    known: KnownTokens,
-    *,
-    open_paths: Collection[str],
-    provable: Collection[str] = (),
-) -> None:
-    """Identify the sender of every request except those for the documentation and these paths."""
-    authentication = Authentication(settings, known, open_paths=open_paths, provable=provable)
+def register(app: Flask, authentication: Authentication) -> None:
+    """Identify the sender of every request."""
 
     @app.before_request
     def identify() -> None:

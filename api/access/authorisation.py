@@ -57,11 +57,16 @@ def may_see(thing: Owned) -> bool:
     return current_caller().may_see(thing, isolated=_teams_are_isolated())
 
 
+def may_act_on(thing: Owned) -> bool:
+    """Return whether the caller may change it."""
+    return current_caller().may_act_on(thing, isolated=_teams_are_isolated())
+
+
 def require_acting_on(thing: Owned, what: str) -> None:
     """Raise NotAllowed unless the caller, who sees it, may also change it."""
-    caller = current_caller()
-    if not caller.may_act_on(thing, isolated=_teams_are_isolated()):
-        raise NotAllowed(f"{what} is not {caller.name}'s own. It takes the role {OPERATORS} to change another's.")
+    if not may_act_on(thing):
+        who = current_caller().name
+        raise NotAllowed(f"{what} is not {who}'s own. It takes the role {OPERATORS} to change another's.")
 
 
 def require_own_team(thing: Owned, what: str) -> None:

@@ -1,12 +1,11 @@
 """Turns pydantic's errors about a request into messages for the caller: where it is wrong, and what would be right."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any, Literal, NoReturn
 
-from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -20,10 +19,9 @@ MAX_ERRORS = 50  # reported at once, because every unknown name is compared with
 Place = Literal["body", "query", "header"]
 
 
-def refuse(error: ValidationError, model: type[BaseModel], place: Place) -> NoReturn:
-    """Raise InvalidRequest for what the model found in that place of the request."""
-    body = request.get_json() if place == "body" else None
-    raise InvalidRequest(errors_of(error, model, place, body)) from None
+def refuse(error: ValidationError, model: type[BaseModel], place: Place, sent: Mapping[str, Any]) -> NoReturn:
+    """Raise InvalidRequest for what the model found in that place of the request, where this was sent."""
+    raise InvalidRequest(errors_of(error, model, place, dict(sent) if place == "body" else None)) from None
 
 
 def errors_of(

@@ -18,7 +18,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-STARTING_POINTS = {"documentation": "docs", "openapi": "openapi.json", "jobs": "jobs", "ready": "readyz"}
+STARTING_POINTS = {"page": "ui/", "documentation": "docs", "openapi": "openapi.json", "jobs": "jobs", "ready": "readyz"}
 
 
 def register(app: Flask, operations: Sequence[Operation]) -> None:
@@ -35,7 +35,7 @@ def register(app: Flask, operations: Sequence[Operation]) -> None:
     @blueprint.get("/")
     def start_page() -> BaseResponse:
         if any(kind == "text/html" for kind, _ in request.accept_mimetypes):  # a person's browser names it
-            return redirect(f"{request.script_root}/docs" if request.script_root else "docs")
+            return redirect(f"{request.script_root}/ui/" if request.script_root else "ui/")
         return jsonify({name: f"{request.script_root}/{path}" for name, path in STARTING_POINTS.items()})
 
     @blueprint.get("/docs/start.js")

@@ -35,12 +35,16 @@ class Input:
 
     def read(self, asked: Request, path_values: Mapping[str, str]) -> BaseModel:
         """Read and check it; raise InvalidRequest saying what is wrong with it."""
+        return self.check(self._given(asked, path_values))
+
+    def check(self, given: Mapping[str, Any]) -> BaseModel:
+        """Return the model of these values; raise InvalidRequest saying what is wrong with them."""
         try:
-            return self.model.model_validate(self._given(asked, path_values))
+            return self.model.model_validate(given)
         except ValidationError as error:
             if self.place == "path":
                 raise NotFound from error
-            refuse(error, self.model, self.place)
+            refuse(error, self.model, self.place, given)
 
     def _given(self, asked: Request, path_values: Mapping[str, str]) -> Mapping[str, Any]:
         match self.place:

@@ -1,11 +1,11 @@
-"""Collects the API's operations: all that are decorated in the modules of this folder.
+"""Collects the API's operations: all that are decorated in the modules below this folder.
 
 Their docstrings are the API's documentation, written for the caller.
 """
 
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from api.operations.answers import Tag
 from api.operations.operation import Operation
@@ -17,7 +17,7 @@ def operations() -> tuple[Operation, ...]:
 
 
 def _found() -> Iterator[Operation]:
-    for module in iter_modules(__path__, f"{__name__}."):
+    for module in walk_packages(__path__, f"{__name__}."):
         for value in vars(import_module(module.name)).values():
             if isinstance(value, Operation) and value.view.__module__ == module.name:
                 yield value

@@ -10,7 +10,7 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.paging import next_history
 from api.services import services
-from api.views.job_list import Filter, Time
+from api.views.jobs.listing import Filter, Time
 from shared.access.audit import AuditFilter, Outcome
 from shared.access.roles import Right
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shared.access.audit import Audit
+from shared.access.sessions import Sessions
 from shared.access.tokens import Tokens
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
@@ -266,6 +267,18 @@ class Watching(Protocol):
 
 
 class JobStore(
-    Submissions, Claims, Scheduling, Hosts, Outbox, Watching, ModelRecord, Triggers, Tokens, Audit, ModelTeams, Protocol
+    Submissions,
+    Claims,
+    Scheduling,
+    Hosts,
+    Outbox,
+    Watching,
+    ModelRecord,
+    Triggers,
+    Tokens,
+    Sessions,
+    Audit,
+    ModelTeams,
+    Protocol,
 ):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

@@ -2,6 +2,7 @@
 
 from shared.sql.access.audit import Audit
 from shared.sql.access.model_teams import ModelTeams
+from shared.sql.access.sessions import Sessions
 from shared.sql.access.tokens import Tokens
 from shared.sql.access.waiting import Queues
 from shared.sql.claiming import Claiming
@@ -32,6 +33,7 @@ class SqlStore(
     Looking,
     Trials,
     Tokens,
+    Sessions,
     ModelTeams,
     Queues,
     Watching,

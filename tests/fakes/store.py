@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.access.audit import AuditEntry
+from shared.access.sessions import NewSession
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
 from shared.jobs.model import SUPERVISED, Job, JobState, NewJob, Reason, Transition
@@ -32,6 +33,7 @@ from shared.scheduling.leases import Span
 from shared.scheduling.limits import Limits, Sending
 from shared.scheduling.queue_position import QueuePosition, Scene, is_known_to_any, position_of
 from shared.scheduling.waiting import NEWER_WORKER
+from tests.fakes.access.sessions import MemorySessions
 from tests.fakes.access.tokens import KeptToken, MemoryModelTeams, MemoryQueues, MemoryTokens
 from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
@@ -54,6 +56,7 @@ class MemoryStore(
     MemoryLooks,
     MemoryTrials,
     MemoryTokens,
+    MemorySessions,
     MemoryWatching,
 ):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
@@ -85,6 +88,7 @@ class MemoryStore(
         self._pause: Pause | None = None
         self._last_trigger_event = 0
         self._tokens: dict[str, KeptToken] = {}
+        self._sessions: dict[str, tuple[NewSession, datetime, datetime]] = {}
         self._model_teams: dict[str, str | None] = {}
         self._audit: list[AuditEntry] = []
 

@@ -1,4 +1,4 @@
-"""The tables of tokens, of the audit, and of whose team a model is. Alembic creates them; a test compares the two."""
+"""The tables of tokens, sessions, the audit and models' teams. Alembic creates them; a test compares the two."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table
 
@@ -23,6 +23,17 @@ tokens = Table(
     Column("revoked_at", UtcDateTime),
     Column("used_at", UtcDateTime),
     Index(None, "previous_hash"),
+)
+
+sessions = Table(  # of the page
+    "sessions",
+    metadata,
+    Column("hash", CleanString(64), primary_key=True),  # of the cookie
+    Column("token_id", CleanString(36)),  # null for a token of the settings,
+    Column("proof", CleanString(64), nullable=False),  # which this shows to have been shown
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at"),
 )
 
 audit = Table(  # only ever added to; numbers have no gap

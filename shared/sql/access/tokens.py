@@ -110,7 +110,12 @@ def _read(transaction: Transaction, name: str, *, for_update: bool = False) -> s
     return row
 
 
+def has_ended(row: sa.Row[Any], now: datetime) -> bool:
+    """Return whether the token of this row was revoked or has expired."""
+    return row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now)
+
+
 def _is_valid(row: sa.Row[Any], hashed: str, now: datetime) -> bool:
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    if has_ended(row, now):
         return False
     return row.hash == hashed or (row.previous_until is not None and row.previous_until > now)

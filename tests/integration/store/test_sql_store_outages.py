@@ -13,6 +13,7 @@ from shared.access.audit import AuditFilter, NewEntry
 from shared.access.audit import Outcome as AuditOutcome
 from shared.access.callers import NOBODY
 from shared.access.roles import Role
+from shared.access.sessions import NewSession
 from shared.access.tokens import NewToken
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
@@ -47,6 +48,7 @@ OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
 REFUSED = NewEntry.of(Act(NOBODY, "retrain", "10.0.0.7", "r"), "", outcome=AuditOutcome.REFUSED)
 OCCURRENCE = Occurrence("key", NOW)
 TOKEN = NewToken(name="ci", hash="hash", hint="art_", roles=frozenset({Role.ADMIN}), created_by="ann")
+SESSION = NewSession(hash="hash", expires_in_seconds=60)
 DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, secret=None, waiting=())
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
@@ -90,6 +92,7 @@ READS: dict[str, Call] = {
     "trigger_events": lambda store: store.trigger_events("id", limit=1),
     "triggers_pause": lambda store: store.triggers_pause(),
     "find_token": lambda store: store.find_token("hash"),  # writes if it is found
+    "find_session": lambda store: store.find_session("hash"),
     "get_token": lambda store: store.get_token("ci"),
     "list_tokens": lambda store: store.list_tokens(),
     "has_admin_token": lambda store: store.has_admin_token(),
@@ -145,6 +148,8 @@ WRITES: dict[str, Call] = {
     "settle_trigger": lambda store: store.settle_trigger(DUE, Settlement(look_at=None)),
     "forget_trigger_events": lambda store: store.forget_trigger_events(older_than_days=1, most=1),
     "create_token": lambda store: store.create_token(TOKEN),
+    "create_session": lambda store: store.create_session(SESSION),
+    "end_session": lambda store: store.end_session("hash"),
     "rotate_token": lambda store: store.rotate_token("ci", hashed="h", hint="art_", overlap_seconds=0),
     "revoke_token": lambda store: store.revoke_token("ci"),
 }

@@ -80,8 +80,8 @@ def test_a_path_may_come_with_the_public_addresss_path_or_without(
 
 
 @pytest.mark.parametrize("path", ["/", "/retrain/", "/retrain"])
-def test_the_start_page_leads_to_the_documentation_below_the_path(public: FlaskClient, path: str) -> None:
-    assert public.get(path, headers={"Accept": "text/html,*/*;q=0.8"}).headers["Location"] == "/retrain/docs"
+def test_the_start_page_leads_to_the_pages_and_the_documentation_below_the_path(public: FlaskClient, path: str) -> None:
+    assert public.get(path, headers={"Accept": "text/html,*/*;q=0.8"}).headers["Location"] == "/retrain/ui/"
     assert public.get(path).json["documentation"] == "/retrain/docs"  # type: ignore[index]
 
 

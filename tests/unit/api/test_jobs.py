@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
-from api.views.jobs import pause_seconds
+from api.views.jobs.job import pause_seconds
 from shared.errors import Code, FailureType
 from shared.jobs.model import Job, JobState, Reason
 from shared.jobs.records import Ending, Resolution

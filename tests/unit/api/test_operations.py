@@ -15,7 +15,8 @@ from api.http.models import AnswerBody, Query, RequestBody
 from api.openapi.document import document
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
-from api.views import jobs, logs, operations
+from api.views import operations
+from api.views.jobs import job, logs
 from shared.access.callers import MACHINE
 from shared.access.roles import Right
 from shared.secrets.redactor import Redactor
@@ -150,7 +151,7 @@ def test_a_view_may_take_nothing_else() -> None:
 
 
 def test_every_operation_of_the_views_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "get_job", jobs.get_job, raising=False)  # as where a view imports another's
+    monkeypatch.setattr(logs, "get_job", job.get_job, raising=False)  # as where a view imports another's
     found = [(each.method, each.path) for each in operations()]
     assert len(found) == len(set(found))
     assert ("POST", "/retrain") in found

@@ -139,15 +139,15 @@ def test_a_slash_at_the_end_of_a_path_changes_nothing(client: FlaskClient, path:
     assert client.post("/retrain/", json=BODY).status_code == 202
 
 
-def test_the_start_page_leads_a_browser_to_the_documentation_and_tells_a_program_what_there_is(
+def test_the_start_page_leads_a_browser_to_the_pages_and_tells_a_program_what_there_is(
     client: FlaskClient,
 ) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     shown = client.get("/", headers=browser, follow_redirects=True)
-    assert shown.content_type == client.get("/docs").content_type
+    assert shown.request.path == "/ui/jobs"
     told = client.get("/", headers={"Accept": "*/*"}).json or {}
-    assert {client.get(path).status_code for path in told.values()} == {200}
-    assert {"/docs", "/openapi.json", "/jobs"} <= set(told.values())
+    assert {client.get(path, follow_redirects=True).status_code for path in told.values()} == {200}
+    assert {"/ui/", "/docs", "/openapi.json", "/jobs"} <= set(told.values())
 
 
 def test_a_number_that_only_a_float_calls_infinite_is_refused(client: FlaskClient) -> None:

@@ -144,7 +144,7 @@ def test_numbers_within_the_bound_are_one_event_that_is_counted_up(desk: Desk) -
 
 
 def at_minute(monkeypatch: pytest.MonkeyPatch, minute: int) -> None:
-    monkeypatch.setattr("api.views.hooks.now", lambda: datetime(2030, 1, 1, 0, minute, tzinfo=UTC))
+    monkeypatch.setattr("api.views.triggers.hooks.now", lambda: datetime(2030, 1, 1, 0, minute, tzinfo=UTC))
 
 
 def test_a_number_counts_once_a_minute_or_for_each_idempotency_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

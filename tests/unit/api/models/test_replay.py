@@ -209,7 +209,7 @@ def test_the_api_lists_what_differs_and_counts_the_rest(api: FlaskClient, store:
 def test_of_very_many_decisions_the_newest_are_replayed(
     api: FlaskClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.views.replay.MOST_DECISIONS", 2)
+    monkeypatch.setattr("api.views.models.replay.MOST_DECISIONS", 2)
     for _ in range(3):
         recorded(store)
     said = api.post(PATH, json={}).json or {}

@@ -135,7 +135,7 @@ def _set_champion(api: Api) -> Asking:
     path = "/models/iris/champion"
 
     def with_a_fault() -> TestResponse:
-        api.monkeypatch.setattr("api.views.models.roll_back", lambda *_args, **_kwargs: 1 / 0)
+        api.monkeypatch.setattr("api.views.models.champion.roll_back", lambda *_args, **_kwargs: 1 / 0)
         return api.client(**settings).post(path, json=BODY)
 
     others = {

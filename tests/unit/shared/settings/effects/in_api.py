@@ -29,6 +29,7 @@ from shared.sql import SqlStore
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.network.ports import free_port
+from tests.unit.api.ui.browser import sign_in
 from tests.unit.shared.settings.effects.effect import Effect
 
 KEY = Fernet.generate_key()
@@ -121,6 +122,15 @@ def quota(settings: Settings) -> str:
     return ask(settings, "GET", "/jobs", token="t").headers.get("RateLimit-Policy", "")
 
 
+def signed_in_seconds(settings: Settings) -> float:
+    """How long who enters the token stays signed in."""
+    api = app(settings)
+    browser = api.test_client()
+    sign_in(browser, "t")
+    [(new, *_)] = api.extensions[EXTENSION].store._sessions.values()
+    return float(new.expires_in_seconds)
+
+
 def second_job(settings: Settings) -> int:
     """Its status."""
     client = app(settings).test_client()
@@ -173,6 +183,7 @@ EFFECTS = {
     "api_public_url": Effect("https://ml.example.com/retrain", location, TOKENS),
     "api_trusted_proxies": Effect("127.0.0.0/8", location, TOKENS),
     "api_threads": Effect("5", threads),
+    "ui_session_hours": Effect("1", signed_in_seconds, TOKENS),
     "api_followers": Effect("5", threads),
     "api_followers_per_peer": Effect("5", per_peer),
     "api_followers_per_caller": Effect("5", per_caller),

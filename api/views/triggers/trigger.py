@@ -1,4 +1,4 @@
-"""Writes, reads and deletes triggers. What is done to them is in api.views.trigger_actions."""
+"""Writes, reads and deletes triggers. What is done to them is in api.views.triggers.actions."""
 
 from http import HTTPStatus
 from typing import Any

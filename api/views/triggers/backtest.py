@@ -15,7 +15,7 @@ from api.operations.operation import operation
 from api.schemas import Timestamp
 from api.services import services
 from api.triggers.backtesting import Asked, read_past
-from api.views.observations import Moment
+from api.views.models.observations import Moment
 from shared.access.roles import Right
 from shared.errors import TriggerNotFound
 from shared.jobs.triggers import Outcome

@@ -13,8 +13,8 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.replay import Outcome, Replayed, replay
 from api.services import services
-from api.views.models import ModelPath
-from api.views.observations import Moment
+from api.views.models.champion import ModelPath
+from api.views.models.observations import Moment
 from shared.access.roles import Right
 from shared.requests.parts import Promotion
 

@@ -17,7 +17,7 @@ from api.live.log_text import LONGEST, skip_partial_start, without_partial_end
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import Services, services
-from api.views.jobs import JobPath
+from api.views.jobs.job import JobPath
 from shared.access.roles import Right
 from shared.errors import JobNotFound
 from shared.jobs.model import Attempt, Job

@@ -15,8 +15,8 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.paging import next_history
 from api.services import services
-from api.views.job_list import Time
-from api.views.models import ModelPath
+from api.views.jobs.listing import Time
+from api.views.models.champion import ModelPath
 from mypackage.protocol import CHAMPION, JOB_TAG, PREVIOUS
 from shared.access.roles import Right
 from shared.jobs.observations import UnderWay

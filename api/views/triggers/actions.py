@@ -15,9 +15,9 @@ from api.services import services
 from api.triggers.answers import AllTriggers, Trigger, TriggerEvents, whole_trigger
 from api.triggers.bodies import ActionRequest
 from api.triggers.firing import fire
-from api.views.job_list import Time
-from api.views.retrain import ACCEPTED, accepted
-from api.views.triggers import TriggerPath
+from api.views.jobs.listing import Time
+from api.views.jobs.retrain import ACCEPTED, accepted
+from api.views.triggers.trigger import TriggerPath
 from shared.access.roles import Right
 from shared.errors import ModelOfAnotherTeam, TooManyJobsQueued, TriggerNotFound
 

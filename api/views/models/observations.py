@@ -15,8 +15,8 @@ from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.paging import next_history
 from api.services import services
-from api.views.job_list import Time
-from api.views.models import ModelPath, VersionNumber
+from api.views.jobs.listing import Time
+from api.views.models.champion import ModelPath, VersionNumber
 from shared.access.roles import Right
 from shared.errors import NotChampion, ObservationRefused
 from shared.jobs.observations import LARGEST, NewObservation, Verdict

@@ -15,7 +15,7 @@ from api.retrying import RetryRequest, retry
 from api.schemas import Job
 from api.services import links, services
 from api.submission import submit
-from api.views.jobs import JOB_HEADERS, JobPath, job_response
+from api.views.jobs.job import JOB_HEADERS, JobPath, job_response
 from shared.access.roles import Right
 from shared.errors import IdempotencyKeyReused, JobNotEnded, JobNotFound, ModelOfAnotherTeam, TooManyJobsQueued
 from shared.jobs.records import Submission

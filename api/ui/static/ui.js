@@ -1,0 +1,29 @@
+// What all pages need: times in the reader's zone, and how long ago they were.
+"use strict";
+
+const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+function inWords(at) {
+  const seconds = (at - Date.now()) / 1000;
+  if (Math.abs(seconds) > 7 * 86400) return whole.format(at);
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
+  return ago.format(Math.trunc(seconds / size), unit);
+}
+
+function writeTimes(root) {
+  for (const each of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(each.dateTime);
+    if (isNaN(at)) continue;
+    each.textContent = inWords(at);
+    each.title = `${exact.format(at)} (${each.dateTime})`;
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  writeTimes(document);
+  setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
+});
+document.addEventListener("htmx:afterSettle", () => writeTimes(document));

@@ -1,0 +1,1 @@
+"""The operations about models: who is champion, who was, and what people say to it."""

@@ -1,0 +1,1 @@
+"""The operations about triggers, and what starts retrainings from outside."""
