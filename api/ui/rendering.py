@@ -26,7 +26,10 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # Name, page, and the right without which the page is not shown.
-NAVIGATION = (("Jobs", "ui.jobs", Right.READ),)
+NAVIGATION = (
+    ("Jobs", "ui.jobs", Right.READ),
+    ("Audit", "ui.audit", Right.ADMINISTER),
+)
 OF_A_COOKIE = frozenset({CallerKind.TOKEN, CallerKind.ENVIRONMENT})
 
 
