@@ -2,5 +2,7 @@
 
 MESSAGES = {
     "signed-out": "You are signed out.",
+    "drained": "The host takes nothing new. What runs there goes on to its end.",
+    "undrained": "The host takes jobs again.",
     "cancelled": "The job is being cancelled.",
 }

@@ -37,6 +37,13 @@ class Refused(AnswerBody):
     at: Timestamp = Field(description="When it asked for the last time.")
 
 
+class RunningJob(AnswerBody):
+    """A job that runs on a host, and what is its alone there."""
+
+    id: str
+    gpus: tuple[str, ...] = Field(description="The GPUs that its attempt holds.")
+
+
 class Worker(AnswerBody):
     """A host's worker, as it last described itself, and what that host runs."""
 
@@ -57,6 +64,7 @@ class Worker(AnswerBody):
         description="Another machine that asked for the name: it needs its own WORKER_HOST."
     )
     jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs; of other teams' jobs none is told.")
+    running: tuple[RunningJob, ...] = Field(description="The same jobs, with the GPUs of each.")
 
 
 class WorkerList(AnswerBody):
@@ -128,6 +136,7 @@ def undrain_host(path: HostPath, query: NoQuery) -> Worker:
 def represent(worker: statistics.Worker, seen: Collection[str] | None = None) -> Worker:
     """Return the worker as the API answers it, of its jobs those that are seen; None for all."""
     host, lost_after_seconds = worker.host, services().settings.host_lost_after_seconds
+    shown = [job for job in worker.running if seen is None or job.id in seen]
     return Worker(
         host=host.name,
         state=worker.state(lost_after_seconds=lost_after_seconds),
@@ -143,5 +152,6 @@ def represent(worker: statistics.Worker, seen: Collection[str] | None = None) ->
         drain=Drain.model_validate(host.drain) if host.drain else None,
         machine=host.machine.says if host.machine else None,
         refused=Refused.model_validate(worker.refused) if worker.refused else None,
-        jobs=tuple(job.id for job in worker.running if seen is None or job.id in seen),
+        jobs=tuple(job.id for job in shown),
+        running=tuple(RunningJob(id=job.id, gpus=job.gpu_ids) for job in shown),
     )

@@ -36,6 +36,7 @@ def test_a_worker_is_listed_with_what_it_offers_and_what_it_runs(
         "machine": None,
         "refused": None,
         "jobs": [job_id],
+        "running": [{"id": job_id, "gpus": ["0"]}],
     }
 
 
