@@ -13,9 +13,10 @@ from playwright.sync_api import Page, sync_playwright
 from tests.acceptance.support.checkout import fresh_clone
 from tests.support.engines import require
 from tests.support.servers.azurite import azurite
+from tests.support.servers.postgres import postgres_server
 from tests.support.servers.stack import Stack, running_stack
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "postgres_server"]
 
 SLOTS = 2
 DOCKERS_POOLS = "172.16.0.0/12,192.168.0.0/16"

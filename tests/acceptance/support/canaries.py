@@ -66,6 +66,9 @@ ENVIRONMENTS = {
     "discord": {"worker", "api", "stack", "shell"},
     "signature": {"worker", "stack", "shell"},
     "API": {"api", "stack", "shell"},
+    # MLflow, in whose process the guard is, has a database there of its own; the servers know what they ask for.
+    "PostgreSQL": {"worker", "api", "guard", "mlflow", "stack", "shell", "postgres"},
+    "Azure": {"guard", "mlflow", "stack", "shell", "azurite"},
     "Redis": {"worker", "api", "flower", "redis", "stack", "shell"},
     "Flower": {"flower", "stack", "shell"},
 }

@@ -10,6 +10,8 @@ from tests.acceptance.support.leaks import Secret
 
 EVERY_SECONDS = 0.02
 ROLES = {
+    "postgres": "postgres",
+    "azurite": "azurite",
     "-m worker": "worker",
     "-m api": "api",
     "flower": "flower",

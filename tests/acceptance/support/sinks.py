@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import psycopg
 import requests
+from azure.storage.blob import ContainerClient
+from psycopg import sql
 from redis import Redis
 
 from tests.acceptance.support.canaries import HTTP_SECONDS
@@ -21,6 +24,27 @@ def redis_content(stack: Stack) -> bytes:
     return b"\n".join(
         key + b" " + (value if isinstance(value, bytes) else repr(value).encode()) for key, value in found.items()
     )
+
+
+def postgres_content(url: str) -> bytes:
+    """Every row of every table, as text."""
+    with psycopg.connect(url.replace("+psycopg", "")) as database:
+        found = database.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        tables = [name for (name,) in found]
+        rows = [
+            row[0]
+            for name in tables
+            for row in database.execute(sql.SQL("SELECT t::text FROM {} AS t").format(sql.Identifier(name)))
+        ]
+    assert rows
+    return "\n".join(rows).encode()
+
+
+def blobs_content(container: ContainerClient) -> bytes:
+    """Every blob, with its name."""
+    names = list(container.list_blob_names())
+    assert names
+    return b"\n".join(name.encode() + b" " + container.download_blob(name).readall() for name in names)
 
 
 def flower_content(stack: Stack, jobs: list[dict[str, Any]]) -> bytes:
