@@ -1,12 +1,15 @@
 """A secret of each kind, and jobs that print all of them in every form: none is in any place that the service fills."""
 
 import os
+import socket
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from tests.acceptance.support.canaries import (
     ALERTS_OF_A_FAILURE,
@@ -15,6 +18,7 @@ from tests.acceptance.support.canaries import (
     ENOUGH,
     ENVIRONMENTS,
     HOOK,
+    MOST_FILES,
     NOTHING_IS_MASKED,
 )
 from tests.acceptance.support.canary_stack import (
@@ -32,10 +36,14 @@ from tests.acceptance.support.checkout import ROOT
 from tests.acceptance.support.hook_receiver import hooks
 from tests.acceptance.support.leaks import Secret, docker_with
 from tests.acceptance.support.process_sampler import ProcessSampler
-from tests.acceptance.support.projects import let_go
+from tests.acceptance.support.projects import IMAGE, let_go
 from tests.acceptance.support.sinks import blobs_content, postgres_content
+from tests.support.engines import docker_or_skip
 from tests.support.length import IS_LONG
+from tests.support.network.ports import free_port
 from tests.support.servers.azurite import ACCOUNT, Azurite
+from tests.support.servers.image_registry import ImageRegistry
+from tests.support.servers.made_image import make_image
 from tests.support.servers.postgres import ROLE, PostgresServer
 from tests.support.servers.stack import Stack
 from tests.support.waiting import wait_until
@@ -112,6 +120,52 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         assert api.get(log).text.count("***") > len(CANARIES) * 10
         assert "***" in api.job(ending[1])["reason"]["message"]
         assert len(posts.bodies) >= 2 * len(jobs)
+
+
+@pytest.mark.skipif(not IS_LONG, reason="half a minute more: LONG=1")
+def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_path: Path) -> None:
+    few = {"ATTEMPT_DISK_BYTES": "50000000", "LOG_LIMIT_BYTES": "20000", "SOURCE_MAX_FILES": str(MOST_FILES)}
+    with ExitStack() as at_end:
+        engine, registry = docker_or_skip(), ImageRegistry(is_silent=True)
+        at_end.callback(engine.close)
+        at_end.callback(registry.close)
+        silent = at_end.enter_context(socket.create_server(("127.0.0.1", 0)))
+        no_shell = make_image(engine, {"nothing": b"#!/nothing"})
+        at_end.callback(lambda: engine.images.remove(no_shell, force=True))
+        images = {"forbidden": "other:1", "silent": registry.name, "no-shell": no_shell}
+        addresses = at_end.enter_context(git_hosts(tmp_path / "git", images))
+        posts, allowed = at_end.enter_context(hooks()), f"{IMAGE},{registry.name},{no_shell}"
+        stack = at_end.enter_context(canary_stack(tmp_path / "s", posts, IMAGE_ALLOWLIST=allowed, **few))
+        host, api = urlsplit(addresses["git_uri"]).netloc.rpartition("@")[2], Api(stack)
+        opens, sampler = opening(stack, api), ProcessSampler({**CANARIES, "API": API_TOKEN})
+        sampler.start()
+        name_credentials(stack, addresses["named"])
+
+        def at(port: int) -> str:
+            return addresses["git_uri"].replace(host, f"127.0.0.1:{port}")
+
+        ways: dict[str, Change] = {
+            "NOT_PERMITTED": {"MLproject_location": "forbidden"},
+            "GIT_UNREACHABLE": {"git_uri": at(free_port())},
+            "GIT_TIMEOUT": {"git_uri": at(silent.getsockname()[1]), "timeouts": {"git_seconds": 2}},
+            "SOURCE_TOO_LARGE": {"git_uri": addresses["large"]},
+            "PULL_TIMEOUT": {"MLproject_location": "silent", "timeouts": {"pull_seconds": 2}},
+            "CONTAINER_FAILED": {"MLproject_location": "no-shell"},
+            "LOG_FLOOD": {"parameters": {"mode": "flood"}},
+            "DISK_FULL": {"parameters": {"mode": "fill"}},
+            "CONTAINER_LOST": {"parameters": {"mode": "wait"}},
+        }
+        once = {"retry": {"max_attempts": 1}}
+        jobs = [submit(api, addresses, "ok", **changes, **once) for changes in ways.values()]
+        api.wait(jobs[-1], "running")
+        for container in stack.containers():
+            if jobs[-1]["id"] in container.name:
+                container.remove(force=True)
+        reasons = [api.wait(job)["reason"] or {} for job in jobs]
+        assert [each.get("code") for each in reasons] == [*ways], reasons
+        sampler.stop()
+        assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
+        assert sampler.arguments == {}
 
 
 def test_the_same_search_finds_them_where_nothing_is_masked(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from tests.acceptance.support.projects import IMAGE
 HTTP_SECONDS = 30
 ENDED_SECONDS = 180
 ALERTS_OF_A_FAILURE = 4  # started and failed, on two channels
+MOST_FILES = 50  # of a source, where a test has a larger one refused
 ENOUGH = 10  # places where the same search must find something when nothing is masked
 NAMES = ("lent", "git", "dataset", "named", "mlflow", "webhook", "discord", "signature", "registry")
 CANARIES = {name: Secret("robot", f"canary/{name}+'7Q\"é{number}kX9") for number, name in enumerate(NAMES)}
@@ -40,6 +41,13 @@ while sys.argv[1] == "wait" and not os.path.exists("/tmp/go"):
     time.sleep(0.1)
 if sys.argv[1] == "greedy":
     hoard = [os.urandom(2**20) for _ in range(2000)]
+while sys.argv[1] == "flood":
+    tell()
+if sys.argv[1] == "fill":
+    with open("filled", "wb") as filled:
+        for _ in range(100):
+            filled.write(os.urandom(2**20))
+    time.sleep(600)
 if sys.argv[1] == "wait":
     tell()
     print("told again")

@@ -17,12 +17,14 @@ from tests.acceptance.support.canaries import (
     FILES_OF_THEIR_OWN,
     HOOK,
     HTTP_SECONDS,
+    MOST_FILES,
     NO_IMAGE,
     PROJECT,
     TRAIN,
 )
 from tests.acceptance.support.hook_receiver import Posts
 from tests.acceptance.support.leaks import Secret, command_lines, files_with
+from tests.acceptance.support.projects import IMAGE
 from tests.acceptance.support.sinks import flower_content, redis_content
 from tests.support.engines import docker_or_skip
 from tests.support.servers.git_server import GitServer
@@ -151,18 +153,24 @@ def leaks(stack: Stack, found: Mapping[str, bytes], opens: Mapping[str, Secret] 
 
 
 @contextmanager
-def git_hosts(folder: Path) -> Iterator[dict[str, str]]:
-    """A host for the source and one for the data; their addresses, with what opens them."""
+def git_hosts(folder: Path, images: Mapping[str, str] = {}) -> Iterator[dict[str, str]]:
+    """A host for the source and one for the data; their addresses, with what opens them.
+
+    The source has a folder for each of the images, with the same project.
+    """
     names = ("git", "dataset", "named")
     source, data, named = (GitServer(folder / name, "robot", CANARIES[name].password) for name in names)
     with source, data, named:
         # Its job is not told the other jobs' logins, so its log could not hide them.
         known = CANARIES["named"].password
         named.create("source", {"MLproject": PROJECT, "train.py": f"print({known[::-1]!r}[::-1])"})
-        source.create("source", {"MLproject": PROJECT, "train.py": TRAIN, "no-image/MLproject": NO_IMAGE})
+        others = {f"{name}/MLproject": PROJECT.replace(IMAGE, image) for name, image in images.items()}
+        source.create("source", {"MLproject": PROJECT, "train.py": TRAIN, "no-image/MLproject": NO_IMAGE, **others})
+        source.create("large", {"MLproject": PROJECT, **{f"data/{number}": "" for number in range(MOST_FILES)}})
         data.create("data", {"data.csv": "1,2"})
         yield {
             "git_uri": source.url("source", with_credentials=True),
+            "large": source.url("large", with_credentials=True),
             "refused": source.url("source", with_credentials=True).replace("robot:", "stranger:"),
             "dataset_uri": data.url("data", with_credentials=True),
             "named": named.url("source"),
