@@ -17,6 +17,8 @@ from tests.acceptance.support.projects import repository
 from tests.support.engines import docker_or_skip
 from tests.support.projects.predecessor import (
     BLOCK_MLPROJECT,
+    COPIED_HELPER,
+    COPIED_TRAINING,
     DOCUMENTED_IMAGE,
     DOCUMENTED_MLPROJECT,
     DOCUMENTED_TRAINING,
@@ -138,3 +140,19 @@ def test_a_hyperparameter_search_has_the_jobs_run_as_its_parent(docker_stack: St
     children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
     assert sorted(child.info.run_name for child in children) == ["child0", "child1", "child2", "child3"]
     assert {child.info.status for child in children} == {"FINISHED"}
+
+
+def test_with_the_helper_that_the_predecessor_s_users_copied_their_models_are_registered_as_ever(
+    docker_stack: Stack, project: Path
+) -> None:
+    """It looks at the latest version and registers what is better. It moves nothing, so nothing is refused."""
+    name = f"iris-{uuid.uuid4().hex[:8]}"
+    (project / "path/to/MLproject/directoy/mypackage/utility.py").write_text(COPIED_HELPER)
+    registered = []
+    for value in (0.8, 0.7, 0.9):
+        train = COPIED_TRAINING.format(value=value)
+        job = retrain(docker_stack, project, mlproject=DOCUMENTED_MLPROJECT, train=train, model_name=name)
+        assert (job["refused"], job["promotion"]) == ([], None)
+        client = MlflowClient(docker_stack.urls["mlflow"])
+        registered.append(len(client.search_model_versions(f"name='{name}'")))
+    assert registered == [1, 1, 2]

@@ -156,3 +156,42 @@ mlflow.log_metric(p_metric, primary_metric_object)
 """
     + REGISTERING
 )
+# What mypackage/utility.py did in the copies that users have in their repositories, in words of our own.
+COPIED_HELPER = """\
+import mlflow
+
+
+def auto_compare_and_register(model, eval_metric, model_name, lower, p_metric, client, mlflow_model):
+    try:
+        before = client.get_latest_versions(model_name)[0].run_id
+    except (mlflow.exceptions.RestException, IndexError):
+        is_better = True
+    else:
+        known = client.get_metric_history(before, p_metric)[0].value
+        is_better = eval_metric <= known if lower else eval_metric > known
+    if is_better:
+        mlflow_model.log_model(model, "model", registered_model_name=model_name)
+    else:
+        mlflow_model.log_model(model, "model")
+"""
+COPIED_TRAINING = (
+    "import mlflow\n\n"
+    + ARGUMENTS
+    + """
+import mlflow.sklearn
+from sklearn.dummy import DummyClassifier
+
+from mypackage import utility
+
+utility.auto_compare_and_register(
+    model=DummyClassifier().fit([[0]], [1]),
+    eval_metric={value},
+    model_name=model_name,
+    lower=lower,
+    p_metric=p_metric,
+    client=mlflow.tracking.MlflowClient(),
+    mlflow_model=mlflow.sklearn,
+)
+mlflow.log_metric(p_metric, {value})
+"""
+)
