@@ -42,7 +42,14 @@ def create_app(
     settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
 ) -> Api:
     """Return the app; it keeps only hashes of the tokens in the settings."""
-    app, known = Api("api", static_folder=None), KnownTokens(store)
+    app, known, served = Api("api", static_folder=None), KnownTokens(store), operations()
+    callers = Authentication(
+        settings,
+        known,
+        store,
+        open_paths={each.path for each in served if each.needs is None},
+        provable={each.path for each in served if each.signed_in},
+    )
     app.extensions[EXTENSION] = Services(
         settings=settings.model_copy(update={"api_tokens": (), "metrics_tokens": ()}),
         store=store,
@@ -60,6 +67,7 @@ def create_app(
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
         known=known,
+        watch=callers.watch,
         administered_by_tokens_only=authentication.is_administered_by_tokens_only(settings),
     )
     app.config[TEAMS_ISOLATED] = settings.teams_isolated
@@ -67,15 +75,7 @@ def create_app(
     metrics.register(app, settings, store)
     request_ids.register(app)
     refused.register(app, store)
-    served = operations()
     behind_proxy.register(app, settings)
-    callers = Authentication(
-        settings,
-        known,
-        store,
-        open_paths={each.path for each in served if each.needs is None},
-        provable={each.path for each in served if each.signed_in},
-    )
     authentication.register(app, callers)
     rates.register(app, settings)
     ui.register(app, callers)

@@ -1,9 +1,10 @@
 """The objects that the views use: built once by create_app, and passed to them through the Flask app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from flask import current_app, request
+from flask import Request, current_app, request
 
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
@@ -34,6 +35,7 @@ class Services:
     registry: ModelRegistry
     receiver: Receiver
     known: KnownTokens
+    watch: Callable[[Request], Callable[[], bool]]  # says whether its sender has lost access since
     policy: PolicyFile
     administered_by_tokens_only: bool  # of the record: nobody else could administer
 

@@ -8,7 +8,7 @@ A web page of another origin may not change anything, tokens or not: a browser s
 import hashlib
 import hmac
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -103,6 +103,11 @@ class Authentication:
         if not token:
             raise NotAuthenticated(NEEDS_TOKEN + self._sign_on.proxy.hint(asked))
         return self._holder(asked, token)
+
+    def watch(self, asked: Request) -> Callable[[], bool]:
+        """Return what says whether the token or the session of this request has ended since."""
+        token = bearer_token(asked)
+        return self.signed_in.watch(asked) if token is None else self._known.watch(token)
 
     def sign_in(self, asked: Request, token: str) -> str:
         """Return the cookie of a new session for who holds the token. Raises as ``identify`` does."""

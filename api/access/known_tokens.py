@@ -49,21 +49,29 @@ class KnownTokens:
 
     def watch(self, token: str | None) -> Callable[[], bool]:
         """Return what says whether this token has ended since, for answers that last; None never does."""
-        hashed, looked_at, has_ended = hash_of(token) if token and TOKEN.match(token) else None, self._clock(), False
-
-        def look() -> bool:
-            nonlocal looked_at, has_ended
-            now = self._clock()
-            if hashed is not None and not has_ended and now - looked_at >= LOOK_SECONDS:
-                looked_at = now
-                with suppress(StoreUnavailable):  # nobody knows: the next look tells
-                    has_ended = self.find(hashed) is None
-            return has_ended
-
-        return look
+        if token is None or not TOKEN.match(token):
+            return lambda: False
+        hashed = hash_of(token)
+        return ended_since(lambda: self.find(hashed) is None, self._clock)
 
     def forget(self) -> None:
         """Ask the store again for each: one was rotated or revoked."""
         with self._lock:
             self._kept.clear()
             self._changes += 1
+
+
+def ended_since(has_ended: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """Return what tells it, and asks only now and then. Once it has ended, it has."""
+    looked_at, told = clock(), False
+
+    def look() -> bool:
+        nonlocal looked_at, told
+        now = clock()
+        if not told and now - looked_at >= LOOK_SECONDS:
+            looked_at = now
+            with suppress(StoreUnavailable):  # nobody knows: the next look tells
+                told = has_ended()
+        return told
+
+    return look

@@ -1,11 +1,12 @@
 """Knows people by the cookie of a session, which they get for a token that they showed once. Only pages take it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Request
 
 from api.access.authorisation import act
+from api.access.known_tokens import ended_since
 from api.http.request_ids import request_id
 from shared.access.acts import Act, acting
 from shared.access.callers import Caller, environment_caller
@@ -37,6 +38,14 @@ class SignedIn:
             return session.token.caller
         place = place_of_proof(cookie, session.proof, self._hashes)
         return None if place is None else environment_caller(place + 1)
+
+    def watch(self, asked: Request) -> Callable[[], bool]:
+        """Return what says whether the session of this request has ended since, for answers that last."""
+        cookie = asked.cookies.get(COOKIE, "") if is_page(asked) else ""
+        if not cookie or self.find_caller(asked) is None:
+            return lambda: False  # who has none is known by something else
+
+        return ended_since(lambda: self._sessions.find_session(hash_of(cookie)) is None)
 
     def begin(self, asked: Request, caller: Caller, token: str) -> str:
         """Return the cookie of a new session; whatever cookie there was before means nothing."""

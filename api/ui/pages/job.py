@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response
 
 from api.ui.asking import ask
 from api.ui.page import page
+from api.ui.pages.log import log_of
 from api.ui.rendering import render
 from api.views.jobs.job import cancel_job, get_job
 from shared.access.roles import Right
@@ -13,7 +14,8 @@ from shared.access.roles import Right
 @page("GET /jobs/<job_id>")
 def job(job_id: str) -> str:
     """Show the job."""
-    return render("job.html", job=ask(get_job, path={"job_id": job_id}))
+    found = ask(get_job, path={"job_id": job_id})
+    return render("job.html", job=found, log=log_of(found))
 
 
 @page("POST /jobs/<job_id>/cancel", needs=Right.SUBMIT)

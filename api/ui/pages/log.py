@@ -1,4 +1,4 @@
-"""The log of a job: its page, and what the viewer on it (static/log.js) asks for while one scrolls, follows and searches."""
+"""The log of a job: its page, and what its viewer (static/log.js) asks for while one scrolls, follows and searches."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,11 +27,11 @@ DOWNLOADED_AT_ONCE = 2**20
 class LogPart:
     """Part of one attempt's log."""
 
+    data: bytes
     attempt: int  # 0 while there is none
     offset: int
     next_offset: int
     size: int
-    data: bytes
 
     @property
     def text(self) -> str:
@@ -47,7 +47,9 @@ class LogPart:
 
 def log_of(job: Mapping[str, Any]) -> LogPart:
     """Return the end of the log that the page's address names: of the attempt in it, or of the last one."""
-    return _read(job["id"], {**own_query(), "tail": WITHOUT_SCRIPT_BYTES})
+    is_refresh = "HX-Request" in request.headers  # by a script, which has a viewer
+    asked = {"attempt": request.args.get("attempt") or None}
+    return _read(job["id"], {**asked, "tail": 16 if is_refresh else WITHOUT_SCRIPT_BYTES})
 
 
 @page("GET /jobs/<job_id>/log")
@@ -116,7 +118,7 @@ def log_error(job_id: str) -> Response:
 def _read(job_id: str, query: Mapping[str, Any]) -> LogPart:
     answer = ask_response(get_job_log, path={"job_id": job_id}, query=query)
     numbers = [int(answer.headers[f"X-Log-{name}"]) for name in ("Attempt", "Offset", "Next-Offset", "Size")]
-    return LogPart(*numbers, data=answer.get_data())
+    return LogPart(answer.get_data(), *numbers)
 
 
 def _rest(job_id: str, part: LogPart) -> Iterator[bytes]:

@@ -129,8 +129,7 @@ class Viewer {
     this.buttons = Object.fromEntries([...root.querySelectorAll("button[data-do]")].map((each) => [each.dataset.do, each]));
     root.querySelector(".log-tools").hidden = false;
     root.querySelector(".log-cut")?.remove();
-    this.above = document.createElement("div");
-    this.below = document.createElement("div");
+    this.spaces = [document.createElement("div"), document.createElement("div")]; // for what is above and below
     this.nodes = new Map(); // by chunk: what is on the page
     this.follow(localStorage.getItem("log-follow") !== "no");
     this.wrap(localStorage.getItem("log-wrap") !== "no");
@@ -161,8 +160,7 @@ class Viewer {
       this.soon();
     });
     new ResizeObserver(([{ contentRect }]) => {
-      if (contentRect.width !== this.width) this.heights.clear();
-      this.width = contentRect.width;
+      if (contentRect.width !== this.width) this.reflow(() => { this.width = contentRect.width; });
       this.soon();
     }).observe(this.view);
     this.view.addEventListener("keydown", (event) => {
@@ -194,8 +192,15 @@ class Viewer {
   wrap(does) {
     this.isWrapped = does;
     this.buttons.wrap.setAttribute("aria-pressed", does);
-    this.view.classList.toggle("wrapped", does);
+    this.reflow(() => this.view.classList.toggle("wrapped", does));
+  }
+
+  /* Do what changes how high all lines are; the one that is at the top stays there. */
+  reflow(change) {
+    const top = this.anchor()?.line.offset;
+    change();
     this.heights?.clear();
+    if (this.size && !this.isFollowing && top !== undefined) this.bring(top, 0);
     this.soon();
   }
 
@@ -251,12 +256,12 @@ class Viewer {
 
   render() {
     if (!this.size) return;
-    if (this.isNew) { this.isNew = false; this.view.replaceChildren(this.above, this.below); }
+    if (this.isNew) { this.isNew = false; this.view.replaceChildren(...this.spaces); }
     const anchor = this.anchor();
     if (this.isFollowing) this.toEnd();
     const [first, last] = this.visible();
     for (const [number, node] of this.nodes) if (number < first || number > last) { node.remove(); this.nodes.delete(number); }
-    let before = this.above;
+    let before = this.spaces[0];
     for (let number = first; number <= last; number++) {
       const node = this.nodes.get(number) ?? this.newNode(number);
       if (before.nextSibling !== node) before.after(node);
@@ -345,11 +350,8 @@ class Viewer {
       if (number < this.count - 1) { known++; sum += this.heights.get(number); }
     }
     if (known) this.usual = sum / known;
-    let above = 0, below = 0;
-    for (let number = 0; number < first; number++) above += this.height(number);
-    for (let number = last + 1; number < this.count; number++) below += this.height(number);
-    this.above.style.height = `${above}px`;
-    this.below.style.height = `${below}px`;
+    this.spaces[0].style.height = `${this.above(first)}px`;
+    this.spaces[1].style.height = `${this.above(this.count) - this.above(last + 1)}px`;
   }
 
   /* The first line that one sees, and where: it stays there, whatever is found out about the lines above. */
@@ -374,16 +376,27 @@ class Viewer {
     this.follow(false);
     this.current = offset;
     if (!this.chunks.has(number, this.size) && !await this.trying(this.chunks.load(number, this.size))) return;
-    for (let tries = 0; tries < 10 && !this.element(offset); tries++) {
-      let top = 0;
-      for (let each = 0; each < number; each++) top += this.height(each);
-      this.view.scrollTop = top + this.height(number) * (offset / CHUNK - number) - this.view.clientHeight / 2;
+    this.bring(offset, 1 / 3);
+    this.markAll();
+  }
+
+  /* Scroll so that this line, whose chunk is here, is so far from the top, as a share of the height. */
+  bring(offset, share) {
+    const number = Math.floor(offset / CHUNK);
+    for (let tries = 0; tries < 10; tries++) {
+      const line = this.element(offset), { top, height } = this.view.getBoundingClientRect();
+      if (line) this.view.scrollTop += line.getBoundingClientRect().top - top - height * share;
+      else this.view.scrollTop = this.above(number) + this.height(number) * (offset / CHUNK - number);
+      if (line && tries) break;
       this.render();
     }
-    const line = this.element(offset), { top, height } = this.view.getBoundingClientRect();
-    if (line) this.view.scrollTop += line.getBoundingClientRect().top - top - height / 3;
     this.lastTop = this.view.scrollTop;
-    this.markAll();
+  }
+
+  above(number) {
+    let top = 0;
+    for (let each = 0; each < number; each++) top += this.height(each);
+    return top;
   }
 
   element(offset) {

@@ -6,7 +6,6 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from api.access.authentication import bearer_token
 from api.access.authorisation import current_caller
 from api.access.finding import find_job_id
 from api.http.errors import AttemptNotFound, TooManyFollowers
@@ -131,7 +130,7 @@ def follow_log(here: Services, job_id: str, query: LogQuery, last_event_id: str 
         job,
         peer=request.remote_addr or "",
         caller=current_caller().name,
-        is_shut_out=here.known.watch(bearer_token(request)),
+        is_shut_out=here.watch(request),
     )
     return log_stream(follower, place, is_one_attempt=query.attempt is not None, as_events=as_events)
 
