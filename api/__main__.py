@@ -46,7 +46,7 @@ def make_server(app: Api, settings: Settings) -> Server:
     return Server(
         app,
         listen(settings),
-        threads=settings.api_threads + settings.api_followers,
+        threads=settings.api_threads + settings.api_followers + settings.api_tabs,
         bounds=Bounds(settings.api_connections, settings.api_connections_per_peer),
     )
 

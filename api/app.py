@@ -13,6 +13,7 @@ from api.http import behind_proxy, problems, request_ids
 from api.http.json_request import JsonRequest
 from api.live.following import Following
 from api.live.long_poll import LongPoll
+from api.live.tabs import Tabs
 from api.model_registry import ModelRegistry
 from api.openapi import pages as documentation
 from api.services import EXTENSION, Services
@@ -62,6 +63,7 @@ def create_app(
             per_peer=settings.api_followers_per_peer,
             per_caller=settings.api_followers_per_caller,
         ),
+        tabs=Tabs(store, limit=settings.api_tabs),
         links=Links.of(settings),
         policy=PolicyFile(settings.policy_file),
         registry=ModelRegistry.of(settings),

@@ -10,6 +10,7 @@ from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.live.following import Following
 from api.live.long_poll import LongPoll
+from api.live.tabs import Tabs
 from api.model_registry import ModelRegistry
 from shared.jobs.store import JobStore
 from shared.links import Links
@@ -31,6 +32,7 @@ class Services:
     vault: Vault
     long_poll: LongPoll
     following: Following
+    tabs: Tabs
     links: Links
     registry: ModelRegistry
     receiver: Receiver
@@ -43,6 +45,7 @@ class Services:
         """Let no request wait or follow any more. Takes no lock, because a signal handler calls it."""
         self.long_poll.stop()
         self.following.stop()
+        self.tabs.stop()
 
 
 def services() -> Services:

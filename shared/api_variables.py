@@ -32,6 +32,13 @@ class ApiVariables(CallerVariables):
     api_followers_per_peer: int = Field(
         50, ge=1, le=1000, description="Log followers from one address; a proxy is one address for all of its users."
     )
+    api_tabs: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Open pages that are told of changes as they happen, at most half of them one caller's; others ask "
+        "every few seconds.",
+    )
     api_connections: int = Field(
         600,
         ge=10,

@@ -193,6 +193,14 @@ class TooManyFollowers(Refusal):
     headers = {"Retry-After": "5"}  # noqa: RUF012
 
 
+class TooManyTabs(Refusal):
+    """As many open pages are already told of changes as the service allows."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "TOO_MANY_TABS"
+    headers = {"Retry-After": "30"}  # noqa: RUF012
+
+
 class ModelVersionNotFound(Refusal):
     """MLflow has no such model, or no such version."""
 

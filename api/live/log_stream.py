@@ -31,7 +31,7 @@ News = Part | Begun | Ended | None
 def log_stream(follower: Follower, place: Position, *, is_one_attempt: bool, as_events: bool) -> Response:
     """Return the answer, which ends when the log does; it also closes the follower."""
     news = follower.news(place, is_one_attempt=is_one_attempt)
-    body = _while_heard(events(news) if as_events else texts(news), request.environ.get(HAS_GONE, _never))
+    body = while_heard(events(news) if as_events else texts(news), request.environ.get(HAS_GONE, never))
     response = AtOnce(body, content_type=f"{EVENT_STREAM if as_events else PLAIN_TEXT}; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"  # or nginx would buffer what must be seen at once
     response.call_on_close(follower.close)
@@ -99,12 +99,12 @@ def place_of(event_id: str, *, attempt: int | None) -> Position:
     return Position(int(number or attempt or 1), int(offset))
 
 
-def _never() -> bool:
+def never() -> bool:
     """Answer for a test's client, which never disconnects."""
     return False
 
 
-def _while_heard(body: Iterable[bytes], has_gone: Callable[[], bool]) -> Iterator[bytes]:
+def while_heard(body: Iterable[bytes], has_gone: Callable[[], bool]) -> Iterator[bytes]:
     """Stop when the client has gone, which a write would show only once there is something to write."""
     for text in body:
         if not text and has_gone():

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from api.access.authentication import Authentication
 from api.access.signed_in import PAGES
-from api.ui import failures, rendering
+from api.ui import failures, live, rendering
 from api.ui.pages import found_pages, sign_in
 
 FOREVER_SECONDS = 365 * 24 * 3600
@@ -33,6 +33,7 @@ def register(app: Flask, callers: Authentication) -> None:
     for each in found_pages():
         blueprint.add_url_rule(each.path, endpoint=each.name, view_func=each, methods=[each.method])
     sign_in.register(blueprint, callers)
+    live.register(blueprint)
     app.register_blueprint(blueprint)
     app.after_request(failures.as_page)
     rendering.register(app)

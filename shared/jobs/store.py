@@ -15,6 +15,7 @@ from shared.jobs.model_teams import ModelTeams
 from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
+from shared.jobs.signs import Topic
 from shared.jobs.statistics import Statistics, Worker
 from shared.jobs.trigger_store import Triggers
 from shared.jobs.waiting_limits import KnownQueues
@@ -258,6 +259,12 @@ class Watching(Protocol):
 
     def get_statistics(self) -> Statistics:
         """Return how many jobs and alerts wait, run and have ended, all at one moment."""
+
+    def get_sign(self, topic: Topic, *, team: str | None = None) -> str:
+        """Return what is another text once something of the topic has changed; of jobs: one of the team, if given.
+
+        It costs a few looks into indexes, however many jobs have ended.
+        """
 
     def schema_revision(self) -> str:
         """Return the revision of the store's schema, which a newer program may have raised meanwhile."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from shared.alerts.model import AlertState
 from shared.jobs.model import JobState
+from shared.jobs.signs import Topic
 from shared.jobs.statistics import (
     LATELY_SECONDS,
     OVERDUE_SECONDS,
@@ -21,10 +22,10 @@ from shared.jobs.statistics import (
 from shared.jobs.triggers import TriggerState
 from shared.scheduling.waiting import Running
 from shared.sql.engine import Database, Transaction
-from shared.sql.model_tables import model_alerts
+from shared.sql.model_tables import model_alerts, model_events, observations
 from shared.sql.tables import IS_QUEUED, NOT_ENDED, alerts, ended_counts, jobs, workers
 from shared.sql.triggers.rows import read_pause
-from shared.sql.triggers.tables import trigger_events, triggers
+from shared.sql.triggers.tables import trigger_events, trigger_pause, triggers
 from shared.sql.usage import running, to_host
 
 applied = sa.table("alembic_version", sa.column("version_num"))  # as alembic writes it
@@ -50,6 +51,11 @@ class Watching(Database):
                 triggers=_triggers(transaction),
             )
 
+    def get_sign(self, topic: Topic, *, team: str | None = None) -> str:
+        """Return what is another text once something of the topic has changed."""
+        with self.reading() as transaction:
+            return "|".join(str(value) for row in transaction.all(_sign(topic, team)) for value in row)
+
     def schema_revision(self) -> str:
         """Return the last migration that was applied."""
         with self.reading() as transaction:
@@ -72,6 +78,34 @@ def read_workers(transaction: Transaction, *where: sa.ColumnElement[bool]) -> li
         )
         for row in transaction.all(sa.select(workers).where(*where).order_by(workers.c.host))
     ]
+
+
+def _sign(topic: Topic, team: str | None) -> sa.Select[*tuple[Any, ...]]:
+    match topic:
+        case Topic.JOBS:
+            return _sign_of_jobs(*([] if team is None else [jobs.c.team == team]))
+        case Topic.MODELS:
+            return sa.select(_last(model_events), _last(observations), _number_ended(JobState.SUCCEEDED))
+        case Topic.TRIGGERS:
+            found = sa.select(sa.func.count(), _last(trigger_events)).select_from(triggers)
+            sums = (sa.func.sum(triggers.c.version), sa.func.sum(triggers.c.look_token))
+            paused = sa.func.max(triggers.c.paused_at), sa.select(trigger_pause.c.since).scalar_subquery()
+            return found.add_columns(*sums, sa.func.max(triggers.c.changed_at), *paused)
+
+
+def _sign_of_jobs(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """Return the newest job, and of those that have not ended their number and versions: whichever ends leaves them."""
+    newest = sa.select(jobs.c.id).where(*where).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(1)
+    under_way = sa.select(sa.func.count(), sa.func.sum(jobs.c.version)).select_from(jobs).where(NOT_ENDED, *where)
+    return under_way.add_columns(newest.scalar_subquery())
+
+
+def _last(table: sa.Table) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.max(table.c.number)).scalar_subquery()
+
+
+def _number_ended(state: JobState) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.sum(ended_counts.c.number)).where(ended_counts.c.state == state).scalar_subquery()
 
 
 def _by_state(transaction: Transaction) -> dict[JobState, int]:

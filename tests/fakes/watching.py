@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shared.jobs.model import JobState
+from shared.jobs.observations import Observation
+from shared.jobs.promotions import HistoryLine
+from shared.jobs.signs import Topic
 from shared.jobs.statistics import LATELY_SECONDS, OVERDUE_SECONDS, Backlog, Statistics, TriggerCounts, Worker
 from shared.jobs.triggers import Pause, Succeeded, TriggerState
 from tests.fakes.hosts import MemoryHosts
@@ -21,6 +24,8 @@ class MemoryWatching(MemoryHosts):
     _alerts: dict[str, list[Kept]]
     _triggers: dict[str, KeptTrigger]
     _pause: Pause | None
+    _events: list[HistoryLine]
+    _observations: list[Observation]
 
     def list_workers(self) -> Sequence[Worker]:
         with self._transaction() as now:
@@ -66,6 +71,18 @@ class MemoryWatching(MemoryHosts):
                 if team in (None, job.team)
             ]
             return sorted(found, key=lambda each: (each.ended_at, each.job_id))[:limit]
+
+    def get_sign(self, topic: Topic, *, team: str | None = None) -> str:
+        with self._transaction():
+            seen = [record.job for record in self._records.values() if team in (None, record.job.team)]
+            match topic:
+                case Topic.JOBS:
+                    return repr(sorted((job.id, job.version) for job in seen))
+                case Topic.MODELS:
+                    ended = sum(job.state is JobState.SUCCEEDED for job in seen)
+                    return repr((len(self._events), len(self._observations), ended))
+                case Topic.TRIGGERS:
+                    return repr((self._pause, sorted(self._triggers.items())))
 
     def schema_revision(self) -> str:
         with self._transaction():

@@ -26,4 +26,4 @@ document.addEventListener("DOMContentLoaded", () => {
   writeTimes(document);
   setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
 });
-document.addEventListener("htmx:afterSettle", () => writeTimes(document));
+for (const done of ["live:updated", "htmx:afterSettle"]) document.addEventListener(done, () => writeTimes(document));

@@ -21,6 +21,7 @@ from shared.jobs.model import JobState
 from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
+from shared.jobs.signs import Topic
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Due, Occurrence, Settlement
 from shared.jobs.triggers import Kind as TriggerKind
@@ -66,6 +67,7 @@ READS: dict[str, Call] = {
     "list_trials": lambda store: store.list_trials({"id"}),
     "list_workers": lambda store: store.list_workers(),
     "get_statistics": lambda store: store.get_statistics(),
+    "get_sign": lambda store: store.get_sign(Topic.JOBS),
     "live_workers": lambda store: store.live_workers(within_seconds=1),
     "schema_revision": lambda store: store.schema_revision(),
     "last_event": lambda store: store.last_event("iris", "champion"),

@@ -66,7 +66,7 @@ def test_an_action_takes_only_forms_of_our_own_pages(page: Page, app: Api) -> No
 
 def test_every_route_below_ui_is_one_of_these(app: Api) -> None:
     routes = {each.rule for each in app.url_map.iter_rules() if each.rule.startswith("/ui")}
-    others = {"/ui/", "/ui/sign-in", "/ui/sign-out", "/ui/static/<path:name>"}
+    others = {"/ui/", "/ui/sign-in", "/ui/sign-out", "/ui/live", "/ui/static/<path:name>"}
     assert routes == {f"/ui{each.path}" for each in PAGES} | others
 
 

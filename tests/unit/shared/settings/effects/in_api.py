@@ -185,6 +185,7 @@ EFFECTS = {
     "api_threads": Effect("5", threads),
     "ui_session_hours": Effect("1", signed_in_seconds, TOKENS),
     "api_followers": Effect("5", threads),
+    "api_tabs": Effect("5", threads),
     "api_followers_per_peer": Effect("5", per_peer),
     "api_followers_per_caller": Effect("5", per_caller),
     "caller_requests_per_second": Effect("5", quota, TOKENS),
