@@ -1,10 +1,10 @@
 """Uses MLflow's model registry by its REST API, because the API does not import mlflow. Nothing else calls MLflow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
@@ -18,6 +18,7 @@ SHOWN = 5  # versions in an error
 PAGE, MOST_MODELS = 200, 1000
 NO_SUCH_THING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = "INVALID_PARAMETER_VALUE"
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class ModelVersion:
     run_id: str | None
     created_at: datetime
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has logged: its parameters, and the last value of each metric; those may be NaN and infinite."""
+
+    experiment_id: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    seconds: float | None  # None while it goes on
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,22 @@ class ModelRegistry:
 
     def require_version(self, model: str, version: str) -> None:
         """Raise ModelVersionNotFound unless the model has this version."""
+        _version_in(self._known(model, version))
+
+    def get_version(self, model: str, version: str) -> ModelVersion:
+        """Return it; raise ModelVersionNotFound."""
+        return _read(_version, _require_done(self._known(model, version)).get("model_version"))
+
+    def find_run(self, run_id: str) -> Run | None:
+        """Return what the run has logged; None if it is gone."""
+        answer = self._call("GET", "runs/get", {"run_id": run_id})
+        return None if answer.get("error_code") == NO_SUCH_THING else _read(_run, _require_done(answer).get("run"))
+
+    def _known(self, model: str, version: str) -> Mapping[str, Any]:
         answer = self._call("GET", "model-versions/get", {"name": model, "version": version})
         if answer.get("error_code") in (NO_SUCH_THING, NO_ALIAS):
             raise ModelVersionNotFound(self._what_is_there(model, version), model=model, version=version)
-        _version_in(answer)
+        return answer
 
     def _what_is_there(self, model: str, version: str) -> str:
         found = self._call("GET", "model-versions/search", _newest_of(model, SHOWN + 1)).get("model_versions", [])
@@ -176,6 +199,24 @@ def _version(answer: Mapping[str, Any]) -> ModelVersion:
     at = datetime.fromtimestamp(int(answer["creation_timestamp"]) / 1000, UTC)
     tags = {str(each["key"]): str(each.get("value", "")) for each in answer.get("tags", [])}
     return ModelVersion(str(answer["version"]), answer.get("run_id") or None, at, tags)
+
+
+def _run(answer: Mapping[str, Any]) -> Run:
+    about, data = answer.get("info", {}), answer.get("data", {})
+    times = [int(about.get(name) or 0) for name in ("start_time", "end_time")]
+    return Run(
+        experiment_id=about.get("experiment_id"),
+        params={str(each["key"]): str(each.get("value", "")) for each in data.get("params", [])},
+        metrics={str(each["key"]): float(each["value"]) for each in data.get("metrics", [])},
+        seconds=(times[1] - times[0]) / 1000 if all(times) else None,
+    )
+
+
+def _read(read: Callable[[Mapping[str, Any]], Told], answer: Any) -> Told:
+    try:
+        return read(answer)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RegistryUnavailable("MLflow answers in an unknown form.") from error
 
 
 def _require_done(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -78,6 +78,9 @@ class Promotions(Protocol):
     def moved_aliases(self) -> Sequence[HistoryLine]:
         """Return the last move of every model's alias."""
 
+    def last_events(self) -> Sequence[HistoryLine]:
+        """Return the last event of each model, by model."""
+
     def unnoted(self) -> Sequence[Promotion]:
         """Return those of jobs that ended in any way and may not be told so by the tags of their runs in MLflow."""
 

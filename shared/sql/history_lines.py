@@ -46,6 +46,12 @@ class Histories(Database):
             rows = transaction.all(found.order_by(model_events.c.model, model_events.c.alias))
             return [to_line(row) for row in rows]
 
+    def last_events(self) -> Sequence[HistoryLine]:
+        """Return the last event of each model."""
+        with self.reading() as transaction:
+            rows = transaction.all(sa.select(model_events).where(model_events.c.number.in_(_last_numbers())))
+            return sorted((to_line(row) for row in rows), key=lambda line: line.model)
+
 
 def as_settled(transaction: Transaction, result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return the result with its promotion as that is by now. The caller has locked the job's row."""
@@ -93,3 +99,12 @@ def last_moves(model: str | None = None) -> sa.Select[Any]:
 def of_alias(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions of its events."""
     return model_events.c.model == model, model_events.c.alias == alias
+
+
+def _last_numbers() -> sa.Select[Any]:
+    """Select the number of each model's last event: from one model to the next, without a look at all that happened."""
+    names = sa.select(sa.func.min(model_events.c.model).label("model")).cte("names", recursive=True)
+    following = sa.select(sa.func.min(model_events.c.model)).where(model_events.c.model > names.c.model)
+    names = names.union_all(sa.select(following.scalar_subquery()).where(names.c.model.is_not(None)))
+    last = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.model == names.c.model)
+    return sa.select(last.scalar_subquery()).select_from(names).where(names.c.model.is_not(None))

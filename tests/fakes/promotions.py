@@ -181,6 +181,11 @@ class MemoryPromotions(MemoryAudit):
             moves = {(each.model, each.alias): each for each in self._events if each.event is Event.MOVED}
             return [moves[key] for key in sorted(moves)]
 
+    def last_events(self) -> Sequence[HistoryLine]:
+        with self._transaction():
+            last = {each.model: each for each in self._events}
+            return [last[model] for model in sorted(last)]
+
     def _as_settled(self, result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         known = self._promotions.get(str(((result or {}).get("decision") or {}).get("id")))
         if known is None:

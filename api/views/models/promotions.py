@@ -1,6 +1,6 @@
 """GET /promotions/<id>, and a person's answer to one that waits for approval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from api.http.models import AnswerBody, NoQuery, RequestBody
 from api.operations.answers import Answer, Tag
 from api.operations.operation import operation
 from api.services import services
+from api.views.models.history import HistoryEvent
 from shared.access.roles import Right
 from shared.errors import JobNotFound, PromotionNotFound, PromotionSettled
 from shared.jobs.promotions import Kind, Promotion, PromotionState
@@ -46,6 +47,7 @@ class PromotionAnswer(AnswerBody):
     created_at: datetime
     ended_at: datetime | None
     expires_at: datetime | None = Field(description="Until when it waits for approval.")
+    events: Sequence[HistoryEvent] = Field(description="What became of it, and who said so, the oldest first.")
 
 
 class ApprovalRequest(RequestBody):
@@ -111,7 +113,8 @@ def reject_promotion(path: PromotionPath, body: RejectionRequest) -> PromotionAn
 
 def _shown(promotion: Promotion, store: JobStore) -> PromotionAnswer:
     owners = {"submitted_by": _submitter(promotion.job_id, store), "team": store.team_of_model(promotion.model)}
-    return PromotionAnswer.model_validate({**vars(promotion), **owners})
+    events = [HistoryEvent.model_validate(each) for each in store.lines_of(promotion.id)]
+    return PromotionAnswer.model_validate({**vars(promotion), **owners, "events": events})
 
 
 def _submitter(job_id: str | None, store: JobStore) -> str | None:

@@ -87,6 +87,7 @@ READS: dict[str, Call] = {
     "team_of_model": lambda store: store.team_of_model("iris"),
     "models_of": lambda store: store.models_of("vision"),
     "moved_aliases": lambda store: store.moved_aliases(),
+    "last_events": lambda store: store.last_events(),
     "get_trigger": lambda store: store.get_trigger("id"),
     "list_triggers": lambda store: store.list_triggers(),
     "secret_of_trigger": lambda store: store.secret_of_trigger("id"),

@@ -56,6 +56,22 @@ def test_who_was_champion_then(store: JobStore) -> None:
     assert store.champion_at("iris", "staging") is None
 
 
+def test_the_last_event_of_each_model_whichever_alias_it_is_about(store: JobStore) -> None:
+    assert store.last_events() == []
+    propose(store, new())
+    for model in ("roses", "Iris", "íris"):
+        propose(store, new("1", model=model, state=PromotionState.NOT_PROMOTED))
+    propose(store, new("3", alias="staging", state=PromotionState.NOT_PROMOTED))
+    last = store.last_events()
+    assert [(each.model, each.alias, each.version) for each in last] == [
+        ("Iris", "champion", "1"),
+        ("iris", "staging", "3"),
+        ("roses", "champion", "1"),
+        ("íris", "champion", "1"),
+    ]
+    assert list(last) == [store.history(each.model, limit=1)[0] for each in last]
+
+
 def test_two_moves_of_one_alias_are_not_made_at_once(store: JobStore) -> None:
     first = propose(store, new())
     with pytest.raises(MoveUnderWay) as refusal:

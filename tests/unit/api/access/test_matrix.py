@@ -89,6 +89,7 @@ RULES = {
     "GET /models": Rule(READ),
     "GET /models/{model}": Rule(READ, MODEL),
     "GET /models/{model}/history": Rule(READ, MODEL),
+    "GET /models/{model}/versions/{version}": Rule(READ, MODEL),
     "GET /models/{model}/champion": Rule(READ, MODEL),
     "POST /models/{model}/champion": Rule(APPROVE, MODEL, body={**REASON, "version": "1"}),
     "PUT /models/{model}/team": Rule(ADMINISTER, MODEL, body={"team": "vision"}),
@@ -132,6 +133,7 @@ def ask(scene: Scene, route: str, role: Role | None, thing: str) -> TestResponse
     method, _, path = route.partition(" ")
     words = {"{new}": f"x{next(scene.numbers)}", "{yesterday}": f"{datetime.now(UTC) - timedelta(days=1):%FT%TZ}"}
     body = {name: words.get(str(value), value) for name, value in (RULES[route].body or {}).items()}
+    path = path.replace("{version}", "1")
     for place in ("{job_id}", "{name}", "{model}", "{promotion_id}"):
         path = path.replace(place, thing)
     given: dict[str, Any] = {"json": body} if method != "GET" and (body or "DELETE" not in method) else {}

@@ -62,9 +62,8 @@ def told(answer: TestResponse) -> dict[str, Any]:
 
 
 def test_models_are_listed_with_champions_versions_and_their_jobs(bench: Bench) -> None:
-    assert told(bench.api.get("/models")) == {
-        "models": [{"name": "iris", "champion": "2", "aliases": {"champion": "2"}, "probation": None}]
-    }
+    said = {"name": "iris", "champion": "2", "aliases": {"champion": "2"}, "probation": None, "waiting": [], "last": None}
+    assert told(bench.api.get("/models")) == {"models": [said]}
     model = told(bench.api.get("/models/iris"))
     assert (model["champion"], model["previous"]) == ("2", None)
     assert [(each["version"], each["job_id"], each["aliases"]) for each in model["versions"]] == [
@@ -196,6 +195,9 @@ def _answered(word: str) -> Any:
 DOCUMENTED: Documented = {
     "GET /models": _with_mlflow("/models"),
     "GET /models/<model>": _with_mlflow("/models/iris", **{"404": lambda api: lambda: _other_model(api)}),
+    "GET /models/<model>/versions/<version>": _with_mlflow(
+        "/models/iris/versions/1", **{"404": lambda api: lambda: api.client().get("/models/a:b/versions/1")}
+    ),
     "GET /models/<model>/champion": _champion,
     "GET /models/<model>/history": lambda api: Asking(
         "/models/iris/history", others={"404": lambda: api.client().get("/models/a:b/history")}
