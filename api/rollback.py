@@ -10,6 +10,7 @@ from api.http.models import AnswerBody
 from api.http.request_ids import request_id
 from api.model_registry import ModelRegistry
 from mypackage.protocol import CHAMPION, PREVIOUS, ROLLBACK_TAGS
+from shared.errors import NotChampion
 from shared.jobs.promotion_store import Promotions
 from shared.jobs.promotions import Kind, NewPromotion, Promotion, PromotionState
 from shared.promoting import look_for_foreign, settle
@@ -28,9 +29,19 @@ class Champion(AnswerBody):
 
 
 def roll_back(
-    store: Promotions, registry: ModelRegistry, model: str, *, version: str, actor: str, reason: str
+    store: Promotions,
+    registry: ModelRegistry,
+    model: str,
+    *,
+    version: str,
+    actor: str,
+    reason: str,
+    instead_of: str | None = None,
 ) -> Champion:
-    """Make the version champion. Safe to repeat after a failure at any point: the champion moves last."""
+    """Make the version champion. Safe to repeat after a failure at any point: the champion moves last.
+
+    Raise NotChampion if another version than ``instead_of`` is champion by then.
+    """
     registry.require_version(model, version)
     champion = registry.find_version(model, CHAMPION)
     if champion == version:
@@ -41,6 +52,7 @@ def roll_back(
     def step(seen: int, holder: str | None) -> Promotion:
         if holder == version and (last := store.champion_at(model, CHAMPION)):  # an earlier request's move, made now
             return store.get_promotion(last.promotion_id)
+        _require_holder(model, holder, instead_of)
         _tag(registry, model, version, holder, reason)
         new = NewPromotion(model, CHAMPION, Kind.ROLLBACK, version, holder, PromotionState.MOVING, actor, reason)
         return store.propose(new, seen=seen)
@@ -51,6 +63,13 @@ def roll_back(
     facts = {"model": model, "version": version, "previous_version": champion, "reason": reason}
     logger.info("champion moved by request", extra={**facts, "request_id": request_id()})
     return Champion(**facts, changed=True)
+
+
+def _require_holder(model: str, holder: str | None, wanted: str | None) -> None:
+    if wanted is not None and holder != wanted:
+        now = f"version {holder} is" if holder else "none is"
+        message = f"Version {wanted} of '{model}' is not the champion any more: {now}. Nothing was done."
+        raise NotChampion(message, champion=holder)
 
 
 def _tag(registry: ModelRegistry, model: str, version: str, champion: str | None, reason: str) -> None:

@@ -187,7 +187,7 @@ class PromotionSettled(RetrainError):
 
 
 class NotChampion(RetrainError):
-    """The observation is of another version than the champion, or there is no champion."""
+    """Another version than the one that is meant is champion, or none is."""
 
 
 class ObservationRefused(RetrainError):

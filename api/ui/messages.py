@@ -5,4 +5,13 @@ MESSAGES = {
     "drained": "The host takes nothing new. What runs there goes on to its end.",
     "undrained": "The host takes jobs again.",
     "cancelled": "The job is being cancelled.",
+    "approved": "It is approved, and champion now.",
+    "approved-soon": "It is approved, and is being made champion.",
+    "approved-too-late": "Another version became champion meanwhile, and this one is not better: it is not promoted.",
+    "approved-impossible": "It is approved, but MLflow does not let it be champion. Was the version deleted?",
+    "rejected": "It is rejected. The version stays registered.",
+    "answered-before": "Somebody, or the time, was faster than you. The answer that counts is below.",
+    "champion-made": "The champion has moved.",
+    "champion-already": "That version was champion already. Nothing has changed.",
+    "champion-changed": "Another version became champion since you looked, so nothing was done.",
 }

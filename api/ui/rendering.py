@@ -28,6 +28,7 @@ CONTENT_SECURITY_POLICY = (
 # Name, page, and the right without which the page is not shown.
 NAVIGATION = (
     ("Jobs", "ui.jobs", Right.READ),
+    ("Models", "ui.models", Right.READ),
     ("Workers", "ui.workers", Right.READ),
     ("Audit", "ui.audit", Right.ADMINISTER),
 )

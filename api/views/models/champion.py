@@ -16,6 +16,7 @@ from api.rollback import Champion, roll_back
 from api.services import services
 from shared.access.roles import Right
 from shared.access.tokens import TEAM
+from shared.errors import NotChampion
 from shared.requests.texts import Text
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ class ChampionRequest(RequestBody):
     reason: Annotated[Text, Field(min_length=1, max_length=500)] = Field(
         description="Why, for those who ask later.", examples=["wrong labels in the data of version 7"]
     )
+    instead_of: VersionNumber | None = Field(
+        None, description="Do it only if this version is champion until then; null for whichever is."
+    )
 
 
 class TeamRequest(RequestBody):
@@ -73,7 +77,7 @@ class ModelTeam(AnswerBody):
     Answer("The champion.", Champion),
     tag=Tag.MODELS,
     needs=Right.APPROVE,
-    raises=[ModelVersionNotFound, RegistryUnavailable],
+    raises=[ModelVersionNotFound, NotChampion, RegistryUnavailable],
 )
 def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
     """Make another version the champion, such as the previous one if the new one turns out to be bad.
@@ -86,7 +90,15 @@ def set_champion(path: ModelPath, body: ChampionRequest) -> Champion:
     here = services()
     require_model(here.store, path.model)
     actor = current_caller().name
-    return roll_back(here.store, here.registry, path.model, version=body.version, actor=actor, reason=body.reason)
+    return roll_back(
+        here.store,
+        here.registry,
+        path.model,
+        version=body.version,
+        actor=actor,
+        reason=body.reason,
+        instead_of=body.instead_of,
+    )
 
 
 @operation(

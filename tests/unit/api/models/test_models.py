@@ -62,7 +62,14 @@ def told(answer: TestResponse) -> dict[str, Any]:
 
 
 def test_models_are_listed_with_champions_versions_and_their_jobs(bench: Bench) -> None:
-    said = {"name": "iris", "champion": "2", "aliases": {"champion": "2"}, "probation": None, "waiting": [], "last": None}
+    said: dict[str, Any] = {
+        "name": "iris",
+        "champion": "2",
+        "aliases": {"champion": "2"},
+        "probation": None,
+        "waiting": [],
+        "last": None,
+    }
     assert told(bench.api.get("/models")) == {"models": [said]}
     model = told(bench.api.get("/models/iris"))
     assert (model["champion"], model["previous"]) == ("2", None)

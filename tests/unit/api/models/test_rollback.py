@@ -129,6 +129,15 @@ def test_it_needs_a_token_where_there_are_any(make_app: MakeApp) -> None:
     assert answer.status_code == 401
 
 
+def test_instead_of_another_than_the_champion_nothing_moves(api: FlaskClient, mlflow: OddMlflow) -> None:
+    late = api.post("/models/iris/champion", json={**BODY, "instead_of": "3"})
+    assert late.json
+    assert (late.status_code, late.json["code"]) == (409, "NOT_CHAMPION")
+    assert mlflow.aliases == {"champion": "2"}
+    assert api.post("/models/iris/champion", json={**BODY, "instead_of": 2}).status_code == 200
+    assert mlflow.aliases == {"champion": "1", "previous": "2"}
+
+
 def _set_champion(api: Api) -> Asking:
     settings = {"mlflow_tracking_uri": api.stack.enter_context(odd_mlflow()).served.url}
     without_mlflow = api.client(mlflow_tracking_uri="http://127.0.0.1:1")
@@ -140,6 +149,7 @@ def _set_champion(api: Api) -> Asking:
 
     others = {
         "404": lambda: api.client().post("/models/a:b/champion", json=BODY),
+        "409": lambda: api.client(**settings).post(path, json={**BODY, "instead_of": "3"}),
         "500": with_a_fault,
         "503": lambda: without_mlflow.post(path, json=BODY),
     }
