@@ -1,6 +1,6 @@
 """What the API answers about triggers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -12,6 +12,7 @@ from api.schemas import Timestamp
 from shared.jobs import triggers as records
 from shared.jobs.store import JobStore
 from shared.jobs.triggers import Kind, Outcome, TriggerState
+from shared.triggers.fields import When
 from shared.triggers.records import when_of
 from shared.triggers.ticks import times_after
 
@@ -73,15 +74,15 @@ class TriggerSummary(AnswerBody):
     look_at: Timestamp | None = Field(description="When a worker looks next; null until something is sent.")
     looked_at: Timestamp | None = Field(description="When a worker last looked.")
     fired_at: Timestamp | None = Field(description="When it last fired.")
-
-
-class Trigger(TriggerSummary):
-    """A trigger, what happened last, and what comes next."""
-
     next_at: tuple[Timestamp, ...] = Field(
         description=f"The next {TIMES_SHOWN} times of cron and every, without jitter; none while it is paused."
     )
-    last_event: TriggerEvent | None
+    last_event: TriggerEvent | None = Field(description="What happened last; null if nothing did.")
+
+
+class Trigger(TriggerSummary):
+    """A trigger, and whether triggers fire at all."""
+
     pause: Pause | None = Field(description="Since when no trigger fires at all; null while they do.")
 
 
@@ -104,9 +105,11 @@ class TriggerEvents(AnswerBody):
     next: str | None = Field(description="The next page; null on the last one.")
 
 
-def summary(trigger: records.Trigger) -> TriggerSummary:
-    """Return the trigger as it appears in a list."""
-    return TriggerSummary.model_validate(_fields(trigger))
+def all_of(triggers: Sequence[records.Trigger], store: JobStore) -> TriggerList:
+    """Return the triggers as they appear in a list."""
+    newest, pause = store.newest_trigger_events(), store.triggers_pause()
+    found = [_summary(each, newest.get(each.name), pause) for each in triggers]
+    return TriggerList.model_validate({"triggers": found, "pause": pause})
 
 
 def whole_trigger(trigger: records.Trigger, store: JobStore) -> Trigger:
@@ -121,19 +124,26 @@ def written_trigger(trigger: records.Trigger, store: JobStore, *, secret: str | 
 
 def _whole(trigger: records.Trigger, store: JobStore) -> dict[str, Any]:
     events, pause = store.trigger_events(trigger.name, limit=1), store.triggers_pause()
+    return {**_summary(trigger, events[0] if events else None, pause), "pause": pause}
+
+
+def _summary(
+    trigger: records.Trigger, newest: records.TriggerEvent | None, pause: records.Pause | None
+) -> dict[str, Any]:
+    same = {name: getattr(trigger, name) for name in TriggerSummary.model_fields if hasattr(trigger, name)}
+    secrets = {"has_credentials": trigger.had_secret, "has_secret": trigger.had_hook_secret}
     fires = pause is None and trigger.state == TriggerState.ACTIVE
     times = next_times(trigger, datetime.now(UTC)) if fires else ()
-    return {**_fields(trigger), "next_at": times, "last_event": events[0] if events else None, "pause": pause}
-
-
-def _fields(trigger: records.Trigger) -> dict[str, Any]:
-    same = {name: getattr(trigger, name) for name in TriggerSummary.model_fields if hasattr(trigger, name)}
-    return {**same, "has_credentials": trigger.had_secret, "has_secret": trigger.had_hook_secret}
+    return {**same, **secrets, "next_at": times, "last_event": newest}
 
 
 def next_times(trigger: records.Trigger, now: datetime) -> tuple[datetime, ...]:
     """Return when a trigger of the kinds cron and every fires next."""
     if not trigger.kind.is_tick:
         return ()
-    after = max(now, trigger.since)
-    return tuple(islice(times_after(when_of(trigger.when), after, anchor=trigger.created_at), TIMES_SHOWN))
+    return times_of(when_of(trigger.when), max(now, trigger.since), anchor=trigger.created_at)
+
+
+def times_of(when: When, after: datetime, *, anchor: datetime) -> tuple[datetime, ...]:
+    """Return the next times of this condition; none for one that waits for something else than a time."""
+    return tuple(islice(times_after(when, after, anchor=anchor), TIMES_SHOWN)) if when.kind.is_tick else ()

@@ -2,6 +2,12 @@
 
 MESSAGES = {
     "signed-out": "You are signed out.",
+    "all-paused": "No trigger fires until they are resumed.",
+    "all-resumed": "Triggers fire again, for what happens from now on.",
+    "paused": "The trigger fires nothing until it is resumed.",
+    "resumed": "The trigger fires again, for what happens from now on.",
+    "trigger-deleted": "The trigger is deleted. Its jobs stay.",
+    "trigger-saved": "The trigger is saved.",
     "drained": "The host takes nothing new. What runs there goes on to its end.",
     "undrained": "The host takes jobs again.",
     "cancelled": "The job is being cancelled.",

@@ -29,6 +29,7 @@ CONTENT_SECURITY_POLICY = (
 NAVIGATION = (
     ("Jobs", "ui.jobs", Right.READ),
     ("Models", "ui.models", Right.READ),
+    ("Triggers", "ui.triggers", Right.READ),
     ("Workers", "ui.workers", Right.READ),
     ("Audit", "ui.audit", Right.ADMINISTER),
 )

@@ -1,6 +1,6 @@
 """What a store of triggers promises. Every method is one transaction; each may raise StoreUnavailable."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -84,6 +84,9 @@ class Triggers(Protocol):
         self, name: str, *, limit: int, before_number: int | None = None, until: datetime | None = None
     ) -> Sequence[TriggerEvent]:
         """Return what happened, the newest first. Raise TriggerNotFound."""
+
+    def newest_trigger_events(self) -> Mapping[str, TriggerEvent]:
+        """Return the newest event of each trigger that has one, by the trigger's name."""
 
     def take_due_trigger(self, *, lease_seconds: float, kinds: Collection[Kind] = tuple(Kind)) -> Due | None:
         """Take the trigger of these kinds that has been due longest.

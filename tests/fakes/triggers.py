@@ -220,6 +220,10 @@ class MemoryTriggers(MemoryAudit):
             found = [each for each in found if before_number is None or each.number < before_number]
             return [each for each in found if until is None or each.recorded_at <= until][:limit]
 
+    def newest_trigger_events(self) -> Mapping[str, TriggerEvent]:
+        with self._transaction():
+            return {kept.trigger.name: kept.events[-1] for kept in self._in_order() if kept.events}
+
     def _pause_kept(self, kept: Kept, reason: str, now: datetime) -> Trigger:
         kept.take_back()
         since = kept.trigger.paused_at or now

@@ -17,7 +17,7 @@ function writeTimes(root) {
   for (const each of root.querySelectorAll("time[datetime]")) {
     const at = new Date(each.dateTime);
     if (isNaN(at)) continue;
-    each.textContent = inWords(at);
+    each.textContent = "whole" in each.dataset ? whole.format(at) : inWords(at);
     each.title = `${exact.format(at)} (${each.dateTime})`;
   }
 }

@@ -11,8 +11,17 @@ from api.http.errors import CredentialsNeeded, TriggerOfFile
 from api.http.models import AnswerBody, NoQuery
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.operation import operation
+from api.schemas import Timestamp
 from api.services import links, services
-from api.triggers.answers import Trigger, TriggerList, WrittenTrigger, summary, whole_trigger, written_trigger
+from api.triggers.answers import (
+    TIMES_SHOWN,
+    Trigger,
+    TriggerList,
+    WrittenTrigger,
+    all_of,
+    whole_trigger,
+    written_trigger,
+)
 from api.triggers.bodies import TriggerChange, TriggerRequest
 from api.triggers.comparing import Plan, plan_of
 from api.triggers.writing import Written, change, create, delete
@@ -59,6 +68,9 @@ class TriggerPlan(AnswerBody):
     name: str
     action: Plan
     differences: tuple[Difference, ...]
+    next_at: tuple[Timestamp, ...] = Field(
+        description=f"The first {TIMES_SHOWN} times of cron and every, without jitter, if it were written now."
+    )
 
 
 @operation(
@@ -95,9 +107,11 @@ def check_trigger(body: TriggerRequest) -> TriggerPlan:
 
     It is checked as by `POST /triggers`, and compared with the trigger of that name, if there is one.
     """
-    plan, found = plan_of(body, services())
-    differences = tuple(Difference(field=name, before=was, after=will) for name, (was, will) in found.items())
-    return TriggerPlan(name=body.name, action=plan, differences=differences)
+    found = plan_of(body, services())
+    differences = tuple(
+        Difference(field=name, before=was, after=will) for name, (was, will) in found.differences.items()
+    )
+    return TriggerPlan(name=body.name, action=found.plan, differences=differences, next_at=found.next_at)
 
 
 @operation("GET /triggers", Answer("All triggers, by name.", TriggerList), tag=Tag.TRIGGERS, needs=Right.READ)
@@ -108,8 +122,7 @@ def list_triggers(query: NoQuery) -> TriggerList:
     its `state`.
     """
     store = services().store
-    found = [summary(each) for each in list_seen_triggers(store)]
-    return TriggerList.model_validate({"triggers": found, "pause": store.triggers_pause()})
+    return all_of(list_seen_triggers(store), store)
 
 
 @operation(

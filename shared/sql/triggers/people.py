@@ -1,7 +1,7 @@
 """What people and senders do with triggers."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -222,6 +222,16 @@ class People(Database):
             change_trigger(transaction, row, fired_at=transaction.now)
             transaction.record_act(f"job:{job.id}", f"of trigger {name}")
             return Settled(event, job)
+
+    def newest_trigger_events(self) -> Mapping[str, TriggerEvent]:
+        """Return the newest event of each trigger that has one."""
+        newest = sa.select(sa.func.max(trigger_events.c.number)).where(trigger_events.c.trigger_id == triggers.c.id)
+        here = trigger_events.c.number == newest.scalar_subquery()  # one look into the index for each trigger
+        with self.reading() as transaction:
+            rows = transaction.all(
+                sa.select(triggers.c.name, *trigger_events.c).join_from(triggers, trigger_events, here)
+            )
+            return {row.name: to_event(row, row.name) for row in rows}
 
     def trigger_events(
         self, name: str, *, limit: int, before_number: int | None = None, until: datetime | None = None

@@ -93,6 +93,7 @@ READS: dict[str, Call] = {
     "secret_of_trigger": lambda store: store.secret_of_trigger("id"),
     "hook_secrets": lambda store: store.hook_secrets(TriggerKind.GIT),
     "trigger_events": lambda store: store.trigger_events("id", limit=1),
+    "newest_trigger_events": lambda store: store.newest_trigger_events(),
     "triggers_pause": lambda store: store.triggers_pause(),
     "find_token": lambda store: store.find_token("hash"),  # writes if it is found
     "find_session": lambda store: store.find_session("hash"),

@@ -258,6 +258,18 @@ def test_looks_are_counted_up_only_if_nothing_came_between(store: JobStore, cloc
     assert outcomes(store) == [(None, "unchanged"), ("signal 1", "fired"), (None, "unchanged")]
 
 
+def test_the_newest_event_of_each_trigger_is_known_by_its_name(store: JobStore) -> None:
+    add(store)
+    add(store, "weekly")
+    add(store, "nothing-yet")
+    send(store, "signal 1")
+    send(store, "signal 2", name="weekly")
+    last = report(store, "signal 3")
+    found = store.newest_trigger_events()
+    assert {name: each.key for name, each in found.items()} == {NAME: "signal 3", "weekly": "signal 2"}
+    assert found[NAME] == last
+
+
 def test_what_the_last_look_found_is_there_for_the_next_one(store: JobStore) -> None:
     add(store)
     store.change_trigger(NAME, a_trigger())
