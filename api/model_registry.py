@@ -50,6 +50,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class MetricPoint:
+    """One value of a metric; at the same step there may be several. ``value`` may be NaN or infinite."""
+
+    step: int
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True)
 class ModelRegistry:
     """The registry of the tracking server. Names are sent only as values, never as part of the address."""
 
@@ -143,6 +152,30 @@ class ModelRegistry:
         data: Mapping[str, Any] = found.get("run", {}).get("data", {})
         return data
 
+    def find_run_id(self, model: str, version: str) -> str | None:
+        """Return the run that made the version; None if there is no such version, or it names none."""
+        answer = self._call("GET", "model-versions/get", {"name": model, "version": version})
+        return answer.get("model_version", {}).get("run_id") or None
+
+    def last_metrics(self, run_id: str) -> Mapping[str, float]:
+        """Return the last value of each of the run's metrics; none if there is no such run."""
+        answer = self._call("GET", "runs/get", {"run_id": run_id})
+        if answer.get("error_code") == NO_SUCH_THING:
+            return {}
+        found = _require_done(answer).get("run", {}).get("data", {}).get("metrics", [])
+        return {str(each["key"]): float(each["value"]) for each in found if "value" in each}
+
+    def metric_points(self, metric: str, run_ids: Sequence[str], *, limit: int) -> Mapping[str, Sequence[MetricPoint]]:
+        """Return the metric's points in these runs by step; of more than ``limit``, about so many, spread evenly."""
+        asked: dict[str, str | list[str]] = {"run_ids": list(run_ids), "metric_key": metric, "max_results": str(limit)}
+        answer = _require_done(self._call("GET", "metrics/get-history-bulk-interval", asked))
+        found = dict[str, list[MetricPoint]]()
+        for each in answer.get("metrics", []):
+            at = datetime.fromtimestamp(int(each.get("timestamp", 0)) / 1000, UTC)
+            point = MetricPoint(int(each.get("step", 0)), float(each["value"]), at)
+            found.setdefault(str(each.get("run_id", "")), []).append(point)
+        return {run_id: sorted(points, key=lambda point: (point.step, point.at)) for run_id, points in found.items()}
+
     def move_alias(self, model: str, alias: str, version: str) -> None:
         """Point the alias to the version; raise CannotMove."""
         answer = self._call("POST", "registered-models/alias", {"name": model, "alias": alias, "version": version})
@@ -158,7 +191,7 @@ class ModelRegistry:
     def _post(self, path: str, body: Mapping[str, str]) -> None:
         _require_done(self._call("POST", path, body))
 
-    def _call(self, method: str, path: str, values: Mapping[str, str]) -> Mapping[str, Any]:
+    def _call(self, method: str, path: str, values: Mapping[str, str | list[str]]) -> Mapping[str, Any]:
         """Return the answer's object, which has an error_code if refused; raise RegistryUnavailable without one."""
         sent: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:

@@ -82,9 +82,14 @@ def list_seen_triggers(store: JobStore) -> list[Trigger]:
 
 def require_model(store: JobStore, model: str) -> None:
     """With isolation, raise ModelVersionNotFound unless the model is the caller's team's."""
-    team = team_seen()
-    if team is not None and store.team_of_model(model) != team:
+    if not sees_model(store, model):
         raise ModelVersionNotFound(f"There is no model '{model}'. GET /models lists those that exist.")
+
+
+def sees_model(store: JobStore, model: str) -> bool:
+    """Return whether the caller may see the model: with isolation, only one of its team."""
+    team = team_seen()
+    return team is None or store.team_of_model(model) == team
 
 
 def find_promotion(store: JobStore, promotion_id: str) -> Promotion:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 LARGEST, SMALLEST = 1e300, 1e-300  # beyond these, differences and steps would be infinite or nothing
 TICKS = 5
+PLAIN_FROM, PLAIN_BELOW, PLAIN_DECIMALS = 1e-4, 1e6, 6  # else as 2e-06
 FLAT = 1e-9  # values that differ by less, in proportion, are drawn as one
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 TIME_STEPS = (
@@ -24,6 +25,7 @@ class Axis:
     high: float
     ticks: Sequence[float]
     label: Callable[[float], str]
+    exact: Callable[[float], str]
 
     def share(self, value: float) -> float:
         """Return where the value is, from 0 (low) to 1 (high)."""
@@ -35,8 +37,10 @@ def axis_of(values: Sequence[float]) -> Axis:
     low, high = _stretch(values)
     step = _round_step((high - low) / TICKS)
     ticks = _multiples(step, low, high)
-    digits = max(1, min(12, _magnitude(max(abs(low), abs(high))) - _magnitude(step) + 1))
-    return Axis(low, high, ticks, lambda value: f"{value:.{digits}g}" if value else "0")
+    decimals, is_plain = max(0, -_magnitude(step)), PLAIN_FROM <= max(abs(low), abs(high)) < PLAIN_BELOW
+    digits = min(12, _magnitude(max(abs(low), abs(high))) - _magnitude(step) + 1)
+    form = f".{decimals}f" if is_plain and decimals <= PLAIN_DECIMALS else f".{max(1, digits)}g"
+    return Axis(low, high, ticks, lambda value: format(value, form) if value else "0", "{:.12g}".format)
 
 
 def time_axis_of(values: Sequence[float]) -> Axis:
@@ -48,8 +52,12 @@ def time_axis_of(values: Sequence[float]) -> Axis:
     form = "%H:%M:%S" if step and step < MINUTE else form
     ticks = _multiples(step or _round_step((high - low) / TICKS), low, high)
     return Axis(
-        low, high, ticks, lambda value: datetime.fromtimestamp(min(LAST_TIME, max(0.0, value)), UTC).strftime(form)
+        low, high, ticks, lambda value: f"{_time(value):{form}}", lambda value: f"{_time(value):%Y-%m-%d %H:%M:%S}"
     )
+
+
+def _time(value: float) -> datetime:
+    return datetime.fromtimestamp(min(LAST_TIME, max(0.0, value)), UTC)
 
 
 def _stretch(values: Sequence[float]) -> tuple[float, float]:

@@ -50,9 +50,23 @@ class OddMlflow:
         if path == "model-versions/search":
             return {"model_versions": [self._version(each) for each in ("2", "1")]}
         if path == "runs/get":
-            value = self.values[request.args["run_id"]]
-            return {"run": {"data": {"metrics": [{"key": "accuracy", "value": value}], "tags": []}}}
+            return self._run(request.args["run_id"])
+        if path == "metrics/get-history-bulk-interval":
+            return {"metrics": [each for run_id in request.args.getlist("run_ids") for each in self._course(run_id)]}
         return {"model_version": self._version(request.args.get("version", "1"))}
+
+    def _run(self, run_id: str) -> Any:
+        if run_id not in self.values:
+            return {"error_code": "RESOURCE_DOES_NOT_EXIST"}, 404
+        return {"run": {"data": {"metrics": [{"key": "accuracy", "value": self.values[run_id]}], "tags": []}}}
+
+    def _course(self, run_id: str) -> list[dict[str, Any]]:
+        """Two points: as MLflow, it sends what is no finite number as text."""
+        last = self.values[run_id]
+        return [
+            {"run_id": run_id, "key": "accuracy", "value": value, "step": step, "timestamp": 1_700_000_000_000 + step}
+            for step, value in ((1, last), (0, "NaN"))
+        ]
 
     def _models(self, path: str, name: str) -> Any:
         if name != "iris":

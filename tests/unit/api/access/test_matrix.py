@@ -70,6 +70,7 @@ RULES = {
     "POST /retrain": Rule(SUBMIT, body=BODY),
     "GET /jobs/{job_id}": Rule(READ, JOB),
     "GET /jobs/{job_id}/logs": Rule(READ, JOB),
+    "GET /jobs/{job_id}/metrics": Rule(READ, JOB),
     "POST /jobs/{job_id}/cancel": Rule(SUBMIT, JOB, is_own=True),
     "POST /jobs/{job_id}/retry": Rule(SUBMIT, ENDED_JOB, is_own=True),
     "GET /triggers": Rule(READ),
