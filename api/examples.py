@@ -68,6 +68,7 @@ JOB: dict[str, Any] = {
         }
     ],
     "request": with_defaults(REQUEST),
+    "had_credentials": False,
     "resolved": {
         "commit_sha": SHA,
         "image": "python:3.11-slim",

@@ -33,6 +33,7 @@ def _fields(job: records.Job, links: Links) -> dict[str, Any]:
         **same,
         "trigger": job.trigger_name,
         "request": with_defaults(job.request),
+        "had_credentials": job.had_secret,
         "queue": Queue(name=job.queue),
         "resolved": {
             **{name: getattr(job, name) for name in ("commit_sha", "image", "image_id", "base_model_version")},

@@ -166,6 +166,7 @@ class JobSummary(AnswerBody):
     request: Mapping[str, Any] = Field(
         description="The request, with defaults filled in and without credentials; see RetrainRequest."
     )
+    had_credentials: bool = Field(description="Whether credentials came with it; they are deleted when the job ends.")
     resolved: Resolved
     mlflow: Mlflow | None
     model: ModelVersion | None = Field(description="The model version that the training registered.")

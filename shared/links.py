@@ -1,7 +1,7 @@
 """Builds the links of a job: its own pages here, and those in MLflow and Flower."""
 
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from shared.jobs.model import Job
 from shared.settings import Settings
@@ -61,6 +61,11 @@ class Links:
 def run_page(mlflow: str, *, experiment_id: str, run_id: str) -> str:
     """Return the address of a run's page. Without the mode, MLflow opens on its pages for agents and traces."""
     return f"{mlflow}/#/experiments/{experiment_id}/runs/{run_id}{TRAINING_PAGES}"
+
+
+def model_version_page(mlflow: str, *, name: str, version: str) -> str:
+    """Return the address of a page about a version in the model registry."""
+    return f"{mlflow}/#/models/{quote(name, safe='')}/versions/{quote(version, safe='')}"
 
 
 def _page(uri: str) -> str | None:

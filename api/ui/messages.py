@@ -20,4 +20,6 @@ MESSAGES = {
     "champion-made": "The champion has moved.",
     "champion-already": "That version was champion already. Nothing has changed.",
     "champion-changed": "Another version became champion since you looked, so nothing was done.",
+    "killed": "The job is being killed.",
+    "submitted": "The job is submitted.",
 }
