@@ -86,7 +86,8 @@ def _data(request: Mapping[str, Any], resolved: Mapping[str, Any]) -> Place | No
     repo = data.get("repo") or (named.url if named else asked)
     if not repo:
         return None
-    rev, path = data.get("rev") or (named and named.rev), data.get("path") or (named and named.path)
+    rev = data.get("rev") or (named.rev if named else None)
+    path = data.get("path") or (named.path if named else None)
     more = ", ".join(f"{word} {value}" for word, value in (("at", rev), ("path", path)) if value)
     return Place("Data", repo, commit_page(repo, rev) or (repository_page(repo) if "://" in repo else None), more)
 

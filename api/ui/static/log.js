@@ -3,7 +3,7 @@
 "use strict";
 
 const CHUNK = 32 * 1024, OVERLAP = 8 * 1024; // bytes; the last line of a chunk ends behind it
-const KEPT = 64; // chunks in memory
+const CHUNKS_KEPT = 64; // chunks in memory
 const LONGEST = 2000, WHOLE = 2 ** 20; // characters of a line at first; bytes of one when it is asked for
 const TALLEST = 15_000_000; // pixels: browsers end an element at about twice this
 const POLL_SECONDS = 5; // where no stream is to be had
@@ -100,7 +100,7 @@ class Chunks {
     chunk.bytes = joined;
     this.kept.delete(number);
     this.kept.set(number, chunk); // the last of all
-    for (const old of this.kept.keys()) if (this.kept.size > KEPT && !this.kept.get(old).loading) this.kept.delete(old);
+    for (const old of this.kept.keys()) if (this.kept.size > CHUNKS_KEPT && !this.kept.get(old).loading) this.kept.delete(old);
   }
 
   /* The lines that begin in the chunk; null if it is in the midst of a line. */
