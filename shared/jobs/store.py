@@ -12,6 +12,7 @@ from shared.access.tokens import Tokens
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
 from shared.jobs.model_teams import ModelTeams
+from shared.jobs.monthly_usage import MonthlyUsage
 from shared.jobs.observation_store import ModelRecord
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import Claim, Cursor, Ending, JobFilter, LogSlice, Resolution, Submission, ToLookAt
@@ -286,6 +287,7 @@ class JobStore(
     Sessions,
     Audit,
     ModelTeams,
+    MonthlyUsage,
     Protocol,
 ):
     """The record of all jobs: every role in one. Methods that take a claim raise LeaseLost if the job is gone, too."""

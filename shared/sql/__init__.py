@@ -12,6 +12,7 @@ from shared.sql.outbox import Outbox
 from shared.sql.promotions import Promotions
 from shared.sql.queue_positions import QueuePositions
 from shared.sql.reading import Reading
+from shared.sql.reports.monthly_usage import MonthlyUsage
 from shared.sql.sweeping import Sweeping
 from shared.sql.test_notifications import Trials
 from shared.sql.triggers.looking import Looking
@@ -36,6 +37,7 @@ class SqlStore(
     Sessions,
     ModelTeams,
     Queues,
+    MonthlyUsage,
     Watching,
 ):
     """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

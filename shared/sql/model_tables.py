@@ -69,7 +69,9 @@ model_alerts = Table(  # told apart from those about jobs, which are deleted wit
     Column("tries", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
+    Column("cause", CleanText),
     Index(None, "state", "due_at"),
+    Index(None, "at"),
     Index(None, "model", "alias", "number"),
 )
 

@@ -240,7 +240,9 @@ alerts = Table(
     Column("retry_in_seconds", Float),
     Column("at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),  # its next try; while one is under way, the end of its lease
+    Column("cause", CleanText),  # why the last try failed
     Index(None, "state", "due_at"),
+    Index(None, "at"),
 )
 
 alert_trials = Table(

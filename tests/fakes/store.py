@@ -39,6 +39,7 @@ from tests.fakes.claims import MemoryClaims
 from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
+from tests.fakes.reports.monthly_usage import MemoryUsage
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger
@@ -57,6 +58,7 @@ class MemoryStore(
     MemoryTrials,
     MemoryTokens,
     MemorySessions,
+    MemoryUsage,
     MemoryWatching,
 ):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""
@@ -76,6 +78,7 @@ class MemoryStore(
         self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
+        self._deleted: list[Record] = []
         self._alerts: dict[str, list[Kept]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._beats: dict[str, Beat] = {}
@@ -255,6 +258,7 @@ class MemoryStore(
             until = now - timedelta(seconds=older_than_seconds)
             old = [(job.ended_at, job.id) for job in self._jobs() if job.ended_at and job.ended_at <= until]
             gone = {job_id for _, job_id in sorted(old)[:limit]}
+            self._deleted += [self._records[job_id] for job_id in gone]
             self._records = {job_id: one for job_id, one in self._records.items() if job_id not in gone}
             self._keys = {key: known for key, known in self._keys.items() if known[0] not in gone}
             self._alerts = {job_id: kept for job_id, kept in self._alerts.items() if job_id not in gone}

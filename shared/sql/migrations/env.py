@@ -4,9 +4,15 @@ from alembic import context
 
 from shared.sql import model_tables
 from shared.sql.access import tables as access_tables
+from shared.sql.reports import tables as report_tables
 from shared.sql.triggers import tables as trigger_tables
 
-TABLES = (model_tables.observations, trigger_tables.triggers, access_tables.tokens)  # of each module one
+TABLES = (  # of each module one
+    model_tables.observations,
+    trigger_tables.triggers,
+    access_tables.tokens,
+    report_tables.monthly_usage,
+)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -18,6 +18,7 @@ from shared.access.tokens import NewToken
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
+from shared.jobs.monthly_usage import UsageBy, UsageFilter
 from shared.jobs.observations import NewObservation
 from shared.jobs.promotions import Event, Kind, NewPromotion, Promotion, PromotionState
 from shared.jobs.records import JobFilter, Resolution
@@ -54,6 +55,7 @@ DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, s
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
+    "list_usage": lambda store: store.list_usage(UsageFilter("2030-01", "2030-12", UsageBy.MODEL)),
     "get_version": lambda store: store.get_version("id"),
     "list": lambda store: store.list(JobFilter(), limit=1),
     "known_queues": lambda store: store.known_queues(),

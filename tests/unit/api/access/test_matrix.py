@@ -104,6 +104,7 @@ RULES = {
     "POST /workers/{host}/drain": Rule(OPERATE, is_nobodys=True),
     "DELETE /workers/{host}/drain": Rule(OPERATE, is_nobodys=True),
     "POST /alerts/test": Rule(OPERATE, is_nobodys=True),
+    "GET /usage": Rule(READ),
     "GET /audit": Rule(ADMINISTER),
     "GET /tokens": Rule(ADMINISTER),
     "POST /tokens": Rule(ADMINISTER, body={"name": "{new}", "roles": ["viewer"]}),

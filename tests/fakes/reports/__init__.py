@@ -1,0 +1,1 @@
+"""What the in-memory store tells of what people look at."""
