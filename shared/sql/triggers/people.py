@@ -225,7 +225,8 @@ class People(Database):
 
     def newest_trigger_events(self) -> Mapping[str, TriggerEvent]:
         """Return the newest event of each trigger that has one."""
-        newest = sa.select(sa.func.max(trigger_events.c.number)).where(trigger_events.c.trigger_id == triggers.c.id)
+        own = trigger_events.alias("own")
+        newest = sa.select(sa.func.max(own.c.number)).where(own.c.trigger_id == triggers.c.id).correlate(triggers)
         here = trigger_events.c.number == newest.scalar_subquery()  # one look into the index for each trigger
         with self.reading() as transaction:
             rows = transaction.all(

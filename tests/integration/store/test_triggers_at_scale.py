@@ -100,6 +100,14 @@ def test_what_is_sent_fired_and_told_reads_no_table_to_its_end(sql_store: SqlSto
     assert [plan for plan in told if any(scan in plan for scan in scans)] == []
 
 
+def test_the_newest_event_of_each_trigger_is_found_by_the_index(sql_store: SqlStore) -> None:
+    fill(sql_store)
+    with plans(sql_store) as told:
+        assert len(sql_store.newest_trigger_events()) == TRIGGERS
+    assert any("ix_trigger_events_trigger_id_number" in plan for plan in told)
+    assert [plan for plan in told if "SCAN own" in plan or "Seq Scan on trigger_events own" in plan] == []
+
+
 def test_history_is_forgotten_for_all_at_once(sql_store: SqlStore) -> None:
     fill(sql_store)
     most = EVENTS_OF_EACH // 2
