@@ -1,0 +1,1 @@
+"""Other programs that send the service its jobs."""
