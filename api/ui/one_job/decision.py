@@ -42,7 +42,7 @@ class Told:
     reason: str
     rows: tuple[Row, ...]
     rules: tuple[tuple[str, str], ...]
-    model: str
+    promotion_id: str | None
     awaits_approval: bool
     champion: str
 
@@ -61,7 +61,7 @@ def told(decision: Mapping[str, Any] | None) -> Told | None:
         reason=str(decision.get("reason") or ""),
         rows=tuple(_rows(decision)),
         rules=tuple(_rules(decision)),
-        model=str(decision.get("model_name") or ""),
+        promotion_id=decision.get("id"),
         awaits_approval=state == PromotionState.AWAITING_APPROVAL,
         champion=f"version {before}" if before else "none before",
     )

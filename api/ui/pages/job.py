@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from flask import redirect, request, url_for
-from werkzeug.wrappers import Response
+from flask import Response, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
+from api.http.errors import InvalidRequest
 from api.services import services
 from api.ui.asking import ask
 from api.ui.durations import in_words, seconds_between
@@ -42,7 +43,7 @@ def job(job_id: str) -> str:
 
 
 @page("POST /jobs/<job_id>/cancel", needs=Right.SUBMIT)
-def cancel(job_id: str) -> Response:
+def cancel(job_id: str) -> BaseResponse:
     """Cancel it; ``force`` in the form kills it at once."""
     is_forced = request.form.get("force") == "yes"
     ask(cancel_job, path={"job_id": job_id}, body={"force": is_forced})
@@ -62,9 +63,14 @@ def retry_with(job_id: str) -> str:
 
 
 @page("POST /jobs/<job_id>/retry", needs=Right.SUBMIT)
-def retry(job_id: str) -> Response:
+def retry(job_id: str) -> BaseResponse:
     """Repeat it, and show the new job."""
     addresses = {name: sent for name in ("git_uri", "dataset_repo") if (sent := request.form.get(name, "").strip())}
     is_pinned = request.form.get("pin", "yes") == "yes"
-    new = ask(retry_job, path={"job_id": job_id}, body={"pin": is_pinned, **addresses})
+    try:
+        new = ask(retry_job, path={"job_id": job_id}, body={"pin": is_pinned, **addresses})
+    except InvalidRequest as error:
+        job = ask(get_job, path={"job_id": job_id})
+        shown = render("job_retry.html", job=job, wrong=[each.message for each in error.errors], pin=is_pinned)
+        return Response(shown, error.status, mimetype="text/html")
     return redirect(url_for("ui.job", job_id=new["id"], told="submitted"), 303)

@@ -11,11 +11,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from api.http.errors import FieldError, InvalidRequest
 from api.http.problems import BUG, kind_of
-from api.ui import request_form
 from api.ui.asking import ask
+from api.ui.one_job import request_form
+from api.ui.one_job.request_form import Form, WrongForm
 from api.ui.page import page
 from api.ui.rendering import render
-from api.ui.request_form import Form, WrongForm
 from api.views.jobs.job import get_job
 from api.views.jobs.retrain import retrain
 from shared.access.roles import Right

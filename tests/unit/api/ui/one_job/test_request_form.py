@@ -6,7 +6,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from api.examples import REQUEST
-from api.ui.request_form import (
+from api.ui.one_job.request_form import (
     MAPPINGS,
     NUMBERS,
     REST,
