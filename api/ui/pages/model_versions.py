@@ -22,7 +22,7 @@ from shared.errors import NotChampion
 def model_version(model: str, version: str) -> str:
     """Show what made it and how good it is, with the form that makes it the champion."""
     found = _version(model, version)
-    return render("model_version.html", version=found, model=ask(get_model, path={"model": model}), states=STATES)
+    return render("model_version.html", this=found, model=ask(get_model, path={"model": model}), states=STATES)
 
 
 @page("POST /models/<model>/champion", needs=Right.APPROVE)

@@ -30,7 +30,7 @@ def models() -> str:
         "models.html",
         models=matching[:MOST_MODELS],
         left_out=max(0, len(matching) - MOST_MODELS),
-        waiting=[(each["name"], one) for each in found["models"] for one in each["waiting"]],
+        waiting=[(each["name"], one) for each in matching for one in each["waiting"]],
         is_recorded=is_recorded,
         **WORDS,
     )
