@@ -54,7 +54,7 @@ def main() -> int:
         runner = _choose_runner(settings)
         urls = running_stack(settings.data_dir)
         if urls:
-            _say(f"Using the stack that runs already: {urls['api']}")
+            _say("Using the stack that runs already.")
             _show(urls)
         else:
             with _stack(settings.data_dir, runner) as urls:
@@ -62,7 +62,7 @@ def main() -> int:
     except (RetrainError, requests.RequestException) as error:
         print(f"\nmake demo failed: {error}", file=sys.stderr)
         return 1
-    _say("Done. To look at it all again: make up, then open MLflow, Flower and the API's /docs.")
+    _say("Done. To look at it all again: make up, then open the address that it prints first.")
     return 0
 
 
@@ -176,7 +176,10 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", urls: Mapping[str, str
 
 def _show(urls: Mapping[str, str]) -> None:
     """Run the main job, and then the same with worse parameters."""
-    _say(f"API {urls['api']}   MLflow {urls['mlflow']}   Flower {urls['flower']}   runner: {urls['runner']}")
+    _say(f"Pages {urls['api']}/ui/")
+    print(
+        f"API {urls['api']}   MLflow {urls['mlflow']}   Flower {urls['flower']}   runner: {urls['runner']}", flush=True
+    )
     model = f"sklearn-dummy-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     good = _retrain(urls, model, {})
     if not good["model"]:

@@ -31,6 +31,7 @@ def announce_when_ready(stack: Stack) -> None:
         time.sleep(0.3)
     print(
         f"\nReady. {stack.announcement}\n"
+        f"  Pages   {stack.settings.api_public_url or urls['api']}/ui/\n"
         f"  API     {urls['api']}/docs\n"
         f"  MLflow  {stack.settings.mlflow_public_url or urls['mlflow']}\n"
         f"  Flower  {urls['flower']} ({_flower_login(stack)})\n"

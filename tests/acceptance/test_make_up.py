@@ -93,8 +93,10 @@ def test_a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on(proces
     assert process_stack.get("/readyz").json()["live_workers"] == 1
 
 
-def test_the_first_lines_of_its_processes_look_like_no_fault(process_stack: Stack) -> None:
+def test_its_first_lines_look_like_no_fault_and_lead_to_the_pages(process_stack: Stack) -> None:
     wait_until(lambda: "\nReady. " in process_stack.log, what="the box with the addresses")
+    shown = process_stack.log.partition("\nReady. ")[2].splitlines()
+    assert shown[1] == f"  Pages   {process_stack.urls['api']}/ui/"
     noise = ("SecurityWarning", "DeprecationWarning", "Inspect method", "-------------- worker@")
     assert [each for each in noise if each in process_stack.log] == []
 
