@@ -3,8 +3,7 @@
 It reads and acts only through ``asking``, so that a page shows what the API answers, and may what its caller may.
 """
 
-from flask import Blueprint, Flask, Response, redirect, request, send_from_directory, url_for
-from werkzeug.wrappers import Response as BaseResponse
+from flask import Blueprint, Flask, Response, request, send_from_directory
 
 from api.access.authentication import Authentication
 from api.access.signed_in import PAGES
@@ -25,10 +24,6 @@ def register(app: Flask, callers: Authentication) -> None:
         if is_versioned:
             response.cache_control.immutable = True
         return response
-
-    @blueprint.get("/")
-    def start() -> BaseResponse:
-        return redirect(url_for("ui.jobs"))
 
     for each in found_pages():
         blueprint.add_url_rule(each.path, endpoint=each.name, view_func=each, methods=[each.method])

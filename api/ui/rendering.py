@@ -27,6 +27,7 @@ CONTENT_SECURITY_POLICY = (
 )
 # Name, page, and the right without which the page is not shown.
 NAVIGATION = (
+    ("Overview", "ui.overview", Right.READ),
     ("Jobs", "ui.jobs", Right.READ),
     ("Models", "ui.models", Right.READ),
     ("Triggers", "ui.triggers", Right.READ),

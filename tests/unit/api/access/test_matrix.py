@@ -105,6 +105,7 @@ RULES = {
     "DELETE /workers/{host}/drain": Rule(OPERATE, is_nobodys=True),
     "POST /alerts/test": Rule(OPERATE, is_nobodys=True),
     "GET /usage": Rule(READ),
+    "GET /statistics": Rule(READ, is_nobodys=True),
     "GET /audit": Rule(ADMINISTER),
     "GET /tokens": Rule(ADMINISTER),
     "POST /tokens": Rule(ADMINISTER, body={"name": "{new}", "roles": ["viewer"]}),
