@@ -22,8 +22,24 @@ function writeTimes(root) {
   }
 }
 
+// What scrolls is reached by keyboard.
+function reachWhatScrolls() {
+  for (const each of document.querySelectorAll("main table, .wide")) {
+    const scrolls = each.scrollWidth > each.clientWidth && getComputedStyle(each).overflowX !== "visible";
+    if (scrolls && !each.hasAttribute("tabindex")) {
+      each.tabIndex = 0;
+      each.dataset.scrolls = "";
+    } else if (!scrolls && "scrolls" in each.dataset) {
+      each.removeAttribute("tabindex");
+      delete each.dataset.scrolls;
+    }
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   writeTimes(document);
+  reachWhatScrolls();
   setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
 });
-for (const done of ["live:updated", "htmx:afterSettle"]) document.addEventListener(done, () => writeTimes(document));
+for (const done of ["live:updated", "htmx:afterSettle"]) document.addEventListener(done, () => { writeTimes(document); reachWhatScrolls(); });
+window.addEventListener("resize", reachWhatScrolls);

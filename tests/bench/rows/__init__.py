@@ -1,11 +1,13 @@
 """All rows, in the order in which they are measured: those of one place stand together."""
 
-from tests.bench.rows import http, jobs, many, memory, parts, start
+from tests.bench.rows import http, jobs, many, memory, pages, parts, start, tabs
 
 ROWS = [
     *jobs.ROWS,
     *http.ROWS,
     *many.ROWS,
+    *pages.ROWS,
+    *tabs.ROWS,
     *memory.ROWS,
     *start.ROWS,
     *parts.ROWS,
