@@ -10,7 +10,7 @@ from shared.requests.retrain_request import DEFAULTS, RetrainRequest
 
 NOTHING = "\N{EN DASH}"
 ORDER = (*RetrainRequest.model_fields,)
-LONGEST_SHOWN = 300  # of a value in the table; the JSON has all of it
+LONGEST_SHOWN, MOST_SHOWN = 300, 100  # characters of a value, rows; the JSON has all of them
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Asked:
     """The request as rows, and as JSON that can be sent again."""
 
     given: tuple[Field, ...]
+    left_out: int
     defaults: tuple[Field, ...]
     json: str
 
@@ -37,8 +38,10 @@ def asked(request: Mapping[str, Any]) -> Asked:
     rows = [*_rows(ordered, DEFAULTS, "")]
     sent = without_defaults(request, DEFAULTS)
     sent = {name: value for name, value in sent.items() if value != {}}
+    given = [row for row in rows if not row.is_default]
     return Asked(
-        given=tuple(row for row in rows if not row.is_default),
+        given=tuple(given[:MOST_SHOWN]),
+        left_out=max(0, len(given) - MOST_SHOWN),
         defaults=tuple(row for row in rows if row.is_default),
         json=json.dumps(sent, indent=2, ensure_ascii=False),
     )

@@ -7,7 +7,7 @@ import pytest
 from api.examples import JOB, NEW_JOB, SHA
 from api.ui.durations import in_words
 from api.ui.one_job.asked import LONGEST_SHOWN, asked
-from api.ui.one_job.decision import HEADLINES, told
+from api.ui.one_job.decision import HEADLINES, LONGEST, MOST_ROWS, told
 from api.ui.one_job.elsewhere import image_page, places, run_of
 from api.ui.one_job.failing import WHO_ACTS, explain
 from api.ui.one_job.timeline import NAMES, NOW_NAMES, WIDTH, timeline
@@ -198,8 +198,24 @@ def test_a_decision_shows_both_models_as_logged_and_by_interval_and_slice() -> N
     assert ("slices.country", "0.02 worse is allowed") in found.rules
 
 
-@pytest.mark.parametrize("odd", [{"promoted": True}, {"state": "later", "evidence": 3, "guardrails": {"a": None}}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"promoted": True},
+        {"state": "later", "evidence": 3, "guardrails": {"a": None}},
+        {"state": {"a": 1}, "slices": [1], "datasets": "x", "guardrails": "x", "metric": ["a"], "challenger": "x"},
+        {"evidence": {"slices": [None, 3], "low": "x", "high": True, "confidence": "x", "n": []}, "min_delta": "x"},
+    ],
+)
 def test_a_decision_of_another_version_is_told_as_far_as_it_is_known(odd: dict[str, Any]) -> None:
     found = told(odd)
     assert found is not None
     assert found.headline
+
+
+def test_a_decision_of_any_length_is_cut() -> None:
+    rails = {f"metric {number}" * 500: {"allowed": 1} for number in range(5000)}
+    found = told(decision(reason="x" * 10**6, guardrails=rails))
+    assert found is not None
+    assert len(found.rows) == MOST_ROWS
+    assert max(map(len, (found.reason, *(row.what for row in found.rows)))) == LONGEST + 1
