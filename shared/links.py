@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from shared.jobs.model import Job
+from shared.jobs.model import Job, JobState
 from shared.settings import Settings
 
 TRAINING_PAGES = "?workflowType=machine_learning"
+CARD = "retrain/card.html"  # among the run's artifacts
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Links:
     flower: str
     api: str | None
     prefix: str = ""
+    cards: bool = False  # jobs whose model was decided about have a card in MLflow
 
     @classmethod
     def of(cls, settings: Settings) -> "Links":
         """Read the public addresses from the settings."""
         mlflow = _page(settings.mlflow_public_url or settings.mlflow_tracking_uri)
-        return cls(mlflow=mlflow, flower=settings.flower_url.rstrip("/"), api=_page(settings.api_public_url))
+        flower, api = settings.flower_url.rstrip("/"), _page(settings.api_public_url)
+        return cls(mlflow=mlflow, flower=flower, api=api, cards=settings.job_cards)
 
     def below(self, prefix: str) -> "Links":
         """Return the same for a caller who reaches the API below this path."""
@@ -35,9 +38,21 @@ class Links:
         """Return the job's own address; without a host, because only the caller knows by which name it reached us."""
         return f"{self.prefix}/jobs/{job.id}"
 
-    def job_page(self, job: Job) -> str | None:
-        """Return the job's absolute address."""
+    def job_address(self, job: Job) -> str | None:
+        """Return the job's absolute address in the API, for programs."""
         return f"{self.api}/jobs/{job.id}" if self.api else None
+
+    def job_page(self, job: Job) -> str | None:
+        """Return the absolute address of the job's page, for people."""
+        return f"{self.api}/ui/jobs/{job.id}" if self.api else None
+
+    def card(self, job: Job) -> str | None:
+        """Return the address of the job's card in MLflow; None if it has none."""
+        decision = (job.result or {}).get("decision") or {}
+        if not self.cards or job.state is not JobState.SUCCEEDED or not decision.get("id"):
+            return None
+        page = self.run(job)
+        return page.replace(TRAINING_PAGES, f"/artifacts/{CARD}{TRAINING_PAGES}") if page else None
 
     def trigger(self, name: str) -> str:
         """Return the trigger's own address, likewise."""

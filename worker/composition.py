@@ -29,6 +29,7 @@ from worker.attempt.finishing import Finishing
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt.supervision import Supervisor
+from worker.cards.cards import Cards
 from worker.credentials.credentials_file import CredentialsFile
 from worker.credentials.keys import Keyring, headers_for
 from worker.host.disk import DiskGuard
@@ -96,6 +97,7 @@ class Parts:
     tasks: TaskRunner
     heartbeat: Heartbeat
     disk_watch: DiskWatch
+    cards: Cards
 
 
 def build(settings: Settings, outside: Outside, running: Running) -> Parts:
@@ -129,6 +131,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     timing = Time(running.clock, partial(_pause, running.stopping))
     deciding = Deciding(store, tracking.gate, runner.inside.is_guarded, evaluating, timing)
     finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
+    cards = Cards(settings, tracking)
     supervisor = Supervisor(
         settings=settings,
         store=store,
@@ -137,6 +140,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         runner=runner,
         finishing=finishing,
         stopping=running.stopping,
+        cards=cards,
         lease_keeper=running.lease_keeper,
         side_work=running.side_work,
         clock=running.clock,
@@ -189,6 +193,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
         tasks=TaskRunner(settings, store, supervisor, sweep, active, here),
         heartbeat=Heartbeat(settings, store, runner, here, running.clock, on_refused=running.on_refused),
         disk_watch=DiskWatch(settings, runner, here, verdicts),
+        cards=cards,
     )
 
 

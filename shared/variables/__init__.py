@@ -120,6 +120,10 @@ class Variables(ContainerVariables):
         description="Address that the worker's /metrics listens on. It needs no token, so only Prometheus should "
         "reach it.",
     )
+    job_cards: bool = Field(
+        True,
+        description="Whether a job whose model was decided about gets a card in its MLflow run (card.html, card.png).",
+    )
     limit_per_key: int = Field(1, ge=1, description="Jobs of one concurrency_key that run at the same time.")
     limits_by_key: Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(key_limits)] = Field(
         (),

@@ -1,5 +1,6 @@
 """A tracking server in memory; ``down`` makes it fail as one that is away does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +82,11 @@ class FakeTracking(Tracking):
         self.runs[run_id].files[f"retrain/{log.name}"] = log.read_bytes()
         self.finish_run(run_id, status)
         return self.found
+
+    def keep_files(self, run_id: str, files: Sequence[Path]) -> None:
+        """Keep them."""
+        self._answer()
+        self.runs[run_id].files |= {f"retrain/{each.name}": each.read_bytes() for each in files}
 
     def _answer(self) -> None:
         if self.calls_until_up is not None:

@@ -99,7 +99,7 @@ class FakeWorker:
         parts = build(self.settings, outside, Running(stopping=self.stopping))
         self.here, self.preparation, self.finishing = parts.here, parts.preparation, parts.finishing
         self.supervisor, self.heartbeat, self.sweep = parts.supervisor, parts.heartbeat, parts.sweep
-        self.looking, self.triggers = parts.looking, parts.triggers
+        self.looking, self.triggers, self.cards = parts.looking, parts.triggers, parts.cards
         self.tasks, self.active = parts.tasks, parts.tasks.active
 
     def restarted(self, **changes: Any) -> "FakeWorker":

@@ -32,6 +32,7 @@ from worker.attempt.limits import log_flood
 from worker.attempt.log_keeper import LogKeeper
 from worker.attempt.preparation import Preparation
 from worker.attempt_name import attempt_name
+from worker.cards.cards import Cards
 from worker.credentials.keys import Keyring, Keys
 from worker.host.disk_watch import Verdicts
 from worker.interruption import LOOK_SECONDS, Interruption, SideWork, WorkerStopping
@@ -58,6 +59,7 @@ class Supervisor:
     runner: Runner
     finishing: Finishing
     stopping: threading.Event
+    cards: Cards
     lease_keeper: Callable[..., LeaseKeeper] = LeaseKeeper  # a simulation uses its own threads
     side_work: Callable[..., SideWork[Handle]] = SideWork
     clock: Callable[[], float] = time.monotonic  # a machine's time of day may be changed
@@ -109,7 +111,9 @@ class Supervisor:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
             return self._fail(claim, error, redactor)
-        return self.finishing.finish(claim, ending, redactor, decided=decided)
+        job = self.finishing.finish(claim, ending, redactor, decided=decided)
+        self.cards.offer(job, decided, redactor)
+        return job
 
     def _fail(self, claim: Claim, error: AttemptError, redactor: Redactor) -> Job:
         """End the attempt for an error, unless its model was decided about: then it had ended well before that."""

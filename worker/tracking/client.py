@@ -167,6 +167,14 @@ class Tracking:
             self._end(run, run_id, status)
             return self._result(run, with_versions=status == FINISHED)
 
+    def keep_files(self, run_id: str, files: Sequence[Path]) -> None:
+        """Keep the files beside the log, as artifacts of the run; a run that somebody deleted takes none."""
+        with server_answers("keep files of the run", run_id=run_id):
+            run = self._find(run_id)
+            if run is not None and run.info.lifecycle_stage != "deleted":
+                for each in files:
+                    self._client.log_artifact(run, each, LOG_FOLDER)
+
     def _end(self, run: Recorded | None, run_id: str, status: str) -> None:
         if run is None or run.info.lifecycle_stage == "deleted":
             logger.warning("run was deleted", extra={"run_id": run_id})

@@ -150,7 +150,7 @@ def test_the_path_opens_nothing_that_takes_a_token(make_app: MakeApp, path: str)
 
 def test_alerts_link_to_the_job_below_the_public_path(public: FlaskClient, store: MemoryStore) -> None:
     job = store.get(public.post("/retrain", json=BODY).json["id"])  # type: ignore[index]
-    assert public.application.extensions["retrain"].links.job_page(job) == f"{PUBLIC}/jobs/{job.id}"
+    assert public.application.extensions["retrain"].links.job_page(job) == f"{PUBLIC}/ui/jobs/{job.id}"
 
 
 @pytest.mark.parametrize(

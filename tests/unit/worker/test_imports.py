@@ -11,7 +11,7 @@ import worker.__main__, worker.composition
 
 print(*{name.partition(".")[0] for name in sys.modules}, os.environ.get("MLFLOW_DISABLE_TELEMETRY"))
 """
-FORBIDDEN = {"mlflow", "numpy", "pandas", "scipy", "api"}
+FORBIDDEN = {"matplotlib", "mlflow", "numpy", "pandas", "scipy", "api"}
 
 
 def test_the_worker_loads_no_mlflow_and_has_its_telemetry_off() -> None:

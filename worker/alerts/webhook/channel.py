@@ -96,7 +96,12 @@ class Webhook:
             "trigger": job.trigger_name,
             "triggered_by": job.triggered_by,
             "reason": asdict(news.reason) if news.reason else None,
-            "links": {"job": self._links.job_page(job), "mlflow": self._links.run(job)},
+            "links": {
+                "job": self._links.job_address(job),
+                "page": self._links.job_page(job),
+                "mlflow": self._links.run(job),
+                "card": self._links.card(job),
+            },
         }
 
 

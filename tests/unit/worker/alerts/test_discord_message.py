@@ -97,10 +97,19 @@ def test_each_code_says_what_failed_and_what_to_do(code: Code) -> None:
 
 def test_links_lead_to_the_job_its_log_and_the_attempts_run() -> None:
     shown = _embed(news(AlertEvent.STARTED))["fields"]["Links"]
-    page = "https://retrain.example/jobs/96d46092-ca69-42c5-b9db-fd6fe51ed556"
+    page = "https://retrain.example/ui/jobs/96d46092-ca69-42c5-b9db-fd6fe51ed556"
     run = "https://mlflow.example/#/experiments/3/runs/run1?workflowType=machine_learning"
-    assert shown == f"[job]({page}) · [log]({page}/logs) · [MLflow run]({run})"
+    assert shown == f"[job]({page}) · [log]({page}/log) · [MLflow run]({run})"
     assert "Links" not in _embed(news(AlertEvent.STARTED), links=NO_LINKS)["fields"]
+
+
+def test_after_a_decision_about_a_model_a_link_leads_to_the_card() -> None:
+    with_cards, decided = replace(LINKS, cards=True), a_job(result={**RESULT, "decision": {**DECISION, "id": "p1"}})
+    card = "https://mlflow.example/#/experiments/3/runs/run1/artifacts/retrain/card.html?workflowType=machine_learning"
+
+    assert f"[card]({card})" in _embed(news(AlertEvent.SUCCEEDED, job=decided), links=with_cards)["fields"]["Links"]
+    assert "[card]" not in _embed(news(AlertEvent.SUCCEEDED), links=with_cards)["fields"]["Links"]
+    assert "[card]" not in _embed(news(AlertEvent.SUCCEEDED, job=decided))["fields"]["Links"]
 
 
 def test_what_users_wrote_is_plain_text() -> None:

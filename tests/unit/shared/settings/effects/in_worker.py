@@ -227,6 +227,7 @@ EFFECTS = {
     "training_firewall_file": Effect("{folder}/firewall", lambda s: offer(s).closed_because),
     "worker_metrics_port": Effect("5106", metrics),
     "worker_metrics_host": Effect("0.0.0.0", metrics, PORT),
+    "job_cards": Effect("false", built(lambda process: process.parts.cards.is_on)),
     "limit_per_key": Effect("7", of_store),
     "limits_by_key": Effect("experiment:*=4", of_store),
     "limit_total": Effect("7", of_store),
