@@ -43,15 +43,15 @@ def _plain(job_id: str) -> str:
 
 def next_page(last: Job) -> str:
     """Return the address of the page after this job, with the current request's filters."""
-    return _asked_again(cursor=encode_cursor(last))
+    return asked_again(cursor=encode_cursor(last))
 
 
 def next_history(last: int) -> str:
     """Return the address of the page of events before this number, with the current request's filters."""
-    return _asked_again(before=str(last))
+    return asked_again(before=str(last))
 
 
-def _asked_again(**changed: str) -> str:
+def asked_again(**changed: str) -> str:
     """Return the current request's address, as its caller has it, with these values in the query."""
     filters = [(name, value) for name, value in request.args.items(multi=True) if name not in changed]
     return f"{quote(request.script_root + request.path)}?{urlencode([*filters, *changed.items()])}"

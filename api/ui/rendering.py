@@ -32,6 +32,8 @@ NAVIGATION = (
     ("Models", "ui.models", Right.READ),
     ("Triggers", "ui.triggers", Right.READ),
     ("Workers", "ui.workers", Right.READ),
+    ("Alerts", "ui.alerts", Right.READ),
+    ("Usage", "ui.usage", Right.READ),
     ("Audit", "ui.audit", Right.ADMINISTER),
 )
 OF_A_COOKIE = frozenset({CallerKind.TOKEN, CallerKind.ENVIRONMENT})

@@ -9,6 +9,7 @@ from typing import Protocol
 from shared.access.audit import Audit
 from shared.access.sessions import Sessions
 from shared.access.tokens import Tokens
+from shared.alerts.listed import AlertCursor, AlertFilter, ToldAlert
 from shared.alerts.model import Alert, Trial
 from shared.jobs.model import Job, JobState, NewJob, Reason
 from shared.jobs.model_teams import ModelTeams
@@ -227,11 +228,14 @@ class Outbox(Reading, Protocol):
     ) -> Alert | None:
         """Take an alert in the same way, but for an unknown channel, if it has waited for longer than that."""
 
+    def list_alerts(self, where: AlertFilter, *, limit: int, after: AlertCursor | None = None) -> Sequence[ToldAlert]:
+        """Return what was, or is to be, told to whom: the newest first, jobs' and models' alerts together."""
+
     def alert_sent(self, alert: Alert) -> None:
         """Record that the alert was sent: nobody gets it again."""
 
-    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
-        """Let the alert be taken again after that long; None gives it up.
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None, cause: str = "") -> None:
+        """Let the alert be taken again after that long; None gives it up. The cause is for people.
 
         Changes nothing if the lease had ended and another sender has it.
         """

@@ -13,6 +13,7 @@ from shared.sql.promotions import Promotions
 from shared.sql.queue_positions import QueuePositions
 from shared.sql.reading import Reading
 from shared.sql.reports.monthly_usage import MonthlyUsage
+from shared.sql.reports.told_alerts import ToldAlerts
 from shared.sql.sweeping import Sweeping
 from shared.sql.test_notifications import Trials
 from shared.sql.triggers.looking import Looking
@@ -38,6 +39,7 @@ class SqlStore(
     ModelTeams,
     Queues,
     MonthlyUsage,
+    ToldAlerts,
     Watching,
 ):
     """A JobStore, with the record of promotions and of triggers, on SQLite or PostgreSQL."""

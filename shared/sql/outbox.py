@@ -119,14 +119,14 @@ class Outbox(Database):
         with self.writing() as transaction:
             _change(transaction, alert, state=AlertState.SENT)
 
-    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None, cause: str = "") -> None:
         """Put the alert back or give it up, unless another sender has taken it meanwhile."""
         with self.writing() as transaction:
             if retry_in_seconds is None:
-                _change(transaction, alert, tries=alert.tries, state=AlertState.GIVEN_UP)
+                _change(transaction, alert, tries=alert.tries, cause=cause, state=AlertState.GIVEN_UP)
             else:
                 wait = timedelta(seconds=min(retry_in_seconds, LONGEST_WAIT_SECONDS))
-                _change(transaction, alert, tries=alert.tries, due_at=transaction.now + wait)
+                _change(transaction, alert, tries=alert.tries, cause=cause, due_at=transaction.now + wait)
 
 
 def _take(transaction: Transaction, where: Where, *, lease_seconds: float) -> Alert | None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, ModelLine
+from shared.alerts.model import LONGEST_WAIT_SECONDS, Alert, AlertEvent, Alerting, AlertState, ModelLine
 from shared.jobs.promotions import Event, HistoryLine, Kind
 from shared.sql.outbox import TOLD_OF_MODELS
 from tests.fakes.records import Record
@@ -24,6 +24,13 @@ class Kept:
     number: int
     due_at: datetime
     is_over: bool = False
+    is_sent: bool = False
+    cause: str | None = None
+
+    @property
+    def state(self) -> AlertState:
+        """What became of it."""
+        return AlertState.WAITING if not self.is_over else AlertState.SENT if self.is_sent else AlertState.GIVEN_UP
 
     def is_before(self, other: "Kept") -> bool:
         """Whether the other one has to wait for this one."""
@@ -77,14 +84,15 @@ class MemoryOutbox:
     def alert_sent(self, alert: Alert) -> None:
         with self._transaction():
             for each in self._kept():
-                each.is_over |= (each.alert.id, each.alert.channel) == (alert.id, alert.channel)
+                if (each.alert.id, each.alert.channel) == (alert.id, alert.channel) and not each.is_over:
+                    each.is_over = each.is_sent = True
 
-    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None, cause: str = "") -> None:
         with self._transaction() as now:
             for each in self._kept():
                 if each.alert != alert or each.is_over:
                     continue
-                each.is_over = retry_in_seconds is None
+                each.is_over, each.cause = retry_in_seconds is None, cause
                 each.due_at = now + timedelta(seconds=min(retry_in_seconds or 0, LONGEST_WAIT_SECONDS))
 
     def _kept(self) -> list[Kept]:

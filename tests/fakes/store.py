@@ -40,6 +40,7 @@ from tests.fakes.observations import MemoryObservations
 from tests.fakes.outbox import Kept
 from tests.fakes.records import Beat, Record, began_here, clean, is_due, matches, new_record_job, nobody_holds
 from tests.fakes.reports.monthly_usage import MemoryUsage
+from tests.fakes.reports.told_alerts import MemoryToldAlerts
 from tests.fakes.trials import MemoryTrials
 from tests.fakes.trigger_looks import MemoryLooks
 from tests.fakes.triggers import Kept as KeptTrigger
@@ -59,6 +60,7 @@ class MemoryStore(
     MemoryTokens,
     MemorySessions,
     MemoryUsage,
+    MemoryToldAlerts,
     MemoryWatching,
 ):
     """A JobStore without a database; ``down`` makes every call fail as a database that is away does."""

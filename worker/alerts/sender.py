@@ -159,7 +159,8 @@ class AlertSender:
         asked_seconds = self._note_answer(self._lines[alert.channel], answer)
         if answer.verdict is Verdict.LATER:
             logger.warning("alert not sent yet", extra={**_facts(alert), "cause": answer.cause})
-            self._store.alert_failed(alert, retry_in_seconds=asked_seconds or self._backoff_seconds(alert.tries))
+            seconds = asked_seconds or self._backoff_seconds(alert.tries)
+            self._store.alert_failed(alert, retry_in_seconds=seconds, cause=answer.cause)
         elif answer.verdict is Verdict.SENT:
             logger.info("alert sent", extra=_facts(alert))
             self._sent.append(alert)
@@ -189,7 +190,7 @@ class AlertSender:
 
     def _give_up(self, alert: Alert, cause: str) -> None:
         logger.error("alert given up", extra={**_facts(alert), "cause": cause})
-        self._store.alert_failed(alert, retry_in_seconds=None)
+        self._store.alert_failed(alert, retry_in_seconds=None, cause=cause)
 
 
 def _context_of(alert: Alert) -> AbstractContextManager[None]:

@@ -84,9 +84,9 @@ class CountedStore(SqlStore):
         super().alert_sent(alert)
         self._metrics.alerts_sent.labels(alert.channel, alert.event).inc()
 
-    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None) -> None:
+    def alert_failed(self, alert: Alert, *, retry_in_seconds: float | None, cause: str = "") -> None:
         """Count one that is given up."""
-        super().alert_failed(alert, retry_in_seconds=retry_in_seconds)
+        super().alert_failed(alert, retry_in_seconds=retry_in_seconds, cause=cause)
         if retry_in_seconds is None:
             self._metrics.alerts_given_up.labels(alert.channel, alert.event).inc()
 

@@ -15,6 +15,7 @@ from shared.access.callers import NOBODY
 from shared.access.roles import Role
 from shared.access.sessions import NewSession
 from shared.access.tokens import NewToken
+from shared.alerts.listed import AlertFilter
 from shared.alerts.model import Alert, AlertEvent, Trial
 from shared.errors import StoreUnavailable
 from shared.jobs.model import JobState
@@ -55,6 +56,7 @@ DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, s
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {
     "get": lambda store: store.get("id"),
+    "list_alerts": lambda store: store.list_alerts(AlertFilter(), limit=1),
     "list_usage": lambda store: store.list_usage(UsageFilter("2030-01", "2030-12", UsageBy.MODEL)),
     "get_version": lambda store: store.get_version("id"),
     "list": lambda store: store.list(JobFilter(), limit=1),

@@ -103,6 +103,8 @@ RULES = {
     "GET /workers": Rule(READ),
     "POST /workers/{host}/drain": Rule(OPERATE, is_nobodys=True),
     "DELETE /workers/{host}/drain": Rule(OPERATE, is_nobodys=True),
+    "GET /alerts": Rule(READ),
+    "GET /alerts/channels": Rule(READ),
     "POST /alerts/test": Rule(OPERATE, is_nobodys=True),
     "GET /usage": Rule(READ),
     "GET /statistics": Rule(READ, is_nobodys=True),
