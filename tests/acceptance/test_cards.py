@@ -15,7 +15,7 @@ FILES = {"retrain/card.html", "retrain/card.png"}
 
 
 def run_of_version(mlflow: MlflowClient, name: str, version: str) -> str:
-    found: str = mlflow.get_model_version(name, version).run_id
+    found: str = mlflow.get_model_version(name, version).run_id  # type: ignore[assignment]
     return found
 
 

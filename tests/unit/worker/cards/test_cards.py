@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def proposing(worker: FakeWorker) -> FakeWorker:
     return worker
 
 
-def decided_job(worker: FakeWorker, **request: object) -> str:
+def decided_job(worker: FakeWorker, **request: Any) -> str:
     job_id = worker.submit(**request)
     worker.tracking.models.proposed = {f"run-{job_id}-1": [proposal("new")]}
     job = worker.run(job_id)
@@ -101,7 +102,7 @@ def test_a_card_that_cannot_be_made_changes_nothing(
     if what == "no disk":
         (tmp_path / "scratch").rename(tmp_path / "elsewhere")
         (tmp_path / "scratch").write_text("")
-    turns = []
+    turns = list[float]()
 
     class Once:
         """Lets the loop run until nothing waits."""
@@ -125,7 +126,12 @@ def test_very_many_cards_that_wait_are_not_all_kept(proposing: FakeWorker, monke
     job_id = decided_job(proposing)
     job, decided = proposing.store.get(job_id), proposing.store.of_attempt(job_id, 1)
     made = list[Card]()
-    monkeypatch.setattr(proposing.cards, "_draw", lambda card, _folder: made.append(card) or PNG)
+
+    def draw(card: Card, _folder: Path) -> bytes:
+        made.append(card)
+        return PNG
+
+    monkeypatch.setattr(proposing.cards, "_draw", draw)
     for _ in range(3 * cards.MOST_WAITING):
         proposing.cards.offer(job, decided, Redactor())
     while proposing.cards.once():
@@ -183,7 +189,7 @@ def test_the_process_that_draws_has_none_of_the_workers_variables(
         return subprocess.CompletedProcess(command, 0, PNG, b"")
 
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
-    monkeypatch.setattr(drawing.subprocess, "run", run)
+    monkeypatch.setattr("worker.cards.drawing.subprocess.run", run)
     drawing.draw(a_card(), tmp_path)
 
     assert set(seen) == {"PATH", "MPLCONFIGDIR", *drawing.ONE_THREAD}
