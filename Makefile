@@ -10,7 +10,7 @@ COMPOSED := $(wildcard deploy/.env)
 
 .PHONY: help setup demo up secrets rotate-key canaries backup restore migrate doctor test drill upgrade mutants parity fuzz check format bench cost scale openapi settings attacks
 .PHONY: sbom known-vulnerabilities digests
-.PHONY: released-openapi reference docs docs-screenshot lock release clean
+.PHONY: released-openapi reference docs docs-screenshot screenshots lock release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ docs-screenshot: docs ## Save a picture of the site's first page in docs/images 
 	@mkdir -p docs/images
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1440,900 \
 		--screenshot=docs/images/site.png file://$(CURDIR)/build/site/index.html 2>/dev/null
+
+screenshots: .venv/ready ## Save pictures of the pages in docs/images, of the same jobs each time (needs chromium)
+	@$(BIN)/python -m tests.screenshots
 
 .venv-docs/ready: requirements-docs.txt
 	@$(PYTHON) -m venv .venv-docs

@@ -41,6 +41,7 @@ REQUEST = {
     "model_name": "iris",
     "parameters": {"epochs": 20, "note": HOSTILE},
 }
+HOSTILE_REQUEST = {**REQUEST, "experiment_name": HOSTILE, "model_name": HOSTILE, "labels": {"note": HOSTILE}}
 HOST, MODEL, TRIGGER = "gpu-1", "iris", "nightly"
 
 
@@ -73,7 +74,7 @@ def fill(store: SqlStore) -> dict[str, str]:
         store.create_trigger(
             replace(a_trigger(name, when=when, template={**REQUEST}), when=when, policy={"cooldown": 60})
         )
-    store.pause_trigger("hourly", reason=HOSTILE)
+    store.pause_trigger(TRIGGER, reason=HOSTILE)
     for _ in range(60):
         _cancelled(store)
     found = {
@@ -84,7 +85,7 @@ def fill(store: SqlStore) -> dict[str, str]:
         "running": _running(store),
         "queued": submit(store, request=REQUEST, model_name=MODEL, queue="nobody-serves"),
         "hostile": submit(
-            store, experiment_name=HOSTILE, model_name=HOSTILE, labels={"note": HOSTILE}, request=REQUEST
+            store, experiment_name=HOSTILE, model_name=HOSTILE, labels={"note": HOSTILE}, request=HOSTILE_REQUEST
         ),
     }
     _move(store, found["succeeded"])

@@ -154,7 +154,7 @@ def test_what_is_no_page_is_not_shown_as_one(filled: Filled, path: str) -> None:
 
 
 SHOWING = [
-    *((path, "failed") for path in ("/jobs", "/jobs/<job_id>", "/jobs/<job_id>/log", "/workers", "/triggers")),
+    *((path, "failed") for path in ("/jobs", "/jobs/<job_id>", "/jobs/<job_id>/log", "/workers", "/triggers/<name>")),
     *((path, "hostile") for path in ("/jobs/<job_id>", "/models/<model>/history", "/promotions/<promotion_id>")),
 ]
 
