@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from shared.jobs.model import Job, JobState
+from shared.jobs.model import Job
 from shared.settings import Settings
 
 TRAINING_PAGES = "?workflowType=machine_learning"
@@ -47,11 +47,8 @@ class Links:
         return f"{self.api}/ui/jobs/{job.id}" if self.api else None
 
     def card(self, job: Job) -> str | None:
-        """Return the address of the job's card in MLflow; None if it has none."""
-        decision = (job.result or {}).get("decision") or {}
-        if not self.cards or job.state is not JobState.SUCCEEDED or not decision.get("id"):
-            return None
-        page = self.run(job)
+        """Return the address of the card in MLflow that a job gets whose model was decided about."""
+        page = self.run(job) if self.cards else None
         return page.replace(TRAINING_PAGES, f"/artifacts/{CARD}{TRAINING_PAGES}") if page else None
 
     def trigger(self, name: str) -> str:

@@ -18,7 +18,6 @@ from worker.alerts.text import last_lines, printable
 NAME_CHARACTERS, TEXT_CHARACTERS, CAUSE_CHARACTERS = 200, 250, 1000
 METRICS_SHOWN = 6
 SHA_CHARACTERS = 12
-OF_A_DECISION = (AlertEvent.SUCCEEDED, AlertEvent.CHAMPION_CHANGED, AlertEvent.APPROVAL_WANTED)
 TITLES = {
     AlertEvent.STARTED: "training started",
     AlertEvent.RETRYING: "failed, and is tried again",
@@ -102,7 +101,7 @@ class Content:
         page = self.links.job_page(job)
         pages = {"job": page, "log": f"{page}/log" if page else None}
         pages["MLflow run"] = self.links.run(replace(job, run_id=run_id))
-        pages["card"] = self.links.card(job) if self.news.alert.event in OF_A_DECISION else None
+        pages["card"] = self.links.card(job) if self.news.is_decided else None
         return {name: quote(url, safe=":/?#&=%@,~") for name, url in pages.items() if url}
 
     def log_lines(self, count: int) -> list[str]:

@@ -53,6 +53,12 @@ class News:
     model: ModelNews | None = None
 
     @property
+    def is_decided(self) -> bool:
+        """Whether a model of the job was decided about; of a champion that changed, the job may not have ended yet."""
+        decision = (self.job.result or {}).get("decision") if self.job else None
+        return self.model is not None or bool(decision and decision.get("id"))
+
+    @property
     def attempt(self) -> Attempt | None:
         """The attempt that it is about; None if the job ended before its first one, or there is none."""
         number = self.model.promotion.attempt if self.model else self.alert.attempt

@@ -100,7 +100,7 @@ class Webhook:
                 "job": self._links.job_address(job),
                 "page": self._links.job_page(job),
                 "mlflow": self._links.run(job),
-                "card": self._links.card(job),
+                "card": self._links.card(job) if news.is_decided else None,
             },
         }
 
