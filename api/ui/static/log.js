@@ -29,7 +29,7 @@ class Viewer {
   /* Show this attempt from now on. */
   begin(attempt, size) {
     this.attempt = attempt;
-    this.chunks = new Chunks(this.address, attempt);
+    const chunks = this.chunks = new Chunks(this.address, attempt, (size) => { if (this.chunks === chunks) this.grow(size); });
     this.heights = new Map();
     this.nodes.clear();
     this.size = this.target = 0;
@@ -105,6 +105,7 @@ class Viewer {
         await this.trying(Promise.all(wanted.map((each) => chunks.load(each, size))));
       }
       if (this.chunks !== chunks) return;
+      this.heights.delete(this.count - 1); // it goes on
       this.size = size;
       this.render();
     }

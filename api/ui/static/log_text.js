@@ -65,7 +65,8 @@ export function lastState(bytes) {
 
 /* The bytes of one attempt's log, in chunks. Those not used for the longest time are dropped, and asked for again. */
 export class Chunks {
-  constructor(address, attempt) { this.address = address; this.attempt = attempt; this.size = 0; this.kept = new Map(); }
+  /* ``hears`` is told how long the log is, whenever some of it was read. */
+  constructor(address, attempt, hears) { this.address = address; this.attempt = attempt; this.hears = hears; this.kept = new Map(); }
 
   async read(offset, limit) {
     const query = new URLSearchParams({ offset, limit: Math.max(16, limit) });
@@ -91,13 +92,14 @@ export class Chunks {
   async extend(number, chunk, size) {
     const wanted = Math.min((number + 1) * CHUNK + OVERLAP, size) - chunk.from - chunk.bytes.length;
     if (wanted <= 0) return;
-    const { bytes } = await this.read(chunk.from + chunk.bytes.length, wanted);
+    const { bytes, size: newest } = await this.read(chunk.from + chunk.bytes.length, wanted);
     const joined = new Uint8Array(chunk.bytes.length + bytes.length);
     joined.set(chunk.bytes);
     joined.set(bytes, chunk.bytes.length);
     chunk.bytes = joined;
     this.kept.delete(number);
     this.kept.set(number, chunk); // the last of all
+    this.hears(newest);
     for (const old of this.kept.keys()) if (this.kept.size > CHUNKS_KEPT && !this.kept.get(old).loading) this.kept.delete(old);
   }
 
