@@ -33,7 +33,7 @@ def make_demo(clone: Path, folder: Path, **settings: str) -> "subprocess.Complet
 def assert_shows_the_main_job(done: "subprocess.CompletedProcess[str]", folder: Path) -> None:
     """A succeeded job, a registered version, a second run that is not promoted, and an end without a trace."""
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"http://\S+", done.stdout)[0].endswith("/ui/")  # type: ignore[index]
+    assert re.search(r"\nPages http://\S+/ui/\nAPI http://", done.stdout)
     assert re.search(r"POST /retrain -> 202, /jobs/[0-9a-f-]{36}", done.stdout)
     assert len(re.findall(r"  \d\d:\d\d:\d\d  succeeded ", done.stdout)) == 2
     assert re.search(r"epoch 10/10: accuracy 0\.\d+", done.stdout), "no live progress"
