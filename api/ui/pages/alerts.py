@@ -10,6 +10,7 @@ from api.ui.asking import ask, own_query
 from api.ui.page import page
 from api.ui.rendering import render
 from api.views.alerts import list_alert_channels, list_alerts, test_alerts
+from api.views.jobs.job import get_job
 from api.views.triggers.trigger import list_triggers
 from shared.access.roles import Right
 from shared.alerts.model import AlertState
@@ -61,9 +62,10 @@ def tried_alerts() -> Response:
 
 @page("GET /jobs/<job_id>/alerts")
 def job_alerts(job_id: str) -> str:
-    """Show one job's alerts, as a part of that job's page."""
+    """Show one job's alerts; its page takes them from here."""
+    ask(get_job, path={"job_id": job_id})  # which says so if there is none
     found = ask(list_alerts, query={"job_id": job_id, "limit": OF_ONE_JOB})
-    return render("job_alerts_list.html", alerts=found["alerts"], has_more=found["next"] is not None, job_id=job_id)
+    return render("job_alerts_page.html", alerts=found["alerts"], has_more=found["next"] is not None, job_id=job_id)
 
 
 def _shown(tried: object = ()) -> str:

@@ -47,7 +47,7 @@ NEXT_STOP = """() => {
   const here = document.activeElement;
   if (here === document.body || here === null) return null;
   const style = getComputedStyle(here);
-  const is_of_parts = here.matches("[type=date], [type=time], [type=datetime-local]"); // it shows which part has it
+  const is_of_parts = here.matches("[type=date], [type=time], [type=datetime-local], [type=month]"); // shows its parts
   const is_seen = is_of_parts || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
   return [window.stops.indexOf(here), is_seen, here.outerHTML.slice(0, 150)];
 }"""

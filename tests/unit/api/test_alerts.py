@@ -1,13 +1,25 @@
-"""POST /alerts/test: what becomes of a test message, told while the caller waits."""
+"""POST /alerts/test, what becomes of a test message; GET /alerts, what was told to whom."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
+from api.app import create_app
+from shared.access.roles import Role
+from shared.access.tokens import NewToken, hash_of, new_token
+from shared.alerts.model import AlertEvent, Alerting
+from shared.scheduling.limits import Limits
+from shared.secrets.vault import Vault
+from shared.settings import Settings
+from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
+from tests.support.jobs import running
 from tests.support.servers.alert_workers import AnsweringChannel, alert_worker
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import HOST, MakeApp
@@ -106,4 +118,87 @@ def _test_alerts(api: Api) -> Asking:
     return Asking("/alerts/test", settings={"discord_webhook_url": DEFAULT}, others=others)
 
 
-DOCUMENTED: Documented = {"POST /alerts/test": _test_alerts}
+DOCUMENTED: Documented = {
+    "POST /alerts/test": _test_alerts,
+    "GET /alerts": lambda _api: Asking("/alerts"),
+    "GET /alerts/channels": lambda _api: Asking("/alerts/channels"),
+}
+
+
+@pytest.fixture
+def telling() -> MemoryStore:
+    """A store that records alerts, for two channels."""
+    return MemoryStore(limits=Limits(per_key=9), alerting=Alerting(frozenset(AlertEvent), frozenset({"ci", "discord"})))
+
+
+def asked(client: FlaskClient, address: str = "/alerts", **given: Any) -> dict[str, Any]:
+    answer = client.get(address, **given)
+    assert answer.status_code == 200, answer.text
+    return answer.json or {}
+
+
+def client_of(store: MemoryStore, tmp_path: Path, **settings: Any) -> FlaskClient:
+    loaded = Settings.load(_env_file=None, data_dir=tmp_path, **{"api_tokens": (), **settings})
+    return create_app(loaded, store=store, queue=RecordingQueue(), vault=Vault(Fernet.generate_key())).test_client()
+
+
+def test_what_was_told_is_listed_with_what_became_of_it(telling: MemoryStore, tmp_path: Path) -> None:
+    job = running(telling, model_name="iris").job.id
+    alert = telling.take_alert({"ci"}, lease_seconds=60)
+    assert alert is not None
+    telling.alert_failed(alert, retry_in_seconds=None, cause="HTTP 404")
+    over, waiting = asked(client_of(telling, tmp_path))["alerts"][::-1]
+    assert over["id"] == f"{job}-1-started"
+    told = {name: over[name] for name in ("job_id", "attempt", "event", "channel", "state", "tries", "cause", "model")}
+    assert told == {
+        "job_id": job,
+        "attempt": 1,
+        "event": "started",
+        "channel": "ci",
+        "state": "given_up",
+        "tries": 1,
+        "cause": "HTTP 404",
+        "model": "iris",
+    }
+    assert (over["next_try_at"], waiting["state"], waiting["cause"]) == (None, "waiting", None)
+    assert waiting["next_try_at"] == waiting["at"]
+
+
+def test_pages_of_alerts_are_followed_to_the_end(telling: MemoryStore, tmp_path: Path) -> None:
+    client, found, following = client_of(telling, tmp_path), list[str](), "/alerts?limit=2&state=waiting"
+    for _ in range(3):
+        running(telling)
+    while following:
+        page = asked(client, following)
+        found += [f"{each['id']} {each['channel']}" for each in page["alerts"]]
+        following = page["next"]
+    assert len(found) == len(set(found)) == 6
+
+
+@pytest.mark.parametrize(
+    "wrong", ["cursor=x", "cursor=WyIyMDMwIiwgMV0", "cursor=bnVsbA", "state=lost", "limit=0", "to=ci"]
+)
+def test_a_wrong_query_is_refused(client: FlaskClient, wrong: str) -> None:
+    assert client.get(f"/alerts?{wrong}").status_code == 422
+
+
+def test_an_isolated_team_sees_what_is_told_of_its_own(telling: MemoryStore, tmp_path: Path) -> None:
+    running(telling, team="vision", model_name="mine")
+    running(telling, team="speech", model_name="theirs")
+    token = new_token()
+    new = NewToken(name="ann", hash=hash_of(token), hint="art_", roles=frozenset({Role.VIEWER}), created_by="env-1")
+    telling.create_token(replace(new, team="vision"))
+    client, headers = client_of(telling, tmp_path, teams_isolated=True), {"Authorization": f"Bearer {token}"}
+    assert {each["model"] for each in asked(client, headers=headers)["alerts"]} == {"mine"}
+    assert asked(client, "/alerts?model=theirs", headers=headers)["alerts"] == []
+
+
+def test_channels_are_listed_without_their_addresses(client: FlaskClient) -> None:
+    found = asked(client, "/alerts/channels")
+    assert found["channels"] == [
+        {"name": "ci", "kind": "discord", "is_default": False},
+        {"name": "discord", "kind": "discord", "is_default": True},
+        {"name": "team-a", "kind": "webhook", "is_default": False},
+    ]
+    assert "failed" in found["events"]
+    assert "hooks.example" not in str(found)
