@@ -90,10 +90,10 @@ def last_move(transaction: Transaction, model: str, alias: str, at: datetime | N
 
 def last_moves(model: str | None = None) -> sa.Select[Any]:
     """Select the numbers of the last moves of all aliases, of one model or all."""
+    alias = _aliases(_names() if model is None else sa.select(sa.literal(model).label("model")).cte("names"))
     moved = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.event == Event.MOVED)
-    if model is not None:
-        moved = moved.where(model_events.c.model == model)
-    return moved.group_by(model_events.c.model, model_events.c.alias)
+    mine = moved.where(model_events.c.model == alias.c.model, model_events.c.alias == alias.c.alias)
+    return sa.select(mine.correlate(alias).scalar_subquery()).select_from(alias).where(alias.c.alias.is_not(None))
 
 
 def of_alias(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -102,9 +102,25 @@ def of_alias(model: str, alias: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _last_numbers() -> sa.Select[Any]:
-    """Select the number of each model's last event: from one model to the next, without a look at all that happened."""
+    """Select the number of each model's last event."""
+    names = _names()
+    last = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.model == names.c.model)
+    return sa.select(last.correlate(names).scalar_subquery()).select_from(names).where(names.c.model.is_not(None))
+
+
+def _names() -> sa.CTE:
+    """Select all models, and a NULL: from each to the next, because a look at all events would take too long."""
     names = sa.select(sa.func.min(model_events.c.model).label("model")).cte("names", recursive=True)
     following = sa.select(sa.func.min(model_events.c.model)).where(model_events.c.model > names.c.model)
-    names = names.union_all(sa.select(following.scalar_subquery()).where(names.c.model.is_not(None)))
-    last = sa.select(sa.func.max(model_events.c.number)).where(model_events.c.model == names.c.model)
-    return sa.select(last.scalar_subquery()).select_from(names).where(names.c.model.is_not(None))
+    return names.union_all(sa.select(following.scalar_subquery()).where(names.c.model.is_not(None)))
+
+
+def _aliases(names: sa.CTE) -> sa.CTE:
+    """Select the aliases of these models in the same way, and a NULL for each model."""
+    first = sa.select(sa.func.min(model_events.c.alias)).where(model_events.c.model == names.c.model)
+    alias = sa.select(names.c.model, first.correlate(names).scalar_subquery().label("alias"))
+    alias = alias.where(names.c.model.is_not(None))
+    found = alias.cte("aliases", recursive=True)
+    same_model = (model_events.c.model == found.c.model, model_events.c.alias > found.c.alias)
+    following = sa.select(sa.func.min(model_events.c.alias)).where(*same_model).correlate(found).scalar_subquery()
+    return found.union_all(sa.select(found.c.model, following).where(found.c.alias.is_not(None)))
