@@ -7,7 +7,7 @@ import click
 
 from ..client import Client
 from ..plain_text import plain_line
-from .show import is_for_people, json_option, show_json, show_lines, show_table
+from .show import is_for_people, json_option, show_facts, show_json, show_lines, show_table
 
 model_argument = click.argument("model")
 promotion_argument = click.argument("promotion_id", metavar="ID")
@@ -19,11 +19,12 @@ promotion_argument = click.argument("promotion_id", metavar="ID")
 def models(ctx: click.Context, as_json: bool) -> None:
     """List the registered models, with their champions, and those of these that are on probation.
 
-    The subcommand says which team a model belongs to.
+    The subcommands show a version, and say which team a model belongs to.
 
     \b
     Examples:
       retrain models
+      retrain models show iris-classifier 3
       retrain models assign iris-classifier --team vision
     """
     if ctx.invoked_subcommand is not None:
@@ -61,6 +62,48 @@ def assign(client: Client, /, *, model: str, team: str | None, no_team: bool, as
         return
     whose = f"team {answer['team']}" if answer["team"] else "no team"
     click.echo(plain_line(f"Model {answer['model']} belongs to {whose}."))
+
+
+@models.command()
+@model_argument
+@click.argument("version", type=click.IntRange(min=1))
+@json_option
+@click.pass_obj
+def show(client: Client, /, *, model: str, version: int, as_json: bool) -> None:
+    """Show what made a version of a model, and how good it is.
+
+    \b
+    Examples:
+      retrain models show iris-classifier 3
+      retrain models show iris-classifier 3 --json
+    """
+    found = client.model_version(model, version)
+    if as_json:
+        show_json(found)
+        return
+    rows = [(name, plain_line(str(value))) for name, value in _facts(found).items() if value not in (None, "")]
+    if is_for_people():
+        show_facts(rows)
+    else:
+        show_lines(rows)
+
+
+def _facts(version: dict[str, Any]) -> dict[str, Any]:
+    data = version["dataset"] or {}
+    return {
+        "version": version["version"],
+        "aliases": ", ".join(version["aliases"]),
+        "decision": (version["state"] or "").replace("_", " "),
+        "job": version["job_id"],
+        "code": version["git_uri"],
+        "commit": version["commit_sha"],
+        "data": data.get("repo"),
+        "revision": data.get("rev"),
+        "digest": data.get("digest"),
+        "run": version["mlflow"] or version["run_id"],
+        **{f"metric {name}": value for name, value in version["metrics"].items()},
+        **{f"parameter {name}": value for name, value in version["params"].items()},
+    }
 
 
 @click.command()

@@ -136,6 +136,11 @@ class Client:
         answer, _ = self._http.read_object(Call("GET", _model_path(model_name)))
         return answer
 
+    def model_version(self, model_name: str, version: int | str) -> dict[str, Any]:
+        """Return a version with what its run has logged, and the job that made it."""
+        answer, _ = self._http.read_object(Call("GET", f"{_model_path(model_name)}/versions/{version}"))
+        return answer
+
     def history(self, model_name: str, *, alias: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """Return what happened to a model's versions and aliases, the newest first, at most ``limit`` events."""
         events: list[dict[str, Any]] = []

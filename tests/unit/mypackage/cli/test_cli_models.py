@@ -35,6 +35,14 @@ def test_rollback_says_what_is_champion_now_and_what_was(run: RetrainCommand) ->
     run("rollback", "iris", "1", code=2)
 
 
+def test_a_version_is_shown_with_what_made_it(run: RetrainCommand) -> None:
+    lines = run("models", "show", "iris", "2").stdout.splitlines()
+    assert lines[:3] == ["version\t2", "aliases\tchampion", "job\tjob-of-2"]
+    assert "metric accuracy\t0.8" in lines
+    assert json.loads(run("models", "show", "iris", "2", "--json").stdout)["model"] == "iris"
+    run("models", "show", "a:b", "2", code=2)
+
+
 def test_models_their_history_and_a_persons_word(run: RetrainCommand, store: MemoryStore) -> None:
     assert run("models").stdout == "iris\t2\t\t\n"
     made = promotion(store, AWAITING)
