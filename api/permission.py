@@ -5,7 +5,7 @@ from api.http.errors import FieldError, InvalidRequest
 from api.services import Services
 from shared.access.callers import Maker
 from shared.jobs.triggers import Trigger
-from shared.policy.asked import bounded, not_permitted
+from shared.policy.asked import bounded, not_permitted, too_high
 from shared.requests.retrain_request import RetrainRequest
 
 CODE = "NOT_PERMITTED"
@@ -14,6 +14,13 @@ CODE = "NOT_PERMITTED"
 def permitted(request: RetrainRequest, services: Services) -> RetrainRequest:
     """Return the request within what its sender may have where it says nothing; raise InvalidRequest for the rest."""
     return permitted_for(current_caller().as_maker, request, services)
+
+
+def require_permitted_priority(priority: int, services: Services) -> None:
+    """Raise InvalidRequest if a request of the caller might not ask for this priority."""
+    caller = current_caller()
+    if wrong := too_high(priority, services.policy.rules_of(caller.team, caller.roles)):
+        raise InvalidRequest([FieldError("body", each.pointer, each.message, CODE) for each in wrong])
 
 
 def permitted_for(

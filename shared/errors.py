@@ -14,6 +14,7 @@ RetrainError
 ├── JobEnded                the job has ended: there is nothing to cancel
 ├── StateUnknown            the job is in a state of a later version: leave it to that version
 ├── JobNotEnded             the job has not ended: there is nothing to repeat yet
+├── JobNotWaiting           the job does not wait: its priority says nothing any more
 ├── TriggerNotFound         no trigger has this name
 ├── TriggerExists           another trigger has this name
 ├── TriggerChanged          it was changed since it was read
@@ -124,6 +125,10 @@ class StateUnknown(RetrainError):
             f"Job {job_id} is {state}, which is a state of a later version of this service. Ask an API of that version."
         )
         super().__init__(message, job_id=job_id, state=state)
+
+
+class JobNotWaiting(RetrainError):
+    """The job has begun or ended: its priority says nothing any more."""
 
 
 class JobNotEnded(RetrainError):

@@ -1,4 +1,4 @@
-"""The subcommands that send one request: status, list, cancel, retry, open."""
+"""The subcommands that send one request: status, list, cancel, retry, priority, open."""
 
 import webbrowser
 from typing import Any
@@ -36,6 +36,11 @@ def status(client: Client, job_id: str, as_json: bool) -> None:
 @click.option("--mine", "submitted_by", flag_value="me", help="Your own.")
 @click.option("--team", metavar="NAME", help="Of this team.")
 @click.option("--label", metavar="NAME[=VALUE]", help="With this label.")
+@click.option("--host", metavar="NAME", help="Whose last attempt ran or runs there.")
+@click.option("--commit", metavar="SHA", help="Of the commit that begins so; at least 6 characters.")
+@click.option(
+    "--search", metavar="TEXT", help="Any of these: an id's or commit's beginning, a name, a host, a label NAME=VALUE."
+)
 @click.option("--created-after", metavar="TIME", help="Accepted after this RFC 3339 time.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @json_option
@@ -49,6 +54,7 @@ def list_jobs(client: Client, /, *, as_json: bool, **filters: Any) -> None:
       retrain list --state running --state queued --model iris-classifier
       retrain list --trigger iris-nightly
       retrain list --mine --state running
+      retrain list --commit 1f0c7a3
       retrain list --label team=vision --created-after 2026-01-31T12:00:00Z --limit 5 --json
     """
     show_jobs(client.jobs(**filters), as_json=as_json)
@@ -94,6 +100,21 @@ def retry(
     """
     again = client.job(job_id).retry(pin=pin, git_uri=git_uri, dataset_repo=dataset_repo)
     show_new(again, as_json=as_json)
+
+
+@click.command()
+@job_argument
+@click.argument("priority", metavar="N", type=click.IntRange(0, 9))
+@json_option
+@click.pass_obj
+def priority(client: Client, job_id: str, priority: int, as_json: bool) -> None:
+    """Let a job that waits go before or behind others: N is 0 to 9, and higher goes first.
+
+    \b
+    Examples:
+      retrain priority 5c2f7c1e-3a4b-4b2e-9a6d-0c1d2e3f4a5b 9
+    """
+    show_job(client.job(job_id).set_priority(priority), as_json=as_json)
 
 
 @click.command("open")

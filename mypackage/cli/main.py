@@ -13,7 +13,7 @@ from .audit import audit
 from .doctor import doctor
 from .gate import gate
 from .init import init
-from .jobs import cancel, list_jobs, open_run, retry, status
+from .jobs import cancel, list_jobs, open_run, priority, retry, status
 from .models import approve, champion, history, models, observe, reject, rollback
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
@@ -96,7 +96,7 @@ def main(ctx: click.Context, url: str | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, open_run)
+OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, priority, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
 for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, tokens, whoami, audit, doctor):
     main.add_command(command)

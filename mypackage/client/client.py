@@ -77,13 +77,16 @@ class Client:
         submitted_by: str | None = None,
         team: str | None = None,
         label: str | None = None,
+        host: str | None = None,
+        commit: str | None = None,
+        search: str | None = None,
         created_after: datetime | str | None = None,
         limit: int | None = None,
     ) -> Iterator["JobHandle"]:
         """Yield the jobs that match all filters, newest first, at most ``limit``; pages are read as needed.
 
-        ``submitted_by`` is a caller's name, or me; ``label`` is a label's name, or name=value. These records have no
-        transitions.
+        ``submitted_by`` is a caller's name, or me; ``label`` is a label's name, or name=value; ``commit`` the first
+        characters of a SHA. ``search`` finds by any of these (``q`` of GET /jobs). These records have no transitions.
         """
         query = {
             "state": state if isinstance(state, str) else ",".join(state),
@@ -93,6 +96,9 @@ class Client:
             "submitted_by": submitted_by,
             "team": team,
             "label": label,
+            "host": host,
+            "commit": commit,
+            "q": search,
             "created_after": as_time(created_after),
         }
         return self._pages({name: value for name, value in query.items() if value}, limit)

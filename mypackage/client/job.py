@@ -134,6 +134,12 @@ class JobHandle:
                 raise
         return self
 
+    def set_priority(self, priority: int) -> "JobHandle":
+        """Change the priority, 0 to 9, of a job that waits; raise Refused (JOB_NOT_WAITING) if it has begun."""
+        call = Call("POST", f"{job_path(self.id)}/priority", body=dumps({"priority": priority}))
+        self._record, _ = self._http.read_object(call)
+        return self
+
     def retry(self, pin: bool = True, git_uri: str | None = None, dataset_repo: str | None = None) -> "JobHandle":
         """Repeat the job, which must have ended, as a new one; ``pin`` trains the same commit again.
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.errors import AttemptError, Code, FailureType
+from shared.errors import AttemptError, Code, FailureType, JobNotWaiting
 
 
 class JobState(StrEnum):
@@ -28,6 +28,7 @@ class JobState(StrEnum):
 
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+WAITING_STATES = frozenset({JobState.QUEUED, JobState.RETRY_WAIT})
 SUPERVISED = frozenset({JobState.STARTING, JobState.RUNNING, JobState.CANCELLING})  # a worker holds a lease
 
 FOLLOWING: Mapping[JobState, frozenset[JobState]] = {
@@ -56,6 +57,12 @@ class Reason:
     def of(cls, error: AttemptError) -> "Reason":
         """Return the reason that an error gives."""
         return cls(error.code, error.type, error.message)
+
+
+def not_waiting(job_id: str, state: JobState) -> JobNotWaiting:
+    """Return the error of a job whose priority somebody wants to change too late."""
+    what = f"has ended as {state}" if state in TERMINAL else f"is {state}"
+    return JobNotWaiting(f"Job {job_id} {what}; only a job that waits has a priority to change.", job_id=job_id)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class JobFilter:
     created_after: datetime | None = None
     id_start: str | None = None
     ids: frozenset[str] | None = None
+    commit_start: str | None = None  # of the commit that the job's ref stood for
+    host: str | None = None  # where its last attempt ran or runs
+    any_of: tuple["JobFilter", ...] = ()  # and at least one of these; the states and times in them do not count
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ class Submissions(Reading, Protocol):
         Raises JobNotFound, JobEnded, or StateUnknown if a later version put the job into a state of its own.
         """
 
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Let a waiting job go before or behind others; the same priority again changes nothing.
+
+        Raises JobNotFound, or JobNotWaiting if it has begun or ended.
+        """
+
     def get_version(self, job_id: str) -> tuple[int, JobState]:
         """Return what a long poll compares, without reading the rest; raise JobNotFound."""
 

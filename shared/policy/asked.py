@@ -1,6 +1,6 @@
 """Says what a request asks for beyond its caller's rules, and bounds what it leaves to the service. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ class NotPermitted:
 def not_permitted(request: RetrainRequest, rules: Rules) -> list[NotPermitted]:
     """Return all that the request says beyond the rules."""
     return [*_wrong_words(request, rules), *_too_much(request, rules)]
+
+
+def too_high(priority: int, rules: Rules) -> list[NotPermitted]:
+    """Return that the priority is more than the rules allow, if it is."""
+    return [*_more_than_allowed({"priority": ("/priority", priority)}, rules)]
 
 
 def bounded(request: RetrainRequest, rules: Rules, settings: Settings) -> RetrainRequest:
@@ -61,7 +66,7 @@ def _hosts(request: RetrainRequest) -> Iterator[tuple[str, str]]:
 def _too_much(request: RetrainRequest, rules: Rules) -> Iterator[NotPermitted]:
     resources, times = request.resources, request.timeouts
     memory = memory_bytes(resources.memory) if resources.memory else None
-    asked = {
+    asked: dict[str, tuple[str, float | None]] = {
         "cpus": ("/resources/cpus", resources.cpus),
         "memory": ("/resources/memory", memory),
         "gpus": ("/resources/gpus", resources.gpus),
@@ -69,6 +74,10 @@ def _too_much(request: RetrainRequest, rules: Rules) -> Iterator[NotPermitted]:
         "queue_seconds": ("/timeouts/queue_seconds", times.queue_seconds),
         "priority": ("/priority", request.priority),
     }
+    yield from _more_than_allowed(asked, rules)
+
+
+def _more_than_allowed(asked: Mapping[str, tuple[str, float | None]], rules: Rules) -> Iterator[NotPermitted]:
     for key, (pointer, value) in asked.items():
         if value is not None and value > rules.most(key):
             name = pointer[1:].replace("/", ".")

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.alerts.model import AlertEvent
-from shared.jobs.model import SUPERVISED, TERMINAL, Job, JobState, Reason
+from shared.jobs.model import SUPERVISED, TERMINAL, WAITING_STATES, Job, JobState, Reason
 from shared.jobs.records import ToLookAt
 from shared.scheduling.hosts import Host, Machine
 from shared.scheduling.leases import CLOCK_SLACK, Span
@@ -82,7 +82,7 @@ class Sweeping(Database):
         """Fail a waiting job; return False if it no longer waits."""
         with self.writing() as transaction:
             row = read_job(transaction, job_id, for_update=True)
-            if row.state not in (JobState.QUEUED, JobState.RETRY_WAIT):
+            if row.state not in WAITING_STATES:
                 return False
             ended = {"ended_at": transaction.now, "secret": None, **reason_columns(reason)}
             move_job(transaction, row, JobState.FAILED, reason.message, **ended)

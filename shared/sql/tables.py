@@ -89,7 +89,8 @@ jobs = Table(
     Index(None, "state", "created_at", "id"),
     Index(None, "state", "queue", "priority", "created_at"),
     Index(None, "concurrency_key", "state", "queue", "priority", "created_at", "id"),
-    Index(None, "host", "state"),
+    Index(None, "host", "created_at", "id"),
+    Index(None, "host", "state", "created_at", "id"),
     Index(None, "state", "gpus"),
     Index(None, "state", "sent_at"),
     Index(None, "ended_at", "id"),
@@ -118,6 +119,13 @@ Index(  # likewise by queue, with all that is counted there: a position, and how
     jobs.c.queued_at,
     postgresql_where=IS_QUEUED,
     sqlite_where=IS_QUEUED,
+)
+HAS_COMMIT = jobs.c.commit_sha.is_not(None)
+Index(
+    "ix_jobs_commit_sha_created_at_id",
+    *(jobs.c[name] for name in ("commit_sha", "created_at", "id")),
+    postgresql_where=HAS_COMMIT,
+    sqlite_where=HAS_COMMIT,
 )
 IS_TRIGGERED = jobs.c.trigger_name.is_not(None)
 for _columns in (("trigger_name", "created_at", "id"), ("trigger_name", "state", "created_at", "id")):

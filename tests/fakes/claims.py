@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.alerts.model import AlertEvent
 from shared.errors import JobNotFound, LeaseLost
-from shared.jobs.model import SUPERVISED, Attempt, Job, JobState
+from shared.jobs.model import SUPERVISED, WAITING_STATES, Attempt, Job, JobState, not_waiting
 from shared.jobs.records import (
     Claim,
     Ending,
@@ -151,6 +151,16 @@ class MemoryClaims(MemoryOutbox, MemoryPromotions, MemoryHosts):
             if record.token != claim.token or record.job.state not in SUPERVISED:
                 raise LeaseLost(f"Job {record.job.id} no longer belongs to this worker.", job_id=record.job.id)
             yield record, now
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        with self._transaction() as now:
+            record = self._record(job_id)
+            if record.job.state not in WAITING_STATES:
+                raise not_waiting(job_id, record.job.state)
+            if record.job.priority != priority:
+                record.change(priority=priority)
+                self._record_act(f"job:{job_id}", now)
+            return record.job
 
     def _record(self, job_id: str) -> Record:
         if job_id not in self._records:

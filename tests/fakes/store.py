@@ -14,7 +14,7 @@ from shared.access.audit import AuditEntry
 from shared.access.sessions import NewSession
 from shared.alerts.model import AlertEvent, Alerting, Trial
 from shared.errors import IdempotencyKeyReused, JobEnded, StoreUnavailable
-from shared.jobs.model import SUPERVISED, Job, JobState, NewJob, Reason, Transition
+from shared.jobs.model import SUPERVISED, WAITING_STATES, Job, JobState, NewJob, Reason, Transition
 from shared.jobs.observations import Observation
 from shared.jobs.promotions import HistoryLine, Promotion
 from shared.jobs.records import (
@@ -148,7 +148,7 @@ class MemoryStore(
     def fail_unsupervised(self, job_id: str, reason: Reason) -> bool:
         with self._transaction() as now:
             record = self._record(job_id)
-            if record.job.state not in (JobState.QUEUED, JobState.RETRY_WAIT):
+            if record.job.state not in WAITING_STATES:
                 return False
             record.move(JobState.FAILED, reason.message, now, ended_at=now, reason=clean(reason))
             record.secret = None

@@ -22,9 +22,16 @@ from shared.jobs.records import Cursor, JobFilter
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
+ID_START = re.compile(r"[0-9a-f-]{6,36}")
+COMMIT_START = re.compile(r"[0-9a-f]{6,64}")
+
 
 def _split(values: Any) -> Any:
     return [word for value in values for word in str(value).split(",")] if isinstance(values, list) else values
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _check_time(value: Any) -> Any:
@@ -45,6 +52,8 @@ def _describe(**schema: Any) -> WithJsonSchema:
 
 
 Filter = Annotated[str, Field(min_length=1, max_length=314, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Start = Annotated[str, BeforeValidator(_lower), Field(pattern=f"^{ID_START.pattern}$")]
+Commit = Annotated[str, BeforeValidator(_lower), Field(pattern=f"^{COMMIT_START.pattern}$")]
 Time = Annotated[
     datetime,
     BeforeValidator(_check_time),
@@ -64,7 +73,18 @@ class JobsQuery(Query):
     trigger: Filter | None = Field(None, description="Jobs that this trigger fired.")
     submitted_by: Filter | None = Field(None, description="Jobs of this caller; me for your own.")
     team: Filter | None = Field(None, description="Jobs of this team.")
+    id: Start | None = Field(None, description="Jobs whose id begins so: at least its first 6 characters.")
+    commit: Commit | None = Field(
+        None, description="Jobs of the commit whose SHA begins so: at least its first 6 characters."
+    )
+    host: Filter | None = Field(None, description="Jobs whose last attempt ran or runs on this host.")
     label: Filter | None = Field(None, description="A label's name, or name=value.")
+    q: Filter | None = Field(
+        None,
+        description="What you would type into one box: the first 6 or more characters of an id or a commit; the whole "
+        "name of a model, an experiment, a trigger or a host; or a label as name=value. Finds the jobs of which any of "
+        "these is true.",
+    )
     created_after: Time | None = Field(None, description="Jobs accepted after this RFC 3339 time.")
     limit: int = Field(50, ge=1, le=200, description="Jobs on a page.")
     cursor: Annotated[Cursor, BeforeValidator(decode_cursor), _describe()] | None = Field(
@@ -104,7 +124,26 @@ def job_filter(query: JobsQuery) -> JobFilter:
         submitted_by=current_caller().name if query.submitted_by == ME else query.submitted_by,
         team=query.team or team_seen(),
         label=(name, value if has_value else None) if query.label else None,
+        id_start=query.id,
+        commit_start=query.commit,
+        host=query.host,
+        any_of=_found_by(query.q.strip()) if query.q else (),
         created_after=query.created_after,
+    )
+
+
+def _found_by(words: str) -> tuple[JobFilter, ...]:
+    """Return the ways in which a job may be what somebody typed."""
+    name, has_value, value = words.partition("=")
+    low = words.lower()
+    return (
+        *((JobFilter(label=(name, value)),) if has_value else ()),
+        *((JobFilter(id_start=low),) if ID_START.fullmatch(low) else ()),
+        *((JobFilter(commit_start=low),) if COMMIT_START.fullmatch(low) else ()),
+        JobFilter(model_name=words),
+        JobFilter(experiment_name=words),
+        JobFilter(trigger=words),
+        JobFilter(host=words),
     )
 
 

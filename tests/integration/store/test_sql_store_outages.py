@@ -119,6 +119,7 @@ WRITES: dict[str, Call] = {
     "end_move": lambda store: store.end_move(Promotion(**vars(PROMOTION), id="id", created_at=NOW)),
     "carried_out": lambda store: store.carried_out("id"),
     "settle": lambda store: store.settle("id", PromotionState.EXPIRED, event=Event.EXPIRED, actor="a", reason=""),
+    "set_priority": lambda store: store.set_priority("id", 9),
     "submit": lambda store: store.submit(new_job(), idempotency_key="k", payload_hash="h"),
     "claim": lambda store: try_claim(store, "id"),
     "fail_unsupervised": lambda store: store.fail_unsupervised("id", WAITED_TOO_LONG),

@@ -10,6 +10,7 @@ from shared.jobs.records import Cursor, Ending, JobFilter, Resolution
 from shared.jobs.store import JobStore
 from tests.support.jobs import (
     DOCKER_AWAY,
+    HOST,
     SUCCEEDED,
     a_host,
     claim,
@@ -172,6 +173,52 @@ def test_jobs_are_found_by_a_labels_name_or_value(store: JobStore) -> None:
     assert _ids(store, JobFilter(label=("team", None))) == {vision, speech}
     assert _ids(store, JobFilter(label=("team", "vision"))) == {vision}
     assert _ids(store, JobFilter(label=("why", "vision"))) == set()
+
+
+def test_jobs_are_found_by_how_their_commits_begin(store: JobStore) -> None:
+    one, again, other = (_of_commit(store, sha * 20) for sha in ("ab", "ab", "ac"))
+    submit(store)
+    assert _ids(store, JobFilter(commit_start="ababab")) == {one, again}
+    assert _ids(store, JobFilter(commit_start="ac" * 20)) == {other}
+    assert _ids(store, JobFilter(commit_start="a", model_name="m")) == {one, again, other}
+    assert _ids(store, JobFilter(commit_start="a%")) == set()
+    assert _ids(store, JobFilter(commit_start="ababab", states=frozenset({JobState.STARTING}))) == {one, again}
+
+
+def test_many_commits_may_begin_alike(store: JobStore) -> None:
+    jobs = [_of_commit(store, f"abcdef{number}" + "0" * 33) for number in range(8)]
+    in_order = [job.id for job in store.list(ANY, limit=MANY) if job.id in jobs]
+    assert [job.id for job in store.list(JobFilter(commit_start="abcdef"), limit=3)] == in_order[:3]
+    assert _ids(store, JobFilter(commit_start="abcdef")) == set(jobs)
+
+
+def _of_commit(store: JobStore, sha: str) -> str:
+    taken = claimed(store, model_name="m")
+    store.resolve(taken, Resolution(commit_sha=sha))
+    return taken.job.id
+
+
+def test_jobs_are_found_by_the_host_of_their_last_attempt(store: JobStore) -> None:
+    moved = in_retry_wait(store, seconds=0)
+    store.wake_retries()
+    assert _ids(store, JobFilter(host=HOST)) == {moved}
+    claim(store, moved, host="other")
+    assert _ids(store, JobFilter(host=HOST)) == set()
+    assert _ids(store, JobFilter(host="other")) == {moved}
+
+
+def test_jobs_are_found_by_any_of_several_things_each_once(store: JobStore) -> None:
+    both = submit(store, experiment_name="iris", model_name="iris", labels={"iris": "1"})
+    model = submit(store, model_name="iris")
+    label = submit(store, labels={"iris": "1", "team": "vision"})
+    submit(store, labels={"iris": "2"})
+    ways = (JobFilter(experiment_name="iris"), JobFilter(model_name="iris"), JobFilter(label=("iris", "1")))
+    found = [job.id for job in store.list(JobFilter(any_of=ways), limit=MANY)]
+    assert found == [job.id for job in store.list(ANY, limit=MANY) if job.id in (both, model, label)]
+    assert _ids(store, JobFilter(any_of=ways, label=("team", None))) == {label}
+    assert _ids(store, JobFilter(any_of=ways, model_name="iris")) == {both, model}
+    assert _ids(store, JobFilter(any_of=ways, states=frozenset({JobState.FAILED}))) == set()
+    assert _ids(store, JobFilter(any_of=(JobFilter(commit_start="abcdef"),))) == set()
 
 
 def test_jobs_are_found_by_the_time_after_which_they_were_created(store: JobStore) -> None:

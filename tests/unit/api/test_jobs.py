@@ -16,6 +16,7 @@ from tests.fakes.store import MemoryStore
 from tests.unit.api.documented import Api, Asking, Documented
 from tests.unit.conftest import BODY, ClaimJob, MakeApp, Submit
 
+COMMIT = "ab12cd34" * 5
 RESULT = {
     "metrics": {"accuracy": 0.91, "loss": float("nan")},
     "model_versions": [{"name": "iris", "version": "7"}],
@@ -167,15 +168,24 @@ def listed(client: FlaskClient, query: str) -> list[str]:
 
 
 @pytest.fixture
-def three(submit: Submit, claim_job: ClaimJob) -> dict[str, dict[str, Any]]:
+def three(submit: Submit, claim_job: ClaimJob, store: MemoryStore) -> dict[str, dict[str, Any]]:
     """a is queued, b is starting, c is queued; newest last."""
     jobs = {
         "a": submit(experiment_name="a", model_name="m", labels={"team": "vision"}),
         "b": submit(experiment_name="b", labels={"team": "text=x"}),
         "c": submit(experiment_name="c"),
     }
-    claim_job(jobs["b"]["id"])
+    store.resolve(claim_job(jobs["b"]["id"]), Resolution(commit_sha=COMMIT))
     return jobs
+
+
+def test_jobs_are_listed_by_how_their_ids_begin_however_it_is_written(
+    client: FlaskClient, three: dict[str, Any]
+) -> None:
+    for query in ("id", "q"):
+        assert listed(client, f"{query}={three['b']['id'][:8].upper()}") == ["b"]
+    assert client.get("/jobs?id=abc").status_code == 422
+    assert client.get("/jobs?commit=abcxyz").status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -191,6 +201,21 @@ def three(submit: Submit, claim_job: ClaimJob) -> dict[str, dict[str, Any]]:
         ("label=team=vision", "a"),
         ("label=team=text=x", "b"),
         ("state=queued&label=team", "a"),
+        ("host=gpu-1", "b"),
+        ("host=gpu-1&state=queued", ""),
+        (f"commit={COMMIT[:6]}", "b"),
+        (f"commit={COMMIT.upper()}", "b"),
+        (f"commit={'0' * 6}", ""),
+        ("q=a", "a"),
+        ("q=m", "a"),
+        ("q=gpu-1", "b"),
+        (f"q={COMMIT[:7]}", "b"),
+        ("q=+c+", "c"),
+        ("q=team", ""),
+        ("q=team=vision", "a"),
+        ("q=team=text=x&state=starting", "b"),
+        ("q=team=text=x&state=queued", ""),
+        ("q=%25", ""),
         ("created_after=2001-01-31T12:00:00Z", "cba"),
         ("created_after=2100-01-31T12:00:00%2B02:00", ""),
     ],
@@ -251,8 +276,18 @@ def _cancel_job(api: Api) -> Asking:
     return Asking(f"/jobs/{api.waiting_job()}/cancel", others=others)
 
 
+def _change_priority(api: Api) -> Asking:
+    client, ended = api.client(), api.ended_job()
+    others = {
+        "404": lambda: client.post("/jobs/nope/priority", json={"priority": 9}),
+        "409": lambda: client.post(f"/jobs/{ended}/priority", json={"priority": 9}),
+    }
+    return Asking(f"/jobs/{api.waiting_job()}/priority", body={"priority": 9}, others=others)
+
+
 DOCUMENTED: Documented = {
     "GET /jobs": _list_jobs,
     "GET /jobs/<job_id>": _get_job,
     "POST /jobs/<job_id>/cancel": _cancel_job,
+    "POST /jobs/<job_id>/priority": _change_priority,
 }

@@ -72,6 +72,7 @@ RULES = {
     "GET /jobs/{job_id}/logs": Rule(READ, JOB),
     "GET /jobs/{job_id}/metrics": Rule(READ, JOB),
     "POST /jobs/{job_id}/cancel": Rule(SUBMIT, JOB, is_own=True),
+    "POST /jobs/{job_id}/priority": Rule(SUBMIT, JOB, is_own=True, body={"priority": 9}),
     "POST /jobs/{job_id}/retry": Rule(SUBMIT, ENDED_JOB, is_own=True),
     "GET /triggers": Rule(READ),
     "POST /triggers": Rule(OPERATE, body={**NIGHTLY, "name": "{new}"}),

@@ -114,6 +114,20 @@ def test_a_list_in_a_pipe_is_a_line_for_each_job(run: RetrainCommand, ended: End
     assert run("list", "--state", "running").stdout == ""
 
 
+def test_priority_prints_the_job_and_a_refusal_says_why(run: RetrainCommand, ended: Ended) -> None:
+    job_id = run.new_job(**BODY)
+    assert json.loads(run("priority", job_id, "9", "--json").stdout)["priority"] == 9
+    assert "only a job that waits" in run("priority", ended(), "9", code=2).stderr
+
+
+def test_jobs_are_searched_by_host_and_by_what_one_types(run: RetrainCommand, ended: Ended) -> None:
+    job_id = ended(experiment_name="wine")
+    run.new_job(**BODY)
+    for words in (("--host", HOST.name), ("--search", "wine"), ("--search", job_id[:8])):
+        assert [job["id"] for job in json.loads(run("list", *words, "--json").stdout)] == [job_id]
+    assert run("list", "--commit", "abcdef").stdout == ""
+
+
 def test_cancel_and_retry_print_the_job(run: RetrainCommand) -> None:
     job_id = run.new_job(**BODY)
     assert "state: cancelled" in run("cancel", job_id, "--force").stdout
@@ -256,7 +270,7 @@ def test_the_examples_of_every_help_work(
             store.cancel(job_id, force=False)
         program, *words = shlex.split(example.replace("http://127.0.0.1:5005", run.url))
         assert program == "retrain"
-        job_id = run.new_job(**BODY) if "cancel" in words else ended()
+        job_id = run.new_job(**BODY) if {"cancel", "priority"} & set(words) else ended()
         if {"approve", "reject", "champion"} & set(words):
             job_id = promotion(store, PromotionState.PROMOTED if "champion" in words else AWAITING)
         words = [job_id if word == EXAMPLE_ID else word for word in words]
