@@ -90,9 +90,16 @@ def register(app: Flask, store: Audit) -> None:
 
     @app.after_request
     def record(response: Response) -> Response:
-        if entries := bounded.choose(entry_of(response)):
+        told = [entry_of(response), *g.pop("refused", ())]
+        if entries := [each for entry in told for each in bounded.choose(entry)]:
             response.call_on_close(partial(_write, store, entries))  # nobody waits for it
         return response
+
+
+def note(action: str, subject: str, code: str) -> None:
+    """Have the refusal of one act among several recorded, which the answer's status does not show."""
+    entry = NewEntry.of(act(action), subject, outcome=Outcome.REFUSED, reason=code)
+    g.setdefault("refused", []).append(entry)
 
 
 def entry_of(response: Response) -> NewEntry | None:

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, request
 
+from api.access import refused
+from api.http.problems import on_known_error
 from api.operations.operation import Operation
+from shared.errors import RetrainError
 
 PAGES_OWN = frozenset({"told", "part"})  # query parameters of pages, and not of what they ask
 
@@ -18,6 +22,24 @@ def ask(operation: Operation, **given: Mapping[str, Any]) -> Any:
     """
     response = ask_response(operation, **given)
     return json.loads(response.get_data()) if response.mimetype == "application/json" else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of several requests: the operation's answer, or why it was refused."""
+
+    answer: Any = None
+    refusal: str | None = None
+
+
+def ask_one_of_several(operation: Operation, *, about: str, **given: Mapping[str, Any]) -> Outcome:
+    """Ask as `ask` does, and return a refusal in the API's words; the audit has it as one of ``about``."""
+    try:
+        return Outcome(ask(operation, **given))
+    except RetrainError as error:
+        problem = json.loads(on_known_error(error).get_data())
+        refused.note(operation.id, about, problem["code"])
+        return Outcome(refusal=problem["detail"])
 
 
 def ask_response(operation: Operation, **given: Mapping[str, Any]) -> Response:

@@ -208,11 +208,11 @@ def test_jobs_are_found_by_the_host_of_their_last_attempt(store: JobStore) -> No
 
 
 def test_jobs_are_found_by_any_of_several_things_each_once(store: JobStore) -> None:
-    both = submit(store, experiment_name="iris", model_name="iris", labels={"iris": "1"})
+    both = submit(store, experiment_name="wine", model_name="iris", labels={"iris": "1"})
     model = submit(store, model_name="iris")
     label = submit(store, labels={"iris": "1", "team": "vision"})
     submit(store, labels={"iris": "2"})
-    ways = (JobFilter(experiment_name="iris"), JobFilter(model_name="iris"), JobFilter(label=("iris", "1")))
+    ways = (JobFilter(experiment_name="wine"), JobFilter(model_name="iris"), JobFilter(label=("iris", "1")))
     found = [job.id for job in store.list(JobFilter(any_of=ways), limit=MANY)]
     assert found == [job.id for job in store.list(ANY, limit=MANY) if job.id in (both, model, label)]
     assert _ids(store, JobFilter(any_of=ways, label=("team", None))) == {label}
