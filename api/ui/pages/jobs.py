@@ -51,7 +51,8 @@ ACTS = {
 @page("GET /jobs")
 def jobs() -> str:
     """Show the jobs that the address's filters match, the newest first."""
-    asked = {"state": states} if (states := [each for each in request.args.getlist("state") if each]) else {}
+    states = [each for each in request.args.getlist("state") if each]
+    asked: dict[str, Any] = {"state": states} if states else {}
     since = request.args.get("created_after", "")
     if len(since) == MINUTE:
         asked["created_after"] = f"{since}:00Z"  # its label says UTC
