@@ -94,6 +94,7 @@ def fill(store: SqlStore) -> dict[str, str]:
 
 def _running(store: SqlStore) -> str:
     held = claim(store, submit(store, request=REQUEST, model_name=MODEL, gpus=1), host=a_host(HOST, gpus=("0", "1")))
+    store.resolve(held, Resolution(run_id="3"))
     store.started(held, runner="docker", container="container-1")
     store.append_log(held, b"epoch 1 loss 0.41\n", source_offset=18)
     return held.job.id
