@@ -112,8 +112,8 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
     parts = process.parts
     loops = {"beat": parts.heartbeat.beat_until, "sweep": parts.sweep.run_until, "alerts": process.alerts.run_until}
     loops |= {"look": parts.looking.run_until, "triggers": parts.triggers.run_until}
-    loops |= {"cards": parts.cards.run_until}
     threads = _start(stopping, disk=parts.disk_watch.watch_until, **loops)
+    _start(stopping, cards=parts.cards.run_until)  # not waited for: a card is not worth a later end
     put_nothing_back()
     try:
         process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))

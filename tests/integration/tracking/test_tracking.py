@@ -240,3 +240,19 @@ def test_the_client_gives_up_in_time_unless_the_operator_says_otherwise() -> Non
     configure_client(environment)
     assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "300"
     assert environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_files_are_kept_beside_the_log_and_a_deleted_run_takes_none(
+    tracking: Tracking, client: MlflowClient, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "card.html").write_text("a card")
+    closed(tracking, run)
+    tracking.keep_files(run.run_id, [tmp_path / "card.html"])
+    kept = {each.path for each in client.list_artifacts(run.run_id, "retrain")}
+    assert kept == {"retrain/attempt-1.log", "retrain/card.html"}
+
+    client.delete_run(run.run_id)
+    (tmp_path / "late.html").write_text("a card")
+    tracking.keep_files(run.run_id, [tmp_path / "late.html"])
+    tracking.keep_files("0" * 32, [tmp_path / "late.html"])
+    assert {each.path for each in client.list_artifacts(run.run_id, "retrain")} == kept
