@@ -75,7 +75,8 @@ class TriggerSummary(AnswerBody):
     looked_at: Timestamp | None = Field(description="When a worker last looked.")
     fired_at: Timestamp | None = Field(description="When it last fired.")
     next_at: tuple[Timestamp, ...] = Field(
-        description=f"The next {TIMES_SHOWN} times of cron and every, without jitter; none while it is paused."
+        description=f"The next {TIMES_SHOWN} times of cron and every (in a list only the first), without jitter; none "
+        "while it is paused."
     )
     last_event: TriggerEvent | None = Field(description="What happened last; null if nothing did.")
 
@@ -108,7 +109,7 @@ class TriggerEvents(AnswerBody):
 def all_of(triggers: Sequence[records.Trigger], store: JobStore) -> TriggerList:
     """Return the triggers as they appear in a list."""
     newest, pause = store.newest_trigger_events(), store.triggers_pause()
-    found = [_summary(each, newest.get(each.name), pause) for each in triggers]
+    found = [_summary(each, newest.get(each.name), pause, times=1) for each in triggers]
     return TriggerList.model_validate({"triggers": found, "pause": pause})
 
 
@@ -128,22 +129,26 @@ def _whole(trigger: records.Trigger, store: JobStore) -> dict[str, Any]:
 
 
 def _summary(
-    trigger: records.Trigger, newest: records.TriggerEvent | None, pause: records.Pause | None
+    trigger: records.Trigger,
+    newest: records.TriggerEvent | None,
+    pause: records.Pause | None,
+    *,
+    times: int = TIMES_SHOWN,
 ) -> dict[str, Any]:
     same = {name: getattr(trigger, name) for name in TriggerSummary.model_fields if hasattr(trigger, name)}
     secrets = {"has_credentials": trigger.had_secret, "has_secret": trigger.had_hook_secret}
     fires = pause is None and trigger.state == TriggerState.ACTIVE
-    times = next_times(trigger, datetime.now(UTC)) if fires else ()
-    return {**same, **secrets, "next_at": times, "last_event": newest}
+    next_at = next_times(trigger, datetime.now(UTC), most=times) if fires else ()
+    return {**same, **secrets, "next_at": next_at, "last_event": newest}
 
 
-def next_times(trigger: records.Trigger, now: datetime) -> tuple[datetime, ...]:
+def next_times(trigger: records.Trigger, now: datetime, *, most: int) -> tuple[datetime, ...]:
     """Return when a trigger of the kinds cron and every fires next."""
     if not trigger.kind.is_tick:
         return ()
-    return times_of(when_of(trigger.when), max(now, trigger.since), anchor=trigger.created_at)
+    return times_of(when_of(trigger.when), max(now, trigger.since), anchor=trigger.created_at, most=most)
 
 
-def times_of(when: When, after: datetime, *, anchor: datetime) -> tuple[datetime, ...]:
+def times_of(when: When, after: datetime, *, anchor: datetime, most: int = TIMES_SHOWN) -> tuple[datetime, ...]:
     """Return the next times of this condition; none for one that waits for something else than a time."""
-    return tuple(islice(times_after(when, after, anchor=anchor), TIMES_SHOWN)) if when.kind.is_tick else ()
+    return tuple(islice(times_after(when, after, anchor=anchor), most)) if when.kind.is_tick else ()

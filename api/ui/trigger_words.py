@@ -7,6 +7,7 @@ from typing import Any
 from cronsim import CronSim
 
 from shared.jobs.triggers import Outcome
+from shared.triggers.fields import SECONDS_OF_A_LOOK
 
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 OUTCOMES = {
@@ -39,7 +40,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def when_in_words(when: Mapping[str, Any]) -> str:
     """Return when it fires, as in "Every 6 hours"."""
-    [kind] = [name for name in when if name in SAID] or [""]
+    kind = next((name for name in SAID if when.get(name) is not None), None)
     return SAID[kind](when) if kind else "By something that this version does not know"
 
 
@@ -64,12 +65,13 @@ def about(seconds: float) -> str:
 
 def _cron(when: Mapping[str, Any]) -> str:
     words = CronSim(str(when["cron"]), datetime(2000, 1, 1)).explain()  # noqa: DTZ001 - only its words
-    return f"{words} ({when.get('time_zone', 'UTC')})"
+    return f"{words} ({when.get('time_zone') or 'UTC'})"
 
 
 def _dataset(when: Mapping[str, Any]) -> str:
-    what = when["dataset"].get("address") or "its template's dataset"
-    return f"When {what} changes; looked at every {duration(when['dataset'].get('look_every_seconds', 600))}"
+    moved = when["dataset"]
+    every = duration(moved.get("look_every_seconds") or SECONDS_OF_A_LOOK)
+    return f"When {moved.get('address') or 'the dataset of its template'} changes; looked at every {every}"
 
 
 def _git(when: Mapping[str, Any]) -> str:
@@ -122,7 +124,7 @@ SAID = {
 
 
 def _policy(policy: Mapping[str, Any]) -> Iterator[str]:
-    zone = policy.get("time_zone", "UTC")
+    zone = policy.get("time_zone") or "UTC"
     if policy.get("cooldown"):
         yield f"At least {duration(policy['cooldown'])} between two firings."
     if policy.get("window"):

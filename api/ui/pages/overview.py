@@ -24,7 +24,7 @@ WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
 @page("GET /")
 def overview() -> str:
     """Show counts that are kept, and a few of each."""
-    triggers = ask(list_triggers)
+    triggers = ask(list_triggers, query={"next": SHOWN})
     return render(
         "overview.html",
         counts=ask(get_statistics) if team_seen() is None else None,  # those are of all teams
@@ -53,4 +53,4 @@ def _approvals() -> Sequence[tuple[str, Mapping[str, Any]]]:
 
 def _next(triggers: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     coming = [each for each in triggers if each["next_at"]]
-    return sorted(coming, key=lambda each: str(each["next_at"][0]))[:SHOWN]
+    return sorted(coming, key=lambda each: str(each["next_at"][0]))

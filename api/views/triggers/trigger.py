@@ -1,5 +1,7 @@
 """Writes, reads and deletes triggers. What is done to them is in api.views.triggers.actions."""
 
+import heapq
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api.access.finding import find_trigger, list_seen_triggers
 from api.http.errors import CredentialsNeeded, TriggerOfFile
-from api.http.models import AnswerBody, NoQuery
+from api.http.models import AnswerBody, NoQuery, Query
 from api.operations.answers import Answer, Tag, json_response
 from api.operations.operation import operation
 from api.schemas import Timestamp
@@ -27,6 +29,8 @@ from api.triggers.comparing import Plan, plan_of
 from api.triggers.writing import Written, change, create, delete
 from shared.access.roles import Right
 from shared.errors import ModelOfAnotherTeam, TriggerChanged, TriggerExists, TriggerNotFound
+from shared.jobs import triggers as records
+from shared.jobs.triggers import TriggerState
 
 ETAG = {"ETag": "Its version; send it as If-Match with a change."}
 LOCATION = {"Location": "The trigger's address."}
@@ -52,6 +56,14 @@ class ChangeHeaders(BaseModel):
     def version(self) -> int | None:
         """The version that is to be changed; None for any."""
         return int(self.if_match.strip('"')) if self.if_match and self.if_match != "*" else None
+
+
+class TriggersQuery(Query):
+    """Which triggers."""
+
+    next: int | None = Field(
+        None, ge=1, le=100, description="Only so many, of cron and every and not paused: those whose time comes first."
+    )
 
 
 class Difference(AnswerBody):
@@ -115,14 +127,15 @@ def check_trigger(body: TriggerRequest) -> TriggerPlan:
 
 
 @operation("GET /triggers", Answer("All triggers, by name.", TriggerList), tag=Tag.TRIGGERS, needs=Right.READ)
-def list_triggers(query: NoQuery) -> TriggerList:
+def list_triggers(query: TriggersQuery) -> TriggerList:
     """List the triggers, and whether they fire at all.
 
     `pause` says since when no trigger fires, because of `POST /triggers/pause`; a single one that is paused says so in
     its `state`.
     """
     store = services().store
-    return all_of(list_seen_triggers(store), store)
+    found = list_seen_triggers(store)
+    return all_of(found if query.next is None else _first(found, query.next), store)
 
 
 @operation(
@@ -176,6 +189,12 @@ def delete_trigger(path: TriggerPath, query: NoQuery) -> Response:
     find_trigger(services().store, path.name)
     delete(path.name, services())
     return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _first(triggers: Sequence[records.Trigger], count: int) -> Sequence[records.Trigger]:
+    coming = [(each.look_at, each.name, each) for each in triggers if each.kind.is_tick and each.look_at is not None]
+    active = (each for each in coming if each[-1].state is TriggerState.ACTIVE)
+    return [each for *_, each in heapq.nsmallest(count, active, key=lambda each: each[:2])]
 
 
 def _written(written: Written, status: HTTPStatus) -> Response:

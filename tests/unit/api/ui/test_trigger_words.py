@@ -12,7 +12,7 @@ from api.ui.trigger_words import about, duration, policy_in_words, when_in_words
     [
         ({"cron": "30 2 * * *", "time_zone": "Europe/Berlin"}, "At 02:30 every day (Europe/Berlin)"),
         ({"every": 21600}, "Every 6 hours"),
-        ({"dataset": {}}, "When its template's dataset changes; looked at every 10 minutes"),
+        ({"dataset": {}}, "When the dataset of its template changes; looked at every 10 minutes"),
         ({"git": {"repository": "a/b/c"}}, "On a push to any branch of a/b/c"),
         ({"git": {"repository": "a/b/c", "branches": ["main"]}}, "On a push to branch main of a/b/c"),
         ({"registry": {"model": "m"}}, "When model m gets a new version"),
@@ -24,6 +24,7 @@ from api.ui.trigger_words import about, duration, policy_in_words, when_in_words
         ({"signal": {}}, "On a signal"),
         ({"signal": {"above": 0.2}}, "On a signal that its value is above 0.2"),
         ({"observations": {"model": "m", "metric": "f1", "below": 0.9}}, "When f1 of model m is observed below 0.9"),
+        ({"cron": None, "every": 60, "git": None, "time_zone": None}, "Every 1 minute"),
         ({"moon": "full"}, "By something that this version does not know"),
     ],
 )
