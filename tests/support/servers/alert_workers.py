@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from shared.alerts.model import Trial
 from shared.jobs.store import JobStore
 from shared.scheduling.hosts import Host
-from worker.alerts.seam import Answer, News, Verdict
+from worker.alerts.seam import Answer, Delivers, News, Verdict
 from worker.alerts.sender import AlertSender
 
 STOP_SECONDS = 10
@@ -31,7 +31,7 @@ class AnsweringChannel:
 
 
 @contextmanager
-def alert_worker(store: JobStore, channels: Mapping[str, AnsweringChannel]) -> Iterator[None]:
+def alert_worker(store: JobStore, channels: Mapping[str, Delivers]) -> Iterator[None]:
     """Run it meanwhile."""
     store.beat(Host("gpu-1", slots=1, queues=frozenset({"default"}), runner="docker"), gap_seconds=60)
     stopping, sender = threading.Event(), AlertSender(store, channels)
