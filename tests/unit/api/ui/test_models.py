@@ -18,6 +18,7 @@ from shared.promoting import look_for_foreign
 from tests.fakes.model_gate import FakeGate
 from tests.fakes.store import MemoryStore
 from tests.support.servers.odd_mlflow import OddMlflow, odd_mlflow
+from tests.unit.api.models.test_observations import begin
 from tests.unit.api.ui.browser import press, sign_in
 from tests.unit.conftest import MakeApp
 
@@ -115,6 +116,24 @@ def test_who_was_champion_at_a_time(bench: Bench) -> None:
     assert "version 2 was champion" in bench.text("/ui/models/iris?at=2999-01-01T00:00")
     assert "has no move of it until then" in bench.text("/ui/models/iris?at=2001-01-01T00:00")
     assert bench.browser.get("/ui/models/iris?at=soon").status_code == 422
+
+
+def test_a_probation_and_what_was_observed_in_it_are_shown(bench: Bench) -> None:
+    begin(bench.store)
+    bench.mlflow.aliases = {"champion": "3", "previous": "2"}
+    bench.browser.post("/models/iris/observations", json={"metric": "accuracy", "value": 0.88})
+    said = bench.text("/ui/models/iris")
+    assert "accuracy must not fall below 0.85 until" in said
+    assert "1 observed, 0 too bad" in said
+    assert "0.88 holds accuracy 0.88 is worse than 0.9 by 0.02, and 0.05 is allowed" in said
+    assert "on probation" in bench.text("/ui/models")
+
+
+def test_a_model_whose_name_is_no_place_in_an_address_is_named_without_a_link(make_app: MakeApp, bench: Bench) -> None:
+    bench.propose(model="..")
+    page = make_app(mlflow_tracking_uri="http://127.0.0.1:1").test_client().get("/ui/models").text
+    assert "<bdi>..</bdi>" in page
+    assert 'href="/ui/models/.."' not in page
 
 
 def test_the_history_goes_on_to_the_next_page(bench: Bench) -> None:
