@@ -36,10 +36,8 @@ function reachWhatScrolls() {
   }
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  writeTimes(document);
-  reachWhatScrolls();
-  setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
-});
+writeTimes(document);
+reachWhatScrolls();
+setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
 for (const done of ["live:updated", "htmx:afterSettle"]) document.addEventListener(done, () => { writeTimes(document); reachWhatScrolls(); });
 window.addEventListener("resize", reachWhatScrolls);

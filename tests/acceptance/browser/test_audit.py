@@ -43,7 +43,9 @@ def loaded(page: Page) -> list[dict[str, Any]]:
 def test_a_page_is_small_calm_and_quickly_seen(opened: Page) -> None:
     files = loaded(opened)
     assert sum(each["bytes"] for each in files) <= MOST_BYTES
-    assert [each["name"] for each in files if each["blocks"] == "blocking"] == ["/ui/static/style.css"]
+    blocking = {each["name"]: each["bytes"] for each in files if each["blocks"] == "blocking"}
+    assert set(blocking) <= {"/ui/static/style.css", "/ui/static/ui.js"}  # this one writes times before they are seen
+    assert sum(blocking.values()) < 30_000
     assert opened.evaluate("window.shifted") < 0.1  # as Lighthouse has it: good
     assert opened.evaluate("document.querySelectorAll('*').length") < 2000
     head: dict[str, Any] = opened.evaluate(
