@@ -9,53 +9,46 @@ from shared.scheduling.hosts import QueueCode
 
 @dataclass(frozen=True)
 class Advice:
-    """What a person may do; ``request_helps`` if another request would start sooner."""
+    """What a person may do; ``change`` of which ``field`` of the request would help, if any would."""
 
     text: str
-    request_helps: bool = False
+    change: str = ""
+    field: str = ""
 
 
+FEWER_GPUS = ("fewer GPUs", "gpus")
+HIGHER_PRIORITY = ("a higher priority", "priority")
+OTHER_HOST = ("another host, in resources.host or host_labels", "rest")
 ADVICE: Mapping[QueueCode, Advice] = {
     QueueCode.NEXT: Advice("Nothing to do: the next worker with a free slot takes it, usually within seconds."),
-    QueueCode.NO_WORKER: Advice(
-        "Start a worker that serves this queue, or send the request for a queue and a host that one serves.", True
-    ),
+    QueueCode.NO_WORKER: Advice("Start a worker that serves this queue.", "a queue that a worker serves", "queue"),
     QueueCode.NEWER_REQUEST: Advice(
-        "Upgrade a worker. Without the fields that it does not know, the request could start now.", True
+        "Upgrade a worker, or leave out what this one does not know.", "less in it", "rest"
     ),
-    QueueCode.NO_HOST_FITS: Advice(
-        "Ask for less: fewer GPUs, no certain host, fewer host_labels. Or start a worker on a host that has all of it.",
-        True,
-    ),
+    QueueCode.NO_HOST_FITS: Advice("Start a worker on a host that has all of it, or ask for less.", *FEWER_GPUS),
     QueueCode.SLOTS: Advice(
-        "It starts when a job on that host ends. A higher priority puts it before other waiting jobs; another worker, "
-        "or more SLOTS there, lets more run at the same time.",
-        True,
+        "It starts when a job on that host ends. Another worker, or more SLOTS there, lets more run at the same time.",
+        *HIGHER_PRIORITY,
     ),
     QueueCode.KEY_LIMIT: Advice(
         "Jobs that share a concurrency_key run one after the other, so that they do not train the same model at once. "
-        "Wait for the jobs before it or cancel them; or, if they may run side by side, submit it with another "
-        "concurrency_key. The operator's LIMIT_PER_KEY allows more for all.",
-        True,
+        "Wait for the jobs before it, or cancel them. If they may run side by side, it needs another key; the "
+        "operator's LIMIT_PER_KEY allows more for all.",
+        "another concurrency key",
+        "concurrency_key",
     ),
     QueueCode.TOTAL_LIMIT: Advice(
-        "It starts when any job ends. A higher priority puts it first; the operator's LIMIT_TOTAL allows more.", True
+        "It starts when enough of the running jobs have ended. The operator's LIMIT_TOTAL allows more.",
+        *HIGHER_PRIORITY,
     ),
     QueueCode.GPUS: Advice(
-        "It starts when the jobs that have the GPUs end. Fewer GPUs, or none, may be free now; a worker on another "
-        "host with GPUs would take it.",
-        True,
+        "It starts when the jobs that have the GPUs end. A worker on another host with GPUs would take it.",
+        *FEWER_GPUS,
     ),
-    QueueCode.GPUS_RESERVED: Advice(
-        "The GPUs go to the job that has waited longer. With no GPUs, or on another host, this one may start now.", True
-    ),
-    QueueCode.DISK_FULL: Advice("The operator has to free disk space on that host. Another host would take it."),
-    QueueCode.NO_FIREWALL: Advice("The operator has to start the firewall again. Another host would take it."),
-    QueueCode.DRAINED: Advice(
-        "Somebody lets that host take nothing new. Ask them, or an operator lets it take jobs again. A job that names "
-        "the host could go to another.",
-        True,
-    ),
+    QueueCode.GPUS_RESERVED: Advice("The GPUs go to the job that has waited longer; then it is this one's turn."),
+    QueueCode.DISK_FULL: Advice("The operator has to free disk space on that host.", *OTHER_HOST),
+    QueueCode.NO_FIREWALL: Advice("The operator has to start the firewall again.", *OTHER_HOST),
+    QueueCode.DRAINED: Advice("Somebody lets that host take nothing new: ask them, or an operator.", *OTHER_HOST),
 }
 UNKNOWN = Advice("A newer version of the service knows this reason; its documentation says more.")
 

@@ -61,7 +61,7 @@ def test_a_waiting_job_says_what_for_and_what_would_start_it_sooner(client: Flas
     shown = page_of(client, submit()["id"])
     assert "No live worker serves the queue" in shown
     assert "(NO_WORKER)" in shown
-    assert "Start a worker that serves this queue" in shown
+    assert "Start a worker that serves this queue. Or submit it again with a queue that a worker serves" in shown
 
 
 def test_links_lead_to_the_commit_and_to_jobs_with_the_same_label(client: FlaskClient, failed: str) -> None:

@@ -10,6 +10,7 @@ from api.ui.one_job.asked import LONGEST_SHOWN, asked
 from api.ui.one_job.decision import HEADLINES, LONGEST, MOST_ROWS, told
 from api.ui.one_job.elsewhere import image_page, places, run_of
 from api.ui.one_job.failing import WHO_ACTS, explain
+from api.ui.one_job.request_form import NUMBERS, REST, TEXTS
 from api.ui.one_job.timeline import NAMES, NOW_NAMES, WIDTH, timeline
 from api.ui.one_job.waiting import ADVICE, UNKNOWN, advice_for
 from shared.failures.codes import Code, FailureType
@@ -41,7 +42,8 @@ def test_how_long_something_took_is_said_in_two_units(seconds: float, words: str
 
 def test_every_reason_to_wait_has_advice() -> None:
     assert set(ADVICE) == set(QueueCode)
-    assert all(each.text.endswith(".") for each in ADVICE.values())
+    assert all(each.text.endswith(".") and bool(each.field) == bool(each.change) for each in ADVICE.values())
+    assert {each.field for each in ADVICE.values()} <= {"", REST, *TEXTS, *NUMBERS}
     assert advice_for({"code": "KEY_LIMIT"}) == ADVICE[QueueCode.KEY_LIMIT]
     assert (advice_for({"code": None}), advice_for({"code": "LATER_WORD"})) == (None, UNKNOWN)
 
