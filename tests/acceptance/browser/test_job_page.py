@@ -64,7 +64,8 @@ def test_a_running_job_is_cancelled_and_the_page_shows_its_end(page: Page, api: 
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelling")
     page.get_by_text("fields have their defaults").click()
-    store.finish(taken, Ending(JobState.CANCELLED, exit_code=143))
+    with page.expect_response(lambda answer: answer.url.endswith("/alerts")):  # what was told is asked for again
+        store.finish(taken, Ending(JobState.CANCELLED, exit_code=143))
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled", timeout=10_000)
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     expect(page.locator("#defaults")).to_have_attribute("open", "")
