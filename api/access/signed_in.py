@@ -41,11 +41,10 @@ class SignedIn:
 
     def watch(self, asked: Request) -> Callable[[], bool]:
         """Return what says whether the session of this request has ended since, for answers that last."""
-        cookie = asked.cookies.get(COOKIE, "") if is_page(asked) else ""
-        if not cookie or self.find_caller(asked) is None:
+        if self.find_caller(asked) is None:
             return lambda: False  # who has none is known by something else
-
-        return ended_since(lambda: self._sessions.find_session(hash_of(cookie)) is None)
+        hashed = hash_of(asked.cookies[COOKIE])
+        return ended_since(lambda: self._sessions.find_session(hashed) is None)
 
     def begin(self, asked: Request, caller: Caller, token: str) -> str:
         """Return the cookie of a new session; whatever cookie there was before means nothing."""

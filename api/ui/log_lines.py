@@ -39,11 +39,13 @@ def lines_with(data: bytes, text: str, *, begins_at: int) -> Iterator[int]:
 
 def last_error(data: bytes, *, begins_at: int) -> int | None:
     """Return where the last line begins that looks like an error."""
-    found = None
-    for offset, line in _lines(data, begins_at):
+    offset = begins_at + len(data)
+    for line in reversed(data.split(b"\n")):
+        offset -= len(line)
         if LOOKS_LIKE_ERROR.search(shown(line[:LONGEST_LOOKED_AT])):
-            found = offset
-    return found
+            return offset
+        offset -= 1
+    return None
 
 
 def _lines(data: bytes, begins_at: int) -> Iterator[tuple[int, bytes]]:

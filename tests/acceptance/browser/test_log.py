@@ -27,13 +27,13 @@ ELEMENTS = "document.querySelectorAll('*').length"
 IS_AT_END = "(view) => view.scrollTop + view.clientHeight >= view.scrollHeight - 4"
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ApiServer]:
-    with running_api(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as server:
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with running_api(tmp_path_factory.mktemp("log"), REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as server:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store(api: ApiServer) -> Iterator[SqlStore]:
     store = SqlStore(f"sqlite:///{api.folder / 'jobs.db'}")
     yield store
