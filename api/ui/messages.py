@@ -20,6 +20,7 @@ MESSAGES = {
     "champion-made": "The champion has moved.",
     "champion-already": "That version was champion already. Nothing has changed.",
     "champion-changed": "Another version became champion since you looked, so nothing was done.",
+    "priority-changed": "The job has another priority.",
     "killed": "The job is being killed.",
     "submitted": "The job is submitted.",
 }

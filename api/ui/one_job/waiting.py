@@ -17,7 +17,6 @@ class Advice:
 
 
 FEWER_GPUS = ("fewer GPUs", "gpus")
-HIGHER_PRIORITY = ("a higher priority", "priority")
 OTHER_HOST = ("another host, in resources.host or host_labels", "rest")
 ADVICE: Mapping[QueueCode, Advice] = {
     QueueCode.NEXT: Advice("Nothing to do: the next worker with a free slot takes it, usually within seconds."),
@@ -27,8 +26,8 @@ ADVICE: Mapping[QueueCode, Advice] = {
     ),
     QueueCode.NO_HOST_FITS: Advice("Start a worker on a host that has all of it, or ask for less.", *FEWER_GPUS),
     QueueCode.SLOTS: Advice(
-        "It starts when a job on that host ends. Another worker, or more SLOTS there, lets more run at the same time.",
-        *HIGHER_PRIORITY,
+        "It starts when a job on that host ends. Another worker, or more SLOTS there, lets more run at the same time. "
+        "A higher priority puts it before the other waiting jobs."
     ),
     QueueCode.KEY_LIMIT: Advice(
         "Jobs that share a concurrency_key run one after the other, so that they do not train the same model at once. "
@@ -38,8 +37,8 @@ ADVICE: Mapping[QueueCode, Advice] = {
         "concurrency_key",
     ),
     QueueCode.TOTAL_LIMIT: Advice(
-        "It starts when enough of the running jobs have ended. The operator's LIMIT_TOTAL allows more.",
-        *HIGHER_PRIORITY,
+        "It starts when enough of the running jobs have ended. The operator's LIMIT_TOTAL allows more. A higher "
+        "priority puts it before the other waiting jobs."
     ),
     QueueCode.GPUS: Advice(
         "It starts when the jobs that have the GPUs end. A worker on another host with GPUs would take it.",

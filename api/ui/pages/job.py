@@ -19,6 +19,7 @@ from api.ui.page import page
 from api.ui.pages.log import log_of
 from api.ui.rendering import render
 from api.views.jobs.job import cancel_job, get_job
+from api.views.jobs.priority import change_priority
 from api.views.jobs.retrain import retry_job
 from shared.access.roles import Right
 
@@ -48,6 +49,15 @@ def cancel(job_id: str) -> BaseResponse:
     is_forced = request.form.get("force") == "yes"
     ask(cancel_job, path={"job_id": job_id}, body={"force": is_forced})
     return redirect(url_for("ui.job", job_id=job_id, told="killed" if is_forced else "cancelled"), 303)
+
+
+@page("POST /jobs/<job_id>/priority", needs=Right.SUBMIT)
+def prioritise(job_id: str) -> BaseResponse:
+    """Change the priority of a job that waits."""
+    sent = request.form.get("priority", "")
+    priority = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) == 1 else sent
+    ask(change_priority, path={"job_id": job_id}, body={"priority": priority})
+    return redirect(url_for("ui.job", job_id=job_id, told="priority-changed"), 303)
 
 
 @page("GET /jobs/<job_id>/kill", needs=Right.SUBMIT)

@@ -122,6 +122,17 @@ def test_cancelling_comes_back_to_the_job_and_says_so(client: FlaskClient, store
     assert store.get(job).state is JobState.CANCELLED
 
 
+def test_a_waiting_job_gets_another_priority_and_a_wrong_one_is_refused(
+    client: FlaskClient, store: MemoryStore, submit: Submit, failed: str
+) -> None:
+    job = submit()["id"]
+    done = press(client, f"/ui/jobs/{job}", f"/ui/jobs/{job}/priority", priority="7")
+    assert (done.location, store.get(job).priority) == (f"/ui/jobs/{job}?told=priority-changed", 7)
+    assert "<option selected>7</option>" in client.get(f"/ui/jobs/{job}").text
+    assert press(client, f"/ui/jobs/{job}", f"/ui/jobs/{job}/priority", priority="ten").status_code == 422
+    assert 'name="priority"' not in client.get(f"/ui/jobs/{failed}").text
+
+
 def test_killing_is_asked_for_on_a_page_of_its_own(
     client: FlaskClient, store: MemoryStore, submit: Submit, claim_job: ClaimJob
 ) -> None:

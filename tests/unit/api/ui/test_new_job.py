@@ -43,6 +43,10 @@ def test_a_new_job_is_submitted_and_shown(client: FlaskClient, store: MemoryStor
     }
 
 
+def test_the_list_of_jobs_leads_to_the_form(client: FlaskClient) -> None:
+    assert 'href="/ui/new"' in client.get("/ui/jobs").text
+
+
 def test_the_form_of_a_job_has_its_request(client: FlaskClient, submit: Submit) -> None:
     sent = {"model_name": "iris", "parameters": {"alpha": 0.5}, "resources": {"gpus": 2, "memory": "8g"}}
     page = client.get(f"/ui/jobs/{submit(**sent)['id']}/again").text
