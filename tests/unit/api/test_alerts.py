@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api.app import create_app
 from shared.access.roles import Role
@@ -118,10 +119,27 @@ def _test_alerts(api: Api) -> Asking:
     return Asking("/alerts/test", settings={"discord_webhook_url": DEFAULT}, others=others)
 
 
+def _channels(api: Api) -> Asking:
+    """It reads settings only; the store is asked for who sends a token."""
+
+    def as_ann() -> TestResponse:
+        return api.client().get("/alerts/channels", headers={"Authorization": f"Bearer {new_token()}"})
+
+    def broken() -> TestResponse:
+        api.monkeypatch.setattr("api.views.alerts.Channels", lambda **_values: 1 / 0)
+        return api.client().get("/alerts/channels")
+
+    def without_store() -> TestResponse:
+        api.store.down = True
+        return as_ann()
+
+    return Asking("/alerts/channels", others={"500": broken, "503": without_store})
+
+
 DOCUMENTED: Documented = {
     "POST /alerts/test": _test_alerts,
     "GET /alerts": lambda _api: Asking("/alerts"),
-    "GET /alerts/channels": lambda _api: Asking("/alerts/channels"),
+    "GET /alerts/channels": _channels,
 }
 
 
