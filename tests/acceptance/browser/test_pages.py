@@ -31,8 +31,12 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (report) =>
   window.violations.push(`${report.violatedDirective} ${report.blockedURI}`));
 """
-LOOK = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.map(
-  (each) => `${each.id}: ${each.help}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`)"""
+LOOK = """async () => {
+  for (const _ of [1, 2]) await new Promise(requestAnimationFrame); // what follows a change of the window's size
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  const nodes = (each) => each.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ");
+  return violations.map((each) => `${each.id}: ${each.help}: ${nodes(each)}`);
+}"""
 COLLECT_STOPS = """() => {
   const named = new Set();
   window.stops = [...document.querySelectorAll(
