@@ -167,8 +167,7 @@ def _recorded_models() -> Sequence[RegisteredModel]:
     store = services().store
     aliases: dict[str, dict[str, str]] = {line.model: {} for line in store.last_events()}
     for line in store.moved_aliases():
-        if line.version is not None:
-            aliases.setdefault(line.model, {})[line.alias] = line.version
+        aliases.setdefault(line.model, {}).update(_held_after(line))
     return [RegisteredModel(name, held) for name, held in aliases.items()]
 
 
@@ -177,8 +176,13 @@ def _recorded_model(name: str) -> RegisteredModel:
     if not store.history(name, limit=1):
         raise ModelVersionNotFound(f"Nothing is recorded about a model '{name}'.")
     line = store.champion_at(name, CHAMPION)
-    held = {CHAMPION: line.version, PREVIOUS: line.before} if line else {}
-    return RegisteredModel(name, {alias: version for alias, version in held.items() if version is not None})
+    return RegisteredModel(name, _held_after(line) if line else {})
+
+
+def _held_after(move: HistoryLine) -> dict[str, str]:
+    """Return which versions had aliases after the move; that of the version before is not recorded by itself."""
+    held = {move.alias: move.version, PREVIOUS: move.before if move.alias == CHAMPION else None}
+    return {alias: version for alias, version in held.items() if version is not None}
 
 
 def _recorded_versions(decided: Mapping[str, Promotion]) -> Sequence[ModelVersion]:

@@ -90,6 +90,7 @@ def test_what_is_recorded_is_told_without_mlflow(make_app: MakeApp, store: Memor
     store.carried_out(moved.id)
     made = propose(store, "3", approval_seconds=60.0)
     [summary] = told(client, "/models?recorded=true")["models"]
+    assert summary["aliases"] == {"champion": "2", "previous": "1"}
     assert (summary["champion"], summary["last"]["event"]) == ("2", "approval_wanted")
     assert [(each["id"], each["version"]) for each in summary["waiting"]] == [(made.id, "3")]
     model = told(client, "/models/iris?recorded=true")
