@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha1
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.errors import Code, FailureType
 from shared.jobs.model import JobState, NewJob, Reason
-from shared.jobs.records import Claim, Ending
+from shared.jobs.records import Claim, Ending, Resolution
 from shared.scheduling.hosts import Host
 from shared.sql import SqlStore
 from shared.sql.column_types import UtcDateTime
@@ -92,6 +93,7 @@ def _end_one(store: SqlStore, number: int) -> str:
 
 def _attempt(store: SqlStore, job_id: str, host: Host, ending: Ending) -> str:
     taken: Claim = claim(store, job_id, host=host)
+    store.resolve(taken, Resolution(commit_sha=sha1(job_id.encode(), usedforsecurity=False).hexdigest()))
     store.started(taken, runner="docker", container=f"container of {job_id}")
     store.append_log(taken, LOG, source_offset=len(LOG))
     return store.finish(taken, ending).id

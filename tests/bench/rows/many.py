@@ -71,5 +71,7 @@ ROWS = [
     _row("list-state", "50 failed of all jobs", "/jobs?state=failed&limit=50"),
     _row("list-state-label", "50 failed with a label", "/jobs?state=failed&label=team%3Dteam-7&limit=50"),
     _row("list-label", "50 with a label", "/jobs?label=team%3Dteam-7&limit=50"),
+    _row("list-host", "50 of a host", "/jobs?host=gpu-of-the-past&limit=50"),
+    _row("list-search", "50 found by a name", "/jobs?q=model-7&limit=50"),
     _row("metrics", "GET /metrics", "/metrics"),
 ]
