@@ -52,7 +52,7 @@ def _lane(name: str, result: Mapping[str, Any], since: datetime, until: datetime
         result=result,
         paths={kind: path for kind, path in paths.items() if path},
         newest=marks[-MARKS_TOLD:][::-1],
-        summary=f"{result['jobs']} jobs; {sum(result['skipped'].values())} skipped; "
+        summary=f"{result['jobs']} {'job' if result['jobs'] == 1 else 'jobs'}; {sum(result['skipped'].values())} skipped; "
         f"{sum(result['waited'].values())} waited",
     )
 

@@ -98,7 +98,7 @@ def _signal(when: Mapping[str, Any]) -> str:
     bound = _bound(when["signal"])
     if not metric and not bound:
         return "On a signal"
-    return f"On a signal that {metric or 'its value'} {f'is {bound}' if bound else 'was measured'}"
+    return f"On a signal with {metric or 'a value'} {bound}".rstrip()
 
 
 def _observations(when: Mapping[str, Any]) -> str:

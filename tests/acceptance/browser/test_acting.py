@@ -65,7 +65,7 @@ def test_a_trigger_is_fired_and_leads_to_its_job_is_paused_and_tried_on_the_past
     page.get_by_label("Policies to compare").fill("mondays: {window: {days: [mon]}}")
     page.get_by_label("Since").select_option("7")
     page.get_by_role("button", name="Compare").click()
-    expect(page.locator(".lane", has_text="mondays 1 jobs; 6 skipped")).to_be_visible()
+    expect(page.locator(".lane", has_text="mondays 1 job; 6 skipped")).to_be_visible()
     assert wrong == []
 
 
