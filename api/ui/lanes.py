@@ -45,14 +45,14 @@ def lanes_of(compared: Mapping[str, Any], *, names: Mapping[str, str]) -> Lanes:
 
 
 def _lane(name: str, result: Mapping[str, Any], since: datetime, until: datetime) -> Lane:
-    marks = result["timeline"]
+    marks, jobs = result["timeline"], result["jobs"]
     paths = {str(kind): _path(marks, kind, since, until) for kind in HEIGHTS}
     return Lane(
         name=name,
         result=result,
         paths={kind: path for kind, path in paths.items() if path},
         newest=marks[-MARKS_TOLD:][::-1],
-        summary=f"{result['jobs']} {'job' if result['jobs'] == 1 else 'jobs'}; {sum(result['skipped'].values())} skipped; "
+        summary=f"{jobs} job{'' if jobs == 1 else 's'}; {sum(result['skipped'].values())} skipped; "
         f"{sum(result['waited'].values())} waited",
     )
 
