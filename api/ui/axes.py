@@ -35,7 +35,8 @@ class Axis:
 def axis_of(values: Sequence[float]) -> Axis:
     """Return an axis that has all these finite values, with marks at round numbers."""
     low, high = _stretch(values)
-    step = _round_step((high - low) / TICKS)
+    are_whole = all(_tame(each).is_integer() for each in values)  # such as steps: none is at 0.2
+    step = max(_round_step((high - low) / TICKS), 1.0 if are_whole else 0.0)
     ticks = _multiples(step, low, high)
     decimals, is_plain = max(0, -_magnitude(step)), PLAIN_FROM <= max(abs(low), abs(high)) < PLAIN_BELOW
     digits = min(12, _magnitude(max(abs(low), abs(high))) - _magnitude(step) + 1)

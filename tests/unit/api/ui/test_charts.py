@@ -90,6 +90,12 @@ def test_marks_are_round_numbers() -> None:
     assert [label for _, label in chart.x_ticks] == ["0", "2", "4", "6", "8", "10"]
 
 
+def test_between_whole_numbers_there_are_no_marks() -> None:
+    chart = charts.lines([Series("accuracy", [(1, 0.9), (3, 0.95)])])
+
+    assert [label for _, label in chart.x_ticks] == ["1", "2", "3"]
+
+
 def test_one_value_is_a_dot_in_the_middle() -> None:
     (line,) = charts.lines([Series("accuracy", [(0, 0.9)])]).lines
 
