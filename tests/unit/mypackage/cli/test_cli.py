@@ -117,7 +117,7 @@ def test_a_list_in_a_pipe_is_a_line_for_each_job(run: RetrainCommand, ended: End
 def test_priority_prints_the_job_and_a_refusal_says_why(run: RetrainCommand, ended: Ended) -> None:
     job_id = run.new_job(**BODY)
     assert json.loads(run("priority", job_id, "9", "--json").stdout)["priority"] == 9
-    assert "only a job that waits" in run("priority", ended(), "9", code=2).stderr
+    assert "only a job that waits" in run("priority", ended(experiment_name="wine"), "9", code=2).stderr
 
 
 def test_jobs_are_searched_by_host_and_by_what_one_types(run: RetrainCommand, ended: Ended) -> None:
