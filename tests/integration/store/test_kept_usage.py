@@ -83,7 +83,7 @@ def test_the_migration_finds_in_the_past_what_triggers_would_have_summed_up(sql_
     kept = [store.list_usage(replace(ALL, by=each)) for each in UsageBy]
     with store.writing() as transaction:
         _as_before(transaction)
-    schema.upgrade(store)
+        schema.migrate(transaction, "0024")
     assert [store.list_usage(replace(ALL, by=each)) for each in UsageBy] == kept
     assert {line.outcome for line in kept[0]} == {*AttemptOutcome} - {AttemptOutcome.LOST}
     store.close()
