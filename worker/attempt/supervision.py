@@ -94,13 +94,8 @@ class Supervisor:
         try:
             handle = self._attach_or_start(claim, secrets, lease)
             job = self._patiently(lambda: self.store.get(claim.job.id), lease)
-            logs = LogKeeper(
-                claim,
-                store=self.store,
-                runner=self.runner,
-                redactor=self.preparation.redactor_of(claim, job, redactor),
-                bounds=log_bounds(self.settings),
-            )
+            known, bounds = self.preparation.redactor_of(claim, job, redactor), log_bounds(self.settings)
+            logs = LogKeeper(claim, store=self.store, runner=self.runner, redactor=known, bounds=bounds)
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
             if ending.reason is None:
                 watch = Watch(lambda: self._check(lease))

@@ -37,10 +37,11 @@ class PriorityRequest(RequestBody):
 def change_priority(path: JobPath, body: PriorityRequest) -> Response:
     """Change the priority of a job that waits.
 
-    It then goes before all waiting jobs of a lower priority, and keeps its age among those of the same. The job must be
-    `queued` or in `retry_wait`: one that has begun is not interrupted. What its request asked for stays in `request`,
-    and a repetition of the job begins with that. The request may be repeated. Where the operator limits the priority
-    that you may ask for, the limit holds here too. A submitter changes its own jobs, an operator any.
+    It then goes before all waiting jobs of a lower priority, and keeps its age among those of the same. One whose
+    priority was lowered may still begin at its former turn, if it could have begun then. The job must be `queued` or in
+    `retry_wait`: one that has begun is not interrupted. What its request asked for stays in `request`, and a repetition
+    of the job begins with that. The request may be repeated. Where the operator limits the priority that you may ask
+    for, the limit holds here too. A submitter changes its own jobs, an operator any.
     """
     here = services()
     require_permitted_priority(body.priority, here)
