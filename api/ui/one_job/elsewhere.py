@@ -10,7 +10,7 @@ from api.ui.git_pages import commit_page, repository_page
 from shared.addresses.dataset_address import find_repository
 from shared.links import model_version_page, run_page
 
-IMAGE = re.compile(r"(?:(?P<host>[\w.-]+\.[\w.-]+(?::\d+)?|localhost(?::\d+)?)/)?(?P<path>[a-z0-9._/-]+?)(?:[:@].*)?")
+IMAGE = re.compile(r"\A(?:(?P<host>[\w-]+\.[\w.-]+(?::\d+)?|localhost(?::\d+)?)/)?(?P<path>[a-z0-9._/-]+?)(?:[:@].*)?")
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@.+)")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 HUB = "docker.io"
