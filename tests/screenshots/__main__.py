@@ -20,7 +20,7 @@ from tests.support.servers.odd_mlflow import odd_mlflow
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 150_000
-SIZE = ViewportSize(width=1200, height=760)
+SIZE = ViewportSize(width=1360, height=800)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
 
 
