@@ -47,7 +47,7 @@ class LogPart:
 
 def log_of(job: Mapping[str, Any]) -> LogPart:
     """Return the end of the log that the page's address names: of the attempt in it, or of the last one."""
-    is_refresh = "HX-Request" in request.headers  # by a script, which has a viewer
+    is_refresh = "X-Refresh" in request.headers  # by a script, which has a viewer
     asked = {"attempt": request.args.get("attempt") or None}
     return _read(job["id"], {**asked, "tail": 16 if is_refresh else WITHOUT_SCRIPT_BYTES})
 

@@ -9,6 +9,8 @@
   const AGAIN_SECONDS = 60;
   const SHARE = 20; // a server that takes long is asked less often
 
+  const AS_REFRESH = { headers: { "X-Refresh": "true" } };
+
   let stream, patience, asking, again, going, etag;
   const wanted = new Set();
 
@@ -24,7 +26,7 @@
   async function load() {
     const changed = new Set(wanted);
     wanted.clear();
-    const answer = await fetch(location.href.split("#")[0], { headers: { "HX-Request": "true" } });
+    const answer = await fetch(location.href.split("#")[0], AS_REFRESH);
     if (answer.redirected) return location.reload(); // to sign in again
     if (!answer.ok || answer.headers.get("ETag") === etag) return;
     etag = answer.headers.get("ETag");
@@ -34,8 +36,22 @@
       if (!anew || !(topicsOf(each).some((topic) => changed.has(topic)))) continue;
       Idiomorph.morph(each, anew, CONFIG);
       const now = document.getElementById(anew.id);
-      htmx.process(now);
       now.dispatchEvent(new CustomEvent("live:updated", { bubbles: true }));
+    }
+  }
+
+  // What a page leaves out, so as not to wait for it, is taken from a page of its own.
+  async function fill(part) {
+    const answer = await fetch(part.dataset.part, AS_REFRESH);
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    part.replaceChildren(...(page.querySelector(part.dataset.takes)?.childNodes ?? []));
+    part.dispatchEvent(new CustomEvent("live:updated", { bubbles: true }));
+  }
+
+  function fillParts(changed) {
+    for (const part of document.querySelectorAll("[data-part]")) {
+      if (!changed || changed.matches(part.dataset.again)) fill(part).catch(() => {});
     }
   }
 
@@ -98,6 +114,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", listen);
+  document.addEventListener("DOMContentLoaded", () => fillParts());
+  document.addEventListener("live:updated", (event) => fillParts(event.target));
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : listen()));
   window.addEventListener("pagehide", stop);
   window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });

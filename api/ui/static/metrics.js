@@ -7,7 +7,7 @@
   const CONFIG = { morphStyle: "outerHTML", callbacks: { beforeAttributeUpdated: (name) => name !== "open" } };
 
   async function load(section) {
-    const answer = await fetch(section.dataset.metrics, { headers: { "HX-Request": "true" } });
+    const answer = await fetch(section.dataset.metrics, { headers: { "X-Refresh": "true" } });
     if (!answer.ok || answer.redirected) return;
     const anew = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(section.id);
     if (anew) Idiomorph.morph(section, anew, CONFIG);

@@ -39,5 +39,5 @@ function reachWhatScrolls() {
 writeTimes(document);
 reachWhatScrolls();
 setInterval(() => { if (!document.hidden) writeTimes(document); }, 15000);
-for (const done of ["live:updated", "htmx:afterSettle"]) document.addEventListener(done, () => { writeTimes(document); reachWhatScrolls(); });
+document.addEventListener("live:updated", () => { writeTimes(document); reachWhatScrolls(); });
 window.addEventListener("resize", reachWhatScrolls);
