@@ -80,14 +80,36 @@ def test_every_link_in_an_answer_leads_back_through_the_proxy(outside: str) -> N
     assert ask("GET", f"{outside}{first.json()['next']}").json()["jobs"]
 
 
-@pytest.mark.parametrize("start", ["/retrain", "/retrain/", "/retrain/docs", "/retrain/docs/"])
-def test_the_documentation_finds_its_files_through_the_proxy(outside: str, start: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "lands"),
+    [
+        ("/retrain", "ui/sign-in"),
+        ("/retrain/", "ui/sign-in"),
+        ("/retrain/docs", "docs"),
+        ("/retrain/docs/", "docs"),
+        ("/retrain/ui/jobs", "ui/sign-in"),
+    ],
+)
+def test_pages_and_documentation_find_their_files_through_the_proxy(outside: str, start: str, lands: str) -> None:
     page = requests.get(f"{outside}{start}", headers={"Accept": "text/html"}, timeout=TIMEOUT_SECONDS)
-    assert page.url == f"{outside}/retrain/docs"
+    assert page.url.partition("?")[0] == f"{outside}/retrain/{lands}"
     for name in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         requests.get(requests.compat.urljoin(page.url, name), timeout=TIMEOUT_SECONDS).raise_for_status()
     described = requests.get(f"{outside}/retrain/openapi.json", timeout=TIMEOUT_SECONDS).json()
     assert described["servers"] == [{"url": "/retrain"}]
+
+
+def test_a_person_signs_in_through_the_proxy_and_the_page_is_told_of_changes(outside: str, store: SqlStore) -> None:
+    with requests.Session() as browser:
+        page = browser.get(f"{outside}/retrain/ui/jobs", timeout=TIMEOUT_SECONDS)
+        form = dict(re.findall(r'name="(csrf|next)" value="([^"]+)"', page.text))
+        page = browser.post(page.url.partition("?")[0], data={**form, "token": TOKEN}, timeout=TIMEOUT_SECONDS)
+        assert page.url == f"{outside}/retrain/ui/jobs"
+        with browser.get(f"{outside}/retrain/ui/live?of=jobs", stream=True, timeout=TIMEOUT_SECONDS) as answer:
+            lines = lines_of(answer.iter_content(None))
+            assert any(line == b"event: begin" for line in lines)
+            running(store)
+            assert any(line == b"data: jobs" for line in lines)
 
 
 def test_a_followed_log_comes_through_the_proxy_as_it_is_written(outside: str, store: SqlStore) -> None:

@@ -123,7 +123,7 @@ class DockerImages:
             client = _PullClient(version="auto", timeout=silence_seconds, **self._engine.connection())
             with closing(client), limits.interruption.stopping(client.break_off):
                 if limits.pull.asks_registry:  # an engine that still has the manifest would not
-                    client.inspect_distribution(name, auth_config=_login(limits.pull))
+                    client.inspect_distribution(name, _login(limits.pull))  # type: ignore[no-untyped-call]
                 _follow(client.pull(name, stream=True, decode=True, auth_config=_login(limits.pull)), name, limits)
         except (ReadTimeout, ReadTimeoutError) as error:
             raise pull_timeout(name, limits.timeout_seconds) from error
