@@ -40,6 +40,7 @@ class Cards:
     def __init__(self, settings: Settings, tracking: Tracking, draw: Callable[[Card, Path], bytes] = draw) -> None:
         self.is_on = settings.job_cards
         self._scratch = settings.data_dir / "scratch" / settings.worker_host
+        self._fonts = settings.data_dir / "matplotlib"  # which it makes itself, and keeps
         self._links = Links.of(settings)
         self._tracking, self._draw = tracking, draw
         self._waiting: deque[_Order] = deque(maxlen=MOST_WAITING)
@@ -71,11 +72,11 @@ class Cards:
         return True
 
     def _make(self, order: _Order) -> None:
-        fonts = self._scratch / "matplotlib"
-        fonts.mkdir(parents=True, exist_ok=True)
+        for each in (self._scratch, self._fonts):
+            each.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             picture, page = Path(folder) / "card.png", Path(folder) / "card.html"
-            picture.write_bytes(self._draw(order.card, fonts))
+            picture.write_bytes(self._draw(order.card, self._fonts))
             page.write_text(page_of(order.card), encoding="utf-8")
             self._tracking.keep_files(order.run_id, [page, picture])
         logger.info("card made", extra={"run_id": order.run_id})

@@ -144,7 +144,7 @@ def test_the_start_page_leads_a_browser_to_the_pages_and_tells_a_program_what_th
 ) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     shown = client.get("/", headers=browser, follow_redirects=True)
-    assert shown.request.path == "/ui/jobs"
+    assert shown.request.path == "/ui/"
     told = client.get("/", headers={"Accept": "*/*"}).json or {}
     assert {client.get(path, follow_redirects=True).status_code for path in told.values()} == {200}
     assert {"/ui/", "/docs", "/openapi.json", "/jobs"} <= set(told.values())
