@@ -2,8 +2,8 @@
 
 import os
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,6 +75,20 @@ LONG_FAILING: tuple[tuple[str, Change], ...] = (
 TWICE = {"max_attempts": 2, "on": ["user_error"], "initial_delay_seconds": 0}
 
 
+@contextmanager
+def stopped(processes: Iterable[psutil.Process]) -> Iterator[None]:
+    """Have the processes stand still meanwhile."""
+    found = [*processes]
+    assert found
+    for each in found:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in found:
+            each.resume()
+
+
 def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
     with hooks() as posts, git_hosts(tmp_path / "git") as addresses, canary_stack(tmp_path / "s", posts) as stack:
         api = Api(stack)
@@ -124,7 +138,12 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not IS_LONG, reason="half a minute more: LONG=1")
 def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_path: Path) -> None:
-    few = {"ATTEMPT_DISK_BYTES": "50000000", "LOG_LIMIT_BYTES": "20000", "SOURCE_MAX_FILES": str(MOST_FILES)}
+    few = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+        "ATTEMPT_DISK_BYTES": "50000000",
+        "LOG_LIMIT_BYTES": "20000",
+        "SOURCE_MAX_FILES": str(MOST_FILES),
+    }
     with ExitStack() as at_end:
         engine, registry = docker_or_skip(), ImageRegistry(is_silent=True)
         at_end.callback(engine.close)
@@ -153,6 +172,7 @@ def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_p
             "CONTAINER_FAILED": {"MLproject_location": "no-shell"},
             "LOG_FLOOD": {"parameters": {"mode": "flood"}},
             "DISK_FULL": {"parameters": {"mode": "fill"}},
+            "STEP_FAILED": {"MLproject_location": "step"},
             "CONTAINER_LOST": {"parameters": {"mode": "wait"}},
         }
         once = {"retry": {"max_attempts": 1}}
@@ -163,6 +183,10 @@ def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_p
                 container.remove(force=True)
         reasons = [api.wait(job)["reason"] or {} for job in jobs]
         assert [each.get("code") for each in reasons] == [*ways], reasons
+
+        with stopped(each for each in stack.processes() if "own_server:app" in " ".join(each.cmdline())):
+            jobs.append(submit(api, addresses, "ok", **once))
+            assert (api.wait(jobs[-1])["reason"] or {}).get("code") == "TRACKING_UNAVAILABLE"
         sampler.stop()
         assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
         assert sampler.arguments == {}

@@ -165,6 +165,7 @@ def git_hosts(folder: Path, images: Mapping[str, str] = {}) -> Iterator[dict[str
         known = CANARIES["named"].password
         named.create("source", {"MLproject": PROJECT, "train.py": f"print({known[::-1]!r}[::-1])"})
         others = {f"{name}/MLproject": PROJECT.replace(IMAGE, image) for name, image in images.items()}
+        others |= {"step/MLproject": PROJECT.replace('"python', '"false | python'), "step/train.py": TRAIN}
         source.create("source", {"MLproject": PROJECT, "train.py": TRAIN, "no-image/MLproject": NO_IMAGE, **others})
         source.create("large", {"MLproject": PROJECT, **{f"data/{number}": "" for number in range(MOST_FILES)}})
         data.create("data", {"data.csv": "1,2"})
