@@ -90,7 +90,7 @@ def test_the_addresses_for_webhooks_are_below_the_one_where_people_reach_the_api
 def test_a_job_s_alerts_are_a_part_of_its_page(client: FlaskClient, store: MemoryStore, submit: Submit) -> None:
     job, other = running(store).job.id, submit()["id"]
     page = client.get(f"/ui/jobs/{job}").text
-    assert f'hx-get="/ui/jobs/{job}/alerts"' in page
+    assert f'data-part="/ui/jobs/{job}/alerts"' in page
     assert f'href="/ui/jobs/{job}/alerts"' in page
     assert "started" in client.get(f"/ui/jobs/{job}/alerts").text
     assert "Nobody was told of this job" in client.get(f"/ui/jobs/{other}/alerts").text
