@@ -12,7 +12,7 @@ from api.http.problems import on_known_error
 from api.operations.operation import Operation
 from shared.errors import RetrainError
 
-PAGES_OWN = frozenset({"told", "part"})  # query parameters of pages, and not of what they ask
+PAGES_OWN = frozenset({"told"})  # query parameters of pages, and not of what they ask
 
 
 def ask(operation: Operation, **given: Mapping[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from api.ui.one_job.waiting import advice_for
 from api.ui.page import page
 from api.ui.pages.log import log_of
 from api.ui.rendering import render
+from api.ui.sent import whole_number
 from api.views.jobs.job import cancel_job, get_job
 from api.views.jobs.priority import change_priority
 from api.views.jobs.retrain import retry_job
@@ -54,8 +55,7 @@ def cancel(job_id: str) -> BaseResponse:
 @page("POST /jobs/<job_id>/priority", needs=Right.SUBMIT)
 def prioritise(job_id: str) -> BaseResponse:
     """Change the priority of a job that waits."""
-    sent = request.form.get("priority", "")
-    priority = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) == 1 else sent
+    priority = whole_number(request.form.get("priority", ""))
     ask(change_priority, path={"job_id": job_id}, body={"priority": priority})
     return redirect(url_for("ui.job", job_id=job_id, told="priority-changed"), 303)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from flask import request
@@ -10,9 +9,11 @@ from flask import request
 from api.http.errors import FieldError, InvalidRequest
 from api.operations.operation import Operation
 from api.ui.asking import ask, ask_one_of_several, own_query
+from api.ui.durations import in_words, seconds_between
 from api.ui.git_pages import commit_page
 from api.ui.page import page
 from api.ui.rendering import render
+from api.ui.sent import in_utc, whole_number
 from api.views.jobs.job import cancel_job
 from api.views.jobs.listing import list_jobs
 from api.views.jobs.priority import change_priority
@@ -22,8 +23,6 @@ from shared.jobs.model import JobState
 from shared.queue import HIGHEST_PRIORITY
 
 MOST_SELECTED = 200
-MINUTE = len("2026-01-31T12:00")  # what a browser's field for a time sends
-UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 OF_THE_PAGE_ONLY = ("cursor", "limit", "told")
 
 
@@ -37,8 +36,7 @@ class Act:
 
 
 def _priority() -> Mapping[str, Any]:
-    sent = request.form.get("priority", "")
-    return {"priority": int(sent) if sent.isascii() and sent.isdecimal() and len(sent) == 1 else sent}
+    return {"priority": whole_number(request.form.get("priority", ""))}
 
 
 ACTS = {
@@ -53,9 +51,8 @@ def jobs() -> str:
     """Show the jobs that the address's filters match, the newest first."""
     states = [each for each in request.args.getlist("state") if each]
     asked: dict[str, Any] = {"state": states} if states else {}
-    since = request.args.get("created_after", "")
-    if len(since) == MINUTE:
-        asked["created_after"] = f"{since}:00Z"  # its label says UTC
+    if since := request.args.get("created_after"):
+        asked["created_after"] = in_utc(since)
     found = ask(list_jobs, query=own_query(**asked))
     return render(
         "jobs.html",
@@ -67,7 +64,7 @@ def jobs() -> str:
         priorities=range(HIGHEST_PRIORITY + 1),
         back=request.query_string.decode("ascii", "replace"),
         commit_page=commit_page,
-        duration=_duration,
+        took=_took,
     )
 
 
@@ -90,13 +87,7 @@ def act_on_selected() -> str:
     )
 
 
-def _duration(job: Mapping[str, Any]) -> str:
+def _took(job: Mapping[str, Any]) -> str:
     """Return how long an ended job took since its first attempt began; empty for others."""
-    if not (job["started_at"] and job["ended_at"]):
-        return ""
-    began, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "ended_at"))
-    seconds = max(0, int((ended - began).total_seconds()))
-    at = next((number for number, (size, _) in enumerate(UNITS) if seconds >= size), len(UNITS) - 1)
-    size, unit = UNITS[at]
-    rest, small = (seconds % size) // UNITS[at + 1][0] if at + 1 < len(UNITS) else 0, UNITS[min(at + 1, 3)][1]
-    return f"{seconds // size} {unit}" + (f" {rest} {small}" if rest else "")
+    began, ended = job["started_at"], job["ended_at"]
+    return in_words(seconds_between(began, ended)) if began and ended else ""

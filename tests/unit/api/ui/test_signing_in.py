@@ -152,3 +152,15 @@ def test_below_a_proxy_s_path_the_cookie_and_all_links_are_below_it(make_app: Ma
     shown = browser.get("/tools/ui/jobs").text
     assert 'href="/tools/ui/jobs" aria-current="page"' in shown
     assert 'href="/ui' not in shown
+
+
+def test_who_sends_a_form_after_the_session_has_ended_is_told_where_to_sign_in(
+    make_app: MakeApp, store: MemoryStore
+) -> None:
+    browser = make_app(api_tokens=(TOKEN,)).test_client()
+    sign_in(browser, token_of_record(store, Role.SUBMITTER))
+    form = {"csrf": form_token(browser.get("/ui/new")), "experiment_name": "iris"}
+    store.revoke_token("ann")
+    refused = browser.post("/ui/new", data=form)
+    assert refused.status_code == 401
+    assert 'href="/ui/sign-in"' in refused.text
