@@ -136,6 +136,26 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         assert len(posts.bodies) >= 2 * len(jobs)
 
 
+def brought_about(addresses: Mapping[str, str], host: str, *, nobody: int, silent: int) -> dict[str, Change]:
+    """How each of these ends comes about; the last is killed by the test. Nobody listens at one port, one is silent."""
+
+    def at(port: int) -> str:
+        return addresses["git_uri"].replace(host, f"127.0.0.1:{port}")
+
+    return {
+        "NOT_PERMITTED": {"MLproject_location": "forbidden"},
+        "GIT_UNREACHABLE": {"git_uri": at(nobody)},
+        "GIT_TIMEOUT": {"git_uri": at(silent), "timeouts": {"git_seconds": 2}},
+        "SOURCE_TOO_LARGE": {"git_uri": addresses["large"]},
+        "PULL_TIMEOUT": {"MLproject_location": "silent", "timeouts": {"pull_seconds": 2}},
+        "CONTAINER_FAILED": {"MLproject_location": "no-shell"},
+        "LOG_FLOOD": {"parameters": {"mode": "flood"}},
+        "DISK_FULL": {"parameters": {"mode": "fill"}},
+        "STEP_FAILED": {"MLproject_location": "step"},
+        "CONTAINER_LOST": {"parameters": {"mode": "wait"}},
+    }
+
+
 @pytest.mark.skipif(not IS_LONG, reason="half a minute more: LONG=1")
 def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_path: Path) -> None:
     few = {
@@ -159,22 +179,7 @@ def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_p
         opens, sampler = opening(stack, api), ProcessSampler({**CANARIES, "API": API_TOKEN})
         sampler.start()
         name_credentials(stack, addresses["named"])
-
-        def at(port: int) -> str:
-            return addresses["git_uri"].replace(host, f"127.0.0.1:{port}")
-
-        ways: dict[str, Change] = {
-            "NOT_PERMITTED": {"MLproject_location": "forbidden"},
-            "GIT_UNREACHABLE": {"git_uri": at(free_port())},
-            "GIT_TIMEOUT": {"git_uri": at(silent.getsockname()[1]), "timeouts": {"git_seconds": 2}},
-            "SOURCE_TOO_LARGE": {"git_uri": addresses["large"]},
-            "PULL_TIMEOUT": {"MLproject_location": "silent", "timeouts": {"pull_seconds": 2}},
-            "CONTAINER_FAILED": {"MLproject_location": "no-shell"},
-            "LOG_FLOOD": {"parameters": {"mode": "flood"}},
-            "DISK_FULL": {"parameters": {"mode": "fill"}},
-            "STEP_FAILED": {"MLproject_location": "step"},
-            "CONTAINER_LOST": {"parameters": {"mode": "wait"}},
-        }
+        ways = brought_about(addresses, host, nobody=free_port(), silent=silent.getsockname()[1])
         once = {"retry": {"max_attempts": 1}}
         jobs = [submit(api, addresses, "ok", **changes, **once) for changes in ways.values()]
         api.wait(jobs[-1], "running")
