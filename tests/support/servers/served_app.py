@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from tests.support.network.ports import free_port
 
@@ -21,6 +21,13 @@ PAUSES = {
     "mypackage.client.log.PAUSE_SECONDS": 0.02,
     "api.live.long_poll.POLL_SECONDS": 0.01,
 }
+
+
+class Silent(WSGIRequestHandler):
+    """Prints no line for a request: ``ServedApp.requests`` has them all."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Print nothing."""
 
 
 class ServedApp:
@@ -42,7 +49,7 @@ class ServedApp:
 
     def start(self) -> "ServedApp":
         """Serve, on the same port as before."""
-        self._server = make_server("127.0.0.1", self.port, self._wsgi, threaded=True)
+        self._server = make_server("127.0.0.1", self.port, self._wsgi, threaded=True, request_handler=Silent)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
