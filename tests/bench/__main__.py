@@ -6,33 +6,41 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import budgets, soak, trace
+from tests.bench import budgets, soak, table, trace
 from tests.bench.report import ROOT, TITLES, Result, commit, line, machine, write
-from tests.bench.row import JOBS, Options, Row, chosen, measured
+from tests.bench.row import ALONE, JOBS, Options, Row, chosen, measured, stands_alone
 from tests.bench.rows import ROWS
 
 RESULTS = ROOT / "build" / "bench" / "results.json"
 
-EPILOG = "`trace` in place of names shows where the time of a job goes; `soak` sends 2,000 jobs through one stack."
+INSTEAD = dict(zip(ALONE, (trace.main, soak.main, table.main), strict=True))
+EPILOG = (
+    "In place of names: `trace` shows where the time of a job goes, `soak` sends 2,000 jobs through one stack, and "
+    "`table FILE…` turns results into a Markdown table."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; with --check, 1 if a row is over its budget."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["trace"]:
-        return trace.main(words[1:])
-    if words[:1] == ["soak"]:
-        return soak.main(words[1:])
+    if words[:1] and words[0] in INSTEAD:
+        if {row.name for row in ROWS} & set(words):
+            return _refuse(stands_alone(words[0]))
+        return INSTEAD[words[0]](words[1:])
     asked = _parser().parse_args(words)
     try:
         rows = chosen(ROWS, asked.rows)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return _refuse(str(error))
     if asked.list:
         print("\n".join(f"{row.name:<18} {row.what}" for row in rows))
         return 0
     return _measure(rows, Options(asked.samples, asked.jobs), check=asked.check, output=asked.output)
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return 2
 
 
 def _measure(rows: Sequence[Row], options: Options, *, check: bool, output: Path) -> int:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import groupby, islice
 from typing import Any
 
 from tests.bench.samples import Sample, Summary, summarize
 
 JOBS = 1_000_000
+ALONE = ("trace", "soak", "table")  # what stands in the place of rows
+NEAR = 5  # names that are suggested
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ def measured(rows: Sequence[Row], options: Options) -> Iterator[tuple[Row, Summa
 
 def chosen(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     """Return the rows with these names, all of them if there are none, in their own order; refuse unknown names."""
-    if unknown := sorted(set(names) - {row.name for row in rows}):
-        raise ValueError(f"No row is called {', '.join(unknown)}. Rows: {', '.join(row.name for row in rows)}.")
+    known = [row.name for row in rows]
+    if unknown := [name for name in dict.fromkeys(names) if name not in known]:
+        raise ValueError("\n".join([*(_refusal(name, known) for name in unknown), "All rows: make bench ARGS=--list"]))
     return [row for row in rows if not names or row.name in names]
+
+
+def stands_alone(name: str) -> str:
+    """Tell whoever asks for rows beside it."""
+    return f"{name} is not a row: it stands alone, as in make bench ARGS={name}."
+
+
+def _refusal(name: str, known: Sequence[str]) -> str:
+    if name in ALONE:
+        return stands_alone(name)
+    like = get_close_matches(name, known, n=NEAR) or [each for each in known if name in each][:NEAR]
+    return f"No row is called {name}." + (f" Near it: {', '.join(like)}." if like else "")

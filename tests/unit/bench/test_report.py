@@ -49,7 +49,13 @@ def test_programs_get_the_figures_the_ratio_and_the_verdict() -> None:
 
 def test_an_unknown_row_is_refused_before_anything_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["no-such-row"]) == 2
-    assert capsys.readouterr().err.startswith("No row is called no-such-row. Rows: first-line, ")
+    assert capsys.readouterr().err == "No row is called no-such-row.\nAll rows: make bench ARGS=--list\n"
+
+
+@pytest.mark.parametrize("words", [["trace", "submit"], ["submit", "trace"], ["--samples", "1", "trace"]])
+def test_what_stands_alone_is_no_row_beside_others(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("trace is not a row: it stands alone, as in make bench ARGS=trace.\n")
 
 
 def test_check_fails_where_a_row_is_over_its_budget_and_names_it(

@@ -1,5 +1,6 @@
 """The benchmark's arithmetic, its budgets and its choice of rows."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -85,9 +86,17 @@ def test_rows_are_chosen_by_name_and_measured_in_their_own_order() -> None:
     assert chosen(rows, []) == rows
 
 
-def test_an_unknown_row_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(ValueError, match=r"No row is called x\. Rows: a, b\."):
-        chosen([row("a"), row("b")], ["a", "x"])
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("sumbit", "No row is called sumbit. Near it: submit, submits-64."),
+        ("page", "No row is called page. Near it: page-jobs."),
+        ("x", "No row is called x."),
+    ],
+)
+def test_an_unknown_row_is_refused_with_the_names_that_are_near(asked: str, why: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(why)}\nAll rows: make bench ARGS=--list$"):
+        chosen([row(name) for name in ("submit", "submits-64", "page-jobs")], ["submit", asked])
 
 
 def test_rows_of_one_place_share_it() -> None:
