@@ -15,12 +15,12 @@ from shared.errors import RetrainError
 from shared.live_secrets import environment, redactor_of
 from shared.own_files import keep_files_private
 from shared.proxies import go_directly_to_own_parts
-from shared.queue import CeleryQueue
+from shared.queue import BackgroundQueue, CeleryQueue
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
 
 
-def prepare() -> tuple[Server, Services]:
+def prepare() -> tuple[Server, Services, BackgroundQueue]:
     """Build the server; raise ConfigurationError or StoreUnavailable if it cannot serve."""
     settings = Settings.load()
     go_directly_to_own_parts(os.environ, settings)
@@ -36,9 +36,9 @@ def prepare() -> tuple[Server, Services]:
     )
     schema.check(store)
     require_tokens_on_public_address(settings, store)
-    queue = CeleryQueue(settings, redactor)
+    queue = BackgroundQueue(CeleryQueue(settings, redactor), store)
     app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)
-    return make_server(app, settings), app.extensions[EXTENSION]
+    return make_server(app, settings), app.extensions[EXTENSION], queue
 
 
 def make_server(app: Api, settings: Settings) -> Server:
@@ -60,7 +60,7 @@ def main() -> int:
     ).parse_args()
     keep_files_private()
     try:
-        server, here = prepare()
+        server, here, queue = prepare()
         folder = TriggerFolder.of(here)
     except RetrainError as error:
         sys.stderr.write(f"The API does not start. {error}\n")
@@ -68,6 +68,7 @@ def main() -> int:
     if folder is not None:
         folder.watch()
     server.serve(on_stop=here.send_away)
+    queue.close()
     return 0
 
 

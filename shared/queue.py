@@ -1,6 +1,9 @@
 """Sends job ids to workers through Celery and Redis. A message is only a hint; the job store decides."""
 
 import logging
+import time
+from collections import deque
+from threading import Condition, Thread
 from typing import Protocol
 
 from celery import Celery
@@ -9,7 +12,7 @@ from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.errors import QueueUnavailable
+from shared.errors import QueueUnavailable, StoreUnavailable
 from shared.jobs.model import Job
 from shared.logs import job_context
 from shared.requests.retrain_request import with_defaults
@@ -25,6 +28,8 @@ SOCKET_SECONDS = 10
 SEND_SECONDS = 2  # a client waits for it
 RESULT_SECONDS = 7 * 86400
 PING_SECONDS = 60
+MOST_WAITING = 1000  # messages, for the thread that sends them
+DRAIN_SECONDS = 5.0
 OWN_QUEUE = "@{host}"  # a request's queue cannot have this name
 
 
@@ -118,6 +123,68 @@ class CeleryQueue:
                 raise QueueUnavailable("Redis does not keep what is written to it.")
         except RedisError as error:
             raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
+
+class BackgroundQueue:
+    """A JobQueue whose messages one thread sends in their order, so that no client waits for Redis.
+
+    They are hints: what cannot be sent, or is still here when the process dies, is left to the sweep.
+    """
+
+    def __init__(self, queue: JobQueue, unmark: "Unmark", *, most: int = MOST_WAITING) -> None:
+        self._queue = queue
+        self._unmark = unmark
+        self._most = most
+        self._waiting: deque[tuple[Job, str | None]] = deque()
+        self._changed = Condition()
+        self._is_sending = self._is_closed = False
+        Thread(target=self._send_all, name="sends-messages", daemon=True).start()
+
+    def send(self, job: Job, *, host: str | None = None) -> None:
+        """Have it sent soon; raise QueueUnavailable if too many wait already, or the process stops."""
+        with self._changed:
+            if self._is_closed or len(self._waiting) >= self._most:
+                raise QueueUnavailable(f"{len(self._waiting)} messages wait to be sent to Redis, and no more may.")
+            self._waiting.append((job, host))
+            self._changed.notify()
+
+    def ping(self) -> None:
+        """Write something and read it back, at once."""
+        self._queue.ping()
+
+    def close(self, *, seconds: float = DRAIN_SECONDS) -> None:
+        """Take no more messages, and wait until those that are here are sent, so long at most."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            while (self._waiting or self._is_sending) and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _send_all(self) -> None:
+        while True:
+            with self._changed:
+                self._is_sending = False
+                self._changed.notify_all()
+                while not self._waiting:
+                    if self._is_closed:
+                        return
+                    self._changed.wait()
+                job, host = self._waiting.popleft()
+                self._is_sending = True
+            try:
+                self._send(job, host)
+            except Exception:  # the thread's outermost frame: the next messages are to be sent all the same
+                logger.exception("message not sent; the sweep will send it", extra={"job_id": job.id})
+
+    def _send(self, job: Job, host: str | None) -> None:
+        if job.state.is_terminal:
+            send_for_flower(job, queue=self._queue)
+            return
+        try:
+            send_or_leave_to_sweep(job, queue=self._queue, unmark=self._unmark, host=host)
+        except StoreUnavailable as error:
+            logger.warning("job left to the sweep", extra={"job_id": job.id, "cause": error.message})
 
 
 def name_in_flower(job: Job) -> str:

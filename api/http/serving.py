@@ -10,7 +10,8 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from selectors import EVENT_READ, DefaultSelector
@@ -21,7 +22,7 @@ from waitress import wasyncore  # type: ignore[import-untyped]
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
-from waitress.task import ErrorTask  # type: ignore[import-untyped]
+from waitress.task import ErrorTask, WSGITask  # type: ignore[import-untyped]
 
 from api.http.json_request import MAX_BODY_BYTES
 from api.http.problems import MEDIA_TYPE
@@ -82,6 +83,18 @@ def _detail(error: Any) -> str:
     return str(error.body)
 
 
+class AnswerTask(WSGITask):  # type: ignore[misc]
+    """Answers a request; the head is sent with the first part of the body, not before it."""
+
+    def write(self, data: bytes) -> None:
+        """Take a part of the answer's body."""
+        if self.wrote_header or not data:
+            super().write(data)
+            return
+        with self.channel.in_one_piece():
+            super().write(data)
+
+
 def has_hung_up(connection: socket.socket) -> bool:
     """Return whether the client has closed its connection, or will send no more."""
     with DefaultSelector() as selector:
@@ -95,6 +108,7 @@ def has_hung_up(connection: socket.socket) -> bool:
 class Connection(HTTPChannel):  # type: ignore[misc]
     """One connection. It waits for a request, or for the client to take an answer, up to a deadline."""
 
+    task_class = AnswerTask
     error_task_class = ProblemTask
 
     def __init__(self, *args: Any, **given: Any) -> None:
@@ -102,6 +116,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         self._was_answered = False
         self._was_refused = False
         self._lingers_until: float | None = None
+        self._pieces: list[bytes] | None = None
         super().__init__(*args, **given)
 
     @property
@@ -132,6 +147,23 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         super().service()
         self._was_answered = True
         self.waits_since = time.monotonic()
+
+    @contextmanager
+    def in_one_piece(self) -> Iterator[None]:
+        """Send at the end what is written meanwhile: each send costs a call, and wakes the client."""
+        self._pieces = []
+        try:
+            yield
+        finally:
+            pieces, self._pieces = self._pieces, None
+        super().write_soon(b"".join(pieces))
+
+    def write_soon(self, data: Any) -> int:
+        """Send it."""
+        if self._pieces is None:
+            return int(super().write_soon(data))
+        self._pieces.append(data)
+        return len(data)
 
     def check_client_disconnected(self) -> bool:
         """Return whether the client has gone. While a request is answered, nothing else reads from the connection."""
@@ -207,6 +239,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().__init__(app, _sock=listener, adj=given, sockinfo=sockinfo, bind_socket=False)
         self._bounds = bounds
         self._stops_at: float | None = None
+        self._looks_at = 0.0
 
     def handle_accept(self) -> None:
         """Accept a connection, and close one if there are too many."""
@@ -242,8 +275,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _look(self) -> None:
         wasyncore.loop(timeout=LOOK_SECONDS, use_poll=True, map=self._map, count=1)
-        for each in list(self.active_channels.values()):
-            each.close_if_late()
+        if (now := time.monotonic()) >= self._looks_at:  # not each time that something comes from one of them
+            self._looks_at = now + LOOK_SECONDS
+            for each in list(self.active_channels.values()):
+                each.close_if_late()
 
     def _end(self, deadline: float) -> None:
         """Accept no more connections, and close the idle ones; the others are answered first."""

@@ -121,6 +121,15 @@ def test_a_connection_answers_one_request_after_another(api: ApiServer) -> None:
         assert len({answer.raw._original_response is not None for answer in answers}) == 1
 
 
+def test_head_and_body_of_an_answer_come_in_one_piece(api: ApiServer) -> None:
+    with connected(api) as client:
+        for _ in range(5):
+            client.sendall(HEAD + b"\r\n")
+            head, _, body = client.recv(65536).partition(b"\r\n\r\n")
+            assert f"Content-Length: {len(body)}".encode() in head
+            assert json.loads(body)["status"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [

@@ -1,5 +1,6 @@
 """The API as a real process: waitress, SQLite and Valkey."""
 
+import os
 import signal
 import socket
 import time
@@ -59,9 +60,12 @@ def test_ten_requests_at_once_are_all_accepted_within_a_second(api: ApiServer, v
     assert seconds < 1
     listed = get(api, "/jobs").json()["jobs"]
     assert {job["id"] for job in listed} == {answer.json()["id"] for answer in answers}
+    wait_until(lambda: all(job["id"].encode() in _waiting(valkey) for job in listed), what="the messages")
+
+
+def _waiting(valkey: Valkey) -> bytes:
     with valkey.client() as client:
-        waiting = b"".join(message for key in client.keys("default*") for message in client.lrange(key, 0, -1))
-    assert all(job["id"].encode() in waiting for job in listed)
+        return b"".join(message for key in client.keys("default*") for message in client.lrange(key, 0, -1))
 
 
 def test_ready_writes_to_the_store_and_to_redis(api: ApiServer, valkey: Valkey) -> None:
@@ -78,7 +82,31 @@ def test_without_redis_a_job_is_accepted_all_the_same(api_without_redis: ApiServ
     began = time.monotonic()
     assert post(api_without_redis).status_code == 202
     assert time.monotonic() - began < 10
-    assert "the sweep will send it" in api_without_redis.log
+    wait_until(lambda: "the sweep will send it" in api_without_redis.log, what="the line about it")
+
+
+def test_a_redis_that_hangs_keeps_no_client_waiting_and_gets_the_message_later(api: ApiServer, valkey: Valkey) -> None:
+    assert post(api).status_code == 202
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        job_id = post(api).json()["id"]
+        assert time.monotonic() - began < 1
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
+    wait_until(lambda: job_id.encode() in _waiting(valkey), what="the message")
+
+
+def test_what_waits_to_be_sent_is_sent_before_the_end(api: ApiServer, valkey: Valkey) -> None:
+    assert post(api).status_code == 202
+    os.kill(valkey.pid, signal.SIGSTOP)
+    job_id = post(api).json()["id"]
+    assert api.process is not None
+    api.process.terminate()
+    wait_until(lambda: not _serves(api), what="the end of its answers, while it waits for Redis")
+    os.kill(valkey.pid, signal.SIGCONT)
+    assert api.process.wait(20) == 0
+    assert job_id.encode() in _waiting(valkey)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
