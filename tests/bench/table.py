@@ -12,6 +12,7 @@ from tests.bench.report import ROOT, figures_said, line
 DOCUMENT = ROOT / "docs" / "performance.md"
 COMMIT_CHARACTERS = 7
 MISSING = "-"
+TRAININGS = {"own-30-s": 30, "own-5-min": 300}  # rows that follow from whole-job
 OF_A_ROW = re.compile(r"`([a-z0-9-]+)`")
 Cells = Mapping[str, str]  # what is said of a row, by its name
 
@@ -32,8 +33,18 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def cells(told: Mapping[str, Any]) -> Cells:
-    """Return what one run says of each of its rows."""
-    return {row["name"]: figures_said(row) for row in told["rows"]}
+    """Return what one run says of each of its rows, and what follows from it for longer trainings."""
+    found = {row["name"]: figures_said(row) for row in told["rows"]}
+    for row in told["rows"]:
+        if row["name"] == "whole-job":
+            sides = [row[side]["median"] / 1000 for side in ("ours", "baseline")]
+            found |= {name: shares_said(seconds, sides) for name, seconds in TRAININGS.items()}
+    return found
+
+
+def shares_said(seconds: float, around: Sequence[float]) -> str:
+    """Return how much of a job's time such a training is, where a job that does nothing takes ``around``."""
+    return f"{' / '.join(f'{seconds / (seconds + each):.2%}'.rstrip('%') for each in around)} %"
 
 
 def table(told: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -21,7 +21,8 @@ KEYS = 5000  # models that are trained; one job of each runs at the same time
 ORIGINALS = 50
 APART_SECONDS = 1500  # between copies of an ended job: a million jobs are those of a year
 QUEUED_APART_SECONDS = 1  # likewise of one that waits
-COPIES_AT_ONCE = 1000
+# In a transaction. In PostgreSQL each job that has ended leaves a version of a count there, which the next ones read.
+COPIES_AT_ONCE = {"sqlite": 1000, "postgresql": 20}
 WHERE_JOBS_ARE = (jobs, labels, attempts, transitions, log_chunks)
 LOG = b"epoch 1 loss 0.41 accuracy 0.87\n" * 16
 FIRST_DIGITS = 10_000_000  # ids begin with eight digits that differ, and not in the order of time, as UUIDs do
@@ -63,9 +64,9 @@ class History:
         self._copy([original], count - have - 1, apart_seconds=QUEUED_APART_SECONDS)
 
     def _copy(self, originals: Sequence[str], copies: int, *, apart_seconds: int) -> None:
-        last = self._copies + max(0, copies)
+        last, at_once = self._copies + max(0, copies), COPIES_AT_ONCE[self._store.engine.dialect.name]
         while self._copies < last:
-            first, self._copies = self._copies + 1, min(last, self._copies + COPIES_AT_ONCE)
+            first, self._copies = self._copies + 1, min(last, self._copies + at_once)
             with self._store.writing() as transaction:
                 _copy(transaction, originals, range(first, self._copies + 1), apart_seconds=apart_seconds)
 

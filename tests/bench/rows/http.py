@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.sql import SqlStore
+from shared.sql import SqlStore, schema
 from tests.bench.bare import make_celery
 from tests.bench.bare_server import running_bare_server
 from tests.bench.http_client import answers_per_second, connected, request
@@ -15,6 +15,7 @@ from tests.bench.row import Options, Row
 from tests.bench.samples import Sample
 from tests.support.jobs import a_host, ended, submit
 from tests.support.servers.api_server import running_api
+from tests.support.servers.postgres import serving
 from tests.support.servers.valkey import running_valkey
 
 BARE = "Flask + Celery delay()"
@@ -52,11 +53,27 @@ class Service:
 
 @contextmanager
 def service(_: Options) -> Iterator[Service]:
-    """Serve both meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, running_valkey() as valkey:
+    """Serve both meanwhile, ours on SQLite."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        schema.upgrade(store := SqlStore(f"sqlite:///{Path(name) / 'jobs.db'}"))
+        with _serving_both(Path(name), store) as here:
+            yield here
+
+
+@contextmanager
+def service_on_postgresql(_: Options) -> Iterator[Service]:
+    """Serve both meanwhile, ours on PostgreSQL as its image is set."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, serving() as server:
+        url = server.url(server.create_database())
+        with _serving_both(Path(name), SqlStore(url), DATABASE_URL=url) as here:
+            yield here
+
+
+@contextmanager
+def _serving_both(folder: Path, store: SqlStore, **variables: str) -> Iterator[Service]:
+    with running_valkey() as valkey:
         bare_url = valkey.url.replace("/0", "/1")
-        with running_api(Path(name), REDIS_URL=valkey.url) as api, running_bare_server(bare_url) as bare:
-            store = SqlStore(f"sqlite:///{Path(name) / 'jobs.db'}")
+        with running_api(folder, REDIS_URL=valkey.url, **variables) as api, running_bare_server(bare_url) as bare:
             store.beat(a_host(), gap_seconds=3600)
             yield Service(api.port, bare.port, store, bare_url)
             store.close()
@@ -90,10 +107,15 @@ def _submits(here: Service) -> Iterator[Sample]:
     return here.rates([SUBMIT], [SUBMIT], clients=64)
 
 
+def _rows(suffix: str, place: Callable[[Options], AbstractContextManager[Service]]) -> Iterator[Row]:
+    slow = {"samples": 7, "warm_up": 1}
+    yield Row(f"read-ended{suffix}", "GET an ended job, 16 clients", "/s", BARE_READ, place, _read_ended, **slow)
+    yield Row(f"submit{suffix}", "POST /retrain, one client", "ms", BARE, place, _submit, samples=300, warm_up=50)
+    yield Row(f"submits-64{suffix}", "POST /retrain, 64 clients", "/s", BARE, place, _submits, **slow)
+
+
 ROWS = [
-    Row("read-ended", "GET an ended job, 16 clients", "/s", BARE_READ, service, _read_ended, samples=7, warm_up=1),
-    Row("submit", "POST /retrain, one client", "ms", BARE, service, _submit, samples=300, warm_up=50),
-    Row("submits-64", "POST /retrain, 64 clients", "/s", BARE, service, _submits, samples=7, warm_up=1),
+    *_rows("", service),
     Row(
         "read-queued",
         f"GET a queued job, {WAITING} waiting, 16 clients",
@@ -104,4 +126,5 @@ ROWS = [
         samples=7,
         warm_up=1,
     ),
+    *_rows("-postgresql", service_on_postgresql),
 ]

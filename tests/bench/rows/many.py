@@ -2,21 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.sql import SqlStore, schema
+from tests.bench.filled import KEPT, VOLUME, fill, filled_database
 from tests.bench.http_client import connected, request
-from tests.bench.report import ROOT
 from tests.bench.row import Options, Row
 from tests.bench.samples import Sample
-from tests.scale.history import History
 from tests.support.network.ports import free_port
 from tests.support.servers.api_server import running_api
+from tests.support.servers.postgres import serving
 
 FEW = 1000
-KEPT = ROOT / "build" / "bench"
 BASELINE = f"at {FEW} jobs"
 
 
@@ -40,16 +38,17 @@ def two_services(options: Options) -> Iterator[TwoServices]:
             yield TwoServices(large.port, small.port)
 
 
-def fill(folder: Path, jobs: int) -> None:
-    """Have a store with so many ended jobs there."""
-    if (folder / "filled").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    store = SqlStore(f"sqlite:///{folder / 'jobs.db'}")
-    schema.upgrade(store)
-    History(store).fill_ended(jobs)
-    store.close()
-    (folder / "filled").touch()
+@contextmanager
+def two_services_on_postgresql(options: Options) -> Iterator[TwoServices]:
+    """Serve the same from one PostgreSQL server, whose data is kept in a volume of the engine."""
+    with serving(volume=VOLUME.format(options.jobs)) as server, ExitStack() as stack:
+
+        def serve(jobs: int) -> int:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            given = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "DATABASE_URL": filled_database(server, jobs)}
+            return stack.enter_context(running_api(folder, **given)).port
+
+        yield TwoServices(serve(options.jobs), serve(FEW))
 
 
 def _get(path: str) -> Callable[[TwoServices], Iterator[Sample]]:
@@ -63,15 +62,17 @@ def _get(path: str) -> Callable[[TwoServices], Iterator[Sample]]:
     return measure
 
 
-def _row(name: str, what: str, path: str) -> Row:
-    return Row(name, what, "ms", BASELINE, two_services, _get(path), samples=50, warm_up=5)
-
-
+PLACES = {"": two_services, "-postgresql": two_services_on_postgresql}
+REQUESTS = [
+    ("list-state", "50 failed of all jobs", "/jobs?state=failed&limit=50"),
+    ("list-state-label", "50 failed with a label", "/jobs?state=failed&label=team%3Dteam-7&limit=50"),
+    ("list-label", "50 with a label", "/jobs?label=team%3Dteam-7&limit=50"),
+    ("list-host", "50 of a host", "/jobs?host=gpu-of-the-past&limit=50"),
+    ("list-search", "50 found by a name", "/jobs?q=model-7&limit=50"),
+    ("metrics", "GET /metrics", "/metrics"),
+]
 ROWS = [
-    _row("list-state", "50 failed of all jobs", "/jobs?state=failed&limit=50"),
-    _row("list-state-label", "50 failed with a label", "/jobs?state=failed&label=team%3Dteam-7&limit=50"),
-    _row("list-label", "50 with a label", "/jobs?label=team%3Dteam-7&limit=50"),
-    _row("list-host", "50 of a host", "/jobs?host=gpu-of-the-past&limit=50"),
-    _row("list-search", "50 found by a name", "/jobs?q=model-7&limit=50"),
-    _row("metrics", "GET /metrics", "/metrics"),
+    Row(name + database, what, "ms", BASELINE, place, _get(path), samples=50, warm_up=5)
+    for database, place in PLACES.items()
+    for name, what, path in REQUESTS
 ]

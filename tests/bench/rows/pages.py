@@ -14,9 +14,9 @@ from api.ui.page import Page
 from api.ui.pages import found_pages
 from shared.jobs.records import JobFilter
 from shared.sql import SqlStore
+from tests.bench.filled import KEPT, fill
 from tests.bench.http_client import connected, request
 from tests.bench.row import Options, Row
-from tests.bench.rows.many import KEPT, fill
 from tests.bench.samples import Sample
 from tests.support.jobs import ended
 from tests.support.network.ports import free_port

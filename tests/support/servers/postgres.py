@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 IMAGE = "postgres:15-bookworm"
 FAST = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 MIGRATED = "migrated"
+DATA = "/var/lib/postgresql/data"
 ROLE = "retrain"  # owns the tests' databases, and is no superuser, as the services' role is to be
 
 
@@ -69,15 +70,36 @@ class PostgresServer:
         with self._connect() as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
+    def takes_password(self) -> bool:
+        """Have a server whose data was kept take the password of this one; whether it did."""
+        change = f"ALTER ROLE postgres PASSWORD '{self.password}'"
+        done = self.container.exec_run(["psql", "--username", "postgres", "--command", change])
+        return done.exit_code == 0
+
+    def make_role(self) -> None:
+        """Make the role that owns the databases; one that was kept gets this server's password."""
+        with self._connect() as connection:
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
+            change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(change.format(sql.Identifier(ROLE), sql.Literal(self.password)))
+
     def make_role_and_template(self) -> None:
         """Make the tests' role, and the database that tests' databases are copies of."""
-        with self._connect() as connection:
-            make_role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-            connection.execute(make_role.format(sql.Identifier(ROLE), sql.Literal(self.password)))
+        self.make_role()
         self._run("CREATE DATABASE {} OWNER {}", MIGRATED, ROLE)
         database = Database(self.url(MIGRATED))
         upgrade(database)
         database.close()
+
+    def has_database(self, name: str) -> bool:
+        """Whether there is one of this name."""
+        with self._connect() as connection:
+            return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+
+    def rename_database(self, name: str, to: str) -> None:
+        """Give a database that nobody is connected to another name."""
+        self._run("ALTER DATABASE {} RENAME TO {}", name, to)
 
     def _run(self, statement: LiteralString, *names: str) -> None:
         with self._connect() as connection:
@@ -96,8 +118,11 @@ class PostgresServer:
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[PostgresServer]:
-    """A server with these options, and the template of its databases; it is removed at the end, with its data."""
+def serving(*options: str, volume: str | None = None) -> Iterator[PostgresServer]:
+    """A server with these options, and the template of its databases; it is removed at the end, with its data.
+
+    With the name of a volume its data is kept there, for the next server; such a one has no template.
+    """
     client = docker_or_skip()
     try:
         password, port = secrets.token_hex(16), free_port()
@@ -108,15 +133,25 @@ def serving(*options: str) -> Iterator[PostgresServer]:
                 detach=True,
                 environment={"POSTGRES_PASSWORD": password},
                 ports={"5432/tcp": ("127.0.0.1", port)},
+                volumes={volume: {"bind": DATA, "mode": "rw"}} if volume else {},
             )
         except APIError as error:
             require(False, f"the image {IMAGE} ({error.explanation})")
             raise
         try:
             server = PostgresServer(container, port, password)
+            if volume:
+                wait_until(
+                    server.takes_password, timeout_seconds=60, every_seconds=0.2, what="PostgreSQL's first answer"
+                )
             wait_until(server.answers, timeout_seconds=60, every_seconds=0.2, what="PostgreSQL's first answer")
-            server.make_role_and_template()
+            if volume:
+                server.make_role()
+            else:
+                server.make_role_and_template()
             yield server
+            if volume:
+                server.stop()
         finally:
             container.remove(force=True, v=True)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.table import filled, table
+from tests.bench.table import cells, filled, table
 
 RATIO = {"measure": "ratio", "value": 1.45, "at_least": False}
 OURS = {"measure": "ours", "value": 10, "at_least": False}
@@ -55,6 +55,11 @@ def test_each_commit_has_a_column_and_a_row_that_one_did_not_measure_a_dash() ->
         "| `list` | 324 / 170 ms | - |",
         "| `new` | - | 324 / 170 ms |",
     ]
+
+
+def test_how_much_of_a_job_is_the_training_follows_from_a_job_that_does_nothing() -> None:
+    told = cells(run("c79259451922", record("whole-job", 154, None)))
+    assert told == {"whole-job": "324 / 170 ms", "own-30-s": "98.93 / 99.44 %", "own-5-min": "99.89 / 99.94 %"}
 
 
 def test_the_column_of_that_title_is_filled_in_each_table_and_nothing_else_changes() -> None:
