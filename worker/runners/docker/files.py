@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from http import HTTPStatus
 from typing import cast
 
 from docker import APIClient
@@ -40,13 +41,15 @@ def read_file(api: APIClient, container_id: str, path: str, *, most_bytes: int) 
 
 
 def has_file(api: APIClient, container_id: str, path: str) -> bool:
-    """Return whether the path exists, without reading it."""
-    try:
-        chunks, _ = api.get_archive(container_id, path)
-    except NotFound:
+    """Return whether the path exists, without reading it.
+
+    docker-py can only fetch it, for which engines before 23 start a process of their own: 40 ms, against 1 ms here.
+    """
+    url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/archive"
+    answer = api.head(url, params={"path": path}, timeout=api.timeout)
+    if answer.status_code == HTTPStatus.NOT_FOUND:
         return False
-    with closing(cast(Generator[bytes, None, None], chunks)):
-        next(chunks, b"")
+    answer.raise_for_status()
     return True
 
 
