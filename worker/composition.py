@@ -176,6 +176,7 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
             report=outside.report,
             stopping=running.stopping,
             policy=policy,
+            clock=running.clock,
         ),
         triggers=TriggerLooking(
             around=Around(

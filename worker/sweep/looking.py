@@ -5,6 +5,7 @@ It takes no slot and decides nothing that the start does not decide again: a bra
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 5
 WAITED_SECONDS = 2  # what starts at once needs no look
 FETCH_SECONDS = 60  # meanwhile a start from the same repository waits
+FRESH_SECONDS = 30  # jobs of one commit come together: what was read for one is told of the others, too
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Looking:
     report: Callable[[Job], None]  # to Celery's results
     stopping: threading.Event
     policy: PolicyFile = field(default_factory=PolicyFile)
+    clock: Callable[[], float] = time.monotonic
+    _read_lately: dict[SourceRequest, tuple[float, ProjectFile | None]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
@@ -96,8 +102,16 @@ class Looking:
             subfolder=request.MLproject_location,
             credentials=secrets.source,
         )
-        until = UntilStopping(self.stopping)
-        return self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until)
+        now, read = self.clock(), self._read_lately
+        for old in [each for each, (at, _) in read.items() if at < now - FRESH_SECONDS]:
+            del read[old]
+        if wanted not in read:  # who may read it is part of what is wanted: its credentials are
+            until = UntilStopping(self.stopping)
+            read[wanted] = (
+                now,
+                self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until),
+            )
+        return read[wanted][1]
 
     def _check(self, file: ProjectFile, request: RetrainRequest, rules: Rules) -> None:
         """Raise what the start would raise about the file and the request's values."""

@@ -1,5 +1,6 @@
 """Looks at jobs that wait: what can never be trained is told then, and everything else is left to the start."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from shared.jobs.model import JobState
 from tests.fakes.worker import TOKEN, FakeWorker
 from tests.support.jobs import claim
 from worker.runners.docker.inside import in_containers
+from worker.sweep.looking import FRESH_SECONDS
 
 PROJECT = """\
 name: iris
@@ -74,6 +76,20 @@ def test_a_job_that_can_be_trained_goes_on_waiting_and_is_looked_at_once(worker:
     assert worker.store.get(job_id).state is JobState.QUEUED
     assert len(worker.source.requests) == 1
     assert claim(worker.store, job_id)
+
+
+def test_what_was_read_for_one_job_is_told_of_the_next_for_a_while(worker: FakeWorker) -> None:
+    worker.looking = replace(worker.looking, clock=lambda: worker.clock.shift_seconds)
+    for _ in range(3):
+        worker.submit(parameters={"rate": 1})
+    other = worker.submit(parameters={"rate": 1}, token=TOKEN)  # who may not read it must not be told either
+    look(worker)
+    assert [bool(each.credentials) for each in worker.source.requests] == [False, True]
+    worker.clock.shift_seconds += FRESH_SECONDS
+    worker.submit()
+    look(worker)
+    assert len(worker.source.requests) == 3
+    assert worker.store.get(other).state is JobState.QUEUED
 
 
 @pytest.mark.parametrize(
