@@ -116,6 +116,10 @@ class Mirror:
 
     def find_fetched(self) -> str | None:
         """Return the commit that the last fetch() brought, or None if that was not a commit."""
+        with suppress(OSError):  # one process less where it was used before: what is pinned is a commit
+            fetched = (self._folder / FETCHED).read_text().strip()
+            if fetched and (self._folder / PINS / fetched).exists():
+                return fetched
         return self.find_commit(FETCHED)
 
     def find_commits(self, prefix: str) -> set[str]:

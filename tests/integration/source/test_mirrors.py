@@ -13,6 +13,7 @@ import pytest
 from tests.support.servers.git_repository import RepositoryOnServer
 from tests.support.servers.git_server import GitServer
 from worker.source.checkout import Checkout, GitSource, SourceRequest
+from worker.source.git import Git, GitResult
 
 DAY_SECONDS = 86400
 
@@ -134,3 +135,22 @@ def test_attempts_that_fetch_while_mirrors_are_removed_all_get_their_commit(
         done.set()
         remover.join(30)
     assert sum(removed)
+
+
+def test_a_commit_that_was_used_before_takes_one_process_less(
+    source: GitSource, iris: RepositoryOnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, commands = Git.run, list[str]()
+
+    def counted(git: Git, *arguments: str | Path, cwd: Path | None = None) -> GitResult:
+        commands.append(" ".join(map(str, arguments)))
+        return run(git, *arguments, cwd=cwd)
+
+    monkeypatch.setattr(Git, "run", counted)
+    first = fetch(source, iris)
+    assert any("rev-parse" in each for each in commands)
+    commands.clear()
+    assert fetch(source, iris, "a-2").commit_sha == first.commit_sha
+    assert not any("rev-parse" in each for each in commands)
+    second = iris.commit({"MLproject": "name: iris\n", "new": "x"})
+    assert fetch(source, iris, "a-3").commit_sha == second != first.commit_sha
