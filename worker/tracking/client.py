@@ -1,7 +1,9 @@
 """The worker's only way to MLflow's tracking server. No type or error of mlflow's leaves this room."""
 
 import logging
+import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from worker.tracking.training_tags import base_model_of, dataset_of, decision_of
 PARAMETER_CHARACTERS = 6000  # MLflow's limit; it cuts longer ones silently
 LOG_FOLDER = "retrain"  # of the run's artifacts
 FINISHED = "FINISHED"
+KNOWN_SECONDS = 30  # in which a renamed experiment may still get a run
 RESULT_ITEMS = 200  # metrics, and versions, that a job shows; MLflow has them all
 
 logger = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class Tracking:
                 "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             )
         self._client = client_of(tracking_uri)
+        self._experiments: dict[str, tuple[str, float]] = {}  # ids, and until when they are taken for true
         self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
 
     @property
@@ -110,13 +114,22 @@ class Tracking:
         Safe to call again after a failure at any point: job and attempt identify the run.
         """
         with server_answers("prepare the run", experiment=request.experiment_name):
-            experiment_id = self._ensure_experiment(request.experiment_name)
-            run_id = self._find_run(experiment_id, request.job_id, request.attempt) if request.may_exist else None
-            run_id = run_id or self._create_run(experiment_id, request)
+            try:
+                experiment_id, run_id = self._open_run(request)
+            except Refused:  # what was known of the experiment may be old: it may be deleted since
+                if self._experiments.pop(request.experiment_name, None) is None:
+                    raise
+                experiment_id, run_id = self._open_run(request)
             if request.parameters:
                 self._client.log_params(run_id, {name: _bounded(text) for name, text in request.parameters.items()})
         url = run_page(self._url, experiment_id=experiment_id, run_id=run_id) if self._url else None
         return Run(run_id, experiment_id, url)
+
+    def _open_run(self, request: RunRequest) -> tuple[str, str]:
+        """Return the ids of the attempt's experiment and run."""
+        experiment_id = self._known_experiment(request.experiment_name)
+        run_id = self._find_run(experiment_id, request.job_id, request.attempt) if request.may_exist else None
+        return experiment_id, run_id or self._create_run(experiment_id, request)
 
     def _create_run(self, experiment_id: str, request: RunRequest) -> str:
         """Return the id of the attempt's one run, even if the answer to its creation is lost."""
@@ -163,9 +176,11 @@ class Tracking:
             if run is None:
                 self._end(run, run_id, status)
                 return RunResult({}, None, ())
-            self._client.log_artifact(run, log, LOG_FOLDER)
+            with ThreadPoolExecutor(1) as beside:  # neither the log nor the versions wait for the other
+                versions = beside.submit(self._find_versions, run) if status == FINISHED else None
+                self._client.log_artifact(run, log, LOG_FOLDER)
             self._end(run, run_id, status)
-            return self._result(run, with_versions=status == FINISHED)
+            return _result(run, versions.result() if versions else ())
 
     def keep_files(self, run_id: str, files: Sequence[Path]) -> None:
         """Keep the files beside the log, as artifacts of the run; a run that somebody deleted takes none."""
@@ -190,26 +205,10 @@ class Tracking:
             if self._find(run_id) is not None:
                 self._client.set_tag(run_id, FENCED_TAG, FENCED)
 
-    def _result(self, run: Recorded, *, with_versions: bool) -> RunResult:
-        """Return the last value of each metric, the gate's decision, the run's model versions, and what it used."""
-        data, run_id = run.data, run.info.run_id
-        decision = decision_of(data.tags, run_id)
-        versions: Sequence[ModelVersion] = ()
-        if with_versions:
-            versions = self._client.search_model_versions(f"run_id='{run_id}'")
-            versions = versions or self._versions_of_other_runs(run_id, decision or {})
-        kept = sorted(data.metrics.items())[:RESULT_ITEMS]
-        metrics = {name: value if is_number(value) else None for name, value in kept}
-        made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
-        versions_made = tuple((name, str(version)) for name, version in made)
-        return RunResult(
-            metrics,
-            decision,
-            versions_made,
-            dataset=dataset_of(data.tags),
-            base_model=base_model_of(data.tags),
-            refused=refused_of(data.tags),
-        )
+    def _find_versions(self, run: Recorded) -> Sequence[ModelVersion]:
+        run_id = run.info.run_id
+        found = self._client.search_model_versions(f"run_id='{run_id}'")
+        return found or self._versions_of_other_runs(run_id, decision_of(run.data.tags, run_id) or {})
 
     def _versions_of_other_runs(self, run_id: str, decision: Mapping[str, Any]) -> list[ModelVersion]:
         """Return the version that the gate decided on, if another run of this job made it, such as a nested one."""
@@ -223,6 +222,15 @@ class Tracking:
                 raise
             return []
         return [found] if found.tags.get(JOB_RUN_TAG) == run_id else []  # what the training says is not trusted
+
+    def _known_experiment(self, name: str) -> str:
+        """Return the experiment's id: jobs that come together, or one after the other, ask for it once."""
+        known_id, until = self._experiments.get(name, ("", 0.0))
+        if time.monotonic() < until:
+            return known_id
+        found = self._ensure_experiment(name)
+        self._experiments[name] = found, time.monotonic() + KNOWN_SECONDS
+        return found
 
     def _ensure_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)
@@ -258,6 +266,22 @@ class Tracking:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
+
+
+def _result(run: Recorded, versions: Sequence[ModelVersion]) -> RunResult:
+    """Return the last value of each metric, the gate's decision, the run's model versions, and what it used."""
+    data = run.data
+    kept = sorted(data.metrics.items())[:RESULT_ITEMS]
+    metrics = {name: value if is_number(value) else None for name, value in kept}
+    made = sorted((each.name, int(each.version)) for each in versions)[-RESULT_ITEMS:]
+    return RunResult(
+        metrics,
+        decision_of(data.tags, run.info.run_id),
+        tuple((name, str(version)) for name, version in made),
+        dataset=dataset_of(data.tags),
+        base_model=base_model_of(data.tags),
+        refused=refused_of(data.tags),
+    )
 
 
 def _bounded(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +14,14 @@ from mlflow.tracking import MlflowClient
 from shared.errors import Code, ConfigurationError, InfrastructureError, UserError
 from tests.integration.tracking.conftest import REQUEST, SHA, closed
 from tests.support.servers.mlflow_server import MlflowServer
-from worker.tracking.client import Run, RunResult, Tracking, configure_client, container_environment
+from worker.tracking.client import (
+    KNOWN_SECONDS,
+    Run,
+    RunResult,
+    Tracking,
+    configure_client,
+    container_environment,
+)
 from worker.tracking.run_tags import RunRequest
 
 
@@ -114,6 +122,27 @@ def test_a_parameter_name_that_mlflow_does_not_take_is_the_projects_fault(
     with pytest.raises(UserError) as caught:
         tracking.ensure_run(replace(request_of_test, parameters={"a?b": "1"}))
     assert caught.value.code is Code.INVALID_PARAMETER
+
+
+def test_an_experiment_is_looked_up_once_for_jobs_that_come_together(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.rename_experiment(run.experiment_id, f"{request_of_test.experiment_name}, before")
+    second = tracking.ensure_run(replace(request_of_test, attempt=2))
+    assert second.experiment_id == run.experiment_id
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + KNOWN_SECONDS)
+    third = tracking.ensure_run(replace(request_of_test, attempt=3))
+    assert third.experiment_id != run.experiment_id
+    assert client.get_experiment(third.experiment_id).name == request_of_test.experiment_name
+
+
+def test_an_experiment_that_was_deleted_and_made_again_gets_the_run(
+    tracking: Tracking, client: MlflowClient, request_of_test: RunRequest, run: Run
+) -> None:
+    client.rename_experiment(run.experiment_id, f"{request_of_test.experiment_name}, before")
+    client.delete_experiment(run.experiment_id)
+    made = client.create_experiment(request_of_test.experiment_name)
+    assert tracking.ensure_run(replace(request_of_test, attempt=2)).experiment_id == made
 
 
 def test_a_deleted_experiment_says_what_to_do(
