@@ -24,7 +24,7 @@ from shared.jobs.records import Claim
 from shared.jobs.store import JobStore
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings
-from worker.attempt.course import losses, seconds_running
+from worker.attempt.course import losses, seconds_running, takeovers
 from worker.attempt.evaluator import Watch
 from worker.attempt.finishing import SUCCEEDED, Finishing, failure
 from worker.attempt.lease import LeaseKeeper
@@ -168,7 +168,7 @@ class Supervisor:
                 raise AttemptCancelled.on_request()
 
     def _prepare(self, claim: Claim, secrets: Keys, interruption: Interruption) -> Handle:
-        if handle := self.runner.attach(attempt_name(claim.job)):
+        if takeovers(claim.job) and (handle := self.runner.attach(attempt_name(claim.job))):
             return handle
         for earlier in claim.job.attempts[:-1]:
             # An engine that went away during a start may have started it: two must not run at once.
