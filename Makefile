@@ -64,7 +64,7 @@ drill: .venv/ready ## Break everything under load; check that nothing is lost (F
 	@$(BIN)/python -m tests.drill --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
 
 canaries: .venv/ready ## Let every kind of secret in, end jobs in every way, and look for each secret everywhere
-	@LONG=1 $(BIN)/python -m pytest tests/acceptance/test_canaries.py $(ARGS)
+	@LONG=1 $(BIN)/python -m pytest -rP tests/acceptance/test_canaries.py $(ARGS)
 
 upgrade: .venv/ready ## Upgrade from an older commit during training, with both versions at once, and back (OLD=1f42d56)
 	@$(BIN)/python -m tests.upgrade --old $(or $(OLD),1f42d56) $(ARGS)

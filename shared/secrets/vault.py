@@ -119,7 +119,7 @@ class Vault:
         """Decrypt what `seal` returned; raise ConfigurationError if it was encrypted under another key."""
         if sealed is None:
             return JobSecrets()
-        values = json.loads(self._opened(lambda: self._look().decrypt(sealed), "The job's credentials"))
+        values = json.loads(self._opened(lambda: self._look().decrypt(sealed), "The job's login"))
         return JobSecrets(**{name: Credentials(**value) if value else None for name, value in values.items()})
 
     def seal_text(self, text: str) -> bytes:

@@ -2,10 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -21,6 +21,7 @@ from tests.acceptance.support.canaries import (
     MOST_FILES,
     NOTHING_IS_MASKED,
 )
+from tests.acceptance.support.canary_ends import FAILING, LONG_FAILING, ONCE, TWICE, brought_about
 from tests.acceptance.support.canary_stack import (
     Api,
     body_of,
@@ -35,11 +36,12 @@ from tests.acceptance.support.canary_stack import (
 from tests.acceptance.support.checkout import ROOT
 from tests.acceptance.support.hook_receiver import hooks
 from tests.acceptance.support.leaks import Secret, docker_with
-from tests.acceptance.support.process_sampler import ProcessSampler
+from tests.acceptance.support.process_sampler import LEAST_LOOKS_A_SECOND, ProcessSampler
 from tests.acceptance.support.projects import IMAGE, let_go
 from tests.acceptance.support.sinks import blobs_content, postgres_content
 from tests.support.engines import docker_or_skip
 from tests.support.length import IS_LONG
+from tests.support.network.cuttable import cuttable_engine
 from tests.support.network.ports import free_port
 from tests.support.servers.azurite import ACCOUNT, Azurite
 from tests.support.servers.image_registry import ImageRegistry
@@ -58,21 +60,14 @@ def kill_services(stack: Stack) -> None:
     wait_until(lambda: not stack.processes(training=False), what="an end of all services")
 
 
-# What ends a job in another way than its training's own, and how; with LONG each way that a request can bring about.
-Change = Mapping[str, Any]
-FAILING: tuple[tuple[str, Change], ...] = (
-    ("REF_NOT_FOUND", {"commit_hash": "no-such-branch"}),
-    ("INVALID_PROJECT", {"MLproject_location": "no/such/folder"}),
-)
-LONG_FAILING: tuple[tuple[str, Change], ...] = (
-    ("INVALID_PROJECT", {"entry_point": "nothing"}),
-    ("INVALID_PARAMETER", {"parameters": {}}),
-    ("IMAGE_PULL_FAILED", {"MLproject_location": "no-image"}),
-    ("RUN_TIMEOUT", {"parameters": {"mode": "wait"}, "timeouts": {"run_seconds": 3}}),
-    ("OOM_KILLED", {"parameters": {"mode": "greedy"}, "resources": {"memory": "128m"}}),
-    ("QUEUE_TIMEOUT", {"resources": {"host_labels": ["nowhere"]}, "timeouts": {"queue_seconds": 2}}),
-)
-TWICE = {"max_attempts": 2, "on": ["user_error"], "initial_delay_seconds": 0}
+def assert_told_to_no_other(sampler: ProcessSampler) -> None:
+    """No program had a secret among its arguments, and in its environment only one that has a use for it."""
+    sampler.stop()
+    sys.stdout.write(f"{sampler.report}\n")
+    assert sampler.arguments == {}
+    sampler.environments.pop("lent", None)  # a variable of whoever says make up, whose processes all inherit it
+    assert sampler.unexpected(ENVIRONMENTS) == {}
+    assert sampler.looks_a_second > LEAST_LOOKS_A_SECOND
 
 
 @contextmanager
@@ -117,43 +112,19 @@ def test_no_canary_is_in_any_sink_in_any_form(tmp_path: Path) -> None:
         log = f"/jobs/{adopted['id']}/logs"
         wait_until(lambda: "told again" in api.get(log).text, timeout_seconds=120, what="output after the adoption")
         api.post(f"/jobs/{adopted['id']}/cancel", {"force": True})
-        assert api.wait(adopted)["state"] == "cancelled"
+        assert api.ended_with(adopted) == "USER_CANCELLED"
+        assert api.ended_with(ending[1]) == "NONZERO_EXIT"
 
         assert api.wait(by_file)["state"] == "succeeded"
-        reasons = [api.wait(job)["reason"] or {} for job in others]
-        assert [each.get("code") for each in reasons] == [code for code, _ in ways], reasons
+        assert [api.ended_with(job) for job in others] == [code for code, _ in ways]
         (fired,) = api.get("/jobs?trigger=canary").json()["jobs"]
         api.wait(fired)
-        sampler.stop()
         jobs = [adopted, *ending, by_file, *others, fired]
         assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
-        assert sampler.arguments == {}
-        sampler.environments.pop("lent")  # a variable of whoever says make up, whose processes all inherit it
-        assert sampler.unexpected(ENVIRONMENTS) == {}
-        assert sampler.samples > 20
+        assert_told_to_no_other(sampler)
         assert api.get(log).text.count("***") > len(CANARIES) * 10
         assert "***" in api.job(ending[1])["reason"]["message"]
         assert len(posts.bodies) >= 2 * len(jobs)
-
-
-def brought_about(addresses: Mapping[str, str], host: str, *, nobody: int, silent: int) -> dict[str, Change]:
-    """How each of these ends comes about; the last is killed by the test. Nobody listens at one port, one is silent."""
-
-    def at(port: int) -> str:
-        return addresses["git_uri"].replace(host, f"127.0.0.1:{port}")
-
-    return {
-        "NOT_PERMITTED": {"MLproject_location": "forbidden"},
-        "GIT_UNREACHABLE": {"git_uri": at(nobody)},
-        "GIT_TIMEOUT": {"git_uri": at(silent), "timeouts": {"git_seconds": 2}},
-        "SOURCE_TOO_LARGE": {"git_uri": addresses["large"]},
-        "PULL_TIMEOUT": {"MLproject_location": "silent", "timeouts": {"pull_seconds": 2}},
-        "CONTAINER_FAILED": {"MLproject_location": "no-shell"},
-        "LOG_FLOOD": {"parameters": {"mode": "flood"}},
-        "DISK_FULL": {"parameters": {"mode": "fill"}},
-        "STEP_FAILED": {"MLproject_location": "step"},
-        "CONTAINER_LOST": {"parameters": {"mode": "wait"}},
-    }
 
 
 @pytest.mark.skipif(not IS_LONG, reason="half a minute more: LONG=1")
@@ -177,24 +148,70 @@ def test_ends_that_hosts_registries_and_disks_bring_about_tell_none_either(tmp_p
         stack = at_end.enter_context(canary_stack(tmp_path / "s", posts, IMAGE_ALLOWLIST=allowed, **few))
         host, api = urlsplit(addresses["git_uri"]).netloc.rpartition("@")[2], Api(stack)
         opens, sampler = opening(stack, api), ProcessSampler({**CANARIES, "API": API_TOKEN})
+        sampler.watched |= opens
         sampler.start()
         name_credentials(stack, addresses["named"])
         ways = brought_about(addresses, host, nobody=free_port(), silent=silent.getsockname()[1])
-        once = {"retry": {"max_attempts": 1}}
-        jobs = [submit(api, addresses, "ok", **changes, **once) for changes in ways.values()]
+        jobs = [submit(api, addresses, "ok", **changes, retry=ONCE) for changes in ways.values()]
         api.wait(jobs[-1], "running")
         for container in stack.containers():
             if jobs[-1]["id"] in container.name:
                 container.remove(force=True)
-        reasons = [api.wait(job)["reason"] or {} for job in jobs]
-        assert [each.get("code") for each in reasons] == [*ways], reasons
+        assert [api.ended_with(job) for job in jobs] == [*ways]
 
         with stopped(each for each in stack.processes() if "own_server:app" in " ".join(each.cmdline())):
-            jobs.append(submit(api, addresses, "ok", **once))
-            assert (api.wait(jobs[-1])["reason"] or {}).get("code") == "TRACKING_UNAVAILABLE"
-        sampler.stop()
+            jobs.append(submit(api, addresses, "ok", retry=ONCE))
+            assert api.ended_with(jobs[-1]) == "TRACKING_UNAVAILABLE"
         assert leaks(stack, content(stack, api, posts, jobs), opens) == {}
-        assert sampler.arguments == {}
+        assert_told_to_no_other(sampler)
+
+
+@contextmanager
+def unusable(folder: Path) -> Iterator[None]:
+    """Have a file where the folder was meanwhile: modes mean nothing to a worker that is root."""
+    aside = folder.rename(folder.with_name("aside"))
+    folder.touch()
+    yield
+    folder.unlink()
+    aside.rename(folder)
+
+
+@pytest.mark.skipif(not IS_LONG, reason="half a minute more: LONG=1")
+def test_ends_that_an_engine_a_host_or_the_worker_itself_brings_about_tell_none_either(tmp_path: Path) -> None:
+    soon = {"HOST_LOST_AFTER_SECONDS": "6", "LEASE_SECONDS": "3"}
+    with (
+        hooks() as posts,
+        git_hosts(tmp_path / "git") as addresses,
+        cuttable_engine() as way,
+        canary_stack(tmp_path / "s", posts, DOCKER_HOST=way.url, **soon) as stack,
+    ):
+        api, second = Api(stack), f"{stack.host}-second"
+        opens, sampler = opening(stack, api), ProcessSampler({**CANARIES, "API": API_TOKEN})
+        sampler.watched |= opens
+        sampler.start()
+        name_credentials(stack, addresses["named"])
+        lost = submit(api, addresses, "wait", retry=ONCE)
+        assert api.wait(lost, "running")["state"] == "running"
+
+        way.cut_for_good()
+        cut = submit(api, addresses, "ok", retry=ONCE)
+        assert api.ended_with(cut) == "DOCKER_UNAVAILABLE"
+        way.is_up = True
+        with unusable(stack.data / "work" / stack.host):
+            broken = submit(api, addresses, "ok", retry=ONCE)
+            assert api.ended_with(broken) == "INTERNAL"
+        assert leaks(stack, content(stack, api, posts, [lost, cut, broken]), opens) == {}  # Flower soon forgets them
+
+        sealed = submit(api, addresses, "ok", resources={"host": second})
+        kill_services(stack)
+        (stack.data / "secret.key").unlink()
+        stack.settings = {**stack.settings, "WORKER_HOST": second}
+        stack.start()
+        assert (api.ended_with(sealed), api.ended_with(lost)) == ("INTERNAL", "HOST_LOST")
+        found = content(stack, api, posts, [lost, sealed])
+        opens["its second key"] = Secret((stack.data / "secret.key").read_text().strip(), "")
+        assert leaks(stack, found, opens) == {"its second key": ["secret.key"]}
+        assert_told_to_no_other(sampler)
 
 
 def test_the_same_search_finds_them_where_nothing_is_masked(tmp_path: Path) -> None:
@@ -233,7 +250,6 @@ def test_what_opens_the_databases_and_the_artifacts_is_in_no_sink_either(
             name_credentials(stack, addresses["named"])
             jobs = [submit(api, addresses, mode) for mode in ("ok", "fail")]
             assert [api.wait(job)["state"] for job in jobs] == ["succeeded", "failed"]
-            sampler.stop()
             found = {
                 **content(stack, api, posts, jobs),
                 "jobs": postgres_content(jobs_db),
@@ -241,8 +257,6 @@ def test_what_opens_the_databases_and_the_artifacts_is_in_no_sink_either(
                 "artifacts": blobs_content(artifacts),
             }
             assert leaks(stack, found, opens) == {}
-            assert sampler.arguments == {}
-            sampler.environments.pop("lent")
-            assert sampler.unexpected(ENVIRONMENTS) == {}
+            assert_told_to_no_other(sampler)
             assert jobs[0]["id"].encode() in found["jobs"]
             assert b"retrain/attempt-1.log" in found["artifacts"]

@@ -98,6 +98,11 @@ class Api:
         wait_until(is_so, timeout_seconds=ENDED_SECONDS, every_seconds=0.2, what=f"{what} of {job['id']}")
         return self.job(job)
 
+    def ended_with(self, job: Mapping[str, Any]) -> str | None:
+        """The code of its failure, when it has ended."""
+        reason: dict[str, str] = self.wait(job)["reason"] or {}
+        return reason.get("code")
+
 
 def routes(api: Api) -> list[str]:
     """Every GET route without a parameter, and those about the trigger."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -27,7 +28,7 @@ class Secret:
     username: str
     password: str
 
-    @property
+    @cached_property
     def forms(self) -> tuple[bytes, ...]:
         """The secret itself, quoted for a URL, escaped for JSON and Python, in hex, in base64 wherever it begins."""
         pair = f"{self.username}:{self.password}"

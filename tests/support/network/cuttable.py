@@ -1,9 +1,13 @@
 """A way to the Docker engine that a test can cut, as an engine's restart does."""
 
+import os
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.support.engines import require
 
 
 class CuttableEngine:
@@ -23,6 +27,11 @@ class CuttableEngine:
         for each in list(self._open):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def cut_for_good(self) -> None:
+        """Break every open connection and let no new one through."""
+        self.is_up = False
+        self.cut()
 
     def close(self) -> None:
         """End it all, threads too."""
@@ -61,3 +70,15 @@ class CuttableEngine:
         thread = threading.Thread(target=target, args=sockets, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+
+@contextmanager
+def cuttable_engine() -> Iterator[CuttableEngine]:
+    """A way to this machine's engine, which must listen at a socket."""
+    path = Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
+    require(path.is_socket(), "Docker's socket")
+    way = CuttableEngine(path)
+    try:
+        yield way
+    finally:
+        way.close()

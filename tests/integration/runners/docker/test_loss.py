@@ -12,8 +12,7 @@ import pytest
 from shared.errors import Code
 from shared.settings import Settings
 from tests.integration.runners.docker.conftest import HOST, IMAGE, MIB, error_of, read_all, wait
-from tests.support.engines import require
-from tests.support.network.cuttable import CuttableEngine
+from tests.support.network.cuttable import CuttableEngine, cuttable_engine
 from tests.support.waiting import wait_until
 from worker.runners.docker.kind import Docker
 from worker.runners.docker.runner import DockerRunner
@@ -110,11 +109,8 @@ def test_an_ended_log_that_was_read_keeps_no_thread(runner: DockerRunner, spec: 
 
 @pytest.fixture
 def cuttable(engine: docker.DockerClient) -> Iterator[CuttableEngine]:
-    path = Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
-    require(path.is_socket(), "Docker's socket")
-    cuttable = CuttableEngine(path)
-    yield cuttable
-    cuttable.close()
+    with cuttable_engine() as way:
+        yield way
 
 
 def test_a_log_goes_on_without_gap_or_repeat_after_the_engine_went_away(
@@ -129,8 +125,7 @@ def test_a_log_goes_on_without_gap_or_repeat_after_the_engine_went_away(
         return until in log
 
     wait_until(lambda: read(b"20\n"), what="line 20")
-    cuttable.is_up = False
-    cuttable.cut()
+    cuttable.cut_for_good()
     assert error_of(lambda: remote.poll(handle)).code is Code.DOCKER_UNAVAILABLE
     cuttable.is_up = True
     wait_until(lambda: read(b"60\n"), what="line 60")
