@@ -38,11 +38,6 @@ QUIET = "--no-access-log --timeout-graceful-shutdown 2"
 
 def command(settings: Settings) -> list[str]:
     """Return the server's command line."""
-    port = port_of(settings)
-    own = reachable_at(settings.mlflow_server_host)
-    hosts = [f"{name}:{port}" for name in dict.fromkeys(("localhost", "127.0.0.1", own, HOST_FROM_CONTAINER))]
-    others = sorted(settings.mlflow_allowed_hosts)
-    pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
     return [
         *(
             sys.executable,
@@ -52,15 +47,25 @@ def command(settings: Settings) -> list[str]:
             "--host",
             settings.mlflow_server_host,
             "--port",
-            str(port),
+            str(port_of(settings)),
         ),
         *("--artifacts-destination", place_of(settings, settings.artifacts_destination)),
-        *("--app-name", "retrain", "--workers", "1", "--allowed-hosts", ",".join([*hosts, *others])),
-        *("--uvicorn-opts", QUIET),
-        *(
-            ("--cors-allowed-origins", ",".join(pages)) if pages else ()
-        ),  # otherwise its own pages cannot change anything
+        *("--app-name", "retrain", "--workers", "1", "--uvicorn-opts", QUIET),
     ]
+
+
+def answered(settings: Settings) -> dict[str, str]:
+    """Return the hosts and origins that the server answers, as variables: MLflow reads them as it is loaded."""
+    port = port_of(settings)
+    own = reachable_at(settings.mlflow_server_host)
+    hosts = [f"{name}:{port}" for name in dict.fromkeys(("localhost", "127.0.0.1", own, HOST_FROM_CONTAINER))]
+    others = sorted(settings.mlflow_allowed_hosts)
+    pages = [f"{scheme}://{host}" for host in others for scheme in ("http", "https")]
+    return {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *others]),
+        # otherwise its own pages cannot change anything
+        **({"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(pages)} if pages else {}),
+    }
 
 
 def is_own(settings: Settings) -> bool:
@@ -114,7 +119,7 @@ def main() -> None:
         os.environ.update(trainings_side(settings, sys.argv[1:]))
     except ConfigurationError as error:
         sys.exit(error.message)
-    os.environ.update(SWITCHED_OFF)
+    os.environ.update(SWITCHED_OFF | answered(settings))
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # they are for MLflow's authors, and look like faults
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), str(PLUGIN.parent.parent)])
     arguments = command(settings)

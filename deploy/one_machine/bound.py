@@ -12,16 +12,20 @@ PR_SET_PDEATHSIG = 1
 
 
 class BoundProcess(Process):  # type: ignore[misc]
-    """One of the supervisor's processes. honcho has a process of its own between the two, which reads the output."""
+    """One of the supervisor's processes. honcho starts and follows it in one call, in a process of its own."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._child_ctor = partial(Popen, preexec_fn=partial(end_with_parent, signal.SIGTERM))
+    def begin(self, events: Any) -> None:
+        """Start it. Call this in the main thread: it ends with the thread that has started it."""
+        self._events = events
+        self._child = Popen(self.cmd, env=self.env, cwd=self.cwd, preexec_fn=partial(end_with_parent, signal.SIGTERM))
+        self._send_message({"pid": self._child.pid}, type="start")
 
-    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        """Run the command to its end."""
-        end_with_parent(signal.SIGKILL)  # the reader is to ignore the others
-        super().run(events, ignore_signals)
+    def follow(self) -> None:
+        """Pass its output on until it ends, and tell how."""
+        for line in self._child.stdout:
+            self._send_message(line)
+        self._child.stdout.close()
+        self._send_message({"returncode": self._child.wait()}, type="stop")
 
 
 def end_with_parent(number: signal.Signals) -> None:

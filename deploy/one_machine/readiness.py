@@ -1,72 +1,58 @@
-"""Where people find the services of a stack, and whether they answer yet."""
+"""Whether the services of a stack answer yet. What stays as long as the stack asks by this, so it loads little."""
 
+import http.client
+import json
 import time
+import urllib.request
 from collections.abc import Mapping
+from typing import cast
+from urllib.parse import urlsplit
 
-import requests
-
-from deploy.one_machine.plan import Stack
-from shared.own_addresses import reachable_at
+from shared.own_addresses import is_loopback
 
 PATIENCE_SECONDS = 20
+EVERY_SECONDS = 0.1
+ANSWER_SECONDS = 5
 
 
-def addresses(stack: Stack) -> dict[str, str]:
-    """Where people find what."""
-    settings = stack.settings
-    return {
-        "api": f"http://{reachable_at(settings.api_host)}:{settings.api_port}",
-        "mlflow": settings.mlflow_tracking_uri,
-        "flower": settings.flower_url,
-        "runner": settings.runner,
-    }
-
-
-def announce_when_ready(stack: Stack) -> None:
-    urls, patience = addresses(stack), time.monotonic() + PATIENCE_SECONDS
+def announce_when_ready(urls: Mapping[str, str], welcome: str) -> None:
+    """Print the welcome once all answers, and until then, now and again, what does not."""
+    patience = time.monotonic() + PATIENCE_SECONDS
     while absent := missing(urls):
         if time.monotonic() > patience:
             patience += PATIENCE_SECONDS
             print(f"\nStill waiting for {' and '.join(absent)}; its lines above may say why.\n", flush=True)
-        time.sleep(0.3)
-    print(
-        f"\nReady. {stack.announcement}\n"
-        f"  Pages   {stack.settings.api_public_url or urls['api']}/ui/\n"
-        f"  API     {urls['api']}/docs\n"
-        f"  MLflow  {stack.settings.mlflow_public_url or urls['mlflow']}\n"
-        f"  Flower  {urls['flower']} ({_flower_login(stack)})\n"
-        f"  Metrics {' and '.join(_metrics_addresses(stack))}\n"
-        f"  Data    {stack.settings.data_dir}\n"
-        "Ctrl-C stops it; the data stays, and training that runs goes on.\n",
-        flush=True,
-    )
-
-
-def _metrics_addresses(stack: Stack) -> list[str]:
-    settings = stack.settings
-    host = reachable_at(settings.worker_metrics_host)
-    worker = f"http://{host}:{settings.worker_metrics_port}/metrics (of the worker)"
-    return [f"{addresses(stack)['api']}/metrics", *([worker] if settings.worker_metrics_port else [])]
-
-
-def _flower_login(stack: Stack) -> str:
-    kept = stack.settings.data_dir / "flower-password"
-    is_ours = kept.exists() and stack.settings.flower_basic_auth.get_secret_value() == f"admin:{kept.read_text()}"
-    return f"user admin, password in {kept}" if is_ours else "user and password as in FLOWER_BASIC_AUTH"
+        time.sleep(EVERY_SECONDS)
+    print(welcome, flush=True)
 
 
 def missing(urls: Mapping[str, str]) -> list[str]:
     """Return what does not answer yet: the API with its store and Redis, a worker, or MLflow."""
-    absent = [] if _answers(f"{urls['mlflow']}/health") else [f"MLflow at {urls['mlflow']}"]
-    ready = _answers(f"{urls['api']}/readyz")
+    absent = [] if _answer(f"{urls['mlflow']}/health") is not None else [f"MLflow at {urls['mlflow']}"]
+    ready = _answer(f"{urls['api']}/readyz")
     if ready is None:
         return [f"the API at {urls['api']}", *absent]
-    return absent if ready.json()["live_workers"] > 0 else ["a worker", *absent]
+    return absent if json.loads(ready)["live_workers"] > 0 else ["a worker", *absent]
 
 
-def _answers(url: str) -> requests.Response | None:
+def _answer(url: str) -> bytes | None:
+    """Return what is answered there; None if nothing is, or an error."""
+    if not is_loopback(urlsplit(url).hostname):
+        return _answer_elsewhere(url)
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        answer = requests.get(url, timeout=5)
+        with directly.open(url, timeout=ANSWER_SECONDS) as answer:
+            return cast(bytes, answer.read())
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _answer_elsewhere(url: str) -> bytes | None:
+    """Return the same of somebody else's server, where this machine's proxies and certificates count."""
+    import requests  # noqa: PLC0415 - 5 MB that few stacks need
+
+    try:
+        answer = requests.get(url, timeout=ANSWER_SECONDS)
     except requests.RequestException:
         return None
-    return answer if answer.ok else None
+    return answer.content if answer.ok else None

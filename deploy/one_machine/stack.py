@@ -1,23 +1,23 @@
-"""`make up`: the whole service on one machine, under one supervisor (honcho, deploy/Procfile), with its data kept."""
+"""`make up`: the whole service on one machine, under one supervisor (honcho, deploy/Procfile), with its data kept.
+
+This plans and makes ready; then it becomes the supervisor.
+"""
 
 import argparse
 import fcntl
 import json
 import os
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn, TextIO
 
-from honcho.manager import Manager
-from honcho.printer import Printer
-
-from deploy.one_machine.bound import BoundProcess
 from deploy.one_machine.plan import FOLDER, Stack, plan
 from deploy.one_machine.ports import refuse_taken_ports
 from deploy.one_machine.process_secrets import environment_of
-from deploy.one_machine.readiness import addresses, announce_when_ready
+from deploy.one_machine.stack_supervisor import Part, Supervised, become_supervisor
+from deploy.one_machine.welcome import addresses, welcome
 from shared import logs
 from shared.errors import ConfigurationError, RetrainError
 from shared.live_secrets import environment
@@ -26,7 +26,6 @@ from shared.sql import SqlStore, schema
 from worker.host.machine import this_machine
 from worker.runners.registry import worker_redactor
 
-SIGNALLED = (130, 143)  # by Ctrl-C or SIGTERM
 # Settings that are decided at the start where nobody gives them, and that the doctor has to know. None is a secret.
 CHOSEN = (
     *("RUNNER", "WORKER_HOST", "GIT_SCHEMES", "GIT_PRIVATE_NETWORKS", "CONTAINER_NETWORK", "CONTAINER_HOST_ADDRESS"),
@@ -35,15 +34,15 @@ CHOSEN = (
 
 
 @contextmanager
-def data_lock(folder: Path) -> Iterator[None]:
-    """Keep a second stack away from the same data."""
+def data_lock(folder: Path) -> Iterator[TextIO]:
+    """Keep a second stack away from the same data, for as long as the file is open."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "stack.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigurationError(f"A stack runs on {folder} already. Stop it first.") from error
-        yield
+        yield file
 
 
 def running_stack(folder: Path) -> dict[str, str] | None:
@@ -56,8 +55,8 @@ def running_stack(folder: Path) -> dict[str, str] | None:
         return urls
 
 
-def run(stack: Stack) -> int:
-    """Run the stack until it is told to stop; its exit code."""
+def run(stack: Stack, given: Mapping[str, str], lock: TextIO) -> NoReturn:
+    """Make the store ready, and become the supervisor with the environment that was given."""
     refuse_taken_ports(stack)
     store = SqlStore(stack.settings.store_url)
     schema.upgrade(store)
@@ -66,31 +65,28 @@ def run(stack: Stack) -> int:
     )  # what an earlier worker said says nothing of the one that comes
     store.close()
     (stack.settings.data_dir / "stack.json").write_text(json.dumps(addresses(stack)))
-    is_text = stack.settings.log_format == "text"  # the name of a process before its line would make it no JSON
-    manager = Manager(Printer(sys.stdout, prefix=is_text))
-    manager._process_ctor = BoundProcess  # there is no public way
+    become_supervisor(supervised(stack), given, lock)
+
+
+def supervised(stack: Stack) -> Supervised:
+    """Return what the supervisor has to know."""
     lent = stack.settings.project_env_allowlist
+    parts = {}
     for name, command in stack.processes.items():
-        manager.add_process(name, command, env=environment_of(name, stack.environment, lent=lent), cwd=str(FOLDER))
-    threading.Thread(target=announce_when_ready, args=(stack,), daemon=True).start()
-    with chosen_settings_kept(stack):
-        manager.loop()
-    if stack.network is not None:
-        stack.network.remove_unused(os.environ)
-    if manager.returncode not in SIGNALLED:
-        print("\nA process ended by itself (its last lines above say why), so all were stopped.", flush=True)
-    return 0 if manager.returncode in SIGNALLED else manager.returncode or 1
-
-
-@contextmanager
-def chosen_settings_kept(stack: Stack) -> Iterator[None]:
-    """Let the doctor, which is started by itself, find what was decided here for as long as it holds."""
-    file = stack.settings.data_dir / CHOSEN_BY_MAKE_UP
-    file.write_text(json.dumps({name: stack.environment[name] for name in CHOSEN if name in stack.environment}))
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+        gets = environment_of(name, stack.environment, lent=lent)
+        parts[name] = Part(command, [variable for variable in stack.environment if variable not in gets])
+    return Supervised(
+        folder=str(FOLDER),
+        environment=stack.environment,
+        parts=parts,
+        with_names=stack.settings.log_format == "text",  # before a line of JSON a name would make it none
+        urls=addresses(stack),
+        welcome=welcome(stack),
+        chosen_file=str(stack.settings.data_dir / CHOSEN_BY_MAKE_UP),
+        chosen={name: stack.environment[name] for name in CHOSEN if name in stack.environment},
+        runner=stack.settings.runner,
+        network=stack.network.name if stack.network else "",
+    )
 
 
 def main() -> int:
@@ -102,18 +98,18 @@ def main() -> int:
     )
     parser.parse_args()
     keep_files_private()
+    given = dict(os.environ)
     try:
         stack = plan()
         close_to_others(stack.settings.data_dir)
         redactor = worker_redactor(stack.settings, environment())
         logs.configure(stack.settings.log_level, stack.settings.log_format, redactor)
         print(stack.announcement, flush=True)
-        with data_lock(stack.settings.data_dir):
-            code = run(stack)
+        with data_lock(stack.settings.data_dir) as lock:
+            run(stack, given, lock)
     except RetrainError as error:
         print(error, file=sys.stderr)
         return 1
-    return code
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def test_a_containers_model_and_log_are_blobs_and_it_has_no_credential_of_them(
     let_go(training)
     ended = stack.wait(job)
     assert ended["state"] == "succeeded", (ended["reason"], stack.job_log(job))
-    assert any("own_server:app" in line for line in holders)
-    ours = ("own_server:app", "deploy.one_machine.stack")  # MLflow, as it serves, and who started it
+    assert any("mlflow_in_place" in line for line in holders)
+    ours = ("mlflow_in_place", "deploy.one_machine.stack")  # MLflow, as it serves, and who started it
     assert [line for line in holders if not any(each in line for each in ours)] == []
 
     log = stack.job_log(job)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.flower_dashboard import command as flower_command
+from deploy.mlflow_server import answered
 from deploy.mlflow_server import command as mlflow_command
 from deploy.one_machine.plan import Stack, plan
 from deploy.one_machine.ports import ports
@@ -66,7 +67,7 @@ def test_its_mlflow_listens_where_the_tracking_address_says(planned: MakePlan, u
     assert "mlflow" in stack.processes
     assert arguments[arguments.index("--host") + 1] == listens
     named = "[::1]:5107" if listens == "::1" else f"{listens}:5107"
-    assert named in arguments[arguments.index("--allowed-hosts") + 1].split(",")
+    assert named in answered(stack.settings)["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
 @pytest.mark.parametrize("host", ["localhost", "[::1]"])

@@ -8,7 +8,7 @@ from deploy.firewall.rules import plan_of
 from deploy.flower_dashboard import command as flower_command
 from deploy.flower_dashboard import login
 from deploy.mlflow_guard.upstream import Upstream
-from deploy.mlflow_server import backend_store
+from deploy.mlflow_server import answered, backend_store
 from deploy.mlflow_server import command as mlflow_command
 from deploy.one_machine.plan import settings_in
 from shared.links import Links
@@ -59,7 +59,7 @@ EFFECTS = {
     "mlflow_tracking_password": Effect("p", upstream),
     "mlflow_public_url": Effect("https://mlflow.example", lambda s: Links.of(s).mlflow),
     "mlflow_server_host": Effect("0.0.0.0", mlflow_command),
-    "mlflow_allowed_hosts": Effect("mlflow.example:5007", mlflow_command),
+    "mlflow_allowed_hosts": Effect("mlflow.example:5007", answered),
     "mlflow_database_url": Effect("postgresql://h/mlflow", backend_store),
     "artifacts_destination": Effect("wasbs://c@a.blob.core.windows.net/x", mlflow_command),
     "azure_storage_access_key": Effect("key==", storage_credentials),
