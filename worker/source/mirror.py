@@ -18,6 +18,7 @@ from worker.folder_tree import remove_tree
 from worker.source.git import Git, GitResult
 from worker.source.git_errors import NO_SUCH_REF
 from worker.source.git_folder import is_git_folder, make_repository
+from worker.source.kept_copy import KeptCopy
 from worker.source.project_file import ProjectFile, read_project_file
 from worker.source.resolve import RemoteRefs, ResolvedRef, ref_not_found, resolve
 
@@ -46,6 +47,7 @@ class Mirror:
         self._folder = folder.absolute()
         self._git = git
         self.url = git.uri
+        self._was_used_before = False  # the commit that bring() found
 
     def bring(self, ref: str, *, pinned_sha: str | None) -> ResolvedRef:
         """Make sure that the commit is in the mirror, and that whoever asks for it may read it."""
@@ -60,11 +62,18 @@ class Mirror:
         return resolved
 
     def copy(self, commit_sha: str, folder: Path) -> None:
-        """Fetch a commit of the mirror into a new folder, which shares nothing with the mirror; no work tree yet."""
+        """Bring a commit of the mirror into a new folder, which shares nothing with the mirror; no work tree yet."""
+        inside, kept = folder / ".git", KeptCopy(self._folder)
         with self._locked(fcntl.LOCK_SH):
             make_repository(folder, origin=self.url)  # relative submodules start from it
+            if kept.put_into(inside, commit_sha):
+                return
             fetch = ("-C", folder, "fetch", "--quiet", "--no-tags", "--depth=1", UPLOAD_PACK)
             self._must(self._git.local().run(*fetch, self._folder, f"{PINS}/{commit_sha}"))
+        if self._was_used_before:
+            with self._locked(fcntl.LOCK_EX):
+                if (self._folder / MADE).exists():  # it may have been removed in between
+                    kept.keep(inside, commit_sha)
 
     def read_project_file(self, commit_sha: str, subfolder: str) -> ProjectFile | None:
         """Return the commit's MLproject file; None if only a checkout can tell."""
@@ -189,6 +198,7 @@ class Mirror:
         pin = self._folder / PINS / commit_sha
         if not pin.exists() or pin.read_text().strip() != commit_sha:  # one process less for each further job
             self._must(self._run("update-ref", f"{PINS}/{commit_sha}", commit_sha))
+        self._was_used_before = (uses / commit_sha).exists()
         (uses / commit_sha).touch()
         by_use = sorted(uses.iterdir(), key=lambda marker: marker.stat().st_mtime_ns, reverse=True)
         for marker in by_use[KEPT_COMMITS:]:
