@@ -10,8 +10,10 @@ from shared.jobs.model import SUPERVISED, JobState
 from shared.jobs.records import JobFilter
 from shared.sql import SqlStore
 from shared.sql.tables import attempts
+from tests.scale.databases import open_database
 from tests.scale.fleet import Fleet, PretendedHost
 from tests.scale.history import ORIGINALS, History, a_job
+from tests.scale.load import Cell, Load, titles
 from tests.support.jobs import a_host
 
 HOSTS, SLOTS, QUEUED, ROUNDS = 4, 2, 20, 3
@@ -79,3 +81,10 @@ def test_the_next_jobs_are_read_in_their_order_without_sorting_the_whole_queue(s
     assert "ix_jobs_waiting" in plan
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_a_row_has_a_cell_for_each_title_and_tells_of_claims_beside_a_backup(tmp_path: Path) -> None:
+    with open_database("sqlite") as database:
+        line = Load(database, tmp_path, clients=1, turns=4).measure(Cell(ended=ORIGINALS, hosts=1, queued=2))
+    cells = dict(zip(titles(), line.strip("| ").split(" | "), strict=True))
+    assert float(cells["claimed alone beside a backup, ms"].split(" / ")[0]) > 0
