@@ -24,11 +24,15 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--into", metavar="COLUMN", help="write them into this column of docs/performance.md")
     asked = parser.parse_args(arguments)
     told = [json.loads(file.read_text()) for file in asked.files]
-    if asked.into:
-        for each in told:
-            DOCUMENT.write_text(filled(DOCUMENT.read_text(), asked.into, cells(each)))
-    else:
+    if not asked.into:
         print("\n".join(table(told)))
+        return 0
+    document = DOCUMENT.read_text()
+    if f"| {asked.into} |" not in document:
+        parser.error(f"no table of docs/performance.md has a column {asked.into}")
+    for each in told:
+        document = filled(document, asked.into, cells(each))
+    DOCUMENT.write_text(document)
     return 0
 
 

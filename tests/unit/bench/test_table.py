@@ -77,5 +77,8 @@ def test_a_column_is_filled_from_a_file(
     monkeypatch.setattr("tests.bench.table.DOCUMENT", document)
     assert main(["table", str(results), "--into", "after"]) == 0
     assert "| `submit` | 4.1x | 2.20x (324 / 170 ms) | <= 2.3x |" in document.read_text()
+    with pytest.raises(SystemExit):
+        main(["table", str(results), "--into", "aftr"])
+    assert "no table of docs/performance.md has a column aftr" in capsys.readouterr().err
     assert main(["table", str(results)]) == 0
     assert capsys.readouterr().out.startswith("| row | 0123456 |\n")
