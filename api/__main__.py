@@ -8,6 +8,7 @@ import sys
 from api.access.authentication import require_tokens_on_public_address
 from api.app import Api, create_app
 from api.http.serving import Bounds, Server, listen
+from api.live.changes import Changes
 from api.services import EXTENSION, Services
 from api.triggers.folder import TriggerFolder
 from shared import logs
@@ -18,6 +19,7 @@ from shared.proxies import go_directly_to_own_parts
 from shared.queue import BackgroundQueue, CeleryQueue
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
+from shared.sql.engine import find_change_counter
 
 
 def prepare() -> tuple[Server, Services, BackgroundQueue]:
@@ -37,7 +39,10 @@ def prepare() -> tuple[Server, Services, BackgroundQueue]:
     schema.check(store)
     require_tokens_on_public_address(settings, store)
     queue = BackgroundQueue(CeleryQueue(settings, redactor), store)
-    app = create_app(settings, store=store, queue=queue, vault=settings.vault(), redactor=redactor)
+    counter = find_change_counter(settings.store_url)
+    changes = Changes(counter) if counter else None
+    vault = settings.vault()
+    app = create_app(settings, store=store, queue=queue, vault=vault, redactor=redactor, changes=changes)
     return make_server(app, settings), app.extensions[EXTENSION], queue
 
 

@@ -11,7 +11,9 @@ from api.hooks.receiving import Receiver
 from api.hooks.refusals import Refusals
 from api.http import behind_proxy, problems, request_ids
 from api.http.json_request import JsonRequest
+from api.live.changes import Changes
 from api.live.following import Following
+from api.live.known_jobs import KnownJobs
 from api.live.long_poll import LongPoll
 from api.live.tabs import Tabs
 from api.model_registry import ModelRegistry
@@ -40,9 +42,15 @@ class Api(Flask):
 
 
 def create_app(
-    settings: Settings, *, store: JobStore, queue: JobQueue, vault: Vault, redactor: Redactor | None = None
+    settings: Settings,
+    *,
+    store: JobStore,
+    queue: JobQueue,
+    vault: Vault,
+    redactor: Redactor | None = None,
+    changes: Changes | None = None,
 ) -> Api:
-    """Return the app; it keeps only hashes of the tokens in the settings."""
+    """Return the app; it keeps only hashes of the tokens in the settings. ``changes`` are the store's."""
     app, known, served = Api("api", static_folder=None), KnownTokens(store), operations()
     callers = Authentication(
         settings,
@@ -56,7 +64,7 @@ def create_app(
         store=store,
         queue=queue,
         vault=vault,
-        long_poll=LongPoll(store, limit=settings.api_threads // 2),
+        long_poll=LongPoll(store, limit=settings.api_threads // 2, changes=changes),
         following=Following(
             store,
             limit=settings.api_followers,
@@ -69,6 +77,7 @@ def create_app(
         registry=ModelRegistry.of(settings),
         receiver=Receiver(store, vault, Refusals(store)),
         known=known,
+        known_jobs=KnownJobs(store),
         watch=callers.watch,
         administered_by_tokens_only=authentication.is_administered_by_tokens_only(settings),
     )

@@ -9,6 +9,7 @@ from flask import Request, current_app, request
 from api.access.known_tokens import KnownTokens
 from api.hooks.receiving import Receiver
 from api.live.following import Following
+from api.live.known_jobs import KnownJobs
 from api.live.long_poll import LongPoll
 from api.live.tabs import Tabs
 from api.model_registry import ModelRegistry
@@ -37,6 +38,7 @@ class Services:
     registry: ModelRegistry
     receiver: Receiver
     known: KnownTokens
+    known_jobs: KnownJobs
     watch: Callable[[Request], Callable[[], bool]]  # says whether its sender has lost access since
     policy: PolicyFile
     administered_by_tokens_only: bool  # of the record: nobody else could administer

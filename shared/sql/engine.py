@@ -239,6 +239,29 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
+def find_change_counter(url: str) -> Callable[[], int] | None:
+    """Return what tells a number for microseconds of work, another one once anything was committed to the SQLite file.
+
+    Call it from one thread. None for PostgreSQL, which has no such number.
+    """
+    address = parse_database_url(url)
+    if address.get_backend_name() != "sqlite":
+        return None
+    place, kept = f"{Path(str(address.database)).absolute().as_uri()}?mode=rw", list[sqlite3.Connection]()
+
+    def count() -> int:
+        try:
+            if not kept:
+                kept.append(sqlite3.connect(place, uri=True, isolation_level=None))
+            [(number,)] = kept[0].execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error:  # whoever looks because of it finds out what is wrong
+            kept.clear()
+            return -time.monotonic_ns()
+        return int(number)
+
+    return count
+
+
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
     """Switch a new file to WAL; while another process does so, SQLite refuses at once, whatever the busy_timeout."""
     deadline = time.monotonic() + WAIT_SECONDS

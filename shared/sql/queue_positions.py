@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
+
+from shared.errors import JobNotFound
 from shared.jobs.model import JobState
 from shared.scheduling.hosts import Host
 from shared.scheduling.queue_position import BLOCKING_SHOWN, QueuePosition, Scene, is_known_to_any, position_of
 from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Transaction
-from shared.sql.rows import read_job
-from shared.sql.usage import count_before, find_long_waiting, jobs_before, live_hosts, running, to_waiting
+from shared.sql.tables import jobs
+from shared.sql.usage import WAITING, find_long_waiting, jobs_before, live_hosts, look_ahead, running, to_waiting
+
+WAITING_JOB = sa.select(*WAITING, jobs.c.state).where(jobs.c.id == sa.bindparam("of_id"))
 
 
 class QueuePositions(Database):
@@ -17,15 +22,18 @@ class QueuePositions(Database):
     def find_queue_position(self, job_id: str) -> QueuePosition | None:
         """Return a queued job's position and what it waits for."""
         with self.reading() as transaction:
-            row = read_job(transaction, job_id)
+            row = transaction.one(WAITING_JOB, of_id=job_id)
+            if row is None:
+                raise JobNotFound.of(job_id)
             if row.state != JobState.QUEUED:
                 return None
             job = to_waiting(row)
             live = live_hosts(transaction)
+            ahead, is_behind = look_ahead(transaction, job)
             scene = Scene(
-                position=1 + count_before(transaction, job),
+                position=1 + ahead,
                 running=running(transaction),
-                first=_first_of_key(transaction, job, live),
+                first=_first_of_key(transaction, job, live) if is_behind else (),
                 live=live,
                 long_waiting=find_long_waiting(transaction, limits=self.limits, ahead_of=job) if job.gpus else (),
             )

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from shared.errors import IdempotencyKeyReused, StoreUnavailable
+from shared.errors import IdempotencyKeyReused, JobNotFound, StoreUnavailable
 from shared.jobs.model import WAITING_STATES, Job, JobState, NewJob, not_waiting
 from shared.jobs.records import Cursor, JobFilter, LogSlice, Submission
 from shared.sql.access.model_teams import take_model
@@ -20,6 +20,7 @@ from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chun
 FEW = 2000
 MOST_COMMITS = 4  # that begin alike and are looked up one by one
 Label = tuple[str, str | None]
+VERSION = sa.select(jobs.c.version, jobs.c.state).where(jobs.c.id == sa.bindparam("of_id"))
 
 
 class Reading(Database):
@@ -74,7 +75,9 @@ class Reading(Database):
     def get_version(self, job_id: str) -> tuple[int, JobState]:
         """Return version and state only."""
         with self.reading() as transaction:
-            row = read_job(transaction, job_id)
+            row = transaction.one(VERSION, of_id=job_id)
+            if row is None:
+                raise JobNotFound.of(job_id)
             return row.version, row.state
 
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:

@@ -71,10 +71,10 @@ def jobs_before(transaction: Transaction, job: Waiting, *, limit: int) -> list[W
     return [to_waiting(row) for row in rows]
 
 
-def count_before(transaction: Transaction, job: Waiting) -> int:
-    """Return how many jobs of its queue come before it, of whatever key."""
-    count: int = transaction.execute(COUNT_BEFORE, **_values_of(job)).scalar_one()
-    return count
+def look_ahead(transaction: Transaction, job: Waiting) -> tuple[int, bool]:
+    """Return how many jobs of its queue come before it, of whatever key, and whether any of its own key does."""
+    row = transaction.execute(AHEAD, **_values_of(job)).one()
+    return row.number, row.is_behind
 
 
 def after(job: Waiting) -> sa.ColumnElement[bool]:
@@ -206,9 +206,9 @@ def _count_of_queue(way: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
 
 
 HIGHER_OF_KEY, ELDER_OF_KEY = map(_first_of_key, _before(jobs.c, THIS_JOB))
-COUNT_BEFORE = sa.select(sum(map(_count_of_queue, _before(jobs.c, THIS_JOB)), sa.literal(0)))
 EARLIER = jobs.alias("earlier")
-IS_BEHIND = sa.select(_goes_before(EARLIER, THIS_JOB))
+IS_BEHIND = sa.select(_goes_before(EARLIER, THIS_JOB).label("is_behind"))
+AHEAD = IS_BEHIND.add_columns(sum(map(_count_of_queue, _before(jobs.c, THIS_JOB)), sa.literal(0)).label("number"))
 SINCE = sa.bindparam("since", type_=jobs.c.created_at.type)
 LONG_WAITING = (
     sa.select(*WAITING)

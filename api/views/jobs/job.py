@@ -13,16 +13,15 @@ from pydantic import AfterValidator, BaseModel, Field, StrictBool
 from api.access.finding import find_job_id, find_job_to_change, without_others
 from api.examples import JOB
 from api.http.models import Query, RequestBody
-from api.operations.answers import Answer, Tag, json_response
+from api.operations.answers import JSON, Answer, Tag
 from api.operations.operation import operation
-from api.representation import etag, whole_job
+from api.representation import etag
 from api.schemas import Job
-from api.services import links, services
+from api.services import Services, links, services
 from shared.access.roles import Right
 from shared.errors import JobEnded, JobNotFound, StateUnknown
 from shared.jobs import model as records
 from shared.jobs.model import SUPERVISED, JobState
-from shared.jobs.store import JobStore
 from shared.queue import send_for_flower
 from shared.scheduling.queue_position import QueuePosition
 
@@ -99,7 +98,7 @@ def get_job(path: JobPath, query: JobQuery, header: ReadHeaders) -> Response:
     here = services()
     job_id = find_job_id(here.store, path.job_id)
     here.long_poll.wait(job_id, seconds=query.wait, seen=request.if_none_match)
-    job, place = find_job(here.store, job_id)
+    job, place = find_job(here, job_id)
     response = job_response(job, place)
     if header.if_none_match and request.if_none_match.contains_weak(etag(job, place)):
         response.status_code = HTTPStatus.NOT_MODIFIED
@@ -133,20 +132,20 @@ def cancel_job(path: JobPath, body: CancelRequest) -> Response:
     return response
 
 
-def find_job(store: JobStore, job_id: str) -> tuple[records.Job, QueuePosition | None]:
+def find_job(here: Services, job_id: str) -> tuple[records.Job, QueuePosition | None]:
     """Return the job and, while it is queued, its position."""
-    job = store.get(job_id)
+    job = here.known_jobs.get(job_id)
     if job.state is not JobState.QUEUED:
         return job, None
-    place = store.find_queue_position(job_id)
+    place = here.store.find_queue_position(job_id)
     return (
-        (job, without_others(store, place)) if place else (store.get(job_id), None)
+        (job, without_others(here.store, place)) if place else (here.known_jobs.get(job_id), None)
     )  # it was claimed between the two reads
 
 
 def job_response(job: records.Job, place: QueuePosition | None = None) -> Response:
     """Return the job with its ETag, and when to ask again."""
-    response = json_response(whole_job(job, links(), place))
+    response = Response(services().known_jobs.answer(job, links(), place), mimetype=JSON)
     response.set_etag(etag(job, place))
     if not job.state.is_terminal:
         response.headers["Retry-After"] = str(pause_seconds(job, datetime.now(UTC)))

@@ -51,4 +51,4 @@ def change_priority(path: JobPath, body: PriorityRequest) -> Response:
         logger.info("priority changed", extra={"job_id": job.id, "priority": job.priority, "before": before.priority})
         if job.state is JobState.QUEUED:  # the message that was sent before waits among those of the old priority
             send_or_leave_to_sweep(job, queue=here.queue, unmark=here.store)
-    return job_response(*find_job(here.store, job.id))
+    return job_response(*find_job(here, job.id))

@@ -77,7 +77,7 @@ def test_an_ended_job_is_answered_at_once(
     job_id = submit()["id"]
     store.finish(claim_job(job_id), Ending(JobState.SUCCEEDED))
     assert client.get(f"/jobs/{job_id}?wait=60").status_code == 200
-    assert len(polls) == 1
+    assert len(polls) == 2  # whether to wait, and whether what is remembered of it is still true
 
 
 def test_an_unknown_job_is_not_waited_for(client: FlaskClient) -> None:
