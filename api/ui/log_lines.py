@@ -5,6 +5,7 @@ static/log.js shows them by the same rules.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 # Complete CSI and OSC sequences, so that none of their letters remain; then any two-character escape.
 SEQUENCE = re.compile(
@@ -16,6 +17,7 @@ LOOKS_LIKE_ERROR = re.compile(
     r"|\bfatal:|Segmentation fault|Out of memory|exit(?:ed with)?(?: the)? code [1-9]|=== Run .* failed ==="
 )
 LONGEST_LOOKED_AT = 64 * 1024  # of a line
+MOST_LOOKED_AT = 200_000  # lines: a log of millions that are empty must not keep the server busy for seconds
 
 
 def shown(line: bytes) -> str:
@@ -38,9 +40,9 @@ def lines_with(data: bytes, text: str, *, begins_at: int) -> Iterator[int]:
 
 
 def last_error(data: bytes, *, begins_at: int) -> int | None:
-    """Return where the last line begins that looks like an error."""
+    """Return where the last line begins that looks like an error, among the last MOST_LOOKED_AT."""
     offset = begins_at + len(data)
-    for line in reversed(data.split(b"\n")):
+    for line in islice(reversed(data.rsplit(b"\n", MOST_LOOKED_AT)), MOST_LOOKED_AT):
         offset -= len(line)
         if LOOKS_LIKE_ERROR.search(shown(line[:LONGEST_LOOKED_AT])):
             return offset

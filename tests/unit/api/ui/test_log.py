@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.access.signed_in import COOKIE
-from api.ui.log_lines import last_error, lines_with, shown, shown_lines
+from api.ui.log_lines import MOST_LOOKED_AT, last_error, lines_with, shown, shown_lines
 from shared.access.tokens import hash_of
 from shared.jobs.model import JobState
 from shared.jobs.records import Claim, Ending
@@ -70,6 +70,12 @@ def test_the_last_line_that_looks_like_an_error_is_found(line: str) -> None:
     assert last_error(b"all is well\nloss 0.3\n", begins_at=0) is None
 
 
+def test_a_log_of_countless_empty_lines_is_not_read_to_its_beginning() -> None:
+    most = MOST_LOOKED_AT - 2
+    assert last_error(b"Error: an older one\n" + b"\n" * most, begins_at=0) == 0
+    assert last_error(b"Error: an older one\n" + b"\n" * (most + 1), begins_at=0) is None
+
+
 def test_without_a_script_the_end_of_the_log_is_read_on_the_page_as_text(
     client: FlaskClient, store: MemoryStore, claim: Claim
 ) -> None:
@@ -121,7 +127,7 @@ def test_a_part_says_where_it_is(client: FlaskClient, store: MemoryStore, claim:
 def test_a_search_goes_on_where_it_ended(
     client: FlaskClient, store: MemoryStore, claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.ui.pages.log.MAX_LOG_BYTES", 64)
+    monkeypatch.setattr("api.ui.pages.log.SEARCHED_AT_ONCE", 64)
     monkeypatch.setattr("api.ui.pages.log.SEARCH_SECONDS", 0)
     lines = [b"line %d\n" % number for number in range(100)] + [b"y" * 200 + b" line 7\n", b"line 7"]
     data = b"".join(lines)
