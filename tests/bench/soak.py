@@ -20,7 +20,7 @@ AT_ONCE = 50
 GROWTH = 1.05
 SLOTS = 2
 LEFT_BY_EACH_JOB = {
-    *(f"rows of {table}" for table in ("jobs", "attempts", "transitions", "labels", "log_chunks")),
+    *(f"rows of {table}" for table in ("jobs", "attempts", "transitions", "labels", "log_chunks", "audit")),
     "files in mlflow",
 }
 
