@@ -29,6 +29,7 @@ SEND_SECONDS = 2  # a client waits for it
 RESULT_SECONDS = 7 * 86400
 PING_SECONDS = 60
 MOST_WAITING = 1000  # messages, for the thread that sends them
+ROOM_SECONDS = 0.25  # for room among them: who sends faster than Redis takes is slowed down to that
 DRAIN_SECONDS = 5.0
 OWN_QUEUE = "@{host}"  # a request's queue cannot have this name
 
@@ -141,12 +142,13 @@ class BackgroundQueue:
         Thread(target=self._send_all, name="sends-messages", daemon=True).start()
 
     def send(self, job: Job, *, host: str | None = None) -> None:
-        """Have it sent soon; raise QueueUnavailable if too many wait already, or the process stops."""
+        """Have it sent soon; raise QueueUnavailable if too many wait for too long already, or the process stops."""
         with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or len(self._waiting) < self._most, ROOM_SECONDS)
             if self._is_closed or len(self._waiting) >= self._most:
                 raise QueueUnavailable(f"{len(self._waiting)} messages wait to be sent to Redis, and no more may.")
             self._waiting.append((job, host))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def ping(self) -> None:
         """Write something and read it back, at once."""
@@ -157,7 +159,7 @@ class BackgroundQueue:
         deadline = time.monotonic() + seconds
         with self._changed:
             self._is_closed = True
-            self._changed.notify()
+            self._changed.notify_all()
             while (self._waiting or self._is_sending) and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
 

@@ -103,6 +103,17 @@ def test_more_messages_than_may_wait_are_left_to_the_sweep(
     assert _sendable(store) == [jobs[4].id]
 
 
+def test_who_sends_faster_than_redis_takes_waits_a_moment_for_room(
+    queue: BackgroundQueue, redis: HeldQueue, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.queue.ROOM_SECONDS", 30)
+    jobs = _jobs(store, 6)
+    threading.Timer(0.05, redis.let_go.set).start()
+    for job in jobs:
+        queue.send(job)
+    wait_until(lambda: redis.sent == [job.id for job in jobs])
+
+
 def test_a_message_that_breaks_does_not_keep_the_next_ones_from_being_sent(
     queue: BackgroundQueue, redis: HeldQueue, store: MemoryStore
 ) -> None:
