@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.bench.soak import by_the_job, files, grown, rows
+from tests.bench.soak import ON_PURPOSE, by_the_job, files, grown, rows
 from tests.bench.trace import Mark, table
 
 
@@ -18,6 +18,10 @@ def test_a_trace_is_in_the_order_of_time_with_the_step_to_each_mark() -> None:
 
 def test_what_grows_by_5_percent_is_no_leak_and_what_grows_by_more_is() -> None:
     assert grown({"threads": 20, "rows": 3}, {"threads": 21, "rows": 3.2}) == ["rows"]
+
+
+def test_what_grows_on_purpose_is_not_named() -> None:
+    assert grown({ON_PURPOSE: 4, "PSS of api, MB": 100}, {ON_PURPOSE: 5, "PSS of api, MB": 106}) == ["PSS of api, MB"]
 
 
 def test_what_was_not_there_before_has_grown() -> None:
