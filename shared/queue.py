@@ -9,12 +9,11 @@ from typing import Protocol
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
-from redis import Redis
-from redis.exceptions import RedisError
 
 from shared.errors import QueueUnavailable, StoreUnavailable
 from shared.jobs.model import Job
 from shared.logs import job_context
+from shared.redis_client import Redis, RedisError
 from shared.requests.retrain_request import with_defaults
 from shared.secrets.redactor import Redactor
 from shared.settings import Settings

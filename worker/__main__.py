@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
-from kombu.transport.redis import Channel
 
 from shared import logs
 from shared.errors import RetrainError, StoreUnavailable
@@ -145,6 +144,8 @@ def put_nothing_back() -> None:
 
     kombu would put it back on a connection that it has closed already, and the error ends the worker.
     """
+    from kombu.transport.redis import Channel  # noqa: PLC0415 - not before shared.redis_client
+
     Channel.do_restore = False
 
 

@@ -21,8 +21,7 @@ from api.access.signed_in import SignedIn
 from api.access.wrong_tokens import LONG, WrongTokens
 from api.http.behind_proxy import find_address
 from api.http.errors import ForeignPage, MetricsOnly, NotAuthenticated, NotFromThisMachine, TooManyWrongTokens
-from api.sign_on.signed_tokens import is_signed_token
-from api.sign_on.signing_on import SignOn
+from api.sign_on.signing_on import SignOn, is_signed_token
 from shared.access.callers import MACHINE, METRICS_READER, NOBODY, Caller, environment_caller
 from shared.access.roles import Role
 from shared.access.sessions import Sessions

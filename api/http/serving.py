@@ -27,6 +27,7 @@ from waitress.task import ErrorTask, WSGITask  # type: ignore[import-untyped]
 from api.http.json_request import MAX_BODY_BYTES
 from api.http.problems import MEDIA_TYPE
 from api.http.request_ids import HEADER
+from api.http.threads import ThreadsAsNeeded
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
@@ -236,7 +237,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         )
         family, kind, protocol = listener.family, listener.type, listener.proto
         sockinfo = (family, kind, protocol, listener.getsockname())
-        super().__init__(app, _sock=listener, adj=given, sockinfo=sockinfo, bind_socket=False)
+        dispatcher = ThreadsAsNeeded(threads)
+        super().__init__(app, _sock=listener, adj=given, sockinfo=sockinfo, bind_socket=False, dispatcher=dispatcher)
         self._bounds = bounds
         self._stops_at: float | None = None
         self._looks_at = 0.0
