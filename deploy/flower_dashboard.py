@@ -4,19 +4,25 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
+import click
+from celery import Celery
+from celery.bin.base import CLIContext
+from flower.command import flower  # type: ignore[import-untyped]
+
+from deploy.flower_address import listens_at
 from shared import logs
 from shared.errors import ConfigurationError
 from shared.live_secrets import environment, redactor_of
-from shared.own_addresses import is_this_machine
 from shared.own_files import keep_files_private
 from shared.queue import make_celery
 from shared.settings import Settings
 
 SAVE_SECONDS = 30.0
 MAX_TASKS = 5000
-PORT = 5555
 
 
 def command(settings: Settings, *, save_seconds: float = SAVE_SECONDS) -> list[str]:
@@ -33,14 +39,6 @@ def command(settings: Settings, *, save_seconds: float = SAVE_SECONDS) -> list[s
         f"--db={settings.data_dir / 'flower.db'}",
         f"--state-save-interval={round(save_seconds * 1000)}",
     ]
-
-
-def listens_at(settings: Settings) -> tuple[str, int]:
-    """Return address and port. Where people reach it by a proxy, FLOWER_URL is that, and says nothing of them."""
-    url = urlsplit(settings.flower_url)
-    own = url.hostname if is_this_machine(url.hostname) else None
-    address = settings.flower_host or own
-    return address or "127.0.0.1", (url.port if address else None) or PORT
 
 
 def login(settings: Settings) -> dict[str, str]:
@@ -78,8 +76,15 @@ def main() -> int:
     app = make_celery(settings, with_results=True)
     arguments = command(settings, save_seconds=options.save_seconds)
     sys.argv = ["celery", *arguments]  # Flower looks for its options there
-    app.start(arguments)
+    run(app, arguments)
     return 0
+
+
+def run(app: Celery, arguments: Sequence[str]) -> Any:
+    """Run Flower as Celery's command line does, without loading that: it brings a shell and all other commands."""
+    context = CLIContext(app, no_color=False, workdir=None)
+    with click.Context(click.Command("celery"), obj=context) as parent:
+        return flower.main(args=list(arguments[1:]), prog_name="flower", standalone_mode=False, parent=parent)
 
 
 if __name__ == "__main__":

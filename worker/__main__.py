@@ -115,7 +115,7 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
     _start(stopping, cards=parts.cards.run_until)  # not waited for: a card is not worth a later end
     put_nothing_back()
     try:
-        process.celery.worker_main(arguments_of(settings, slots=parts.here.slots))
+        process.celery.Worker(**options_of(settings, slots=parts.here.slots)).start()
     finally:
         stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
@@ -130,13 +130,23 @@ def _print_nothing() -> None:
     setup_logging.connect(lambda **_signal: None, weak=False)  # otherwise Celery installs handlers of its own
 
 
-def arguments_of(settings: Settings, *, slots: int) -> list[str]:
-    """Return the Celery worker's command line."""
-    queues = ",".join(celery_queues(settings))
-    arguments = ["worker", "--pool=threads", f"--concurrency={slots}", f"--queues={queues}", "--events"]
-    arguments += [f"--hostname={celery_name(settings)}", f"--loglevel={settings.log_level}"]
-    arguments += ["--without-mingle", "--without-gossip"]  # workers coordinate in the store, not through Redis
-    return ["--quiet", *arguments]  # a banner is not JSON, and tells people nothing that the log does not
+def options_of(settings: Settings, *, slots: int) -> dict[str, Any]:
+    """Return the Celery worker's options, as its command line would have them.
+
+    That would load what it needs for a terminal, and the command of every package that is installed beside: 15 MB.
+    """
+    return {
+        "hostname": celery_name(settings),
+        "pool_cls": "threads",
+        "concurrency": slots,
+        "queues": celery_queues(settings),
+        "task_events": True,
+        "loglevel": logging.getLevelNamesMapping()[settings.log_level],
+        "no_color": False,
+        "without_mingle": True,  # workers coordinate in the store, not through Redis
+        "without_gossip": True,
+        "quiet": True,  # a banner is not JSON, and tells people nothing that the log does not
+    }
 
 
 def put_nothing_back() -> None:

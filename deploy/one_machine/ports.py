@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from deploy.flower_dashboard import listens_at
+from deploy.flower_address import listens_at
 from deploy.one_machine.plan import Stack
 from shared.errors import ConfigurationError
 from shared.own_addresses import own_loopback

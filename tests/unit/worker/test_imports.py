@@ -11,7 +11,18 @@ import worker.__main__, worker.composition
 
 print(*{name.partition(".")[0] for name in sys.modules}, os.environ.get("MLFLOW_DISABLE_TELEMETRY"))
 """
-FORBIDDEN = {"matplotlib", "mlflow", "numpy", "pandas", "scipy", "api"}
+TERMINAL = {"click_repl", "flower", "prompt_toolkit", "pygments", "tornado"}  # and what is installed beside
+START = """
+import sys
+from shared.queue import make_celery
+from shared.settings import Settings
+from worker.__main__ import options_of
+
+settings = Settings.load()
+make_celery(settings, with_results=True).Worker(**options_of(settings, slots=2))
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+FORBIDDEN = {"matplotlib", "mlflow", "numpy", "pandas", "scipy", "api", "alembic", "opentelemetry", "psycopg"}
 
 
 def test_the_worker_loads_no_mlflow_and_has_its_telemetry_off() -> None:
@@ -22,3 +33,10 @@ def test_the_worker_loads_no_mlflow_and_has_its_telemetry_off() -> None:
     assert "celery" in loaded
     assert not FORBIDDEN & set(loaded)
     assert loaded[-1] == "true"
+
+
+def test_a_worker_of_celery_that_is_about_to_start_has_loaded_nothing_for_a_terminal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START], cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not TERMINAL & set(done.stdout.split())

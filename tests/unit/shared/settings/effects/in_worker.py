@@ -18,7 +18,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.tracking import FakeTracking
 from tests.support.jobs import claim, new_job, submit
 from tests.unit.shared.settings.effects.effect import Effect
-from worker.__main__ import arguments_of, serve_metrics
+from worker.__main__ import options_of, serve_metrics
 from worker.attempt.limits import limits_of
 from worker.attempt.surroundings import Surroundings
 from worker.composition import Outside, Parts, Running, WorkerProcess, build, build_process
@@ -269,6 +269,6 @@ EFFECTS = {
     "log_flood_factor": Effect("7", log_bounds),
     "retention_days": Effect("7", life),
     "mirror_days": Effect("7", life),
-    "log_level": Effect("DEBUG", lambda s: arguments_of(s, slots=2)),
+    "log_level": Effect("DEBUG", lambda s: options_of(s, slots=2)),
     "log_format": Effect("json", lambda s: type(formatter_of(s.log_format))),
 }
