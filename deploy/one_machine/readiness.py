@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from shared.own_addresses import is_loopback
 
 PATIENCE_SECONDS = 20
-EVERY_SECONDS = 0.1
+EVERY_SECONDS = 0.2
 ANSWER_SECONDS = 5
 
 

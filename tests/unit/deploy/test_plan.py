@@ -102,3 +102,13 @@ def test_flower_listens_here_whatever_its_address_for_people(
     arguments = flower_command(stack.settings)
     assert {f"--address={address}", f"--port={port}"} <= set(arguments)
     assert [each for each in arguments if "prefix" in each] == ([f"--url-prefix={path}"] if path else [])
+
+
+def test_its_processes_share_few_heaps_unless_the_operator_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = MakePlan(ENVIRONMENT, tmp_path, monkeypatch)
+    asked = planned()
+    for name in ("api", "worker", "mlflow", "flower"):
+        assert environment_of(name, asked.environment, lent=())["MALLOC_ARENA_MAX"] == "2"
+    assert planned(MALLOC_ARENA_MAX="8").environment["MALLOC_ARENA_MAX"] == "8"
