@@ -144,8 +144,8 @@ class Stack:
 
     def processes(self, *, training: bool = True) -> list[psutil.Process]:
         """Every process of this machine that was started by this stack, except for trainings where not wanted."""
-        found = processes_of(self.data)
-        return [each for each in found if training or not is_training(each)]
+        found = processes_of(self.data)  # a training's may have ended since
+        return [each for each in found if training or (not is_training(each) and each.is_running())]
 
     def containers(self, *, all_states: bool = False) -> list[Any]:
         """The training containers that it started on this host."""
