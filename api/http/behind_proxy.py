@@ -5,6 +5,7 @@ X-Forwarded-* says nothing: any client can send it.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -86,6 +87,7 @@ def is_among(address: str, networks: Collection[Network]) -> bool:
     return peer is not None and any(peer in each for each in networks)
 
 
+@lru_cache(maxsize=1000)  # asked twice of each request's peer
 def find_address(text: str) -> IPv4Address | IPv6Address | None:
     """Parse a peer's address; an IPv4 one that came to an IPv6 socket is an IPv4 one."""
     try:

@@ -21,8 +21,20 @@ from shared.sql.engine import Database, Lock, Transaction
 from shared.sql.history_lines import as_settled
 from shared.sql.outbox import record_alert
 from shared.sql.rows import add_transition, change_job, complete, mark_job, move_job, read_job, reason_columns
-from shared.sql.tables import attempts, jobs, log_chunks, open_runs, workers
-from shared.sql.usage import as_wanted, began_here, count_running, is_behind, reserving, running, to_waiting
+from shared.sql.tables import attempts, log_chunks, open_runs, workers
+from shared.sql.usage import (
+    as_wanted,
+    began_here,
+    count_running,
+    count_running_of_key,
+    is_behind,
+    reserving,
+    running_on,
+    to_waiting,
+)
+
+MACHINE = sa.select(workers.c.machine).where(workers.c.host == sa.bindparam("of_host", type_=workers.c.host.type))
+INSERT_ATTEMPT = sa.insert(attempts)
 
 
 class Claiming(Database):
@@ -70,11 +82,11 @@ class Claiming(Database):
         return allot(job, host, usage=self._read_usage(transaction, job, host), limits=self.limits)
 
     def _read_usage(self, transaction: Transaction, job: Waiting, host: Host) -> Usage:
-        on_host = running(transaction, jobs.c.host == host.name)
+        on_host = running_on(transaction, host)
         needs = max(job.gpus, len(free_gpus(host, on_host)) - job.gpus)
         ahead = reserving(transaction, host, limits=self.limits, more_than=needs, ahead_of=job) if job.gpus else []
         return Usage(
-            of_key=count_running(transaction, jobs.c.concurrency_key == job.key),
+            of_key=count_running_of_key(transaction, job.key),
             total=count_running(transaction) if self.limits.total is not None else 0,
             on_host=on_host,
             is_behind=is_behind(transaction, job, host),
@@ -184,7 +196,7 @@ def _lease_is_over(transaction: Transaction, row: sa.Row[Any]) -> bool:
 
 def _has_name(transaction: Transaction, host: Host) -> bool:
     """Return whether this machine has the host's name: a machine that lost it may not know yet."""
-    known = transaction.one(sa.select(workers.c.machine).where(workers.c.host == host.name))
+    known = transaction.one(MACHINE, of_host=host.name)
     return known is None or host.machine is None or known.machine in (None, host.machine.id)
 
 
@@ -207,7 +219,7 @@ def _begin_attempt(
     number, now = row.attempt + 1, transaction.now
     values = {"job_id": row.id, "number": number, "host": lease["host"], "gpu_ids": devices, "started_at": now}
     values |= {"machine": machine.id, "engine": machine.engine} if machine else {}
-    transaction.execute(sa.insert(attempts).values(**values))
+    transaction.execute(INSERT_ATTEMPT, **values)
     values = {"attempt": number, "started_at": row.started_at or now, "next_attempt_at": None, **reason_columns(None)}
     move_job(transaction, row, JobState.STARTING, f"claimed by {lease['host']}", **values, **lease)
 

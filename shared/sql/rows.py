@@ -33,6 +33,14 @@ LABELS = (
 )
 TRANSITIONS = sa.select(transitions).where(transitions.c.job_id == sa.bindparam("of_id")).order_by(transitions.c.number)
 
+THIS_JOB = jobs.c.id == sa.bindparam("of_id", type_=jobs.c.id.type)
+CHANGE_JOB = sa.update(jobs).where(THIS_JOB).values(version=jobs.c.version + 1)  # and what is given when it runs
+MARK_JOB = sa.update(jobs).where(THIS_JOB)
+LAST_TRANSITION = sa.select(sa.func.coalesce(sa.func.max(transitions.c.number), 0)).where(
+    transitions.c.job_id == sa.bindparam("of_id", type_=transitions.c.job_id.type)
+)
+ADD_TRANSITION = sa.insert(transitions).values(number=LAST_TRANSITION.scalar_subquery() + 1)
+
 # What is answered is what the database has.
 INSERT_JOB = sa.insert(jobs).returning(*jobs.c)
 INSERT_LABELS = sa.insert(labels).returning(labels.c.name, labels.c.value)
@@ -130,12 +138,12 @@ def reason_columns(reason: Reason | None) -> dict[str, Any]:
 
 def change_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
     """Write to the job's row, which the caller has locked."""
-    transaction.execute(sa.update(jobs).where(jobs.c.id == row.id).values(version=jobs.c.version + 1, **values))
+    transaction.execute(CHANGE_JOB, of_id=row.id, **values)
 
 
 def mark_job(transaction: Transaction, row: sa.Row[Any], **values: Any) -> None:
     """Write columns that nobody is shown: the version stays, so that the ETag does not change."""
-    transaction.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values))
+    transaction.execute(MARK_JOB, of_id=row.id, **values)
 
 
 def move_job(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, **values: Any) -> None:
@@ -148,18 +156,8 @@ def move_job(transaction: Transaction, row: sa.Row[Any], state: JobState, reason
 
 def add_transition(transaction: Transaction, row: sa.Row[Any], state: JobState, reason: str, *, attempt: int) -> None:
     """Write one line of the job's history."""
-    last = sa.select(sa.func.coalesce(sa.func.max(transitions.c.number), 0)).where(transitions.c.job_id == row.id)
-    transaction.execute(
-        sa.insert(transitions).values(
-            job_id=row.id,
-            number=last.scalar_subquery() + 1,
-            from_state=row.state,
-            to_state=state,
-            at=transaction.now,
-            attempt=attempt,
-            reason=reason,
-        )
-    )
+    change = {"from_state": row.state, "to_state": state, "at": transaction.now, "attempt": attempt, "reason": reason}
+    transaction.execute(ADD_TRANSITION, of_id=row.id, job_id=row.id, **change)
 
 
 def insert_job(transaction: Transaction, new: NewJob) -> Job:

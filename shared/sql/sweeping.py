@@ -29,7 +29,7 @@ from shared.sql.usage import (
     lease_is_over,
     may_be_for,
     reserving,
-    running,
+    running_on,
     to_waiting,
 )
 
@@ -45,7 +45,7 @@ class Sweeping(Database):
         with self.writing() as transaction:
             span = Span.around(transaction.now, resend_after_seconds)
             host = as_wanted(transaction, host)
-            on_host = running(transaction, jobs.c.host == host.name)
+            on_host = running_on(transaction, host)
             sending = Sending(host, self.limits, on_host, Counter(), total=0, reserving=())
             if sending.is_over or not _is_any_waiting(transaction, host, span):
                 return []

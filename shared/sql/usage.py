@@ -32,16 +32,29 @@ def to_waiting(row: sa.Row[Any]) -> Waiting:
     return Waiting(row.id, row.queue, row.concurrency_key, row.gpus, *order, *wanted, fields_of(row.request))
 
 
-def running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> list[Running]:
+def running(transaction: Transaction) -> list[Running]:
     """Return the supervised jobs, in the order in which they were queued."""
-    rows = transaction.all(RUNNING.where(*where) if where else RUNNING)
-    return [Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ())) for row in rows]
+    return [_to_running(row) for row in transaction.all(RUNNING)]
 
 
-def count_running(transaction: Transaction, *where: sa.ColumnElement[bool]) -> int:
+def running_on(transaction: Transaction, host: Host) -> list[Running]:
+    """Return the supervised jobs of one host."""
+    return [_to_running(row) for row in transaction.all(RUNNING_ON, on_host=host.name)]
+
+
+def _to_running(row: sa.Row[Any]) -> Running:
+    return Running(row.id, row.concurrency_key, row.host, tuple(row.gpu_ids or ()))
+
+
+def count_running(transaction: Transaction) -> int:
     """Return how many jobs are supervised."""
-    statement = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(SUPERVISED), *where)
-    count: int = transaction.execute(statement).scalar_one()
+    count: int = transaction.execute(COUNT_RUNNING).scalar_one()
+    return count
+
+
+def count_running_of_key(transaction: Transaction, key: str) -> int:
+    """Return how many of them have this key."""
+    count: int = transaction.execute(COUNT_RUNNING_OF_KEY, of_key=key).scalar_one()
     return count
 
 
@@ -123,7 +136,7 @@ def to_host(row: sa.Row[Any]) -> Host:
 
 def as_wanted(transaction: Transaction, host: Host) -> Host:
     """Return the host as it describes itself now, with a person's wish to drain it."""
-    known = transaction.one(sa.select(workers.c.drained_at, workers.c.drain_reason).where(workers.c.host == host.name))
+    known = transaction.one(DRAIN, of_host=host.name)
     return host.drained(_to_drain(known) if known is not None else None)
 
 
@@ -223,6 +236,12 @@ RUNNING = (
     .join(attempts, sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt))
     .where(jobs.c.state.in_(SUPERVISED))
     .order_by(jobs.c.created_at, jobs.c.id)
+)
+RUNNING_ON = RUNNING.where(jobs.c.host == sa.bindparam("on_host", type_=jobs.c.host.type))
+COUNT_RUNNING = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(SUPERVISED))
+COUNT_RUNNING_OF_KEY = COUNT_RUNNING.where(jobs.c.concurrency_key == THIS_JOB.concurrency_key)
+DRAIN = sa.select(workers.c.drained_at, workers.c.drain_reason).where(
+    workers.c.host == sa.bindparam("of_host", type_=workers.c.host.type)
 )
 
 
