@@ -119,7 +119,7 @@ def _of_checks(send: Callable[..., TestResponse], api: Api, *, takes_body: bool)
 
 
 def _too_often(send: Callable[..., TestResponse], api: Api) -> TestResponse:
-    hasty = api.client(api_tokens="t", caller_requests_per_second=1, caller_burst_seconds=1)
+    hasty = api.client(api_tokens="t", caller_requests_per_second=0.01, caller_burst_seconds=1)
     given: dict[str, Any] = {"environ_base": {"REMOTE_ADDR": "203.0.113.9"}}
     given |= {"headers": {"Authorization": "Bearer t"}}
     send(hasty, **given)
