@@ -54,9 +54,7 @@ class Looking:
     stopping: threading.Event
     policy: PolicyFile = field(default_factory=PolicyFile)
     clock: Callable[[], float] = time.monotonic
-    _read_lately: dict[SourceRequest, tuple[float, ProjectFile | None]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _read_lately: dict[SourceRequest, tuple[float, ProjectFile]] = field(default_factory=dict, init=False, repr=False)
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
@@ -78,23 +76,9 @@ class Looking:
 
     def _look(self, found: ToLookAt) -> None:
         job, request = found.job, RetrainRequest.from_record(found.job.request)
-        secrets = self.keyring.of_job(found.secret, job, request)
+        secrets, rules = self.keyring.of_job(found.secret, job, request), self.policy.rules_of(job.team, job.roles)
         if FailureType.USER_ERROR in self.settings.retry_policy(request.retry).on:
             return  # somebody expects that it may work later
-        try:
-            check_request(request, self.policy.rules_of(job.team, job.roles))
-            file = self._read(job, request, secrets)
-        except UserError as error:
-            self._fail(job, error, secrets, where="")
-            return
-        if file is None:
-            return
-        try:
-            self._check(file, request, self.policy.rules_of(job.team, job.roles))
-        except UserError as error:
-            self._fail(job, error, secrets, where=f" at commit {file.commit_sha[:10]}")
-
-    def _read(self, job: Job, request: RetrainRequest, secrets: Keys) -> ProjectFile | None:
         wanted = SourceRequest(
             uri=request.git_uri,
             ref=request.commit_hash,
@@ -102,16 +86,40 @@ class Looking:
             subfolder=request.MLproject_location,
             credentials=secrets.source,
         )
-        now, read = self.clock(), self._read_lately
-        for old in [each for each, (at, _) in read.items() if at < now - FRESH_SECONDS]:
-            del read[old]
-        if wanted not in read:  # who may read it is part of what is wanted: its credentials are
-            until = UntilStopping(self.stopping)
-            read[wanted] = (
-                now,
-                self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until),
-            )
-        return read[wanted][1]
+        try:
+            check_request(request, rules)
+            if (known := self._find_read_lately(wanted)) and self._passes(known, request, rules):
+                return
+            file = self._read(wanted)
+        except UserError as error:
+            self._fail(job, error, secrets, where="")
+            return
+        if file is None:
+            return
+        try:
+            self._check(file, request, rules)
+        except UserError as error:
+            self._fail(job, error, secrets, where=f" at commit {file.commit_sha[:10]}")
+
+    def _read(self, wanted: SourceRequest) -> ProjectFile | None:
+        until = UntilStopping(self.stopping)
+        file = self.source.find_project_file(wanted, timeout_seconds=FETCH_SECONDS, interruption=until)
+        if file is not None:  # the credentials are part of what is wanted: who may not read it is not told
+            self._read_lately[wanted] = (self.clock(), file)
+        return file
+
+    def _find_read_lately(self, wanted: SourceRequest) -> ProjectFile | None:
+        for old in [each for each, (at, _) in self._read_lately.items() if at < self.clock() - FRESH_SECONDS]:
+            del self._read_lately[old]
+        return self._read_lately.get(wanted, (0.0, None))[1]
+
+    def _passes(self, known: ProjectFile, request: RetrainRequest, rules: Rules) -> bool:
+        """Return whether the file has nothing against it. If it has, that may have been mended since it was read."""
+        try:
+            self._check(known, request, rules)
+        except UserError:
+            return False
+        return True
 
     def _check(self, file: ProjectFile, request: RetrainRequest, rules: Rules) -> None:
         """Raise what the start would raise about the file and the request's values."""

@@ -92,6 +92,17 @@ def test_what_was_read_for_one_job_is_told_of_the_next_for_a_while(worker: FakeW
     assert worker.store.get(other).state is JobState.QUEUED
 
 
+def test_what_was_mended_since_it_was_read_is_not_held_against_the_next_job(worker: FakeWorker) -> None:
+    worker.source.project = "name: iris\nentry_points: {}\n"
+    broken = worker.submit(parameters={"rate": 1})
+    look(worker)
+    assert worker.store.get(broken).state is JobState.FAILED
+    worker.source.project = PROJECT
+    mended = worker.submit(parameters={"rate": 1})
+    look(worker)
+    assert worker.store.get(mended).state is JobState.QUEUED
+
+
 @pytest.mark.parametrize(
     "error", [InfrastructureError(Code.GIT_UNREACHABLE, "away"), InfrastructureError(Code.DISK_FULL, "full")]
 )

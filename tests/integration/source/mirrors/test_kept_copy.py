@@ -1,40 +1,15 @@
 """Commits that are trained again and again: their copy is kept with the mirror, whole or not at all."""
 
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.source.test_mirrors import fetch
+from tests.integration.source.mirrors.conftest import fetch
 from tests.support.servers.git_repository import RepositoryOnServer
-from tests.support.servers.git_server import GitServer
 from worker.source import kept_copy
 from worker.source.checkout import Checkout, GitSource
 from worker.source.git import Git, GitResult
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    with GitServer(tmp_path / "host") as server:
-        yield server
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> GitSource:
-    return GitSource(
-        tmp_path / "data/mirrors",
-        tmp_path / "data/work",
-        allowed_schemes=frozenset({"http"}),
-        allowed_hosts=frozenset({"127.0.0.1"}),
-        environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-    )
-
-
-@pytest.fixture
-def iris(server: GitServer) -> RepositoryOnServer:
-    return server.create("iris", {"MLproject": "name: iris\n", "src/train.py": "print(1)\n"})
 
 
 @pytest.fixture

@@ -4,44 +4,18 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.integration.source.mirrors.conftest import fetch
 from tests.support.servers.git_repository import RepositoryOnServer
 from tests.support.servers.git_server import GitServer
-from worker.source.checkout import Checkout, GitSource, SourceRequest
+from worker.source.checkout import GitSource
 from worker.source.git import Git, GitResult
 
 DAY_SECONDS = 86400
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    with GitServer(tmp_path / "host") as server:
-        yield server
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> GitSource:
-    return GitSource(
-        tmp_path / "mirrors",
-        tmp_path / "work",
-        allowed_schemes=frozenset({"http"}),
-        allowed_hosts=frozenset({"127.0.0.1"}),
-        environ={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-    )
-
-
-@pytest.fixture
-def iris(server: GitServer) -> RepositoryOnServer:
-    return server.create("iris", {"MLproject": "name: iris\n"})
-
-
-def fetch(source: GitSource, repository: RepositoryOnServer, name: str = "a-1") -> Checkout:
-    return source.checkout(SourceRequest(repository.uri, "main"), name=name, timeout_seconds=60)
 
 
 def age(mirror: Path, *, days: float) -> None:

@@ -1,0 +1,1 @@
+"""Mirrors of repositories: which go, and what is kept with one."""
