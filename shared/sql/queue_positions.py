@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from shared.errors import JobNotFound
 from shared.jobs.model import JobState
 from shared.scheduling.hosts import Host
 from shared.scheduling.queue_position import BLOCKING_SHOWN, QueuePosition, Scene, is_known_to_any, position_of
 from shared.scheduling.waiting import Waiting
 from shared.sql.engine import Database, Transaction
+from shared.sql.rows import read_of_job
 from shared.sql.tables import jobs
 from shared.sql.usage import WAITING, find_long_waiting, jobs_before, live_hosts, look_ahead, running, to_waiting
 
@@ -22,9 +22,7 @@ class QueuePositions(Database):
     def find_queue_position(self, job_id: str) -> QueuePosition | None:
         """Return a queued job's position and what it waits for."""
         with self.reading() as transaction:
-            row = transaction.one(WAITING_JOB, of_id=job_id)
-            if row is None:
-                raise JobNotFound.of(job_id)
+            row = read_of_job(transaction, WAITING_JOB, job_id)
             if row.state != JobState.QUEUED:
                 return None
             job = to_waiting(row)

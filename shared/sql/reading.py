@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from shared.errors import IdempotencyKeyReused, JobNotFound, StoreUnavailable
+from shared.errors import IdempotencyKeyReused, StoreUnavailable
 from shared.jobs.model import WAITING_STATES, Job, JobState, NewJob, not_waiting
 from shared.jobs.records import Cursor, JobFilter, LogSlice, Submission
 from shared.sql.access.model_teams import take_model
 from shared.sql.access.waiting import require_room
 from shared.sql.engine import Database, Transaction
-from shared.sql.rows import cancel_job, change_job, complete, insert_job, read_job, with_attempts
+from shared.sql.rows import cancel_job, change_job, complete, insert_job, read_job, read_of_job, with_attempts
 from shared.sql.tables import attempts, idempotency_keys, jobs, labels, log_chunks, pings
 
 FEW = 2000
@@ -75,9 +75,7 @@ class Reading(Database):
     def get_version(self, job_id: str) -> tuple[int, JobState]:
         """Return version and state only."""
         with self.reading() as transaction:
-            row = transaction.one(VERSION, of_id=job_id)
-            if row is None:
-                raise JobNotFound.of(job_id)
+            row = read_of_job(transaction, VERSION, job_id)
             return row.version, row.state
 
     def list(self, where: JobFilter, *, limit: int, after: Cursor | None = None) -> Sequence[Job]:

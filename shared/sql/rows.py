@@ -53,7 +53,12 @@ INSERT_TRANSITION = (
 
 def read_job(transaction: Transaction, job_id: str, *, for_update: bool = False) -> sa.Row[Any]:
     """Return the job's row, locked if it is to be changed; raise JobNotFound."""
-    row = transaction.one(LOCKED_JOB if for_update else JOB, of_id=job_id)
+    return read_of_job(transaction, LOCKED_JOB if for_update else JOB, job_id)
+
+
+def read_of_job(transaction: Transaction, statement: sa.Select[Any], job_id: str) -> sa.Row[Any]:
+    """Return what the statement reads of the job ``of_id``; raise JobNotFound."""
+    row = transaction.one(statement, of_id=job_id)
     if row is None:
         raise JobNotFound.of(job_id)
     return row
