@@ -50,7 +50,13 @@ class SignedIn:
         """Return the cookie of a new session; whatever cookie there was before means nothing."""
         cookie = new_cookie()
         proof = "" if caller.token_id else proof_of(cookie, hashlib.sha256(token.encode()).digest())
-        new = NewSession(hash=hash_of(cookie), token_id=caller.token_id, proof=proof, expires_in_seconds=self._seconds)
+        new = NewSession(
+            hash=hash_of(cookie),
+            holder=caller.token_id or caller.name,
+            token_id=caller.token_id,
+            proof=proof,
+            expires_in_seconds=self._seconds,
+        )
         with acting(Act(caller, "signIn", asked.remote_addr or "", request_id())):
             self._sessions.create_session(new)
         return cookie

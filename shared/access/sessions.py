@@ -10,6 +10,9 @@ from typing import Protocol
 
 from shared.access.tokens import TokenRecord
 
+# Several browsers for each of those who share a token. It bounds the record, and what a stolen token can leave behind.
+MOST_OF_A_TOKEN = 100
+
 
 def new_cookie() -> str:
     """Return a cookie that nobody can guess."""
@@ -35,6 +38,7 @@ class NewSession:
     """A session to record: of a token of the record, or with a proof of one of the settings."""
 
     hash: str = field(repr=False)  # of the cookie
+    holder: str  # whose sessions are counted together: the token's id, or the name of one of the settings
     token_id: str | None = None
     proof: str = field(default="", repr=False)
     expires_in_seconds: float
@@ -53,7 +57,7 @@ class Sessions(Protocol):
     """The record of sessions. Every method is one transaction; each may raise StoreUnavailable."""
 
     def create_session(self, new: NewSession) -> None:
-        """Record it, and forget those that are over."""
+        """Record it, and forget those that are over, and its holder's oldest beyond MOST_OF_A_TOKEN."""
 
     def find_session(self, hashed: str) -> Session | None:
         """Return the session of the cookie with this hash.

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from shared.access.sessions import NewSession, Session
+from shared.access.sessions import MOST_OF_A_TOKEN, NewSession, Session
 from shared.sql.access.tables import sessions, tokens
 from shared.sql.access.tokens import has_ended, to_token
 from shared.sql.engine import Database
@@ -17,12 +17,13 @@ class Sessions(Database):
     """The part of the JobStore about sessions."""
 
     def create_session(self, new: NewSession) -> None:
-        """Record it, and forget those that are over."""
+        """Record it, and forget those that are over, and its holder's oldest beyond MOST_OF_A_TOKEN."""
         with self.writing() as transaction:
             now = transaction.now
             transaction.execute(sa.delete(sessions).where(sessions.c.expires_at <= now))
+            transaction.execute(sa.delete(sessions).where(sessions.c.hash.in_(_too_many(new.holder))))
             times = {"created_at": now, "expires_at": now + timedelta(seconds=new.expires_in_seconds)}
-            values = {"hash": new.hash, "token_id": new.token_id, "proof": new.proof, **times}
+            values = {"hash": new.hash, "holder": new.holder, "token_id": new.token_id, "proof": new.proof, **times}
             transaction.execute(sa.insert(sessions).values(**values))
             transaction.record_act("session")
 
@@ -46,3 +47,10 @@ class Sessions(Database):
             ended = transaction.execute(sa.delete(sessions).where(sessions.c.hash == hashed))
             if ended.rowcount:
                 transaction.record_act("session")
+
+
+def _too_many(holder: str) -> sa.Select[tuple[str]]:
+    """Select what has to go before one more begins; all of it, so that sessions that began at once are made up for."""
+    newest_first = (sessions.c.created_at.desc(), sessions.c.hash)
+    found = sa.select(sessions.c.hash).where(sessions.c.holder == holder).order_by(*newest_first)
+    return found.offset(MOST_OF_A_TOKEN - 1)

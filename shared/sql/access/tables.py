@@ -33,7 +33,9 @@ sessions = Table(  # of the page
     Column("proof", CleanString(64), nullable=False),  # which this shows to have been shown
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("holder", CleanString(63)),  # null for those that an API of an older version began
     Index(None, "expires_at"),
+    Index(None, "holder", "created_at"),
 )
 
 audit = Table(  # only ever added to; numbers have no gap

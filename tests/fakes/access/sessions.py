@@ -4,7 +4,7 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from shared.access.sessions import NewSession, Session
+from shared.access.sessions import MOST_OF_A_TOKEN, NewSession, Session
 from tests.fakes.access.audit import MemoryAudit
 from tests.fakes.access.tokens import KeptToken
 
@@ -21,6 +21,10 @@ class MemorySessions(MemoryAudit):
     def create_session(self, new: NewSession) -> None:
         with self._transaction() as now:
             self._forget([hashed for hashed, (_, _, until) in self._sessions.items() if until <= now])
+            begun = sorted(
+                (since, each.hash) for each, since, _ in self._sessions.values() if each.holder == new.holder
+            )
+            self._forget([hashed for _, hashed in begun[: max(0, len(begun) + 1 - MOST_OF_A_TOKEN)]])
             self._sessions[new.hash] = (new, now, now + timedelta(seconds=new.expires_in_seconds))
             self._record_act("session", now)
 

@@ -51,7 +51,7 @@ OBSERVATION = NewObservation("iris", "accuracy", 0.9, "ann")
 REFUSED = NewEntry.of(Act(NOBODY, "retrain", "10.0.0.7", "r"), "", outcome=AuditOutcome.REFUSED)
 OCCURRENCE = Occurrence("key", NOW)
 TOKEN = NewToken(name="ci", hash="hash", hint="art_", roles=frozenset({Role.ADMIN}), created_by="ann")
-SESSION = NewSession(hash="hash", expires_in_seconds=60)
+SESSION = NewSession(hash="hash", holder="env-1", expires_in_seconds=60)
 DUE = Due(trigger=MemoryStore().create_trigger(a_trigger()), token=1, now=NOW, secret=None, waiting=())
 Call = Callable[[JobStore], object]
 READS: dict[str, Call] = {

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.access.roles import Role
-from shared.access.sessions import NewSession
+from shared.access.sessions import MOST_OF_A_TOKEN, NewSession
 from shared.access.tokens import NewToken, hash_of, new_token
 from shared.jobs.store import JobStore
 from tests.support.clocks import HeldClock
@@ -31,8 +31,11 @@ def create_token(store: JobStore, expires_in_seconds: float | None = None) -> st
     return store.create_token(new).id
 
 
-def begin(store: JobStore, token_id: str | None = None, *, hashed: str = "h", proof: str = "") -> None:
-    store.create_session(NewSession(hash=hashed, token_id=token_id, proof=proof, expires_in_seconds=60))
+def begin(
+    store: JobStore, token_id: str | None = None, *, hashed: str = "h", proof: str = "", holder: str = "env-1"
+) -> None:
+    new = NewSession(hash=hashed, holder=token_id or holder, token_id=token_id, proof=proof, expires_in_seconds=60 * 60)
+    store.create_session(new)
 
 
 def test_a_session_of_a_token_knows_its_holder(store: JobStore) -> None:
@@ -59,9 +62,9 @@ def test_what_is_no_session_s_hash_finds_nothing(store: JobStore) -> None:
 
 def test_a_session_is_over_after_its_time(store: JobStore, clock: HeldClock) -> None:
     begin(store)
-    clock.now += timedelta(seconds=59)
+    clock.now += timedelta(minutes=59)
     assert store.find_session("h")
-    clock.now += timedelta(seconds=1)
+    clock.now += timedelta(minutes=1)
     assert store.find_session("h") is None
 
 
@@ -94,3 +97,18 @@ def test_a_session_ends_when_its_token_gets_another_secret_and_a_later_one_goes_
     begin(store, token_id, hashed="later")
     assert store.find_session("h") is None
     assert store.find_session("later")
+
+
+@pytest.mark.parametrize("is_of_the_settings", [True, False])
+def test_a_token_s_oldest_session_ends_when_it_begins_one_too_many(
+    store: JobStore, clock: HeldClock, is_of_the_settings: bool
+) -> None:
+    token_id = None if is_of_the_settings else create_token(store)
+    begin(store, hashed="another's", holder="env-2")
+    for number in range(MOST_OF_A_TOKEN):
+        clock.now += timedelta(seconds=1)
+        begin(store, token_id, hashed=f"h{number}")
+    assert store.find_session("h0")
+    begin(store, token_id, hashed="one too many")
+    found = [hashed for hashed in ("h0", "h1", "h99", "one too many", "another's") if store.find_session(hashed)]
+    assert found == ["h1", "h99", "one too many", "another's"]

@@ -117,6 +117,14 @@ def test_neither_token_nor_cookie_is_in_the_record(browser: FlaskClient, store: 
     assert not {TOKEN, cookie.value, hash_of(TOKEN)} & {new.hash, new.proof, new.token_id}
 
 
+def test_sessions_are_counted_by_the_token_that_began_them(make_app: MakeApp, store: MemoryStore) -> None:
+    app = make_app(api_tokens=(TOKEN, "another-word-of-theirs"))
+    of_record = token_of_record(store, Role.VIEWER)
+    for token in (TOKEN, "another-word-of-theirs", of_record):
+        sign_in(app.test_client(), token)
+    assert [new.holder for new, *_ in store._sessions.values()] == ["env-1", "env-2", store.list_tokens()[0].id]
+
+
 def test_who_signs_in_and_out_is_in_the_audit(browser: FlaskClient, store: MemoryStore) -> None:
     sign_in(browser, TOKEN)
     press(browser, "/ui/jobs", "/ui/sign-out")
