@@ -72,6 +72,8 @@ model_alerts = Table(  # told apart from those about jobs, which are deleted wit
     Column("cause", CleanText),
     Index(None, "state", "due_at"),
     Index(None, "at"),
+    Index(None, "channel", "at"),
+    Index(None, "state", "at"),
     Index(None, "model", "alias", "number"),
 )
 

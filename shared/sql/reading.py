@@ -140,7 +140,7 @@ def _ways(transaction: Transaction, where: JobFilter) -> list[_Way]:
         of_job = [*_of_job(where), *_of_job(each)]
         for commits in product(*(_of_commit(transaction, one.commit_start) for one in (where, each))):
             conditions = [*of_job, *chain(*commits)]
-            by_label = bool(labelled) and not _are_few(transaction, conditions)
+            by_label = bool(labelled) and not are_few(transaction, conditions)
             found.append(_Way(conditions, labelled, by_label))
     return found
 
@@ -197,8 +197,8 @@ def _has_label(job_id: sa.ColumnElement[str], label: Label) -> sa.ColumnElement[
     return sa.exists().where(rows.c.job_id == job_id, *_of_label(label, rows))
 
 
-def _are_few(transaction: Transaction, of_job: Sequence[sa.ColumnElement[bool]]) -> bool:
-    """Return whether there are such conditions and so few jobs that each one's labels can be looked at."""
+def are_few(transaction: Transaction, of_job: Sequence[sa.ColumnElement[bool]]) -> bool:
+    """Return whether there are such conditions and so few jobs that each one's rows elsewhere can be looked at."""
     some = sa.select(sa.literal(1)).select_from(jobs).where(*of_job).limit(FEW + 1).subquery()
     return bool(of_job) and transaction.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() <= FEW
 

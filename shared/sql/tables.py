@@ -251,6 +251,8 @@ alerts = Table(
     Column("cause", CleanText),  # why the last try failed
     Index(None, "state", "due_at"),
     Index(None, "at"),
+    Index(None, "channel", "at"),
+    Index(None, "state", "at"),
 )
 
 alert_trials = Table(

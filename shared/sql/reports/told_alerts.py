@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from shared.alerts.listed import AlertCursor, AlertFilter, ToldAlert
 from shared.sql.access.tables import model_teams
-from shared.sql.engine import Database
+from shared.sql.engine import Database, Transaction
 from shared.sql.model_tables import model_alerts
+from shared.sql.reading import are_few
 from shared.sql.tables import alerts, jobs
 
 SAME = ("event", "channel", "job_id", "at", "state", "tries", "due_at", "cause")
@@ -24,20 +25,21 @@ class ToldAlerts(Database):
         with self.reading() as transaction:
             order = BY_CHARACTER[transaction.connection.dialect.name]
             found = [
-                *map(_about_job, transaction.all(_of_jobs(where, after, order).limit(limit))),
+                *map(_about_job, transaction.all(_of_jobs(transaction, where, after, order).limit(limit))),
                 *map(_about_model, transaction.all(_of_models(where, after, order).limit(limit))),
             ]
         return sorted(found, key=lambda each: each.place, reverse=True)[:limit]
 
 
-def _of_jobs(where: AlertFilter, after: AlertCursor | None, order: str) -> sa.Select[Any]:
-    columns = [alerts.c[name] for name in (*SAME, "attempt")]
-    found = sa.select(*columns, jobs.c.model_name.label("model")).join(jobs, jobs.c.id == alerts.c.job_id)
-    conditions = _same(alerts, where)
-    if where.model is not None:
-        conditions.append(jobs.c.model_name == where.model)
-    if where.team is not None:
-        conditions.append(jobs.c.team == where.team)
+def _of_jobs(transaction: Transaction, where: AlertFilter, after: AlertCursor | None, order: str) -> sa.Select[Any]:
+    wanted = {jobs.c.model_name: where.model, jobs.c.team: where.team}
+    of_job = [column == value for column, value in wanted.items() if value is not None]
+    by_job = are_few(transaction, of_job)
+    if not by_job:  # in what no index knows, as the outer join below: or all alerts of all these jobs may be sorted
+        of_job = [sa.func.coalesce(column, "") == value for column, value in wanted.items() if value is not None]
+    columns = (*(alerts.c[name] for name in (*SAME, "attempt")), jobs.c.model_name.label("model"))
+    found = sa.select(*columns).join_from(alerts, jobs, jobs.c.id == alerts.c.job_id, isouter=not by_job)
+    conditions = [*_same(alerts, where), *of_job]
     about = (alerts.c.job_id, alerts.c.attempt, alerts.c.event)
     return _newest(found.where(*conditions), alerts, _key(about, alerts, order), after)
 
