@@ -180,6 +180,17 @@ def test_sqlite_keeps_a_commit_through_a_power_cut(sqlite_url: str) -> None:
     store.close()
 
 
+def test_a_connection_to_sqlite_keeps_little_and_is_the_next_one_that_is_used(sqlite_url: str) -> None:
+    store = SqlStore(sqlite_url)
+    with store.reading() as first, store.reading() as last:
+        assert first.execute(sa.text("PRAGMA cache_size")).scalar_one() == -engine.PAGES_KB
+        connections = [transaction.connection.connection.dbapi_connection for transaction in (last, first)]
+    with store.reading() as next_one:
+        assert next_one.connection.connection.dbapi_connection is connections[1]
+    assert connections[0] is not connections[1]
+    store.close()
+
+
 def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'deep' / 'down' / 'jobs.db'}")
     assert (tmp_path / "deep" / "down").is_dir()
