@@ -1,7 +1,10 @@
 """A JobQueue that remembers what was sent; ``down`` makes it fail as an unreachable Redis does."""
 
+from collections.abc import Sequence
+
 from shared.errors import QueueUnavailable
 from shared.jobs.model import Job
+from shared.queue import Message
 
 
 class RecordingQueue:
@@ -16,6 +19,11 @@ class RecordingQueue:
         self._check()
         self.sent.append(job.id)
         self.hosts.append(host)
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        self._check()
+        self.sent += [job.id for job, _host in messages]
+        self.hosts += [host for _job, host in messages]
 
     def ping(self) -> None:
         self._check()

@@ -146,6 +146,35 @@ def test_many_threads_send_through_one_queue(queue: CeleryQueue, valkey: Valkey)
     assert sorted(message["headers"]["id"] for message in _messages(valkey)) == sorted(job.id for job in jobs)
 
 
+def test_many_messages_are_as_if_sent_one_by_one_and_take_few_round_trips(queue: CeleryQueue, valkey: Valkey) -> None:
+    jobs = [_job(model_name=f"iris-{number}", priority=number % 3) for number in range(50)]
+    with valkey.client() as client, client.pubsub() as told:
+        told.psubscribe("*celeryev*")
+        told.get_message(timeout=PATIENCE_SECONDS)
+        for job in jobs:
+            queue.send(job)
+        alone, events = _messages(valkey), _events(told, 50)
+        client.delete(*client.keys("default*"))
+        before = client.info("stats")["total_reads_processed"]
+        queue.send_all([(job, None) for job in jobs])
+        assert client.info("stats")["total_reads_processed"] - before < 10
+        assert [_lasting(each) for each in _messages(valkey)] == [_lasting(each) for each in alone]
+        assert _events(told, 50) == events
+    assert [each["uuid"] for each in events] == [job.id for job in jobs]
+
+
+def _lasting(message: dict[str, Any]) -> dict[str, Any]:
+    """What is the same each time that the same job is sent."""
+    return {**message, "properties": {**message["properties"], "delivery_tag": ""}}
+
+
+def _events(told: Any, count: int) -> list[dict[str, Any]]:
+    """The next events, without what is never the same."""
+    found = [json.loads(told.get_message(timeout=PATIENCE_SECONDS)["data"]) for _ in range(count)]
+    bodies = [json.loads(base64.b64decode(each["body"])) for each in found]
+    return [{name: value for name, value in body.items() if name not in ("timestamp", "clock")} for body in bodies]
+
+
 def test_sending_says_soon_that_the_server_is_gone_and_works_when_it_is_back(
     queue: CeleryQueue, valkey: Valkey
 ) -> None:
@@ -153,6 +182,7 @@ def test_sending_says_soon_that_the_server_is_gone_and_works_when_it_is_back(
     queue.send(first)
     valkey.stop()
     assert _seconds_until_unavailable(lambda: queue.send(lost)) < PATIENCE_SECONDS
+    assert _seconds_until_unavailable(lambda: queue.send_all([(lost, None)])) < PATIENCE_SECONDS
     assert _seconds_until_unavailable(queue.ping) < PATIENCE_SECONDS
     valkey.start()
     queue.ping()
@@ -177,6 +207,7 @@ def test_a_server_that_hangs_does_not_hang_the_sender(queue: CeleryQueue, valkey
     os.kill(valkey.pid, signal.SIGSTOP)
     try:
         assert _seconds_until_unavailable(queue.ping) < 3 * PATIENCE_SECONDS
+        assert _seconds_until_unavailable(lambda: queue.send_all([(_job(), None)])) < 3 * PATIENCE_SECONDS
         assert _seconds_until_unavailable(lambda: queue.send(_job())) < 3 * PATIENCE_SECONDS
     finally:
         os.kill(valkey.pid, signal.SIGCONT)
@@ -189,6 +220,8 @@ def test_a_full_server_is_unavailable(queue: CeleryQueue, valkey: Valkey) -> Non
     for call in (queue.ping, lambda: queue.send(_job())):
         with pytest.raises(QueueUnavailable, match="maxmemory"):
             call()
+    with pytest.raises(QueueUnavailable):
+        queue.send_all([(_job(), None)])
 
 
 def test_a_wrong_password_is_told_and_not_repeated(valkey: Valkey, settings: Settings) -> None:
@@ -196,7 +229,7 @@ def test_a_wrong_password_is_told_and_not_repeated(valkey: Valkey, settings: Set
         client.config_set("requirepass", "right")
     wrong = settings.model_copy(update={"redis_url": SecretStr(f"redis://:hunter2@127.0.0.1:{valkey.port}/0")})
     queue = CeleryQueue(wrong)
-    for call in (queue.ping, lambda: queue.send(_job())):
+    for call in (queue.ping, lambda: queue.send(_job()), lambda: queue.send_all([(_job(), None)])):
         with pytest.raises(QueueUnavailable) as caught:
             call()
         assert "hunter2" not in str(caught.value)

@@ -1,14 +1,14 @@
 """The queue of those whom a client waits for: one thread sends, in order; what fails is left to the sweep."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from shared.errors import QueueUnavailable
 from shared.jobs.model import Job, JobState
-from shared.queue import BackgroundQueue, send_or_leave_to_sweep
+from shared.queue import BackgroundQueue, Message, send_or_leave_to_sweep
 from tests.fakes.queue import RecordingQueue
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import a_host, new_job
@@ -22,15 +22,22 @@ class HeldQueue(RecordingQueue):
     def __init__(self) -> None:
         super().__init__()
         self.let_go = threading.Event()
-        self.asked = 0
+        self.asked: list[int] = []  # how many messages each time
         self.breaks_for = ""
 
     def send(self, job: Job, *, host: str | None = None) -> None:
-        self.asked += 1
-        self.let_go.wait(30)
-        if job.id == self.breaks_for:
-            raise ValueError("a message that cannot be written")
+        self._hang([job])
         super().send(job, host=host)
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        self._hang([job for job, _host in messages])
+        super().send_all(messages)
+
+    def _hang(self, jobs: Sequence[Job]) -> None:
+        self.asked.append(len(jobs))
+        self.let_go.wait(30)
+        if self.breaks_for in [job.id for job in jobs]:
+            raise ValueError("a message that cannot be written")
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_what_a_dead_process_had_not_sent_is_sent_by_the_sweep_once_its_mark_is_
 ) -> None:
     [job] = _jobs(store, 1)
     queue.send(job)
-    wait_until(lambda: redis.asked == 1)
+    wait_until(lambda: redis.asked == [1])
     assert _sendable(store) == []
     assert [each.id for each in store.take_sendable(a_host(), resend_after_seconds=0)] == [job.id]
 
@@ -97,10 +104,10 @@ def test_more_messages_than_may_wait_are_left_to_the_sweep(
 ) -> None:
     jobs = _jobs(store, 5)
     queue.send(jobs[0])
-    wait_until(lambda: redis.asked == 1)
+    wait_until(lambda: redis.asked == [1])
     sent = [send_or_leave_to_sweep(job, queue=queue, unmark=store) for job in jobs[1:]]
-    assert sent == [True, True, True, False]
-    assert _sendable(store) == [jobs[4].id]
+    assert sent == [True, True, False, False]
+    assert sorted(_sendable(store)) == sorted(job.id for job in jobs[3:])
 
 
 def test_who_sends_faster_than_redis_takes_waits_a_moment_for_room(
@@ -112,6 +119,33 @@ def test_who_sends_faster_than_redis_takes_waits_a_moment_for_room(
     for job in jobs:
         queue.send(job)
     wait_until(lambda: redis.sent == [job.id for job in jobs])
+
+
+def test_what_comes_while_redis_takes_a_message_goes_together_and_in_order(
+    queue: BackgroundQueue, redis: HeldQueue, store: MemoryStore
+) -> None:
+    jobs = _jobs(store, 3)
+    queue.send(jobs[0])
+    wait_until(lambda: redis.asked == [1])
+    for job in jobs[1:]:
+        queue.send(job)
+    redis.let_go.set()
+    wait_until(lambda: redis.sent == [job.id for job in jobs])
+    assert redis.asked == [1, 2]
+
+
+def test_what_redis_does_not_take_together_is_tried_one_by_one(
+    queue: BackgroundQueue, redis: HeldQueue, store: MemoryStore
+) -> None:
+    first, broken, good = _jobs(store, 3)
+    queue.send(first)
+    wait_until(lambda: redis.asked == [1])
+    queue.send(broken)
+    queue.send(good)
+    redis.breaks_for = broken.id
+    redis.let_go.set()
+    wait_until(lambda: redis.sent == [first.id, good.id])
+    assert redis.asked == [1, 2, 1, 1]
 
 
 def test_a_message_that_breaks_does_not_keep_the_next_ones_from_being_sent(
@@ -154,7 +188,7 @@ def test_closing_does_not_wait_for_ever_for_a_redis_that_hangs(
     queue: BackgroundQueue, redis: HeldQueue, store: MemoryStore
 ) -> None:
     queue.send(_jobs(store, 1)[0])
-    wait_until(lambda: redis.asked == 1)
+    wait_until(lambda: redis.asked == [1])
     queue.close(seconds=0.05)
     assert redis.sent == []
 
