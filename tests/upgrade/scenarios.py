@@ -134,18 +134,27 @@ def back(site: Site, versions: Versions) -> None:
     old_api, old_worker = _start_old(site, versions)
     _migrate(site, versions.this)
     api = site.api(versions.this)
-    old_worker.send(signal.SIGSTOP)
+    # One that locks its host's name waits for the end of the other, as ours does, and then it may not start any more.
+    may_share = not versions.old.locks_its_host
+    if may_share:
+        old_worker.send(signal.SIGSTOP)
+    else:
+        old_worker.end(signal.SIGKILL)
     worker = site.worker(versions.this, HOST)
     trained = [
         one.submit(site.project.request(f"trained-{number}", gate="a")) for number, one in enumerate([old_api, api])
     ]
     api.wait_for_lines(trained)
-    old_worker.send(signal.SIGCONT)
-    _end(worker)
-    api.wait_for_lines(trained)
-    say("the old worker of the host follows what one of this version began")
+    if may_share:
+        old_worker.send(signal.SIGCONT)
+        _end(worker)
+        api.wait_for_lines(trained)
+        say("the old worker of the host follows what one of this version began")
+        old_worker.end(signal.SIGKILL)
+    else:
+        _end(worker)
+        say(f"skipped: that an old worker follows. {versions.old.name} lets one worker of a name run on a machine")
 
-    old_worker.end(signal.SIGKILL)
     _end(old_api.part)
     for part in (site.make_worker(versions.old, HOST), replace(old_api.part, name="api-again")):
         _refuses_to_start(part)

@@ -15,6 +15,7 @@ GIT_SECONDS = 60
 INSTALL_SECONDS = 300
 LOCKS = ("requirements.txt", "requirements/dev.txt")  # of now, and of before there was one for all
 PROGRAMS = ("api", "worker", "shared", "mypackage", "deploy")
+HOST_LOCKS = ("worker/host/machine.py", "worker/machine.py")  # where it is, and where it was first
 LATER_FIELD = "note"
 BEFORE_IT = "    entry_point: Name = Field("
 
@@ -35,6 +36,11 @@ class Version:
     def python_path(self) -> str:
         """Its PYTHONPATH; all else is this Python's own."""
         return os.pathsep.join(map(str, (self.checkout, *self.packages)))
+
+    @property
+    def locks_its_host(self) -> bool:
+        """Whether a worker of it keeps others of its name out of the machine."""
+        return any((self.checkout / name).exists() for name in HOST_LOCKS)
 
 
 THIS = Version("this", ROOT)
