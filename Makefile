@@ -86,7 +86,7 @@ attacks: .venv/ready ## Take each defence of the attack table out, in a copy; it
 parity: .venv/ready ## Run project files with mlflow run and with this service; compare in build/parity.md (ARGS="bash:")
 	@$(BIN)/python -m tests.parity $(ARGS)
 
-fuzz: .venv/ready ## Ask the API what its document allows and what not, as a caller of each role (ARGS="--examples 100 --isolated")
+fuzz: .venv/ready ## Ask the API what its document allows and what not, and its pages anything, as a caller of each role (ARGS="--examples 100 --isolated")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: .venv/ready ## Lint, format, types, import layers, generated files, API compatibility

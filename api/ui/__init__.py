@@ -19,7 +19,7 @@ def register(app: Flask, callers: Authentication) -> None:
 
     @blueprint.get("/static/<path:name>")
     def static(name: str) -> Response:
-        is_versioned = request.args.get("v") == rendering.version_of(name)
+        is_versioned = "v" in request.args and request.args["v"] == rendering.version_of(name)
         response = send_from_directory(rendering.STATIC, name, max_age=FOREVER_SECONDS if is_versioned else None)
         if is_versioned:
             response.cache_control.immutable = True

@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Flask, Response, render_template, request, url_for
 from markupsafe import Markup
-from werkzeug.security import safe_join
 
 from api.access.authorisation import current_caller, may_act_on
 from api.services import services
@@ -58,13 +57,16 @@ def as_answer(html: str | Response) -> Response:
     return response
 
 
-@cache
 def version_of(name: str) -> str | None:
     """Return what changes with the file's content; None if there is no such file."""
-    path = safe_join(str(STATIC), name)
-    if path is None or not Path(path).is_file():
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    return _versions().get(name)
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Read all files once, so that what is kept does not depend on which names are asked for."""
+    found = (path for path in STATIC.rglob("*") if path.is_file())
+    return {path.relative_to(STATIC).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in found}
 
 
 def register(app: Flask) -> None:

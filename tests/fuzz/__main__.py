@@ -1,4 +1,4 @@
-"""Asks the API as a caller of each role. Ends with 1 if an answer is a 5xx, or not as the document says."""
+"""Asks the API and its pages as a caller of each role. Ends with 1 if an answer is a 5xx, or not as is documented."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.fuzz.pages import ask_all_pages
 from tests.fuzz.site import Site
 
 PROGRAM = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--roles", nargs="+", help="by default all, and nobody")
     parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
     parser.add_argument("--isolated", action="store_true", help="with TEAMS_ISOLATED")
+    parser.add_argument("--only", choices=("api", "pages"), help="by default both")
     parser.add_argument("--seed", type=int, default=19)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
 
         def ask() -> None:
             try:
-                failed.extend(ask_all(site, chosen, folder))
+                failed.extend(ask_all(site, chosen, folder) if chosen.only != "pages" else ())
+                failed.extend(ask_pages(site, chosen) if chosen.only != "api" else ())
             finally:
                 os.kill(os.getpid(), signal.SIGTERM)
 
@@ -63,6 +66,17 @@ def ask_all(site: Site, chosen: argparse.Namespace, folder: str) -> list[str]:
         sys.stdout.flush()
     sys.stdout.write(f"{cases} cases\n")
     return failed
+
+
+def ask_pages(site: Site, chosen: argparse.Namespace) -> list[str]:
+    """Return whether it failed on the pages."""
+    try:
+        asked = ask_all_pages(site, names=chosen.roles, examples=chosen.examples, number=chosen.seed)
+    except AssertionError as error:
+        sys.stdout.write(f"{error}\n")
+        return ["pages"]
+    sys.stdout.write(f"pages: {asked} answers\n")
+    return []
 
 
 def command(site: Site, name: str, chosen: argparse.Namespace) -> list[str]:

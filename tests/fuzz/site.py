@@ -60,8 +60,8 @@ class Site:
         self.url = f"http://127.0.0.1:{settings.api_port}"
         self.store = SqlStore(settings.store_url, teams_isolated=isolated)
         upgrade(self.store)
-        app = create_app(settings, store=self.store, queue=RecordingQueue(), vault=Vault(Fernet.generate_key()))
-        self.server: Server = make_server(app, settings)
+        self.app = create_app(settings, store=self.store, queue=RecordingQueue(), vault=Vault(Fernet.generate_key()))
+        self.server: Server = make_server(self.app, settings)
         self.callers: Mapping[str, Mapping[str, str]] = {
             **{role: sent_by(self.store, f"fuzz-{role}", role, team=TEAM) for role in Role},
             "nobody": {},

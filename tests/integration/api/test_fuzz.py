@@ -7,17 +7,10 @@ import pytest
 
 
 @pytest.mark.timeout(120)
-def test_answers_are_as_documented_and_none_is_a_5xx() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.fuzz",
-        "--examples",
-        "1",
-        "--roles",
-        "operator",
-        "--phases",
-        "fuzzing,stateful",
-    ]
+@pytest.mark.parametrize(
+    "which", [("api", "--roles", "operator", "--phases", "fuzzing,stateful"), ("pages",)], ids=("api", "pages")
+)
+def test_answers_are_as_documented_and_none_is_a_5xx(which: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--examples", "1", "--only", *which]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout

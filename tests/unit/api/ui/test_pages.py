@@ -111,6 +111,8 @@ def test_files_of_a_page_are_kept_for_good_under_an_address_that_changes_with_th
         assert "immutable" in kept.headers["Cache-Control"]
         assert "immutable" not in asked_again.headers["Cache-Control"]
     assert client.get("/ui/static/../rendering.py").status_code == 404
+    for name in ("unknown", "9" * 400, "a\x00b"):
+        assert client.get(f"/ui/static/{name}").status_code == 404
 
 
 def test_vendored_scripts_are_those_that_their_authors_published_and_have_their_licences() -> None:
