@@ -7,9 +7,9 @@ import click
 
 from ..client import Client, ClientError, WaitTimeout
 from ..plain_text import plain
+from .access.audit import audit
 from .access.tokens import tokens, whoami
 from .alerts import alerts
-from .audit import audit
 from .doctor import doctor
 from .gate import gate
 from .init import init
@@ -18,6 +18,7 @@ from .models import approve, champion, history, models, observe, reject, rollbac
 from .outcome import INTERRUPTED, SERVICE_ERROR, TIMEOUT
 from .submit import submit
 from .triggers import triggers
+from .usage import usage
 from .waiting import logs, wait
 from .workers import workers
 
@@ -98,5 +99,5 @@ def main(ctx: click.Context, url: str | None) -> None:
 
 OF_JOBS = (submit, status, list_jobs, logs, wait, cancel, retry, priority, open_run)
 OF_MODELS = (models, history, champion, approve, reject, rollback, observe)
-for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, tokens, whoami, audit, doctor):
+for command in (init, *OF_JOBS, *OF_MODELS, triggers, gate, workers, alerts, usage, tokens, whoami, audit, doctor):
     main.add_command(command)

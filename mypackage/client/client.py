@@ -107,6 +107,23 @@ class Client:
         """Return what the API says about each host's worker (GET /workers), sorted by the host's name."""
         return list_workers(self._http)
 
+    def usage(
+        self,
+        *,
+        by: str = "model",
+        since: str | None = None,
+        until: str | None = None,
+        team: str | None = None,
+        model: str | None = None,
+        experiment: str | None = None,
+        limit: int = 100,
+    ) -> dict[str, Any]:
+        """Return what trainings used (GET /usage): ``rows`` by model, team, experiment or month, and the ``total``."""
+        query = {"by": by, "since": since, "until": until, "team": team, "model": model, "experiment": experiment}
+        asked = {name: value for name, value in query.items() if value}
+        report, _ = self._http.read_object(Call("GET", "/usage", {**asked, "limit": limit}))
+        return report
+
     def drain(self, host: str, reason: str = "") -> dict[str, Any]:
         """Let a host take nothing new, such as before its maintenance; what runs there goes on.
 

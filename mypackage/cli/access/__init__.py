@@ -1,1 +1,1 @@
-"""The subcommands about who may do what: tokens and whoami."""
+"""The subcommands about who may do what, and who did what: tokens, whoami and audit."""

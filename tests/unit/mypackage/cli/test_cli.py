@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from mypackage.cli.access.audit import audit
 from mypackage.cli.access.tokens import tokens
 from mypackage.cli.alerts import alerts
-from mypackage.cli.audit import audit
 from mypackage.cli.gate import gate
 from mypackage.cli.main import main
 from mypackage.cli.triggers import triggers

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from ..audit_chain import Anchor, Finding, verify
-from ..client import Client
-from ..plain_text import plain_line
-from .gate import Since
-from .show import age, is_for_people, json_option, show_json, show_lines, show_table
+from ...audit_chain import Anchor, Finding, verify
+from ...client import Client
+from ...plain_text import plain_line
+from ..gate import Since
+from ..show import age, is_for_people, json_option, show_json, show_lines, show_table
 
 PEOPLE_COLUMNS = ("age", "caller", "action", "subject", "outcome", "reason")
 COLUMNS = (
