@@ -83,10 +83,22 @@ class Finishing:
         """Return what was decided for this attempt: if anything, it had ended with 0, whatever happened since."""
         return self._patiently(lambda: self.store.of_attempt(claim.job.id, claim.attempt.number))
 
-    def finish(self, claim: Claim, ending: Ending, redactor: Redactor, *, decided: Sequence[Promotion] = ()) -> Job:
-        """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run."""
+    def finish(
+        self,
+        claim: Claim,
+        ending: Ending,
+        redactor: Redactor,
+        *,
+        decided: Sequence[Promotion] = (),
+        ended: Handle | None = None,
+    ) -> Job:
+        """End run, job and container; return the job as it is then. Raise LeaseLost before touching another's run.
+
+        ``ended`` is what ran the attempt, if this worker saw it end.
+        """
         job = self._patiently(lambda: self._get_held(claim))
-        self._clear_parts_away(claim)  # first, so that none goes on in a run that was ended
+        if decided or ended is None or claim.job.state is not JobState.STARTING:  # otherwise, it never had any
+            self._clear_parts_away(claim)  # first, so that none goes on in a run that was ended
         ending = as_cancelled(ending) if job.state is JobState.CANCELLING else ending
         ending = self._with_retry(
             claim, self._with_decision(self._end_run(job, ending, is_sure=bool(decided)), decided), redactor
@@ -95,7 +107,7 @@ class Finishing:
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"state": job.state, "reason": code})
-        self._clear_away(claim)
+        self._clear_away(claim, ended)
         return job
 
     def _with_decision(self, ending: Ending, decided: Sequence[Promotion]) -> Ending:
@@ -239,10 +251,10 @@ class Finishing:
                 if attempt_of(handle.name) == name != handle.name:
                     self._remove(handle)
 
-    def _clear_away(self, claim: Claim) -> None:
+    def _clear_away(self, claim: Claim, ended: Handle | None) -> None:
         name = attempt_name(claim.job)
         with _left_to_the_sweep(name):
-            if handle := self.runner.attach(name):
+            if handle := ended or self.runner.attach(name):
                 self._remove(handle)
 
     def _remove(self, handle: Handle) -> None:

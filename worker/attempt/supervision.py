@@ -91,12 +91,14 @@ class Supervisor:
         secrets = self.keyring.of_job(self.store.secret(claim), claim.job, claim.request)
         redactor = self.preparation.redactor.plus(secrets.all)
         decided: Sequence[Promotion] = ()
+        ended: Handle | None = None
         try:
             handle = self._attach_or_start(claim, secrets, lease)
             job = self._patiently(lambda: self.store.get(claim.job.id), lease)
             known, bounds = self.preparation.redactor_of(claim, job, redactor), log_bounds(self.settings)
             logs = LogKeeper(claim, store=self.store, runner=self.runner, redactor=known, bounds=bounds)
             ending = self.finishing.ending(claim, self._watch(claim, handle, logs, lease))
+            ended = handle
             if ending.reason is None:
                 watch = Watch(lambda: self._check(lease))
                 decided = self.finishing.decide(claim, watch, redactor)
@@ -106,7 +108,7 @@ class Supervisor:
             ending = replace(failure(left.error), leaves_run_open=True)  # it may be being created right now
         except AttemptError as error:
             return self._fail(claim, error, redactor)
-        job = self.finishing.finish(claim, ending, redactor, decided=decided)
+        job = self.finishing.finish(claim, ending, redactor, decided=decided, ended=ended)
         self.cards.offer(job, decided, redactor)
         return job
 

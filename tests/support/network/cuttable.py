@@ -1,6 +1,7 @@
 """A way to the Docker engine that a test can cut, as an engine's restart does."""
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.engines import require
+
+REQUEST = re.compile(r"([A-Z]+) /v[0-9.]+(/[^ ?]*)")
 
 
 class CuttableEngine:
@@ -20,6 +23,7 @@ class CuttableEngine:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self.is_up = True
+        self.asked: list[str] = []  # the method and the path of each request that got through
         self._start(self._accept)
 
     def cut(self) -> None:
@@ -60,6 +64,7 @@ class CuttableEngine:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self.asked += (f"{found[1]} {found[2]}" for found in [REQUEST.match(data.decode("latin-1"))] if found)
                 target.sendall(data)
         for each in (source, target):
             with suppress(OSError):

@@ -11,7 +11,6 @@ from typing import cast
 
 from docker import APIClient
 from docker.errors import NotFound
-from docker.models.containers import Container
 
 from worker.runners.docker.project_archive import Owner, find_owner
 
@@ -53,13 +52,12 @@ def has_file(api: APIClient, container_id: str, path: str) -> bool:
     return True
 
 
-def owner_in(api: APIClient, container: Container) -> Owner:
-    """Return the user that the image runs as, with the numbers that the container's own files give."""
-    user = container.attrs["Config"].get("User") or ""
+def owner_in(api: APIClient, container_id: str, user: str) -> Owner:
+    """Return the user, as whom the container runs, with the numbers that the container's own files give."""
     if not user:
         return Owner()
     paths = ("/etc/passwd", "/etc/group")
-    passwd, group = (read_file(api, str(container.id), path, most_bytes=USERS_FILE_BYTES) for path in paths)
+    passwd, group = (read_file(api, container_id, path, most_bytes=USERS_FILE_BYTES) for path in paths)
     return find_owner(user, passwd=passwd, group=group)
 
 

@@ -3,19 +3,18 @@
 import tempfile
 
 from docker import APIClient
-from docker.models.containers import Container
 
 from worker.interruption import Interruption
 from worker.runners.docker.confinement import HOME, Confinement
 from worker.runners.docker.files import owner_in
 from worker.runners.docker.project_archive import owned_folder, write_archive
-from worker.runners.docker.start import Start
+from worker.runners.docker.start import Made, Start
 from worker.runners.seam import AttemptSpec
 
 
 def fill(
     api: APIClient,
-    container: Container,
+    container: Made,
     spec: AttemptSpec,
     start: Start,
     confinement: Confinement,
@@ -24,13 +23,13 @@ def fill(
 ) -> None:
     """Put everything in place; repeated, it puts the same there."""
     interruption.check()
-    owner = owner_in(api, container)
+    owner = owner_in(api, container.id, container.user)
     home = HOME if confinement.has_own_home(start.image_user) else ""
     for folder in confinement.filled:
         with tempfile.TemporaryFile() as archive:
             write_archive(archive, spec, owner, interruption, start=start.script, under=folder, home=home)
             archive.seek(0)
-            container.put_archive(folder, archive)
+            api.put_archive(container.id, folder, archive)
     for volume in spec.volumes:
         if volume.own_folder:
-            container.put_archive(volume.target, owned_folder(volume.own_folder, owner))
+            api.put_archive(container.id, volume.target, owned_folder(volume.own_folder, owner))

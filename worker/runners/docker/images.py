@@ -24,6 +24,7 @@ from worker.runners.docker.pulled_images import PulledImage, PulledImages
 from worker.runners.seam import Image
 
 PULL_SILENCE_SECONDS = 60
+KEPT_CONFIGS = 100
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class DockerImages:
     def __init__(self, engine: Engine, pulled: PulledImages | None) -> None:
         self._engine = engine
         self._pulled = pulled
+        self._configs: dict[str, dict[str, Any]] = {}
 
     def prepare(self, image: str | None, *, pinned: str | None = None, limits: PullLimits) -> Image | None:
         """Make sure that the image is here, pulling it if missing; exactly the ``pinned`` one if still available."""
@@ -52,6 +54,15 @@ class DockerImages:
                 return found
             logger.warning("the pinned image is gone; the name may mean another", extra={"image": name, "id": pinned})
         return self._bring(name, limits=limits)
+
+    def find_config(self, image: str) -> Mapping[str, Any]:
+        """Return the image's configuration, from memory for an id that was seen before: it always means the same."""
+        if (known := self._configs.get(image)) is not None:
+            return known
+        try:
+            return self._keep_config(self._engine.client.images.get(image).attrs)
+        except ImageNotFound as error:
+            raise pull_failed(image, "it is not on this host (any more)") from error
 
     def find_unused(self, seconds: float) -> list[str]:
         """Return the ids of images that this service pulled and has not used for that long, oldest use first."""
@@ -101,10 +112,18 @@ class DockerImages:
                 found = self._engine.client.images.get(name).attrs
             except ImageNotFound:
                 return None
+        self._keep_config(found)
         if self._pulled:
             self._pulled.note_use(found["Id"])
         digests = found.get("RepoDigests") or []
         return Image(id=found["Id"], digest=digests[0].partition("@")[2] if digests else None)
+
+    def _keep_config(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        config: dict[str, Any] = found["Config"] or {}
+        while len(self._configs) >= KEPT_CONFIGS:
+            self._configs.pop(next(iter(self._configs)), None)
+        self._configs[found["Id"]] = config
+        return config
 
     def _references(self) -> dict[str, set[str]]:
         """Return the tags and digests of all images here."""

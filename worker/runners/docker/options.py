@@ -1,11 +1,14 @@
-"""Builds the options for an attempt's container: its confinement, limits, devices and network. Pure."""
+"""Builds the options for an attempt's container, its confinement, limits, devices and network, and creates it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from docker import APIClient
+
 from shared.own_addresses import HOST_FROM_CONTAINER
 from worker.runners.docker.confinement import AS_USUAL, Confinement
 from worker.runners.docker.project_archive import PRIVATE_FOLDER
+from worker.runners.docker.start import Start
 from worker.runners.seam import LOG_BOUNDS, PROJECT_FOLDER, AttemptSpec, LogBounds
 
 GPUS_LABEL = "retrain.gpus"
@@ -28,6 +31,7 @@ INIT_ENV = {"TINI_KILL_PROCESS_GROUP": "1"}  # Docker's init passes SIGTERM on t
 # images do, gets them without being given any. These variables override that.
 GPUS_VARIABLE = "NVIDIA_VISIBLE_DEVICES"
 NO_GPUS = "void"
+OF_CONTAINER = ("name", "labels", "environment", "working_dir", "stop_signal", "user")  # the others are of its host
 
 
 def container_options(
@@ -62,6 +66,23 @@ def container_options(
     }
     confined = confinement.options(spec, image_user)
     return options | _limits(spec) | network_options(spec.network, spec.host_address) | confined
+
+
+def create(api: APIClient, image: str, start: Start, options: Mapping[str, Any]) -> str:
+    """Create a container, and return its id.
+
+    The call of docker-py that takes the options as they are inspects what it has made, which nobody needs.
+    """
+    own = {name: options[name] for name in OF_CONTAINER if name in options}
+    host = {name: value for name, value in options.items() if name not in own}
+    if network := host.pop("network", None):
+        own["networking_config"] = {network: None}
+        host["network_mode"] = network
+    if binds := host.pop("volumes", None):
+        own["volumes"] = [each["bind"] for each in binds.values()]
+        host["binds"] = binds
+    config = api.create_host_config(**host)
+    return str(api.create_container(image, start.argv, entrypoint=start.entrypoint, host_config=config, **own)["Id"])
 
 
 def gpus_in(labels: Mapping[str, str]) -> tuple[str, ...]:

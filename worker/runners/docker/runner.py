@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from worker.credentials.pulling import ANYBODY, Pull
@@ -23,9 +22,9 @@ from worker.runners.docker.files import container_bytes
 from worker.runners.docker.filling import fill
 from worker.runners.docker.image_reference import require_image
 from worker.runners.docker.images import DockerImages, PullLimits
-from worker.runners.docker.options import container_options, gpus_in
+from worker.runners.docker.options import container_options, create, gpus_in
 from worker.runners.docker.pulled_images import PulledImages
-from worker.runners.docker.start import Start, find_why_not_begun, plan_start
+from worker.runners.docker.start import Made, Start, find_why_not_begun, plan_start
 from worker.runners.gpus import cdi_gpus, find_gpus
 from worker.runners.seam import LOG_BOUNDS, AttemptSpec, Capacity, Exit, Handle, Image, Inside, LogBounds
 
@@ -64,6 +63,7 @@ class DockerRunner:
         self._log_bounds = log_bounds
         self._confinement = confinement
         self._logs = EngineLogs(self._engine, log_bounds)
+        self._ended: set[str] = set()  # containers that were seen to have ended: they stay so until they are removed
 
     def prepare_image(
         self,
@@ -84,20 +84,20 @@ class DockerRunner:
         A container that was created but not started may have only some of its files: it gets all of them again.
         """
         with engine_answers(f"start '{spec.name}'", name=spec.name):
-            start = plan_start(self._engine.client, spec)
+            start = plan_start(self._images.find_config(require_image(spec.image)), spec)
             container = self._create_or_find(spec, start)
-            if container.status == "created":
+            if not container.is_started:
                 self._fill_and_start(container, spec, start, interruption)
-        return _handle(container, spec.name)
+        return Handle(id=container.id, name=spec.name)
 
     def attach(self, name: str) -> Handle | None:
         """Return the handle of a started attempt of this name, or None if there is none."""
         with engine_answers(f"look for '{name}'", name=name):
             try:
-                container = self._engine.client.containers.get(name)
+                found = self._find(name)
             except NotFound:
                 return None
-        return None if container.status == "created" else _handle(container, name)
+        return Handle(id=found.id, name=name) if found.is_started else None
 
     def poll(self, handle: Handle) -> Exit | None:
         """Return None while it runs; DOCKER_UNAVAILABLE means that its state is unknown, not that it failed."""
@@ -106,13 +106,14 @@ class DockerRunner:
             state = found["State"]
             if not _has_ended(state):
                 return None
+            self._ended.add(handle.id)
             why_not = find_why_not_begun(self._engine.client, found)
         memory = found["HostConfig"].get("Memory") or None
         return Exit(state["ExitCode"], oom_killed=state["OOMKilled"], memory_bytes=memory, not_begun=why_not)
 
     def read_log(self, handle: Handle, offset: int) -> bytes:
         """Return output from byte ``offset`` on, at most 1 MiB; bytes that are not UTF-8 become U+FFFD."""
-        return self._logs.read(handle, offset, has_ended=lambda: _has_ended(self._inspect(handle)["State"]))
+        return self._logs.read(handle, offset, has_ended=lambda: self._is_over(handle))
 
     def rest(self, handle: Handle, stopping: threading.Event, seconds: float) -> None:
         """Wait so long; less once the output that is being followed ends."""
@@ -120,7 +121,7 @@ class DockerRunner:
 
     def unkept_bytes(self, handle: Handle) -> int:
         """Return a flood's worth once the engine has discarded the log's beginning, which it does not report."""
-        return self._logs.unkept_bytes(handle)
+        return self._logs.unkept_bytes(handle, has_ended=handle.id in self._ended)
 
     def close_log(self, handle: Handle) -> None:
         """Close the stream that follows the container's output."""
@@ -128,6 +129,8 @@ class DockerRunner:
 
     def stop(self, handle: Handle, *, grace_seconds: float) -> None:
         """Send SIGTERM, wait for the grace period, send SIGKILL; return once it no longer runs."""
+        if handle.id in self._ended:
+            return
         with engine_answers(f"stop '{handle.name}'", name=handle.name), suppress(NotFound):
             self._engine.client.api.stop(handle.id, timeout=math.ceil(grace_seconds))
 
@@ -146,6 +149,7 @@ class DockerRunner:
         self._logs.forget(handle)
         with engine_answers(f"remove '{handle.name}'", name=handle.name):
             self._remove(handle.id)
+        self._ended.discard(handle.id)
 
     def list_mine(self) -> list[Handle]:
         """Return all containers with this service's and host's labels, including those that were never started."""
@@ -195,6 +199,9 @@ class DockerRunner:
         """Stop reading all logs; the containers go on."""
         self._logs.close_all()
 
+    def _is_over(self, handle: Handle) -> bool:
+        return handle.id in self._ended or _has_ended(self._inspect(handle)["State"])
+
     def _inspect(self, handle: Handle) -> Mapping[str, Any]:
         """Inspect a started container; raise CONTAINER_LOST if there is none."""
         try:
@@ -205,7 +212,7 @@ class DockerRunner:
             raise lost(handle, "there, but was never started")
         return found
 
-    def _create_or_find(self, spec: AttemptSpec, start: Start) -> Container:
+    def _create_or_find(self, spec: AttemptSpec, start: Start) -> Made:
         image = require_image(spec.image)
         options = container_options(
             spec,
@@ -215,26 +222,29 @@ class DockerRunner:
             image_user=start.image_user,
         )
         try:
-            return self._engine.client.containers.create(image, start.argv, entrypoint=start.entrypoint, **options)
+            made = create(self._engine.client.api, image, start, options)
+            return Made(made, options.get("user") or start.image_user)
         except ImageNotFound as error:
             raise pull_failed(image, "it is not on this host (any more)") from error
         except APIError as error:
             if error.status_code != 409:
                 raise refused(spec, status=error.status_code, why=why(error)) from error
         logger.info("container exists, attaching", extra={"container": spec.name})
-        return self._engine.client.containers.get(spec.name)
+        return self._find(spec.name)
 
-    def _fill_and_start(
-        self, container: Container, spec: AttemptSpec, start: Start, interruption: Interruption
-    ) -> None:
+    def _find(self, name: str) -> Made:
+        found = self._engine.client.api.inspect_container(name)
+        return Made(found["Id"], found["Config"].get("User") or "", found["State"]["Status"] != "created")
+
+    def _fill_and_start(self, container: Made, spec: AttemptSpec, start: Start, interruption: Interruption) -> None:
         try:
-            with interruption.cleaning(partial(self._remove, str(container.id))):
-                api = self._engine.client.api
+            api = self._engine.client.api
+            with interruption.cleaning(partial(self._remove, container.id)):
                 fill(api, container, spec, start, self._confinement, interruption=interruption)
                 interruption.begin()
-            container.start()
+            api.start(container.id)
         except APIError as error:
-            self._remove(str(container.id))  # what the engine refused once, it would refuse again
+            self._remove(container.id)  # what the engine refused once, it would refuse again
             raise refused(spec, status=error.status_code, why=why(error)) from error
         except OSError as error:
             if isinstance(error, RequestException):
@@ -277,7 +287,3 @@ class DockerRunner:
 
 def _has_ended(state: Mapping[str, Any]) -> bool:
     return state["Status"] in ("exited", "dead")
-
-
-def _handle(container: Container, name: str) -> Handle:
-    return Handle(id=str(container.id), name=name)

@@ -16,7 +16,6 @@ from worker.runners.docker.failures import (
     never_began,
     no_shell,
     not_run_by_entrypoint,
-    pull_failed,
 )
 from worker.runners.docker.files import has_file
 from worker.runners.docker.image_reference import require_image
@@ -39,13 +38,18 @@ class Start:
     image_user: str = ""
 
 
-def plan_start(client: DockerClient, spec: AttemptSpec) -> Start:
-    """Read the image's ENTRYPOINT; raise UserError if it cannot run a command."""
+@dataclass(frozen=True)
+class Made:
+    """An attempt's container, new or found. ``user`` is who it runs as, as the image or the operator names them."""
+
+    id: str
+    user: str
+    is_started: bool = False
+
+
+def plan_start(config: Mapping[str, Any], spec: AttemptSpec) -> Start:
+    """Read the ENTRYPOINT in the image's configuration; raise UserError if it cannot run a command."""
     image = require_image(spec.image)
-    try:
-        config = client.images.get(image).attrs["Config"] or {}
-    except ImageNotFound as error:
-        raise pull_failed(image, "it is not on this host (any more)") from error
     entrypoint = config.get("Entrypoint") or []
     plan = launch(entrypoint, spec.command)
     if plan is None:

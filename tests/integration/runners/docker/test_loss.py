@@ -26,7 +26,8 @@ def log_threads() -> list[threading.Thread]:
 def test_a_container_killed_by_hand_ended_with_137(
     runner: DockerRunner, engine: docker.DockerClient, spec: Callable[..., AttemptSpec]
 ) -> None:
-    handle = runner.start_or_attach(spec("sleep 60"))
+    handle = runner.start_or_attach(spec("echo began; sleep 60"))
+    wait_until(lambda: runner.read_log(handle, 0), what="the command's first line")
     engine.api.kill(handle.id)
     assert wait(runner, handle) == Exit(exit_code=137)
 
@@ -111,6 +112,39 @@ def test_an_ended_log_that_was_read_keeps_no_thread(runner: DockerRunner, spec: 
 def cuttable(engine: docker.DockerClient) -> Iterator[CuttableEngine]:
     with cuttable_engine() as way:
         yield way
+
+
+def test_the_engine_is_asked_only_for_what_a_short_attempt_needs(
+    cuttable: CuttableEngine, spec: Callable[..., AttemptSpec]
+) -> None:
+    with closing(DockerRunner({"DOCKER_HOST": cuttable.url}, host=HOST)) as remote:
+        image = remote.prepare_image(IMAGE, timeout_seconds=60)
+        assert image is not None
+        handle = remote.start_or_attach(spec("true", image=image.id))
+        wait_until(lambda: remote.poll(handle), what="the end")
+        del cuttable.asked[:-2]  # the last look, and the one for the proof that the command began
+        assert remote.unkept_bytes(handle) == 0
+        assert read_all(remote, handle) == b""
+        remote.stop(handle, grace_seconds=1)
+        remote.remove(handle)
+    place = f"/containers/{handle.id}"
+    assert cuttable.asked == [
+        f"GET {place}/json",
+        f"HEAD {place}/archive",
+        f"GET {place}/logs",
+        f"DELETE {place}",
+    ]
+
+
+def test_an_attempt_is_started_by_three_requests(cuttable: CuttableEngine, spec: Callable[..., AttemptSpec]) -> None:
+    with closing(DockerRunner({"DOCKER_HOST": cuttable.url}, host=HOST)) as remote:
+        image = remote.prepare_image(IMAGE, timeout_seconds=60)
+        assert image is not None
+        cuttable.asked.clear()
+        handle = remote.start_or_attach(spec("true", image=image.id))
+        place = f"/containers/{handle.id}"
+        assert cuttable.asked == ["POST /containers/create", f"PUT {place}/archive", f"POST {place}/start"]
+        remote.remove(handle)
 
 
 def test_a_log_goes_on_without_gap_or_repeat_after_the_engine_went_away(

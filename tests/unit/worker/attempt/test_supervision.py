@@ -66,6 +66,23 @@ def test_the_run_ends_before_the_job_and_the_job_before_the_container(
     assert worker.host.attempts == {}
 
 
+def test_a_training_that_was_seen_to_end_is_removed_without_being_looked_for(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_arguments: object) -> None:
+        raise AssertionError("it is known what ended, and that it was alone")
+
+    def from_now_on(_poll: int) -> None:
+        monkeypatch.setattr(HookedRunner, "attach", unexpected)
+        monkeypatch.setattr(HookedRunner, "list_mine", unexpected)
+
+    worker.runner.before_poll = from_now_on
+    job = ended(worker.run(worker.submit()))
+
+    assert job.state is JobState.SUCCEEDED
+    assert worker.host.attempts == {}
+
+
 def test_a_training_that_fails_says_its_last_line_and_is_not_tried_again(worker: FakeWorker) -> None:
     output = b"epoch 1\rValueError: no column 'age'\r\n\n"
     worker.runner.plan = Script(outputs=[output], exit=Exit(exit_code=3))
