@@ -25,6 +25,7 @@ from worker.tracking.clients import client_of
 from worker.tracking.connection import Access, Refused, Unanswered
 from worker.tracking.errors import server_answers
 from worker.tracking.evaluation_runs import EvaluationRuns
+from worker.tracking.just_read import JustRead
 from worker.tracking.model_gate import ModelGate
 from worker.tracking.model_lookup import find_version
 from worker.tracking.records import ModelVersion
@@ -95,13 +96,14 @@ class Tracking:
                 "Put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             )
         self._client = client_of(tracking_uri)
+        self._just_read = JustRead()
         self._experiments: dict[str, tuple[str, float]] = {}  # ids, and until when they are taken for true
         self._url = (public_url or (tracking_uri if tracking_uri.startswith("http") else "")).rstrip("/")
 
     @property
     def gate(self) -> ModelGate:
         """What deciding about models needs of this server."""
-        return ModelGate(self._client)
+        return ModelGate(self._client, self._just_read)
 
     @property
     def evaluations(self) -> EvaluationRuns:
@@ -172,7 +174,7 @@ class Tracking:
         Only a FINISHED one is asked for the versions of its models.
         """
         with server_answers("finish the run", run_id=run_id):
-            run = self._find(run_id)
+            run = self._just_read.take(run_id) or self._find(run_id)
             if run is None:
                 self._end(run, run_id, status)
                 return RunResult({}, None, ())

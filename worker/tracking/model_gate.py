@@ -12,6 +12,7 @@ from shared.promoting import CannotMove
 from worker.tracking.clients import Client
 from worker.tracking.connection import Refused
 from worker.tracking.errors import server_answers, short
+from worker.tracking.just_read import JustRead
 from worker.tracking.run_tags import DESCRIPTION_TAG, with_decision
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -27,19 +28,22 @@ logger = logging.getLogger(__name__)
 class ModelGate:
     """The registry and the runs of one tracking server, with the service's own credentials."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, just_read: JustRead | None = None) -> None:
         self._client = client
+        self._just_read = JustRead() if just_read is None else just_read
 
     def proposals(self, run_id: str) -> Sequence[Proposal]:
         """Return what the job's run proposes, in the order of the calls."""
         with server_answers("read the proposals", run_id=run_id):
             try:
-                tags = self._client.get_run(run_id).data.tags
+                run = self._client.get_run(run_id)
             except Refused as error:
                 if error.error_code not in NOT_THERE:
                     raise
                 return ()
-        texts = [text for name, text in sorted(tags.items()) if name.startswith(PROPOSAL_TAGS)]
+        texts = [text for name, text in sorted(run.data.tags.items()) if name.startswith(PROPOSAL_TAGS)]
+        if not texts:
+            self._just_read.keep(run)
         found = [each for each in map(read_proposal, texts) if each is not None]
         return _most_telling(sorted(found, key=lambda each: each.at))
 

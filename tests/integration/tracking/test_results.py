@@ -13,6 +13,17 @@ from tests.integration.tracking.conftest import closed
 from worker.tracking.client import Run, RunResult, Tracking
 
 
+def test_a_run_that_proposes_nothing_is_read_once_at_the_end(
+    tracking: Tracking, client: MlflowClient, run: Run
+) -> None:
+    client.log_metric(run.run_id, "accuracy", 0.5)
+    assert tracking.gate.proposals(run.run_id) == []
+    client.log_metric(run.run_id, "accuracy", 0.7)  # shows who reads it again; a training has ended by then
+    assert closed(tracking, run).metrics == {"accuracy": 0.5}
+    assert closed(tracking, run).metrics == {"accuracy": 0.7}
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+
+
 def test_a_result_is_the_last_metrics_the_decision_and_the_versions(
     tracking: Tracking, client: MlflowClient, run: Run, tmp_path: Path
 ) -> None:
