@@ -99,56 +99,9 @@ jobs = Table(
     Index(None, "experiment_name", "state", "created_at", "id"),
     Index(None, "model_name", "state", "created_at", "id"),
 )
-IS_QUEUED = jobs.c.state == literal_column(
-    "'queued'"
-)  # a literal, not a parameter, so that every plan may use the index below
-Index(  # only the waiting jobs, in the order in which they start: as small as the queue, however many have ended
-    "ix_jobs_waiting_in_order",
-    jobs.c.priority.desc(),
-    jobs.c.created_at,
-    jobs.c.id,
-    postgresql_where=IS_QUEUED,
-    sqlite_where=IS_QUEUED,
-)
-Index(  # likewise by queue, with all that is counted there: a position, and how long the first one has waited
-    "ix_jobs_waiting_by_queue",
-    jobs.c.queue,
-    jobs.c.priority.desc(),
-    jobs.c.created_at,
-    jobs.c.id,
-    jobs.c.queued_at,
-    postgresql_where=IS_QUEUED,
-    sqlite_where=IS_QUEUED,
-)
-HAS_COMMIT = jobs.c.commit_sha.is_not(None)
-Index(
-    "ix_jobs_commit_sha_created_at_id",
-    *(jobs.c[name] for name in ("commit_sha", "created_at", "id")),
-    postgresql_where=HAS_COMMIT,
-    sqlite_where=HAS_COMMIT,
-)
-IS_TRIGGERED = jobs.c.trigger_name.is_not(None)
-for _columns in (("trigger_name", "created_at", "id"), ("trigger_name", "state", "created_at", "id")):
-    Index(
-        f"ix_jobs_{'_'.join(_columns)}",
-        *(jobs.c[name] for name in _columns),
-        postgresql_where=IS_TRIGGERED,
-        sqlite_where=IS_TRIGGERED,
-    )
-for _owner in ("team", "submitted_by"):
-    IS_OWNED = jobs.c[_owner].is_not(None)
-    for _columns in ((_owner, "created_at", "id"), (_owner, "state", "created_at", "id")):
-        Index(
-            f"ix_jobs_{'_'.join(_columns)}",
-            *(jobs.c[name] for name in _columns),
-            postgresql_where=IS_OWNED,
-            sqlite_where=IS_OWNED,
-        )
-Index(  # how many jobs of a caller wait
-    "ix_jobs_waiting_by_maker", jobs.c.submitted_by, postgresql_where=IS_QUEUED, sqlite_where=IS_QUEUED
-)
+# Literals, not parameters, so that every plan may use the indexes of these jobs alone (migrations/partial_indexes.py).
+IS_QUEUED = jobs.c.state == literal_column("'queued'")
 NOT_ENDED = jobs.c.state.not_in([literal_column(f"'{state}'") for state in ("succeeded", "failed", "cancelled")])
-Index("ix_jobs_not_ended", jobs.c.state, postgresql_where=NOT_ENDED, sqlite_where=NOT_ENDED)
 
 ended_counts = Table(  # how many jobs have ended; a state may have several rows. Triggers keep it (migration 0020)
     "ended_counts",

@@ -1,15 +1,17 @@
 """Keeps whose a model is, in SQL."""
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import Insert as InsertInPostgresql
-from sqlalchemy.dialects.postgresql import insert as insert_in_postgresql
-from sqlalchemy.dialects.sqlite import Insert as InsertInSqlite
-from sqlalchemy.dialects.sqlite import insert as insert_in_sqlite
 
 from shared.jobs.model import NewJob
 from shared.jobs.model_teams import require_model_of
 from shared.sql.access.tables import model_teams
 from shared.sql.engine import Database, Transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as InsertInPostgresql
+    from sqlalchemy.dialects.sqlite import Insert as InsertInSqlite
 
 OWNER = sa.select(model_teams.c.team).where(model_teams.c.model == sa.bindparam("name"))
 
@@ -57,9 +59,15 @@ def take_model(transaction: Transaction, new: NewJob, *, isolated: bool) -> None
         require_model_of(new, owned.team if owned is not None else None)
 
 
-def _insert(transaction: Transaction) -> InsertInPostgresql | InsertInSqlite:
-    on_postgresql = transaction.connection.dialect.name == "postgresql"
-    return insert_in_postgresql(model_teams) if on_postgresql else insert_in_sqlite(model_teams)
+def _insert(transaction: Transaction) -> "InsertInPostgresql | InsertInSqlite":
+    """Return the insert of the database that is used: SQLAlchemy has loaded that one, and PostgreSQL's takes 3 MB."""
+    if transaction.connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_in_postgresql  # noqa: PLC0415
+
+        return insert_in_postgresql(model_teams)
+    from sqlalchemy.dialects.sqlite import insert as insert_in_sqlite  # noqa: PLC0415
+
+    return insert_in_sqlite(model_teams)
 
 
 def _owner(transaction: Transaction, model: str) -> str | None:

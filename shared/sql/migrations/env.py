@@ -4,6 +4,7 @@ from alembic import context
 
 from shared.sql import model_tables
 from shared.sql.access import tables as access_tables
+from shared.sql.migrations.partial_indexes import metadata
 from shared.sql.reports import tables as report_tables
 from shared.sql.triggers import tables as trigger_tables
 
@@ -16,7 +17,7 @@ TABLES = (  # of each module one
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=TABLES[0].metadata,  # of all tables
+    target_metadata=metadata,  # of all tables
     render_as_batch=True,  # SQLite alters a table by copying it
     transaction_per_migration=False,
 )
