@@ -19,6 +19,7 @@ class EnvironmentSettings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
+        defer_build=True,
     )
 
     @classmethod

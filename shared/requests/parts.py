@@ -34,7 +34,9 @@ MOST_GPUS = 64
 class Strict(BaseModel):
     """A body from a client: it may contain only known fields, of exactly their types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Resources(Strict):

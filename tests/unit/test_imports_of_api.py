@@ -13,7 +13,17 @@ FORBIDDEN = {
     *("mlflow", "docker", "worker", "git", "pandas", "numpy", "alembic", "jwt", "opentelemetry", "psycopg"),
     "sqlalchemy.dialects.postgresql",  # the store is in SQLite
 }
-START = "import sys; from api.__main__ import prepare; prepare(); print(*sys.modules)"
+START = """
+import sys, typing
+from api.__main__ import prepare
+from api.http.models import AnswerBody
+from shared.redis_client import Redis
+
+prepare()
+print(*(each.__name__ for each in AnswerBody.__subclasses__() if each.__pydantic_complete__))
+print(*typing.get_overloads(Redis.get))
+print(*sys.modules)
+"""
 
 
 def test_an_api_that_is_about_to_serve_has_loaded_neither_mlflow_nor_docker_nor_the_worker(tmp_path: Path) -> None:
@@ -30,6 +40,8 @@ def test_an_api_that_is_about_to_serve_has_loaded_neither_mlflow_nor_docker_nor_
         check=True,
         timeout=60,
     )
-    loaded = set(done.stdout.split())
-    assert "api.ui.pages.jobs" in loaded
-    assert not FORBIDDEN & loaded
+    built, overloads, loaded = done.stdout.splitlines()
+    assert not built
+    assert not overloads
+    assert "api.ui.pages.jobs" in loaded.split()
+    assert not FORBIDDEN & set(loaded.split())
