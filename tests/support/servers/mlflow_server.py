@@ -36,6 +36,7 @@ class MlflowServer:
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     known_as: Sequence[str] = ()
+    module: str = "mlflow"
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +48,7 @@ class MlflowServer:
         """Start it and wait until it answers."""
         with (self.folder / "mlflow-server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *self._options()],
+                [sys.executable, "-m", self.module, "server", *self._options()],
                 cwd=self.folder,
                 env=_without_mlflow(os.environ) | OFF | WEBHOOKS,
                 stdout=log,
