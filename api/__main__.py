@@ -19,7 +19,7 @@ from shared.proxies import go_directly_to_own_parts
 from shared.queue import BackgroundQueue, CeleryQueue
 from shared.settings import Settings
 from shared.sql import SqlStore, schema
-from shared.sql.engine import find_change_counter
+from shared.sql.watching import find_change_counter
 
 
 def prepare() -> tuple[Server, Services, BackgroundQueue]:

@@ -183,10 +183,11 @@ def _parse_ssh(parts: SplitResult) -> GitUri:
 
 
 def _parse_http(parts: SplitResult) -> GitUri:
-    origin = f"{parts.scheme}://{_netloc(parts)}/"
-    uri = urlunsplit((parts.scheme, _netloc(parts), _path(parts), "", ""))
+    netloc = _netloc(parts)
+    uri = urlunsplit((parts.scheme, netloc, _path(parts), "", ""))
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return GitUri(uri, parts.scheme, _host(parts.hostname), _credentials(origin, username, password, parts.path))
+    credentials = _credentials(f"{parts.scheme}://{netloc}/", username, password, parts.path)
+    return GitUri(uri, parts.scheme, _host(parts.hostname), credentials)
 
 
 def _credentials(origin: str, username: str, password: str, path: str) -> Credentials | None:

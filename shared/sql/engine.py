@@ -1,5 +1,6 @@
 """Connects to the database: transactions, the database's clock, and SQLAlchemy's errors turned into ours."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.access.acts import Act, current_act
@@ -25,9 +26,11 @@ from shared.scheduling.limits import Limits
 from shared.sql.ticket_lock import TicketLock
 
 SWITCH_PAUSE_SECONDS = 0.01
+PING_AFTER_SECONDS = 0.5  # without use: no server restarts in less time
 WAIT_SECONDS = 5  # for a connection, and for a lock
 STATEMENT_SECONDS = 30
 BEGIN_OPTION = "retrain_begin"
+IDLE_SINCE = "idle_since"
 DEFAULT_LIMITS = Limits()
 NO_ALERTS = Alerting()
 # Of each connection. The 2 MB that SQLite keeps by itself save no time: the system keeps the file's pages as well.
@@ -40,7 +43,9 @@ CUT_IS_NOTICED = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+NO_BEGIN = ""
 READING = {"sqlite": {BEGIN_OPTION: "DEFERRED"}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
+LOOKING = {"sqlite": {BEGIN_OPTION: NO_BEGIN}, "postgresql": {"isolation_level": "AUTOCOMMIT"}}
 WRITING = {"sqlite": {BEGIN_OPTION: "IMMEDIATE"}, "postgresql": {"isolation_level": "READ COMMITTED"}}
 
 
@@ -131,6 +136,12 @@ class Database:
             yield transaction
 
     @contextmanager
+    def looking(self) -> Iterator[Transaction]:
+        """Run one statement that reads: it sees one state of the database, and needs no round trips around it."""
+        with self._transaction(LOOKING) as transaction:
+            yield transaction
+
+    @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that is committed at the end, or leaves nothing behind."""
         with self._take_turn(), self._transaction(WRITING) as transaction:
@@ -205,16 +216,34 @@ def _postgresql(url: URL) -> Engine:
         "statement_timeout": STATEMENT_SECONDS,
         "idle_in_transaction_session_timeout": STATEMENT_SECONDS,  # for a client that is gone: its locks must go too
     }
-    options = " ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())
-    return sa.create_engine(
+    options = " ".join(["-c TimeZone=UTC", *(f"-c {name}={seconds * 1000}" for name, seconds in limits.items())])
+    engine = sa.create_engine(
         url,
         hide_parameters=True,  # in errors: they include a job's sealed credentials
-        pool_pre_ping=True,
         pool_timeout=WAIT_SECONDS,
         pool_size=10,
         max_overflow=40,
         connect_args={"connect_timeout": WAIT_SECONDS, "options": options, **CUT_IS_NOTICED},
     )
+    _ping_what_was_idle(engine)
+    return engine
+
+
+def _ping_what_was_idle(engine: Engine) -> None:
+    """Replace connections that broke while nobody used them; SQLAlchemy's own pre-ping costs each use a round trip."""
+
+    @sa.event.listens_for(engine, "checkin")
+    def on_checkin(_connection: Any, record: Any) -> None:
+        record.info[IDLE_SINCE] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() < record.info.get(IDLE_SINCE, math.inf) + PING_AFTER_SECONDS:  # or it is new
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error  # which has the pool connect once more
 
 
 def _sqlite(url: URL) -> Engine:
@@ -244,32 +273,10 @@ def _sqlite(url: URL) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN_OPTION, 'DEFERRED')}")
+        if (kind := connection.get_execution_options().get(BEGIN_OPTION, "DEFERRED")) != NO_BEGIN:
+            connection.exec_driver_sql(f"BEGIN {kind}")
 
     return engine
-
-
-def find_change_counter(url: str) -> Callable[[], int] | None:
-    """Return what tells a number for microseconds of work, another one once anything was committed to the SQLite file.
-
-    Call it from one thread. None for PostgreSQL, which has no such number.
-    """
-    address = parse_database_url(url)
-    if address.get_backend_name() != "sqlite":
-        return None
-    place, kept = f"{Path(str(address.database)).absolute().as_uri()}?mode=rw", list[sqlite3.Connection]()
-
-    def count() -> int:
-        try:
-            if not kept:
-                kept.append(sqlite3.connect(place, uri=True, isolation_level=None))
-            [(number,)] = kept[0].execute("PRAGMA data_version").fetchall()
-        except sqlite3.Error:  # whoever looks because of it finds out what is wrong
-            kept.clear()
-            return -time.monotonic_ns()
-        return int(number)
-
-    return count
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -74,7 +74,7 @@ class Reading(Database):
 
     def get_version(self, job_id: str) -> tuple[int, JobState]:
         """Return version and state only."""
-        with self.reading() as transaction:
+        with self.looking() as transaction:
             row = read_of_job(transaction, VERSION, job_id)
             return row.version, row.state
 

@@ -33,6 +33,22 @@ LABELS = (
 )
 TRANSITIONS = sa.select(transitions).where(transitions.c.job_id == sa.bindparam("of_id")).order_by(transitions.c.number)
 
+
+def _of_these(statement: sa.Select[Any], job_id: sa.Column[str]) -> dict[str, sa.Select[Any]]:
+    """Return it for the jobs ``of_ids``, on each database with one parameter: so it is the same for any number."""
+    ids = sa.bindparam("of_ids", type_=sa.ARRAY(sa.String))
+    each = sa.func.json_each(sa.bindparam("of_ids", type_=sa.JSON)).table_valued("value")
+    return {
+        "postgresql": statement.where(job_id == sa.any_(ids)),
+        "sqlite": statement.where(job_id.in_(sa.select(each.c.value))),
+    }
+
+
+ATTEMPTS_OF_THESE = _of_these(sa.select(attempts).order_by(attempts.c.number), attempts.c.job_id)
+LABELS_OF_THESE = _of_these(
+    sa.select(labels.c.job_id, labels.c.name, labels.c.value).order_by(labels.c.name), labels.c.job_id
+)
+
 THIS_JOB = jobs.c.id == sa.bindparam("of_id", type_=jobs.c.id.type)
 CHANGE_JOB = sa.update(jobs).where(THIS_JOB).values(version=jobs.c.version + 1)  # and what is given when it runs
 MARK_JOB = sa.update(jobs).where(THIS_JOB)
@@ -78,11 +94,12 @@ def with_attempts(transaction: Transaction, rows: Iterable[sa.Row[Any]]) -> list
     """Return the records of jobs with attempts and labels; two queries, however many jobs."""
     rows = list(rows)
     ids = [row.id for row in rows]
+    database = transaction.connection.dialect.name
     tries = defaultdict(list)
-    for row in transaction.all(sa.select(attempts).where(attempts.c.job_id.in_(ids)).order_by(attempts.c.number)):
+    for row in transaction.all(ATTEMPTS_OF_THESE[database], of_ids=ids):
         tries[row.job_id].append(_to_attempt(row))
     words: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in transaction.all(sa.select(labels).where(labels.c.job_id.in_(ids)).order_by(labels.c.name)):
+    for row in transaction.all(LABELS_OF_THESE[database], of_ids=ids):
         words[row.job_id][row.name] = row.value
     return [_to_job(row, attempts=tries[row.id], labels=words[row.id]) for row in rows]
 

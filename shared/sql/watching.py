@@ -1,12 +1,16 @@
 """Reads what people and Prometheus look at: each host's worker, and how many jobs wait, run and have ended."""
 
+import sqlite3
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from shared.addresses.database_url import parse_database_url
 from shared.alerts.model import AlertState
 from shared.jobs.model import JobState
 from shared.jobs.signs import Topic
@@ -150,3 +154,26 @@ def _unsent(table: sa.Table) -> sa.Select[Any]:
 def _seconds_since(at: datetime, transaction: Transaction) -> float:
     """Return the seconds since then; never negative, even if the clock was set back."""
     return max(0.0, (transaction.now - at).total_seconds())
+
+
+def find_change_counter(url: str) -> Callable[[], int] | None:
+    """Return what tells a number for microseconds of work, another one once anything was committed to the SQLite file.
+
+    Call it from one thread. None for PostgreSQL, which has no such number.
+    """
+    address = parse_database_url(url)
+    if address.get_backend_name() != "sqlite":
+        return None
+    place, kept = f"{Path(str(address.database)).absolute().as_uri()}?mode=rw", list[sqlite3.Connection]()
+
+    def count() -> int:
+        try:
+            if not kept:
+                kept.append(sqlite3.connect(place, uri=True, isolation_level=None))
+            [(number,)] = kept[0].execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error:  # whoever looks because of it finds out what is wrong
+            kept.clear()
+            return -time.monotonic_ns()
+        return int(number)
+
+    return count

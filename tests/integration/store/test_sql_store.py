@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -64,6 +65,51 @@ def test_a_network_that_is_cut_is_noticed_within_ten_seconds(postgresql_url: str
     store.close()
     assert 0 < unanswered <= 10_000
     assert idle + every * count <= 10
+
+
+def _pid(store: SqlStore) -> int:
+    """The process that serves the store's only connection."""
+    with store.looking() as transaction:
+        return int(transaction.execute(sa.select(sa.func.pg_backend_pid())).scalar_one())
+
+
+def test_a_connection_that_broke_while_nobody_used_it_is_replaced(
+    postgresql_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqlStore(postgresql_url)
+    job_id, pid = submit(store), _pid(store)
+    monkeypatch.setattr(engine, "PING_AFTER_SECONDS", 0)
+    postgres_server.end_connection(pid)
+    assert store.get(job_id).state is JobState.QUEUED
+    assert _pid(store) != pid
+    store.close()
+
+
+def test_a_connection_that_was_just_used_is_not_asked_whether_it_works(
+    postgresql_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqlStore(postgresql_url)
+    job_id, pid = submit(store), _pid(store)
+    monkeypatch.setattr(engine, "PING_AFTER_SECONDS", 600)
+    postgres_server.end_connection(pid)
+    with pytest.raises(StoreUnavailable):
+        store.get(job_id)
+    assert store.get(job_id).state is JobState.QUEUED
+    store.close()
+
+
+def test_a_look_at_a_jobs_version_is_one_statement_without_a_transaction_around_it(sql_url: str) -> None:
+    store = SqlStore(sql_url)
+    job_id, statements = submit(store), []
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    assert store.get_version(job_id) == (1, JobState.QUEUED)
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+    with store.looking() as transaction:
+        held: Any = transaction.connection.connection.driver_connection
+        transaction.all(sa.select(sa.literal(1)))
+        is_within = held.in_transaction if store.engine.dialect.name == "sqlite" else not held.autocommit
+    assert not is_within
+    store.close()
 
 
 def test_the_locks_of_a_client_that_fell_silent_are_given_up(

@@ -13,7 +13,7 @@ from api.live import long_poll
 from api.live.changes import Changes
 from api.live.long_poll import LongPoll
 from shared.sql import SqlStore, schema
-from shared.sql.engine import find_change_counter
+from shared.sql.watching import find_change_counter
 from tests.fakes.store import MemoryStore
 from tests.support.jobs import SUCCEEDED, claimed, running, submit
 from tests.support.waiting import wait_until
