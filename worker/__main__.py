@@ -121,6 +121,7 @@ def _work(process: WorkerProcess, settings: Settings, stopping: threading.Event)
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
+        process.removals.wait(max(0, deadline - time.monotonic()))
     return 1 if parts.heartbeat.is_refused else 0
 
 

@@ -23,6 +23,7 @@ from shared.settings import Settings
 from shared.sql import SqlStore
 from worker.alerts.registry import channels_of
 from worker.alerts.sender import AlertSender
+from worker.aside import Aside
 from worker.attempt.deciding import Deciding
 from worker.attempt.evaluating import Evaluating
 from worker.attempt.finishing import Finishing
@@ -53,6 +54,8 @@ from worker.tracking.client import Tracking
 from worker.triggers.looking import TriggerLooking
 from worker.triggers.seam import Around
 
+MOST_REMOVALS = 8  # at a time, beside the jobs that follow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
@@ -81,6 +84,7 @@ class Running:
     side_work: Callable[..., SideWork[Handle]] = SideWork
     on_refused: Callable[[], None] = lambda: None  # another machine has this host's name
     finishing: type[Finishing] = Finishing
+    aside: Callable[[Callable[[], None]], None] = lambda work: work()  # for the removal of containers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,16 @@ def build(settings: Settings, outside: Outside, running: Running) -> Parts:
     redactor = worker_redactor(settings, outside.environment)
     timing = Time(running.clock, partial(_pause, running.stopping))
     deciding = Deciding(store, tracking.gate, runner.inside.is_guarded, evaluating, timing)
-    finishing = running.finishing(settings, store, runner, tracking, running.stopping, deciding, clock=running.clock)
+    finishing = running.finishing(
+        settings,
+        store,
+        runner,
+        tracking,
+        running.stopping,
+        deciding,
+        clock=running.clock,
+        aside=running.aside,
+    )
     cards = Cards(settings, tracking)
     supervisor = Supervisor(
         settings=settings,
@@ -207,6 +220,7 @@ class WorkerProcess:
     celery: Celery
     alerts: AlertSender
     metrics: WorkerMetrics
+    removals: Aside
 
 
 def build_process(
@@ -239,12 +253,13 @@ def build_process(
         environment=environment,
         machine=machine,
     )
-    parts = build(settings, outside, Running(stopping=stopping, on_refused=_terminate))
+    removals = Aside(MOST_REMOVALS, step="remove_container")
+    parts = build(settings, outside, Running(stopping=stopping, on_refused=_terminate, aside=removals.run))
     register_task(celery, parts.tasks)
     cancel_what_is_revoked(store, outside.report)
     metrics.show_look(lambda: parts.here.seen_at)
     alerts = AlertSender(store, channels_of(settings, redactor, headers=partial(headers_for, credentials)))
-    return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics)
+    return WorkerProcess(parts=parts, store=store, celery=celery, alerts=alerts, metrics=metrics, removals=removals)
 
 
 def _pause(stopping: threading.Event, seconds: float) -> None:

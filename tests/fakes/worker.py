@@ -65,6 +65,7 @@ class FakeWorker:
     tracking: FakeTracking = field(default_factory=FakeTracking)
     options: dict[str, Any] = field(default_factory=dict)
     machine: Machine | None = None
+    aside: Callable[[Callable[[], None]], None] = lambda work: work()
 
     @classmethod
     def new(cls, folder: Path, **options: Any) -> "FakeWorker":
@@ -96,7 +97,7 @@ class FakeWorker:
             environment={"REGION": "eu"},
             machine=self.machine,
         )
-        parts = build(self.settings, outside, Running(stopping=self.stopping))
+        parts = build(self.settings, outside, Running(stopping=self.stopping, aside=self.aside))
         self.here, self.preparation, self.finishing = parts.here, parts.preparation, parts.finishing
         self.supervisor, self.heartbeat, self.sweep = parts.supervisor, parts.heartbeat, parts.sweep
         self.looking, self.triggers, self.cards = parts.looking, parts.triggers, parts.cards

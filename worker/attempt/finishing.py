@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ class Finishing:
     stopping: threading.Event
     deciding: Deciding
     clock: Callable[[], float] = time.monotonic
+    aside: Callable[[Callable[[], None]], None] = lambda work: work()  # for what the next job need not wait for
 
     @property
     def scratch(self) -> Path:
@@ -107,7 +109,10 @@ class Finishing:
         job = self._patiently(lambda: self.store.finish(claim, ending))
         code = job.reason.code if job.reason else None
         logger.info("attempt ended", extra={"state": job.state, "reason": code})
-        self._clear_away(claim, ended)
+        if ended and self.runner.inside.runs_images:  # a container that has ended runs nothing, and holds no device
+            self.aside(partial(self._clear_away, claim, ended))
+        else:
+            self._clear_away(claim, ended)
         return job
 
     def _with_decision(self, ending: Ending, decided: Sequence[Promotion]) -> Ending:
@@ -226,12 +231,9 @@ class Finishing:
     def _copy_log(self, job_id: str, number: int, path: Path) -> None:
         offset = 0
         with path.open("wb") as file:
-            while part := self._log_part(job_id, number, offset):
+            while part := self.store.read_log(job_id, attempt=number, offset=offset, limit=LOG_READ_BYTES).data:
                 file.write(part)
                 offset += len(part)
-
-    def _log_part(self, job_id: str, number: int, offset: int) -> bytes:
-        return self.store.read_log(job_id, attempt=number, offset=offset, limit=LOG_READ_BYTES).data
 
     def _with_retry(self, claim: Claim, ending: Ending, redactor: Redactor) -> Ending:
         if ending.reason is None:

@@ -19,11 +19,11 @@ from shared.requests.retrain_request import RetrainRequest
 from shared.secrets.redactor import Redactor
 from shared.triggers.new_jobs import made_by, new_job, with_gpus
 from shared.triggers.records import policy_of, when_of
+from worker.aside import Aside
 from worker.credentials.keys import Keyring
 from worker.interruption import WorkerStopping
 from worker.resilience import survive
 from worker.triggers import dataset, jobs, observations, ticks
-from worker.triggers.aside import Aside
 from worker.triggers.inputs import Inputs, find_inputs, seen_inputs
 from worker.triggers.seam import FAILURES, Around, Found, Look, Looker
 
@@ -56,7 +56,7 @@ class TriggerLooking:
 
     def run_until(self, stopping: threading.Event) -> None:
         """Look until the worker stops."""
-        aside = Aside(SLOW_AT_A_TIME)
+        aside = Aside(SLOW_AT_A_TIME, step="look_at_trigger")
         while not stopping.is_set():
             if not survive("look_at_triggers", partial(self._next, aside)):
                 stopping.wait(LOOK_EVERY_SECONDS)

@@ -47,7 +47,7 @@ def test_training_writes_where_it_needs_to(
 
 def test_without_rights_of_its_own_an_image_runs_as_the_operator_s_user(spec: Callable[..., AttemptSpec]) -> None:
     with confined(user=USER) as runner:
-        code, log = run(runner, spec(f"{WHO}; grep CapEff /proc/self/status; touch /etc/x || echo refused"))
+        code, log = run(runner, spec(f"{WHO}; grep CapEff /proc/self/status; touch /etc/x 2>&1 || echo refused"))
     assert code == 0
     assert log.split()[:5] == ["4321", "4322", "/mlflow/projects/home", "training", "CapEff:"]
     assert "0000000000000000" in log

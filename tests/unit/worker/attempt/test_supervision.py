@@ -1,6 +1,7 @@
 """One attempt from claim to end, on fakes."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.fakes.runner import FakeRunner, Script
 from tests.fakes.tracking import FakeTracking
 from tests.fakes.worker import TOKEN, FakeWorker, HookedRunner
 from tests.support.supervising import HANGING, code_of, ended, stop_at
-from worker.runners.seam import AttemptSpec, Exit, Handle, LogBounds
+from worker.runners.seam import AttemptSpec, Exit, Handle, Inside, LogBounds
 from worker.tracking.client import RunResult
 
 GIT_AWAY = InfrastructureError(Code.GIT_UNREACHABLE, "git.example does not answer.")
@@ -80,6 +81,23 @@ def test_a_training_that_was_seen_to_end_is_removed_without_being_looked_for(
     job = ended(worker.run(worker.submit()))
 
     assert job.state is JobState.SUCCEEDED
+    assert worker.host.attempts == {}
+
+
+@pytest.mark.parametrize("in_image", [True, False])
+def test_the_next_job_does_not_wait_for_the_removal_of_a_container_but_for_what_a_process_may_have_left(
+    worker: FakeWorker, in_image: bool
+) -> None:
+    put_off: list[Callable[[], None]] = []
+    following = worker.restarted(aside=put_off.append)
+    following.runner.inside = Inside(runs_images=in_image)
+    following.source.project = "name: iris\ndocker_env: {image: iris:1}\nentry_points: {main: {command: 'true'}}\n"
+    job = ended(following.run(following.submit()))
+
+    assert job.state is JobState.SUCCEEDED
+    assert (len(put_off), len(worker.host.attempts)) == ((1, 1) if in_image else (0, 0))
+    for each in put_off:
+        each()
     assert worker.host.attempts == {}
 
 
