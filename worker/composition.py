@@ -55,6 +55,7 @@ from worker.triggers.looking import TriggerLooking
 from worker.triggers.seam import Around
 
 MOST_REMOVALS = 8  # at a time, beside the jobs that follow
+KEPT_CONNECTIONS = 3  # of a dozen threads and the slots, hardly more use the store at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +236,7 @@ def build_process(
         alerting=settings.alerting,
         teams_isolated=settings.teams_isolated,
         audit_log=settings.audit_log,
+        kept=KEPT_CONNECTIONS,
     )
     credentials = CredentialsFile(settings.credentials_file, lambda named: logs.hide(named.secrets))
     credentials.load()

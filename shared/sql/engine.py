@@ -29,6 +29,7 @@ SWITCH_PAUSE_SECONDS = 0.01
 PING_AFTER_SECONDS = 0.5  # without use: no server restarts in less time
 WAIT_SECONDS = 5  # for a connection, and for a lock
 STATEMENT_SECONDS = 30
+KEPT_CONNECTIONS, MOST_CONNECTIONS = 10, 50
 BEGIN_OPTION = "retrain_begin"
 IDLE_SINCE = "idle_since"
 DEFAULT_LIMITS = Limits()
@@ -107,7 +108,11 @@ class Transaction:
 
 
 class Database:
-    """Opens transactions on one database; ``clock`` replaces the database's clock in simulations."""
+    """Opens transactions on one database.
+
+    ``clock`` replaces the database's clock in simulations. ``kept`` is how many connections to SQLite stay open: each
+    keeps up to a megabyte of pages and statements, and takes a millisecond to open.
+    """
 
     def __init__(
         self,
@@ -117,8 +122,9 @@ class Database:
         alerting: Alerting = NO_ALERTS,
         teams_isolated: bool = False,
         clock: Callable[[], datetime] | None = None,
+        kept: int = KEPT_CONNECTIONS,
     ) -> None:
-        self.engine = create_engine(url)
+        self.engine = create_engine(url, kept)
         self.limits = limits
         self.alerting = alerting
         self.teams_isolated = teams_isolated
@@ -204,10 +210,10 @@ CLOCK = sa.select(sa.func.clock_timestamp())
 CLOCKS = {"postgresql": _time_in_postgresql, "sqlite": _time_in_sqlite}
 
 
-def create_engine(url: str) -> Engine:
+def create_engine(url: str, kept: int = KEPT_CONNECTIONS) -> Engine:
     """Create the engine; raise ConfigurationError if the URL does not name a supported database."""
     address = parse_database_url(url)
-    return _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
+    return _sqlite(address, kept) if address.get_backend_name() == "sqlite" else _postgresql(address)
 
 
 def _postgresql(url: URL) -> Engine:
@@ -221,8 +227,8 @@ def _postgresql(url: URL) -> Engine:
         url,
         hide_parameters=True,  # in errors: they include a job's sealed credentials
         pool_timeout=WAIT_SECONDS,
-        pool_size=10,
-        max_overflow=40,
+        pool_size=KEPT_CONNECTIONS,
+        max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
         connect_args={"connect_timeout": WAIT_SECONDS, "options": options, **CUT_IS_NOTICED},
     )
     _ping_what_was_idle(engine)
@@ -246,7 +252,7 @@ def _ping_what_was_idle(engine: Engine) -> None:
             raise InvalidatePoolError from error  # which has the pool connect once more
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, kept: int) -> Engine:
     folder = Path(str(url.database)).parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -256,8 +262,8 @@ def _sqlite(url: URL) -> Engine:
     engine = sa.create_engine(
         url,
         hide_parameters=True,
-        pool_size=10,
-        max_overflow=40,
+        pool_size=kept,
+        max_overflow=MOST_CONNECTIONS - kept,
         pool_timeout=WAIT_SECONDS,
         pool_use_lifo=True,  # few connections do most of the work, and the others keep no pages
     )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -234,6 +235,18 @@ def test_a_connection_to_sqlite_keeps_little_and_is_the_next_one_that_is_used(sq
     with store.reading() as next_one:
         assert next_one.connection.connection.dbapi_connection is connections[1]
     assert connections[0] is not connections[1]
+    store.close()
+
+
+def test_connections_to_sqlite_beyond_those_that_are_kept_are_closed_after_use(sqlite_url: str) -> None:
+    store = SqlStore(sqlite_url, kept=1)
+    with store.reading() as first, store.reading() as last:
+        given_back_last, kept = (each.connection.connection.driver_connection for each in (first, last))
+        assert given_back_last is not None
+        assert kept is not None
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        given_back_last.execute("SELECT 1")
+    kept.execute("SELECT 1")
     store.close()
 
 
