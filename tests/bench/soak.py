@@ -15,7 +15,7 @@ from tests.bench.rows.jobs import Work, work_off, working
 from tests.bench.rows.memory import parts, pss_mb
 
 JOBS = 2000
-WARM_UP = 200  # what the first jobs make for good is no leak: modules are loaded, statements and pages are kept
+WARM_UP = 500  # what the first jobs make for good is no leak: modules, statements, and the latest jobs' ids and records
 AT_ONCE = 50
 GROWTH = 1.05
 SLOTS = 2
