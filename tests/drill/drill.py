@@ -18,7 +18,7 @@ from tests.drill.load import Load
 from tests.drill.machine import prepared_machine
 from tests.drill.records import Records
 from tests.drill.report import Injected, say
-from tests.drill.sampling import Sampler, Violation
+from tests.drill.sampling import Sampler, Violated, Violation
 from tests.drill.stack import DrillStack
 from tests.drill.ticking import Ticking
 from tests.support.waiting import wait_until
@@ -28,14 +28,6 @@ NOTHING_LEFT_SECONDS = 60
 ALL_TOLD_SECONDS = 120
 POLL_SECONDS = 0.5
 HISTORY_LINES = 8
-
-
-class Violated(Exception):
-    """Something that must hold did not."""
-
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__(f"{len(violations)} violations")
-        self.violations = violations
 
 
 @dataclass

@@ -28,6 +28,14 @@ class Violation:
     job_id: str | None = None
 
 
+class Violated(Exception):
+    """Something that must hold did not."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__(f"{len(violations)} violations")
+        self.violations = violations
+
+
 class Sampler:
     """Samples in threads of its own. ``jobs`` is what the store said last."""
 
