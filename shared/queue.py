@@ -99,8 +99,11 @@ def make_celery(settings: Settings, *, with_results: bool, socket_seconds: float
 
 
 def celery_queues(settings: Settings) -> list[str]:
-    """Return what this host's worker listens to: its queues, and one of its own (docs/decisions/0010)."""
-    return [*sorted(settings.worker_queues), OWN_QUEUE.format(host=settings.worker_host)]
+    """Return what this host's worker listens to: a queue of its own, and its queues (docs/decisions/0010).
+
+    In this order: what the sweep sends has waited longest, and new jobs, which are sent at once, must not overtake it.
+    """
+    return [OWN_QUEUE.format(host=settings.worker_host), *sorted(settings.worker_queues)]
 
 
 class CeleryQueue:

@@ -102,6 +102,16 @@ def test_what_is_sent_to_a_host_is_taken_by_its_worker_and_by_no_other_one(
     assert _taken(settings.model_copy(update={"worker_host": "gpu-2"}), 1) == [pinned.id]
 
 
+def test_what_is_sent_to_a_host_goes_before_what_is_for_any_but_not_before_a_higher_priority(
+    queue: CeleryQueue, settings: Settings
+) -> None:
+    urgent, new, old = _job(priority=5), _job(), _job()
+    queue.send(new)
+    queue.send(old, host=settings.worker_host)
+    queue.send(urgent)
+    assert _taken(settings, 3) == [urgent.id, old.id, new.id]
+
+
 def test_a_message_holds_of_the_request_what_flower_is_to_show(queue: CeleryQueue, valkey: Valkey) -> None:
     request = {"git_uri": "https://git.example/iris.git", "commit_hash": "main", "parameters": {"key": "hunter2"}}
     queue.send(_job(request=request, model_name="iris"))

@@ -56,7 +56,7 @@ def test_a_worker_acknowledges_early_and_holds_nothing_back(settings: Settings) 
     conf = make_celery(settings, with_results=True).conf
     assert (conf.task_acks_late, conf.worker_disable_prefetch, conf.worker_prefetch_multiplier) == (False, True, 1)
     assert conf.worker_pool == "threads"
-    assert [queue.name for queue in conf.task_queues] == ["cpu", "gpu", "@gpu-1"]
+    assert [queue.name for queue in conf.task_queues] == ["@gpu-1", "cpu", "gpu"]
 
 
 def test_a_worker_waits_for_redis_for_ever_and_for_each_answer_only_so_long(settings: Settings) -> None:
