@@ -56,8 +56,8 @@ class Policy(Protocol):
     ) -> AbstractAsyncContextManager[bytes | None]:
         """Return a context in which the request may be passed on; it gives the body to send, None for what came."""
 
-    def note(self, grant: Grant, method: str, path: str, said: dict[str, Any]) -> None:
-        """List what was refused."""
+    async def note(self, grant: Grant, method: str, path: str, said: dict[str, Any]) -> None:
+        """List what is about to be refused."""
 
 
 class Guard:
@@ -97,7 +97,11 @@ class Guard:
         except Gone:
             return
         finally:
-            self._free_bytes += len(held)
+            self._free(held)
+
+    def _free(self, held: bytearray) -> None:
+        self._free_bytes += len(held)
+        held.clear()
 
     async def _pass(
         self,
@@ -131,8 +135,9 @@ class Guard:
         said: dict[str, Any] = {}
         with suppress(Unfit):
             said = parse(bytes(held))
+        self._free(held)  # what follows waits for MLflow
         assert self._policy  # noqa: S101 - for the type checker
-        self._policy.note(grant, scope["method"], verdict.route or scope["path"], {**said, **verdict.named})
+        await self._policy.note(grant, scope["method"], verdict.route or scope["path"], {**said, **verdict.named})
 
     def _judge(self, scope: Scope) -> Verdict:
         path: bytes = scope.get("raw_path") or scope["path"].encode()

@@ -42,18 +42,15 @@ class Refusals:
         self._lists: Bounded[str, _List] = Bounded(MOST_ATTEMPTS)
         self._writing: dict[str, asyncio.Task[None]] = {}
 
-    def note(self, grant: Grant, call: str, what: str) -> None:
-        """Add a refusal to the attempt's list; it is written soon."""
+    def note(self, grant: Grant, call: str, what: str) -> "asyncio.Task[None]":
+        """Add a refusal to the attempt's list; return the write that will have it."""
         kept = self._lists.find(grant.run_id) or _List()
         self._lists.put(grant.run_id, kept)
         _count(kept, _shown(call, CALL_CHARACTERS), _shown(what, OBJECT_CHARACTERS), 1)
         kept.is_new = True
         if grant.run_id not in self._writing:
             self._writing[grant.run_id] = asyncio.create_task(self._write(grant.run_id, kept))
-
-    async def written(self) -> None:
-        """Wait for the writes under way, such as at the end."""
-        await asyncio.gather(*self._writing.values())
+        return self._writing[grant.run_id]
 
     async def _write(self, run_id: str, kept: _List) -> None:
         try:

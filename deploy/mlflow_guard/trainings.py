@@ -1,5 +1,6 @@
 """The policy for trainings: each shows its attempt's token, reads what it likes, and writes what is its own job's."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +23,7 @@ HOW = (
     "the training starts, and set neither MLFLOW_TRACKING_USERNAME nor MLFLOW_TRACKING_PASSWORD"
 )
 BEARER = "bearer "
+NOTE_SECONDS = 2.0  # for the list of refusals, while MLflow is slow
 
 
 class Trainings:
@@ -63,13 +65,10 @@ class Trainings:
             with self._registering(await self._place(grant, write)):
                 yield body
 
-    def note(self, grant: Grant, method: str, path: str, said: dict[str, Any]) -> None:
-        """List a refusal in the attempt's run."""
-        self._refusals.note(grant, call_of(method, path), object_of(said))
-
-    async def written(self) -> None:
-        """Wait until what was noted is in MLflow, or could not be written."""
-        await self._refusals.written()
+    async def note(self, grant: Grant, method: str, path: str, said: dict[str, Any]) -> None:
+        """List a refusal in the attempt's run, before it is answered: the run is read once the training has ended."""
+        writing = self._refusals.note(grant, call_of(method, path), object_of(said))
+        await asyncio.wait({writing}, timeout=NOTE_SECONDS)
 
     async def _check(self, grant: Grant, write: Write, files: list[str]) -> None:
         for thing in write.needs:

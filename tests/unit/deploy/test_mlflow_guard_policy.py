@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deploy.mlflow_guard import trainings
 from deploy.mlflow_guard.bodies import Unfit
 from deploy.mlflow_guard.layer import Guard, Message, Receive, Refused, Scope, Send
 from deploy.mlflow_guard.owners import Answer, Owners
@@ -20,6 +21,8 @@ from mypackage.protocol import JOB_TAG, REFUSED_TAG
 from shared.secrets.attempt_tokens import Grant, issue
 
 GRANT = Grant("ours", 1, "2f", "1", None, 1000)
+TOKEN = ("Authorization", f"Bearer {issue(GRANT, 'key')}")
+DELETE = "/api/2.0/mlflow/runs/delete"
 FILE, MODEL_FILE = "1/2f/artifacts/model/x", "1/models/m-1/artifacts/x"
 
 
@@ -32,13 +35,15 @@ class Mlflow:
     model_tags: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    written_at_answer: list[str] = field(default_factory=list)
     is_away: bool = False
+    hangs: bool = False
 
     async def ask(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> Answer:
         self.asked.append(path.rpartition("mlflow/")[2])
-        await asyncio.sleep(0)
+        await asyncio.sleep(60 if self.hangs else 0)
         if self.is_away:
             raise Refused("away")
         if body is not None:
@@ -171,17 +176,28 @@ def test_a_request_shows_one_token(headers: list[tuple[str, str]], status: int) 
 
 
 def test_the_changed_body_is_announced_with_its_own_length() -> None:
-    headers = [("Authorization", f"Bearer {issue(GRANT, 'key')}"), ("Content-Length", "2")]
-    status, passed, scope = _sent(Mlflow(), "/api/2.0/mlflow/runs/create", b"{}", headers)
+    status, passed, scope = _sent(Mlflow(), "/api/2.0/mlflow/runs/create", b"{}", [TOKEN, ("Content-Length", "2")])
     assert (status, json.loads(passed)["tags"][0]) == (200, {"key": JOB_TAG, "value": "ours"})
     assert dict(scope["headers"])[b"content-length"] == str(len(passed)).encode()
 
 
 def test_spans_of_two_types_are_refused_because_mlflow_may_read_the_other_one() -> None:
-    token, kinds = ("Authorization", f"Bearer {issue(GRANT, 'key')}"), ["application/x-protobuf", "application/json"]
-    assert _sent(Mlflow(), "/v1/traces", b"", [token, ("Content-Type", kinds[0])])[0] == 200
-    assert _sent(mlflow := Mlflow(), "/v1/traces", b"", [token, *(("Content-Type", each) for each in kinds)])[0] == 403
+    kinds = ["application/x-protobuf", "application/json"]
+    assert _sent(Mlflow(), "/v1/traces", b"", [TOKEN, ("Content-Type", kinds[0])])[0] == 200
+    assert _sent(mlflow := Mlflow(), "/v1/traces", b"", [TOKEN, *(("Content-Type", each) for each in kinds)])[0] == 403
     assert json.loads(mlflow.written[-1]) == [{"call": "POST /v1/traces", "object": "", "count": 1}]
+
+
+def test_a_refusal_is_listed_before_it_is_answered_because_the_training_may_end_then() -> None:
+    mlflow = Mlflow()
+    assert _sent(mlflow, DELETE, b'{"run_id": "9a"}', [TOKEN, ("Content-Length", "16")])[0] == 403
+    listed = [{"call": "POST runs/delete", "object": "9a", "count": 1}]
+    assert [json.loads(each) for each in mlflow.written_at_answer] == [listed]
+
+
+def test_a_refusal_is_answered_while_mlflow_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainings, "NOTE_SECONDS", 0.01)
+    assert _sent(Mlflow(hangs=True), DELETE, b'{"run_id": "9a"}', [TOKEN])[0] == 403
 
 
 def _sent(mlflow: Mlflow, path: str, body: bytes, headers: list[tuple[str, str]]) -> tuple[int, bytes, Scope]:
@@ -198,13 +214,13 @@ def _sent(mlflow: Mlflow, path: str, body: bytes, headers: list[tuple[str, str]]
 
     async def send(message: Message) -> None:
         answers.append(message)
+        mlflow.written_at_answer = mlflow.written_at_answer or list(mlflow.written)
 
     async def story() -> None:
         policy = Trainings(mlflow, lambda: "key", clock=lambda: 0.0)
         raw = [(name.encode(), value.encode()) for name, value in headers]
         scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         await Guard(behind, decide=decide_for_training, policy=policy)({**scope, "headers": raw}, receive, send)
-        await policy.written()
 
     asyncio.run(story())
     return answers[0]["status"], *(passed[0] if passed else (b"", {}))
@@ -212,9 +228,8 @@ def _sent(mlflow: Mlflow, path: str, body: bytes, headers: list[tuple[str, str]]
 
 def _noted(mlflow: Mlflow, note: Callable[[Refusals], Awaitable[None]]) -> list[dict[str, Any]]:
     async def story() -> None:
-        refusals = Refusals(mlflow)
-        await note(refusals)
-        await refusals.written()
+        await note(Refusals(mlflow))
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
     asyncio.run(story())
     return list(json.loads(mlflow.written[-1]))
@@ -253,8 +268,7 @@ def test_long_texts_are_cut_so_that_the_tag_holds_the_list() -> None:
 def test_what_could_not_be_written_is_written_with_the_next() -> None:
     async def note(refusals: Refusals) -> None:
         mlflow.is_away = True
-        refusals.note(GRANT, "POST x", "a")
-        await refusals.written()
+        await refusals.note(GRANT, "POST x", "a")
         mlflow.is_away = False
         refusals.note(GRANT, "POST x", "b")
 
