@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 START_SECONDS = 60
 STOP_SECONDS = 60
 KILL_SECONDS = 10
+COPY_SECONDS = 300  # of an image, on a busy machine
 CALL_SECONDS = 60
 PROGRAMS = ("dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -104,6 +105,7 @@ class OwnEngine:
         source = docker_or_skip()
         try:
             with self.client() as client:
+                client.api.timeout = source.api.timeout = COPY_SECONDS
                 client.api.load_image(source.api.get_image(name))  # type: ignore[no-untyped-call]
         finally:
             source.close()
