@@ -133,12 +133,14 @@ class Sweep:
                         logger.warning("attempt found after a restart of this machine")
 
     def _adopt(self) -> None:
-        for job_id in self.store.find_orphans(host=self.here.name, machine=self.here.machine):
-            if job_id not in self.active:
-                job = self.store.get(job_id)
-                with job_context(job, attempt=job.attempt.number):
-                    logger.warning("attempt has no supervisor; sending it again")
-                    self._send_here(job)
+        """Send what lost its supervisor, as far as there are slots: each sweep's messages for more would pile up."""
+        orphans = self.store.find_orphans(host=self.here.name, machine=self.here.machine)
+        free = max(0, self.here.slots - len(self.active))
+        for job_id in [each for each in orphans if each not in self.active][:free]:
+            job = self.store.get(job_id)
+            with job_context(job, attempt=job.attempt.number):
+                logger.warning("attempt has no supervisor; sending it again")
+                self._send_here(job)
 
     def _send_here(self, job: Job) -> None:
         """Send the job to this worker only: no other worker may take it."""

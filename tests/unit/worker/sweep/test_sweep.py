@@ -95,6 +95,20 @@ def test_an_attempt_whose_worker_died_is_sent_when_its_lease_is_over(worker: Fak
     assert worker.queue.sent == [job_id]
 
 
+def test_no_more_that_lost_their_supervisor_are_sent_than_there_are_free_slots(tmp_path: Path) -> None:
+    worker = FakeWorker.new(tmp_path, slots=4)
+    orphans = [worker.submit() for _ in range(4)]
+    for job_id in orphans:
+        claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
+    worker.here.slots = 2  # it was started again with fewer
+    worker.active.add(orphans[0])
+    later(worker)
+
+    worker.sweep.once(reconcile=False)
+
+    assert worker.queue.sent == [orphans[1]]
+
+
 def test_an_attempt_that_this_worker_supervises_is_not_sent_though_its_lease_is_over(worker: FakeWorker) -> None:
     job_id = worker.submit()
     claim(worker.store, job_id, lease_seconds=LEASE_SECONDS)
