@@ -26,6 +26,7 @@ from worker.runners.docker.networks import BridgeNetwork
 
 READY_SECONDS = 120
 STOP_SECONDS = 20
+GONE_SECONDS = 2
 HTTP_SECONDS = 30
 PASSED_ON = ("PATH", "LANG", "USER", "SSL_CERT_FILE", "VIRTUAL_ENV")
 HOST_LABEL = "retrain.host"
@@ -124,8 +125,8 @@ class Stack:
             raise AssertionError(f"the stack runs on after {seconds} s:\n{self.log[-3000:]}") from None
 
     def assert_gone(self) -> None:
-        """Nothing of it runs or listens any more."""
-        assert [each.cmdline() for each in self.processes(training=False)] == []
+        """Nothing of it runs or listens any more; what its programs had started ends a moment after them."""
+        wait_until(lambda: not self.processes(training=False), timeout_seconds=GONE_SECONDS, what=f"the end of {self}")
         assert [name for name, port in self.ports.items() if is_taken(port)] == []
 
     def clean(self) -> None:
