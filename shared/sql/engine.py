@@ -276,6 +276,7 @@ def _sqlite(url: URL, kept: int) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{PAGES_KB}")
+        connection.execute("PRAGMA temp_store = MEMORY")  # or each new job, with its indexes, takes a file on the disk
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:

@@ -34,6 +34,7 @@ from tests.support.stores import fresh_database
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 
+TEMP_STORE_MEMORY = 2
 SHIFTED_CLOCK = """
 CREATE SCHEMA shifted;
 CREATE TABLE shifted.clock AS SELECT interval '1 day' AS ahead;
@@ -235,6 +236,14 @@ def test_a_connection_to_sqlite_keeps_little_and_is_the_next_one_that_is_used(sq
     with store.reading() as next_one:
         assert next_one.connection.connection.dbapi_connection is connections[1]
     assert connections[0] is not connections[1]
+    store.close()
+
+
+def test_sqlite_makes_no_temporary_files(sqlite_url: str) -> None:
+    """A job's INSERT, with all its indexes, took one: made, and unlinked at once, unless a kill came between."""
+    store = SqlStore(sqlite_url)
+    with store.reading() as transaction:
+        assert transaction.execute(sa.text("PRAGMA temp_store")).scalar_one() == TEMP_STORE_MEMORY
     store.close()
 
 
