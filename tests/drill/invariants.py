@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.drill.load import FAILING_EXIT_CODE, Load, Script, Sent
+from tests.drill.load import FAILING_EXIT_CODE, SHARED_KEYS, Load, Script, Sent
 from tests.drill.project import CRASH_EXIT_CODE, CRASH_LINES, NO_ROOM_EXIT_CODE, Ledger
 from tests.drill.records import SUPERVISED, TERMINAL, AttemptRow, JobRow, Records, TransitionRow
 from tests.drill.sampling import LIMIT_PER_KEY, Violation
@@ -14,6 +14,7 @@ from tests.drill.stack import SLOTS
 # Measured with Docker 20.10 and live-restore: of a container that ends while its daemon is away, the last output is
 # lost now and then, and sometimes the exit code, for which the daemon then says 255.
 UNKNOWN_EXIT_CODE = 255
+MAY_OVERTAKE = 8  # while a message that was lost is missed; without a rule for it, 19 were seen
 KILLED_EXIT_CODES = frozenset({137, 143, NO_ROOM_EXIT_CODE, UNKNOWN_EXIT_CODE})
 DECISION = re.compile("(not )?promoted: ")
 ITS_OWN_EXIT_CODES = frozenset({0, FAILING_EXIT_CODE, CRASH_EXIT_CODE})
@@ -117,6 +118,31 @@ def limits_held_at_every_commit(outcome: Outcome) -> list[Violation]:
             if len(taken) > limit:
                 found.append(Violation(f"{len(taken)} at once where {limit} may be ({key}, {host})", each.job_id))
     return found
+
+
+def count_overtaking(outcome: Outcome) -> Counter[str]:
+    """Replay the same: how many of the jobs that came after a job was queued began before it, but for its key."""
+    came: dict[str, int] = {}
+    queued: dict[str, int] = {}
+    began: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    found: Counter[str] = Counter()
+    for now, each in enumerate(outcome.transitions):
+        job = outcome.jobs[each.job_id]
+        if each.to_state == "queued":
+            queued[job.id] = now
+            came.setdefault(job.id, now)
+        elif each.from_state == "queued" and each.to_state in SUPERVISED:
+            since = queued[job.id]
+            if job.concurrency_key not in SHARED_KEYS:
+                found[job.id] += sum(at > since and came[other] > since for at, other in began[job.queue])
+            began[job.queue].append((now, job.id))
+    return found
+
+
+def nobody_waits_for_ever(overtaking: Counter[str]) -> list[Violation]:
+    """A job is overtaken by few that came later."""
+    much = {job_id: count for job_id, count in overtaking.items() if count > MAY_OVERTAKE}
+    return [Violation(f"{count} jobs that came later began before it", job_id) for job_id, count in much.items()]
 
 
 def logs_are_whole(outcome: Outcome, records: Records) -> list[Violation]:
