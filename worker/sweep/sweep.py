@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from shared.errors import (
     AttemptError,
@@ -78,13 +79,14 @@ class Sweep:
     cleaning: Cleaning
     aliases: Aliases
     report: Callable[[Job], None]  # to Celery's results, for a job that ends without a task
+    _turns: Iterator[int] = field(default_factory=count)
 
     def run_until(self, stopping: threading.Event) -> None:
         """Sweep until the worker stops."""
-        count = 0
+        number = 0
         while not stopping.is_set():
-            self.once(reconcile=count % RECONCILE_EVERY_SWEEPS == 0)
-            count += 1
+            self.once(reconcile=number % RECONCILE_EVERY_SWEEPS == 0)
+            number += 1
             stopping.wait(self.settings.sweep_seconds)
 
     def once(self, *, reconcile: bool) -> None:
@@ -133,10 +135,15 @@ class Sweep:
                         logger.warning("attempt found after a restart of this machine")
 
     def _adopt(self) -> None:
-        """Send what lost its supervisor, as far as there are slots: each sweep's messages for more would pile up."""
-        orphans = self.store.find_orphans(host=self.here.name, machine=self.here.machine)
+        """Send what lost its supervisor, as far as there are slots: each sweep's messages for more would pile up.
+
+        They have turns: one that this worker may not take over holds up no others.
+        """
+        found = self.store.find_orphans(host=self.here.name, machine=self.here.machine)
+        orphans = [job_id for job_id in found if job_id not in self.active]
+        first = next(self._turns) % max(1, len(orphans))
         free = max(0, self.here.slots - len(self.active))
-        for job_id in [each for each in orphans if each not in self.active][:free]:
+        for job_id in [*orphans[first:], *orphans[:first]][:free]:
             job = self.store.get(job_id)
             with job_context(job, attempt=job.attempt.number):
                 logger.warning("attempt has no supervisor; sending it again")

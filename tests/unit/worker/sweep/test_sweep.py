@@ -104,9 +104,10 @@ def test_no_more_that_lost_their_supervisor_are_sent_than_there_are_free_slots(t
     worker.active.add(orphans[0])
     later(worker)
 
-    worker.sweep.once(reconcile=False)
+    for _ in range(3):  # one that it may not take over must not hold up the others
+        worker.sweep.once(reconcile=False)
 
-    assert worker.queue.sent == [orphans[1]]
+    assert worker.queue.sent == orphans[1:]
 
 
 def test_an_attempt_that_this_worker_supervises_is_not_sent_though_its_lease_is_over(worker: FakeWorker) -> None:
