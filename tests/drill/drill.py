@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.drill import invariants, leftovers, models, report, telling
 from tests.drill.faults.deciding import deciding_kind
 from tests.drill.faults.greedy import greedy_kind
-from tests.drill.faults.host import DAEMON, host_kinds
+from tests.drill.faults.host import CLOCK, DAEMON, host_kinds
 from tests.drill.faults.scene import Kind, Planned, Scene, schedule
 from tests.drill.faults.service import service_kinds
 from tests.drill.load import Load
@@ -156,6 +156,7 @@ class Drill:
             self.load.by_job(),
             disturbed=self._that_met(lambda kind: kind.kills_trainings),
             unseen=self._that_met(lambda kind: kind.name == DAEMON),
+            mistimed=self._that_met(lambda kind: kind.name == CLOCK),
         )
 
     def _that_met(self, is_meant: Callable[[Kind], bool]) -> frozenset[str]:

@@ -24,7 +24,8 @@ ITS_OWN_EXIT_CODES = frozenset({0, FAILING_EXIT_CODE, CRASH_EXIT_CODE})
 class Outcome:
     """Everything about the jobs, read once after their end.
 
-    ``disturbed`` are those whose training a fault may have killed, ``unseen`` those whose Docker daemon was away.
+    ``disturbed`` are those whose training a fault may have killed, ``unseen`` those whose Docker daemon was away, and
+    ``mistimed`` those that were under way while the clock was wrong: they may have come an hour later or earlier.
     """
 
     jobs: Mapping[str, JobRow]
@@ -33,6 +34,7 @@ class Outcome:
     sent: Mapping[str, Sent]
     disturbed: frozenset[str]
     unseen: frozenset[str]
+    mistimed: frozenset[str]
 
 
 def every_accepted_job_ended(load: Load, jobs: Mapping[str, JobRow]) -> list[Violation]:
@@ -133,9 +135,10 @@ def count_overtaking(outcome: Outcome) -> Counter[str]:
             came.setdefault(job.id, now)
         elif each.from_state == "queued" and each.to_state in SUPERVISED:
             since = queued[job.id]
-            if job.concurrency_key not in SHARED_KEYS:
+            if job.id not in outcome.mistimed and job.concurrency_key not in SHARED_KEYS:
                 found[job.id] += sum(at > since and came[other] > since for at, other in began[job.queue])
-            began[job.queue].append((now, job.id))
+            if job.id not in outcome.mistimed:
+                began[job.queue].append((now, job.id))
     return found
 
 

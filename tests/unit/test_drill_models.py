@@ -35,7 +35,7 @@ def champion(holder: Holder) -> Aliases:
 def outcome(state: str = "succeeded", **sent: object) -> Outcome:
     job = JobRow("job", state, "key", "default", "host", 1, None, None, None)
     proposing = replace(Sent(Script.PLAIN, "default", 1, 0.1, "key", model="m", value=0.8), **sent)  # type: ignore[arg-type]
-    return Outcome({"job": job}, [], [], {"job": proposing}, frozenset(), frozenset())
+    return Outcome({"job": job}, [], [], {"job": proposing}, frozenset(), frozenset(), frozenset())
 
 
 def whats(found: list[Violation]) -> str:

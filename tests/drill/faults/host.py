@@ -17,7 +17,7 @@ from tests.drill.records import JobRow
 from tests.drill.sampling import trainings
 from tests.drill.stack import DEFAULT, DOCKER
 
-DAEMON = "Docker daemon"
+DAEMON, CLOCK = "Docker daemon", "clock"
 HOUR_SECONDS = 3600
 BALLAST_BYTES = 2**20
 
@@ -34,7 +34,7 @@ def host_kinds(machine: Machine) -> list[Kind]:
         Kind(DAEMON, _RESTARTS, kills_trainings=True, why_not=missing.get("engine")),
         Kind("container", {**(on_docker if machine.engine else {}), **by_process}, kills_trainings=True),
         Kind("disk full", disks, kills_trainings=True, why_not=missing.get("disk")),
-        Kind("clock", {"an hour ahead": _ahead, "an hour back": _back}, why_not=missing.get("clock")),
+        Kind(CLOCK, {"an hour ahead": _ahead, "an hour back": _back}, why_not=missing.get("clock")),
     ]
 
 
