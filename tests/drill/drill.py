@@ -80,6 +80,8 @@ class Drill:
         try:
             planned.inject(scene)
             self.stack.wait_until_up()
+        except Violated as violated:
+            raise Violated([*self.sampler.violations, *violated.violations]) from violated
         except AssertionError as error:  # a part did not do what it must within its time
             raise Violated([*self.sampler.violations, Violation(str(error))]) from error
         scene.pause(0.3, 1.0)  # so that what began meanwhile is seen

@@ -123,22 +123,26 @@ def limits_held_at_every_commit(outcome: Outcome) -> list[Violation]:
 
 
 def count_overtaking(outcome: Outcome) -> Counter[str]:
-    """Replay the same: how many of the jobs that came after a job was queued began before it, but for its key."""
+    """Replay the same, and count how many of the jobs that came after a job was queued began before it.
+
+    Left out are those with a shared key, which may hold them up, and those that came while the clock was wrong.
+    """
     came: dict[str, int] = {}
     queued: dict[str, int] = {}
     began: dict[str, list[tuple[int, str]]] = defaultdict(list)
     found: Counter[str] = Counter()
     for now, each in enumerate(outcome.transitions):
         job = outcome.jobs[each.job_id]
+        if job.id in outcome.mistimed:
+            continue
         if each.to_state == "queued":
             queued[job.id] = now
             came.setdefault(job.id, now)
         elif each.from_state == "queued" and each.to_state in SUPERVISED:
             since = queued[job.id]
-            if job.id not in outcome.mistimed and job.concurrency_key not in SHARED_KEYS:
+            if job.concurrency_key not in SHARED_KEYS:
                 found[job.id] += sum(at > since and came[other] > since for at, other in began[job.queue])
-            if job.id not in outcome.mistimed:
-                began[job.queue].append((now, job.id))
+            began[job.queue].append((now, job.id))
     return found
 
 

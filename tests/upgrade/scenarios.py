@@ -156,11 +156,10 @@ def back(site: Site, versions: Versions) -> None:
         say(f"skipped: that an old worker follows. {versions.old.name} lets one worker of a name run on a machine")
 
     _end(old_api.part)
-    for part in (site.make_worker(versions.old, HOST), replace(old_api.part, name="api-again")):
-        _refuses_to_start(part)
-    refused = site.migrate(versions.old)
-    assert (refused.returncode, REFUSAL in refused.stderr) == (1, True), refused
-    say("an old worker, API or migration does not start on the new schema, and says why")
+    if versions.old.schema == versions.this.schema:
+        say(f"skipped: that no old program starts on the new schema. {versions.old.name} has the same")
+    else:
+        _none_starts(site, versions.old, old_api)
 
     site.worker(versions.this, HOST)
     api.wait_for_lines(trained)
@@ -193,6 +192,14 @@ def _all_listed(api: Api, old_api: Api, job_ids: list[str]) -> None:
     for one in (api, old_api):
         listed = {job["id"] for job in one.get("/jobs")["jobs"]}
         assert listed >= {*job_ids}, listed
+
+
+def _none_starts(site: Site, old: Version, old_api: Api) -> None:
+    for part in (site.make_worker(old, HOST), replace(old_api.part, name="api-again")):
+        _refuses_to_start(part)
+    refused = site.migrate(old)
+    assert (refused.returncode, REFUSAL in refused.stderr) == (1, True), refused
+    say("an old worker, API or migration does not start on the new schema, and says why")
 
 
 def _refuses_to_start(part: Part) -> None:

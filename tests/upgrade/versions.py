@@ -42,6 +42,12 @@ class Version:
         """Whether a worker of it keeps others of its name out of the machine."""
         return any((self.checkout / name).exists() for name in HOST_LOCKS)
 
+    @property
+    def schema(self) -> str:
+        """The number of its last migration."""
+        migrations = (self.checkout / "shared/sql/migrations/versions").rglob("[0-9]*_*.py")
+        return max(file.name.partition("_")[0] for file in migrations)
+
 
 THIS = Version("this", ROOT)
 

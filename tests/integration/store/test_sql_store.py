@@ -3,6 +3,8 @@
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +36,7 @@ from tests.support.stores import fresh_database
 from tests.support.threads import at_once
 from tests.support.waiting import wait_until
 
-TEMP_STORE_MEMORY = 2
+ROOT = Path(__file__).resolve().parents[3]
 SHIFTED_CLOCK = """
 CREATE SCHEMA shifted;
 CREATE TABLE shifted.clock AS SELECT interval '1 day' AS ahead;
@@ -239,12 +241,18 @@ def test_a_connection_to_sqlite_keeps_little_and_is_the_next_one_that_is_used(sq
     store.close()
 
 
-def test_sqlite_makes_no_temporary_files(sqlite_url: str) -> None:
-    """A job's INSERT, with all its indexes, took one: made, and unlinked at once, unless a kill came between."""
-    store = SqlStore(sqlite_url)
-    with store.reading() as transaction:
-        assert transaction.execute(sa.text("PRAGMA temp_store")).scalar_one() == TEMP_STORE_MEMORY
-    store.close()
+def test_sqlite_makes_no_temporary_files(sqlite_url: str, tmp_path: Path) -> None:
+    """What undoes a job's INSERT, with all its indexes, took one, which stayed after a kill at the wrong moment."""
+    SqlStore(sqlite_url).close()
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    before = folder.stat().st_mtime_ns  # of the folder: SQLite unlinks the file at once
+    submit_one = (
+        f"from shared.sql import SqlStore; from tests.support.jobs import submit; submit(SqlStore({sqlite_url!r}))"
+    )
+    environment = {**os.environ, "SQLITE_TMPDIR": str(folder)}  # which SQLite reads when it is loaded
+    subprocess.run([sys.executable, "-c", submit_one], cwd=ROOT, env=environment, check=True, timeout=60)
+    assert folder.stat().st_mtime_ns == before
 
 
 def test_connections_to_sqlite_beyond_those_that_are_kept_are_closed_after_use(sqlite_url: str) -> None:
